@@ -1,0 +1,39 @@
+# Everything a developer types. PYTHON picks the interpreter the environment is made from.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check unit soak bench clean
+
+run: .venv/installed
+	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
+
+test: check unit
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/installed-dev
+	$(BIN)/pytest -n auto --dist loadgroup
+
+soak: .venv/installed-dev
+	ATEK_SOAK=1 $(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler
+
+bench: .venv/installed-dev
+	$(BIN)/python -m tests.bench
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch .venv/installed $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

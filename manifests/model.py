@@ -1,0 +1,235 @@
+"""What may stand in a manifest: one service as its author wrote it.
+
+Keys are camelCase in files and snake_case here. Names and defaults of probes are Kubernetes'. Values are
+frozen; durations are seconds, sizes are bytes. Keys that belong to a part of the design that this version
+does not have yet are refused by `refuse_unbuilt`, never ignored.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from manifests.quantities import parse_duration, parse_size
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+RuntimeName = Literal["node", "python", "process"]
+
+# RFC 1123: what may be a label of a host name, because an id becomes a subdomain.
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Atek's own core services have dotted names ("core.hyper").
+_SERVICE_ID = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_UNBUILT_KEYS = {
+    "version": "versions of Git packages",
+    "image": "the docker runtime",
+    "exports": "the router",
+    "allow": "the router",
+    "nodes": "choosing nodes",
+}
+_REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git|hyper)://\S+|\S+\.git)")
+
+
+def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
+    """The first key whose feature this version lacks, with the feature's name; None when all are built."""
+    for key, feature in _UNBUILT_KEYS.items():
+        if document.get(key) is not None:
+            return key, feature
+    if document.get("runtime") == "docker":
+        return "runtime", "the docker runtime"
+    if document.get("sandbox") == "strict":
+        return "sandbox", "the strict sandbox"
+    source = document.get("source")
+    if isinstance(source, str) and _REMOTE_SOURCE.fullmatch(source):
+        return "source", "packages from Git and Hypercore"
+    return None
+
+
+class Model(BaseModel):
+    """Frozen, strict about unknown keys, camelCase outside."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class HttpGet(Model):
+    """GET on the service's own endpoint (or another port of it); 200–399 is success."""
+
+    path: str = "/"
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        if not path.startswith("/") or any(character <= " " for character in path):
+            raise ValueError("a path starts with / and has no spaces")
+        return path
+
+
+class TcpSocket(Model):
+    """A connection that is accepted is success."""
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
+class Exec(Model):
+    """A command run with the service's environment; exit status 0 is success."""
+
+    command: tuple[str, ...] = Field(min_length=1)
+
+
+class Probe(Model):
+    """One check, with Kubernetes' names and defaults. Times are whole or fractional seconds."""
+
+    http_get: HttpGet | None = None
+    tcp_socket: TcpSocket | None = None
+    exec: Exec | None = None
+    initial_delay_seconds: float = Field(default=0, ge=0)
+    period_seconds: float = Field(default=10, gt=0)
+    timeout_seconds: float = Field(default=1, gt=0)
+    success_threshold: int = Field(default=1, ge=1)
+    failure_threshold: int = Field(default=3, ge=1)
+
+    @field_validator("http_get", mode="before")
+    @classmethod
+    def _bare_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_handler(self) -> Probe:
+        if sum(handler is not None for handler in (self.http_get, self.tcp_socket, self.exec)) != 1:
+            raise ValueError("a probe has exactly one of httpGet, tcpSocket, exec")
+        return self
+
+
+class Probes(Model):
+    """Without a readiness probe a service is ready once its endpoint accepts a connection.
+
+    `readiness: none` is for programs that listen nowhere: ready as soon as they have started.
+    """
+
+    startup: Probe | None = None
+    readiness: Probe | Literal["none"] | None = None
+    liveness: Probe | None = None
+
+
+class Dependency(Model):
+    """Another service that has to be `started` or `ready` before this one starts."""
+
+    id: str
+    condition: Literal["started", "ready"] = "ready"
+
+
+class Restart(Model):
+    """When an exited instance is replaced, and how the wait between attempts grows."""
+
+    policy: Literal["always", "onFailure", "never"] = "always"
+    initial_delay: Duration = 0.1
+    max_delay: Duration = 60.0
+    reset_after: Duration = 60.0
+
+
+class Update(Model):
+    """How a new revision takes over from an old one."""
+
+    strategy: Literal["rolling", "recreate"] | None = None
+    healthy_deadline: Duration = 60.0
+    drain_timeout: Duration = 30.0
+
+
+class Stop(Model):
+    """The signal that asks, and the time after which SIGKILL insists."""
+
+    signal: str = "SIGTERM"
+    grace_period: Duration = 10.0
+
+    @field_validator("signal")
+    @classmethod
+    def _known_signal(cls, name: str) -> str:
+        name = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+        if name not in signal.Signals.__members__:
+            raise ValueError(f"{name} is not a signal of this system; SIGTERM and SIGINT are usual")
+        return name
+
+
+class Resources(Model):
+    """Upper limits for all processes of one instance: bytes, cores, number of processes."""
+
+    memory: Size | None = None
+    cpu: float | None = Field(default=None, gt=0)
+    pids: int | None = Field(default=None, ge=1)
+
+
+class Manifest(Model):
+    """One service. See the package's docstring for the path from here to a running program."""
+
+    id: str
+    runtime: RuntimeName | None = None
+    source: str | None = None
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    depends_on: tuple[Dependency, ...] = ()
+    probes: Probes = Probes()
+    restart: Restart = Restart()
+    update: Update = Update()
+    stop: Stop = Stop()
+    replicas: int = Field(default=1, ge=0, le=100)
+    resources: Resources = Resources()
+    sandbox: Literal["none"] = "none"
+    suspend: bool = False
+
+    @field_validator("id")
+    @classmethod
+    def _service_id(cls, value: str) -> str:
+        if len(value) > 63 or not _SERVICE_ID.fullmatch(value):
+            raise ValueError("an id is a DNS label: small letters, digits and -, at most 63 characters")
+        return value
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _env_strings(cls, value: object) -> object:
+        return {key: _env_value(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("env")
+    @classmethod
+    def _env_names(cls, env: dict[str, str]) -> dict[str, str]:
+        for name, value in env.items():
+            if not _ENV_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name for an environment variable")
+            if name.startswith("ATEK_"):
+                raise ValueError(f"{name}: names that begin with ATEK_ are the node's own")
+            if "\0" in value:
+                raise ValueError(f"{name}: a value cannot contain a NUL character")
+        return env
+
+    @model_validator(mode="after")
+    def _whole(self) -> Manifest:
+        if self.source is None and self.command is None:
+            raise ValueError("a service needs a source (its package folder) or a command")
+        if isinstance(self.port, int) and self.replicas > 1:
+            raise ValueError(f"{self.replicas} replicas cannot share port {self.port}; write port: auto")
+        if isinstance(self.port, int) and self.update.strategy == "rolling":
+            raise ValueError(
+                f"a rolling update cannot run two revisions on port {self.port}; write port: auto or recreate"
+            )
+        if any(dependency.id == self.id for dependency in self.depends_on):
+            raise ValueError("a service cannot depend on itself")
+        return self
+
+    @property
+    def strategy(self) -> Literal["rolling", "recreate"]:
+        """rolling, unless the author said otherwise or a fixed port leaves no room for two revisions."""
+        return self.update.strategy or ("recreate" if isinstance(self.port, int) else "rolling")
+
+
+def _env_value(value: object) -> object:
+    """Numbers and booleans are written unquoted often enough; anything else is left for the validator."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value

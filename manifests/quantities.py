@@ -1,0 +1,51 @@
+"""Durations and sizes as people write them: `100ms`, `1m30s`, `256Mi`.
+
+Durations become seconds (float), sizes become bytes (int). A bare number is seconds or bytes.
+Suffixes follow Go's durations and Kubernetes' quantities.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE_UNITS = {
+    "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+}  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds for `"1m30s"`, `"100ms"`, `5`. Raises ValueError for anything else, and below zero."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not 0 <= value < float("inf"):
+            raise ValueError("a duration cannot be negative or infinite")
+        return float(value)
+    if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
+        return sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value))
+    raise ValueError(f"{value!r} is not a duration; write for example 100ms, 30s or 5m")
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest way to say it: `100ms`, `30s`, `5m`, `1.5s`."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for unit in ("d", "h", "m"):
+        size = _DURATION_UNITS[unit]
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def parse_size(value: object) -> int:
+    """Bytes for `"256Mi"`, `"1G"`, `1048576`. Raises ValueError for anything else, and for zero."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        size = int(float(match[1]) * _SIZE_UNITS[match[2]])
+        if size > 0:
+            return size
+    raise ValueError(f"{value!r} is not a size; write for example 256Mi or 1G")

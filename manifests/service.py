@@ -1,0 +1,89 @@
+"""A service: a manifest whose package has been looked at, and so has a revision.
+
+The revision is a digest of everything a running instance depends on. Equal revisions: nothing to do.
+Probes, restart and update policies, replicas, dependencies and `suspend` are not part of it; they apply
+to a running instance at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.model import Manifest
+
+REVISION_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A folder with a program: where it is, and the digest of what is in it."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the planner converges. `generation` counts a person's restarts; 0 until the first."""
+
+    manifest: Manifest
+    runtime: str
+    revision: str
+    package: Package | None = None
+    source: str = ""
+    generation: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain value that `from_json` reads back, for records on disk and labels."""
+        package = self.package and {"path": self.package.path, "digest": self.package.digest}
+        return {
+            "manifest": self.manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+            "runtime": self.runtime,
+            "revision": self.revision,
+            "package": package,
+            "source": self.source,
+            "generation": self.generation,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Service:
+        """Raises ValueError, KeyError or TypeError when the value is not one that `to_json` made."""
+        package = value["package"]
+        return cls(
+            manifest=Manifest.model_validate(value["manifest"]),
+            runtime=value["runtime"],
+            revision=value["revision"],
+            package=Package(package["path"], package["digest"]) if package else None,
+            source=value["source"],
+            generation=value["generation"],
+        )
+
+
+def make_service(
+    manifest: Manifest, *, runtime: str, package: Package | None, source: str, generation: int = 0
+) -> Service:
+    """Joins a manifest with its package and computes the revision."""
+    depends_on = [
+        runtime,
+        package.digest if package else None,
+        manifest.command,
+        manifest.port,
+        manifest.env,
+        manifest.resources.model_dump(),
+        manifest.sandbox,
+        generation,
+    ]
+    return Service(manifest, runtime, digest(depends_on), package, source, generation)
+
+
+def digest(value: object) -> str:
+    """A short digest of a JSON value, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:REVISION_LENGTH]

@@ -1,0 +1,128 @@
+"""The port between deciding and running: what a runtime promises, whatever it runs on.
+
+An instance is one running copy of one revision. It outlives the node: `observe` finds the instances that
+this node (and no other) started, also those started by an earlier life of it. Everything a runtime
+raises is a `RuntimeFailure`; foreign exceptions are translated inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from manifests.service import Service
+
+Progress = Callable[[str], None]
+
+
+class RuntimeFailure(Exception):
+    """Something could not be run. `reason` is UpperCamelCase, `hint` tells a person what to do."""
+
+    #: True: trying the same again cannot help, something has to change first.
+    permanent = False
+
+    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class PermanentFailure(RuntimeFailure):
+    """The package or the manifest is wrong: no entry point, no such runtime."""
+
+    permanent = True
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an instance listens: its Unix socket, or host and port."""
+
+    socket: str | None = None
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return f"unix:{self.socket}" if self.socket else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an instance ended. `code` and `signal` are None where nobody could tell (an adopted process)."""
+
+    code: int | None = None
+    signal: int | None = None
+
+    @property
+    def success(self) -> bool:
+        return self.code == 0
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            return f"killed by signal {self.signal}"
+        return f"exited with status {self.code}" if self.code is not None else "exited, status unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything needed to start one instance. `identity` holds the service's key and bearer token."""
+
+    instance: str
+    service: Service
+    slot: int
+    identity: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One instance that was started, now or by an earlier life of this node.
+
+    `started_at` is wall-clock seconds. `unenforced` says, one sentence each, which resource limits
+    this machine could not apply.
+    """
+
+    instance: str
+    service: Service
+    slot: int
+    pid: int
+    endpoint: Endpoint
+    started_at: float
+    unenforced: Sequence[str] = ()
+
+
+class Runtime(Protocol):
+    """One way to run programs."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def observe(self) -> Sequence[Running]:
+        """All live instances of this node in this runtime. Raises RuntimeFailure when it cannot know."""
+        ...
+
+    async def prepare(self, service: Service, progress: Progress) -> None:
+        """Fetches, builds and validates the revision; cached, cancellable, and harmless to what runs."""
+        ...
+
+    async def start(self, launch: Launch) -> Running:
+        """Starts a prepared revision. When it raises, nothing of the instance runs."""
+        ...
+
+    async def stop(self, running: Running, *, force: bool = False) -> None:
+        """Asks the instance and all it forked to end (its stop signal), or with `force` ends them.
+
+        Returns at once; `wait` tells when it is over. An instance that is gone already is no error.
+        """
+        ...
+
+    async def wait(self, running: Running) -> Exit:
+        """Returns once the instance has ended and nothing it forked is left."""
+        ...
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
+        """Deletes prepared revisions of a service that are not kept."""
+        ...
