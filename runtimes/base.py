@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from manifests.service import Service
+if TYPE_CHECKING:
+    from manifests.service import Service
 
 Progress = Callable[[str], None]
 
