@@ -1,0 +1,43 @@
+"""What the planner can ask for. Values only; `effects` carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from manifests.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Fetch, build and validate a revision in the background."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPrepare:
+    """Nobody wants this revision any more."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start one instance of a prepared revision."""
+
+    service: Service
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask an instance to end, or with `force` end it. `reason` is for the event."""
+
+    instance: str
+    reason: str
+    force: bool = False
+
+
+Action = Prepare | CancelPrepare | Start | Stop

@@ -1,0 +1,114 @@
+"""All that a decision about one service may depend on, as one value, and the decision as another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.history import History
+from reconciler.lifecycle import LEAVING, LIVE, State
+
+if TYPE_CHECKING:
+    from manifests.service import Service
+    from reconciler.actions import Action
+    from reconciler.conditions import Condition, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running copy as the planner sees it. Times are seconds of the monotonic clock.
+
+    `condemned` holds the reason once a probe gave up on it: its end then counts as a crash.
+    """
+
+    id: str
+    service: Service
+    slot: int
+    state: State
+    since: float
+    ready_since: float | None = None
+    condemned: str = ""
+
+    @property
+    def revision(self) -> str:
+        return self.service.revision
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def leaving(self) -> bool:
+        return self.state in LEAVING
+
+    @property
+    def ready(self) -> bool:
+        return self.state is State.READY
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One service at one moment.
+
+    `known` is False when some source was never read: then a missing service is not an absent one.
+    `observed` is False when the runtime could not say what runs. `problem` says why `service` could not
+    be brought up to date (its package is gone, its dependencies form a cycle): what runs stays.
+    `waiting_for` names dependencies that are not there yet; `held_by` services that must stop first.
+    """
+
+    id: str
+    service: Service | None
+    instances: tuple[Instance, ...]
+    history: History
+    now: float
+    known: bool = True
+    observed: bool = True
+    suspended: bool = False
+    shutdown: bool = False
+    problem: Verdict | None = None
+    waiting_for: tuple[str, ...] = ()
+    held_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing to do until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Work goes on; look again at `at` (monotonic seconds) if nothing happens before."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It went wrong and is tried again at `at`."""
+
+    at: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """It needs a change or a person."""
+
+    verdict: Verdict
+
+
+Outcome = Settled | RetryAfter | Failed | Stalled
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now, what to remember, what to tell, and when to look again.
+
+    `gone` means that nothing is left of a service that nobody declares.
+    """
+
+    actions: tuple[Action, ...]
+    history: History
+    outcome: Outcome
+    conditions: tuple[Condition, ...]
+    gone: bool = False
