@@ -5,13 +5,14 @@ A value and the functions that fold what happened into it. Times are seconds of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from manifests.quantities import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from manifests.model import Restart
     from manifests.service import Service
     from reconciler.conditions import Verdict

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.history import History
 from reconciler.lifecycle import LEAVING, LIVE, State
 
 if TYPE_CHECKING:
     from manifests.service import Service
     from reconciler.actions import Action
     from reconciler.conditions import Condition, Verdict
+    from reconciler.history import History
 
 
 @dataclass(frozen=True, slots=True)
