@@ -33,11 +33,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask an instance to end, or with `force` end it. `reason` is for the event."""
+    """Ask an instance to end, or with `force` end it. `reason` is for the event.
+
+    `crash`: the instance is broken, so its end counts as a crash.
+    """
 
     instance: str
     reason: str
     force: bool = False
+    crash: bool = False
 
 
 Action = Prepare | CancelPrepare | Start | Stop

@@ -1,0 +1,89 @@
+"""What the node keeps in mind about one service: the wish, the instances, the past, the answers.
+
+One `Controller` per id. It is changed only from the event loop's thread, by `loop`, and read by `status`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from reconciler.history import History
+from reconciler.lifecycle import TRANSITIONS, Event, State
+
+if TYPE_CHECKING:
+    import anyio
+
+    from manifests.service import Service
+    from reconciler.conditions import Condition, Verdict
+    from reconciler.world import Instance
+    from runtimes.base import Running
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One instance: the planner's view of it and the runtime's. `crash`: its stop counts as a crash."""
+
+    view: Instance
+    running: Running
+    crash: str = ""
+
+    def apply(self, event: Event, now: float) -> bool:
+        """Moves through the lifecycle table; True when the state changed."""
+        state = TRANSITIONS[self.view.state, event]
+        if state is self.view.state:
+            return False
+        ready_since = self.view.ready_since
+        if state is State.READY and ready_since is None:
+            ready_since = now
+        self.view = replace(self.view, state=state, since=now, ready_since=ready_since)
+        return True
+
+
+@dataclass(slots=True)
+class Wish:
+    """The desired half: what the sources say about a service, resolved, and what a person added to it."""
+
+    service: Service | None = None
+    problem: Verdict | None = None
+    on_cycle: bool = False
+    file: str = ""
+
+
+@dataclass(slots=True)
+class Controller:
+    """All about one service. `busy` while actions are carried out, `again` when a wake-up came meanwhile."""
+
+    id: str
+    wish: Wish = field(default_factory=Wish)
+    suspended: bool = False
+    generation: int = 0
+    instances: dict[str, Tracked] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    preparing: dict[str, anyio.CancelScope] = field(default_factory=dict)
+    progress: str = ""
+    conditions: tuple[Condition, ...] = ()
+    transitions: dict[str, float] = field(default_factory=dict)
+    busy: bool = False
+    again: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a person or the manifest says that it should not run."""
+        service = self.wish.service
+        return self.suspended or (service is not None and service.manifest.suspend)
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of that type, None before the first decision."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    @property
+    def ready(self) -> bool:
+        condition = self.condition("Ready")
+        return condition is not None and condition.status == "True"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its program ended successfully, as its restart policy allows."""
+        condition = self.condition("Ready")
+        return condition is not None and condition.reason == "Completed"

@@ -1,0 +1,174 @@
+"""The decision: what to do about one service, given everything there is to know about it.
+
+`plan` is pure and total: a `World` in, a `Decision` out, no clock, no chance, no I/O. It promises:
+
+- it never takes *unknown* for *absent*: a service that no source was able to mention is left alone;
+- it never asks for a second copy of a revision in a slot, not even of one that is still leaving;
+- it touches only instances it was shown, and it was shown only this node's own;
+- with nothing changed it asks for nothing.
+
+The steps are the functions below, from top to bottom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.actions import CancelPrepare, Prepare, Stop
+from reconciler.lifecycle import State
+from reconciler.rollout import Draft, converge
+from reconciler.tell import conditions_of, outcome_of
+from reconciler.world import Decision
+
+if TYPE_CHECKING:
+    from manifests.service import Service
+    from reconciler.history import History
+    from reconciler.world import World
+
+#: Seconds between two SIGKILLs to an instance that will not go (a process in uninterruptible sleep).
+KILL_AGAIN = 5.0
+
+
+def plan(world: World) -> Decision:
+    """Decides what to do about one service now."""
+    draft = Draft(_current_history(world))
+    _insist_on_stops(world, draft)
+    target = _decide(world, draft) if world.observed else None
+    gone = _gone(world)
+    return Decision(
+        tuple(draft.actions),
+        draft.history,
+        outcome_of(world, target, draft),
+        conditions_of(world, target, draft),
+        gone=gone,
+    )
+
+
+def _current_history(world: World) -> History:
+    """Forgets a rejection as soon as something else is wanted: that is the change it waited for."""
+    history = world.history
+    rejected, service = history.rejected, world.service
+    if rejected and service and service.revision != rejected.revision:
+        return replace(history, rejected=None)
+    return history
+
+
+def _insist_on_stops(world: World, draft: Draft) -> None:
+    """The grace period ends in SIGKILL, and SIGKILL is repeated until it has worked."""
+    for instance in world.instances:
+        if not instance.leaving:
+            continue
+        stopping = instance.state is State.STOPPING
+        wait = instance.service.manifest.stop.grace_period if stopping else KILL_AGAIN
+        if world.now >= instance.since + wait:
+            draft.actions.append(Stop(instance.id, "GracePeriodExceeded", force=True))
+            draft.look_again(world.now + KILL_AGAIN)
+        else:
+            draft.look_again(instance.since + wait)
+
+
+def _decide(world: World, draft: Draft) -> Service | None:
+    """Chooses what should run and moves towards it; returns it, or None when nothing should start."""
+    if reason := _should_stop(world):
+        _cancel_preparations(draft, keep=None)
+        if not world.held_by:
+            for instance in world.instances:
+                if instance.live:
+                    draft.stop(instance, reason)
+        return None
+    target = _choose(world, draft)
+    if target is None:
+        _drop_unwanted(world, draft)
+        return None
+    before = draft.history.rejected
+    converge(world, target, draft)
+    if draft.history.rejected is not before:
+        return _fall_back(world, draft)
+    return target
+
+
+def _should_stop(world: World) -> str:
+    """The reason why nothing of the service should run, or an empty string."""
+    if world.shutdown:
+        return "NodeStopping"
+    if world.suspended:
+        return "Suspended"
+    absent = world.service is None and world.problem is None
+    return "Pruned" if absent and world.known else ""
+
+
+def _choose(world: World, draft: Draft) -> Service | None:
+    """The declared revision once it is prepared; until then, or if it cannot be had, the last healthy one."""
+    want = world.service
+    if want is not None and world.problem is None and not _is_rejected(draft, want):
+        _cancel_preparations(draft, keep=want)
+        if _prepared_or_preparing(want, world, draft):
+            return want
+    return _last_healthy(world, draft)
+
+
+def _is_rejected(draft: Draft, service: Service) -> bool:
+    rejected = draft.history.rejected
+    return rejected is not None and rejected.revision == service.revision
+
+
+def _last_healthy(world: World, draft: Draft) -> Service | None:
+    """What served before, under today's policies where it is today's revision."""
+    healthy = draft.history.healthy
+    if healthy is None or (world.service is None and world.problem is None):
+        return None
+    if world.service is not None and world.service.revision == healthy.revision:
+        healthy = world.service
+    if any(i.live and i.revision == healthy.revision for i in world.instances):
+        return healthy
+    return healthy if _prepared_or_preparing(healthy, world, draft) else None
+
+
+def _prepared_or_preparing(service: Service, world: World, draft: Draft) -> bool:
+    """True when it can start; otherwise asks for its preparation, unless that runs or has to wait."""
+    history = draft.history
+    if history.prepared(service):
+        return True
+    attempt = history.preparations.get(service.revision)
+    if attempt is None:
+        draft.actions.append(Prepare(service))
+    elif attempt.failure and not attempt.permanent:
+        if world.now >= attempt.retry_at:
+            draft.actions.append(Prepare(service))
+        else:
+            draft.look_again(attempt.retry_at)
+    return False
+
+
+def _cancel_preparations(draft: Draft, *, keep: Service | None) -> None:
+    """A newer wish ends the work for an older one."""
+    healthy = draft.history.healthy
+    wanted = {service.revision for service in (keep, healthy if keep else None) if service}
+    for revision, attempt in draft.history.preparations.items():
+        if not attempt.done and attempt.failure is None and revision not in wanted:
+            draft.actions.append(CancelPrepare(revision))
+
+
+def _drop_unwanted(world: World, draft: Draft) -> None:
+    """Without a target, only a rejected revision is taken down; anything else stays as it is."""
+    rejected = draft.history.rejected
+    for instance in world.instances:
+        if instance.live and rejected and instance.revision == rejected.revision:
+            draft.stop(instance, rejected.verdict.reason)
+
+
+def _fall_back(world: World, draft: Draft) -> Service | None:
+    """A revision was rejected just now: its instances stop, and what was healthy serves on."""
+    fallback = _last_healthy(world, draft)
+    if fallback is not None:
+        leaving = {action.instance for action in draft.actions if isinstance(action, Stop)}
+        rest = tuple(i for i in world.instances if i.id not in leaving)
+        converge(replace(world, instances=rest), fallback, draft)
+    return fallback
+
+
+def _gone(world: World) -> bool:
+    """Nothing is left of a service that nobody declares any more."""
+    absent = world.service is None and world.problem is None and world.known
+    return absent and world.observed and not world.instances

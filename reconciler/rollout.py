@@ -1,0 +1,206 @@
+"""How one revision takes over a service: what to start, what to stop, in which order.
+
+`converge` is given the revision that should run (the target) and writes its wishes into a `Draft`.
+
+  rolling    one slot after another: start the new, wait until it is ready, then stop the old of that slot
+  recreate   stop everything old first (also chosen where a fixed port leaves no room for two)
+
+A revision that was never healthy has until healthyDeadline without progress; then it is rejected, and
+`plan` chooses again. One that was healthy before is only ever replaced, never rejected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from manifests.quantities import format_duration
+from reconciler.actions import Start, Stop
+from reconciler.conditions import Verdict
+from reconciler.history import Rejected, Rollout, describe_crashes
+from reconciler.lifecycle import State
+
+if TYPE_CHECKING:
+    from manifests.service import Service
+    from reconciler.actions import Action
+    from reconciler.history import History
+    from reconciler.world import Instance, World
+
+
+@dataclass(slots=True)
+class Draft:
+    """A decision in the making. `wake` is the earliest moment at which time alone changes it."""
+
+    history: History
+    actions: list[Action] = field(default_factory=list)
+    wake: float | None = None
+    waiting: Verdict | None = None
+
+    def look_again(self, at: float) -> None:
+        self.wake = at if self.wake is None else min(self.wake, at)
+
+    def stop(self, instance: Instance, reason: str, *, crash: bool = False) -> None:
+        self.actions.append(Stop(instance.id, reason, crash=crash))
+
+
+def converge(world: World, target: Service, draft: Draft) -> None:
+    """Moves the service one step towards `target`."""
+    replicas = target.manifest.replicas
+    current = [i for i in world.instances if i.live and i.revision == target.revision]
+    others = [i for i in world.instances if i.live and i.revision != target.revision]
+    surplus = [i for i in current if i.slot >= replicas]
+    current = [i for i in current if i.slot < replicas]
+    for instance in surplus:
+        draft.stop(instance, "ScaledDown")
+    _note_progress(world, target, current, draft)
+    if _past_deadline(world, target, current, draft):
+        return
+    _replace_failing(world, target, current, draft)
+    if replicas == 0:
+        _stop_all(others, draft, "ScaledDown")
+        return
+    _start_and_hand_over(world, target, current, others, draft)
+
+
+def covered(target: Service, current: list[Instance], history: History) -> set[int]:
+    """The slots of the target that are ready, or whose program has completed."""
+    ready = {instance.slot for instance in current if instance.ready}
+    return ready | completed_slots(target, history)
+
+
+def completed_slots(target: Service, history: History) -> set[int]:
+    """The slots whose program ended for good under this revision."""
+    slots = range(target.manifest.replicas)
+    return {
+        slot for slot, done in history.completed.items() if done.revision == target.revision and slot in slots
+    }
+
+
+def _note_progress(world: World, target: Service, current: list[Instance], draft: Draft) -> None:
+    """Marks the target healthy once every slot is covered, and each new covered slot as progress."""
+    history = draft.history
+    done = len(covered(target, current, history))
+    if done == target.manifest.replicas:
+        if history.rollout or history.healthy is not target:
+            draft.history = replace(history, healthy=target, rollout=None)
+        return
+    rollout = history.rollout
+    if rollout and rollout.revision == target.revision and done > rollout.ready:
+        draft.history = replace(history, rollout=Rollout(target.revision, world.now, done))
+
+
+def _past_deadline(world: World, target: Service, current: list[Instance], draft: Draft) -> bool:
+    """Rejects a revision that had its chance; True when it did."""
+    rollout = draft.history.rollout
+    if rollout is None or rollout.revision != target.revision or draft.history.is_healthy(target):
+        return False
+    deadline = rollout.since + target.manifest.update.healthy_deadline
+    if world.now < deadline:
+        draft.look_again(deadline)
+        return False
+    verdict = Verdict("HealthyDeadlineExceeded", _why_not_ready(target, draft.history))
+    draft.history = replace(
+        draft.history, rejected=Rejected(target.revision, verdict), rollout=None, not_before=0.0
+    )
+    _stop_all(current, draft, "HealthyDeadlineExceeded")
+    return True
+
+
+def _why_not_ready(target: Service, history: History) -> str:
+    """What a person needs to know about a revision that never got ready."""
+    within = f"revision {target.revision} was not ready within "
+    within += format_duration(target.manifest.update.healthy_deadline)
+    if history.crashed == target.revision:
+        return f"{within}: {describe_crashes(history).split(';')[0]}"
+    if target.manifest.probes.readiness is None:
+        endpoint = "its Unix socket" if target.manifest.port is None else "its port"
+        return (
+            f"{within}: it runs, but accepts no connection on {endpoint}; "
+            "a program that listens nowhere needs `probes: {readiness: none}`"
+        )
+    return f"{within}: its readiness probe did not succeed"
+
+
+def _replace_failing(world: World, target: Service, current: list[Instance], draft: Draft) -> None:
+    """Stops what a probe condemned, and what hangs in its start although its revision once was healthy."""
+    for instance in current:
+        if instance.state is State.FAILING:
+            draft.stop(instance, "ProbeFailed", crash=True)
+        elif instance.state is State.STARTING and draft.history.is_healthy(target):
+            deadline = instance.since + target.manifest.update.healthy_deadline
+            if world.now >= deadline:
+                draft.stop(instance, "StartTimedOut", crash=True)
+            else:
+                draft.look_again(deadline)
+
+
+def _start_and_hand_over(
+    world: World, target: Service, current: list[Instance], others: list[Instance], draft: Draft
+) -> None:
+    slots = set(range(target.manifest.replicas))
+    vacant = slots - {instance.slot for instance in current} - completed_slots(target, draft.history)
+    if not vacant:
+        _stop_replaced(target, current, others, draft)
+        return
+    if not draft.history.prepared(target):
+        return
+    if hold := _hold(world, target, others, draft):
+        draft.waiting = hold
+        return
+    if target.manifest.strategy == "recreate":
+        _stop_all(others, draft, "Recreated")
+        if others or any(i.leaving and i.revision != target.revision for i in world.instances):
+            return
+    else:
+        _stop_replaced(target, current, others, draft)
+        serving = [instance for instance in others if instance.ready_since is not None]
+        if serving:
+            vacant = _next_slot(vacant, current)
+    _start(world, target, vacant, draft)
+
+
+def _hold(world: World, target: Service, others: list[Instance], draft: Draft) -> Verdict | None:
+    """Why nothing may start yet; None when it may."""
+    history = draft.history
+    if world.now < history.not_before and history.crashed == target.revision:
+        draft.look_again(history.not_before)
+        reason = "CrashLoopBackOff" if history.crashes > 1 else "Restarting"
+        return Verdict(reason, describe_crashes(history))
+    first_start = not others and history.crashed != target.revision
+    if world.waiting_for and first_start:
+        return Verdict("DependencyNotReady", "waits for " + ", ".join(world.waiting_for))
+    return None
+
+
+def _next_slot(vacant: set[int], current: list[Instance]) -> set[int]:
+    """While an old revision serves, one slot moves at a time, and only from firm ground."""
+    if any(not instance.ready for instance in current):
+        return set()
+    return {min(vacant)}
+
+
+def _start(world: World, target: Service, vacant: set[int], draft: Draft) -> None:
+    leaving = {i.slot for i in world.instances if i.leaving and i.revision == target.revision}
+    startable = sorted(vacant - leaving)
+    if startable and not draft.history.is_healthy(target):
+        rollout = draft.history.rollout
+        if rollout is None or rollout.revision != target.revision:
+            draft.history = replace(draft.history, rollout=Rollout(target.revision, world.now))
+            draft.look_again(world.now + target.manifest.update.healthy_deadline)
+    draft.actions.extend(Start(target, slot) for slot in startable)
+
+
+def _stop_replaced(target: Service, current: list[Instance], others: list[Instance], draft: Draft) -> None:
+    """Stops what serves no purpose: never ready, or covered by the target's instance in its slot."""
+    done = covered(target, current, draft.history)
+    complete = len(done) == target.manifest.replicas
+    for old in others:
+        if old.ready_since is None:
+            draft.stop(old, "Superseded")
+        elif complete or old.slot in done:
+            draft.stop(old, "Replaced")
+
+
+def _stop_all(instances: list[Instance], draft: Draft, reason: str) -> None:
+    for instance in instances:
+        draft.stop(instance, reason)
