@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.metrics import Metrics
@@ -79,5 +79,13 @@ class NodeApi(Protocol):
         ...
 
     def shut_down(self) -> None:
-        """Asks the node to stop its services and end; `atek down` and SIGTERM."""
+        """Asks the node to stop its services and end; `atek down`, Ctrl-C and SIGTERM.
+
+        Called again it does not wait for grace periods any longer: services that are left are killed.
+        """
         ...
+
+
+if TYPE_CHECKING:
+    #: What `atek up` runs beside the node: begun once the listeners are open, cancelled with the node.
+    Console = Callable[[NodeApi], Awaitable[None]]

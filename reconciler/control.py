@@ -1,0 +1,204 @@
+"""The control socket: how the command line talks to a running node, and nobody else.
+
+JSON-RPC 2.0 by POST to /_atek/control, and /_atek/events, a stream with one JSON object a line, for as long
+as the client stays. The socket is the owner's alone, and the kernel says who connects: this user or root.
+The health pages are there too. `serve` opens all ways into a node at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import struct
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+
+from reconciler.api import UserError
+from reconciler.health import health, only_for_hosts
+from reconciler.http import Request, Response, json_response, serve_http
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from anyio.abc import SocketListener
+
+    from reconciler.api import EventRecord, NodeApi
+    from reconciler.http import Handler
+
+    Method = Callable[[NodeApi, dict[str, Any]], Awaitable[object]]
+
+CONTROL_PATH = "/_atek/control"
+EVENTS_PATH = "/_atek/events"
+USER_ERROR = -32000
+_MOST_EVENTS = 1000
+# struct ucred of unix(7): pid, uid, gid.
+_CREDENTIALS = struct.Struct("iII")
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(
+    node: NodeApi, *, tcp: SocketListener | None, unix: SocketListener, domain: str = "localhost"
+) -> None:
+    """Answers on both listeners until cancelled, and closes them."""
+    async with anyio.create_task_group() as group:
+        if tcp is not None:
+            group.start_soon(serve_http, tcp, only_for_hosts(health(node), domain))
+        await serve_http(unix, control(node), admit=is_owner)
+
+
+def is_owner(stream: SocketStream) -> bool:
+    """Whether the process at the other end is this user's, or root's."""
+    raw = stream.extra(SocketAttribute.raw_socket)
+    credentials = raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    return uid in (0, os.geteuid())
+
+
+def control(node: NodeApi) -> Handler:
+    """Everything the owner may ask."""
+    pages = health(node)
+
+    async def handle(request: Request) -> Response:
+        if request.path == CONTROL_PATH:
+            return await _call(node, request) if request.method == "POST" else _only("POST")
+        if request.path == EVENTS_PATH:
+            return _events_page(node, request) if request.method == "GET" else _only("GET")
+        return await pages(request)
+
+    return handle
+
+
+def _only(method: str) -> Response:
+    message = f"this address takes {method}"
+    return json_response(405, {"error": True, "message": message}, headers={"allow": method})
+
+
+# Calls
+
+
+async def _call(node: NodeApi, request: Request) -> Response:
+    try:
+        calls = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return json_response(200, _failed(None, -32700, "the request is not JSON"))
+    if not isinstance(calls, list):
+        answer = await _answer(node, calls)
+        return json_response(200, answer) if answer else Response(204)
+    if not calls:
+        return json_response(200, _failed(None, -32600, "an empty batch"))
+    answers = [answer for call in calls if (answer := await _answer(node, call))]
+    return json_response(200, answers) if answers else Response(204)
+
+
+async def _answer(node: NodeApi, call: object) -> dict[str, Any] | None:
+    """The response object; None for a notification that is well formed."""
+    if not isinstance(call, dict) or call.get("jsonrpc") != "2.0" or not isinstance(call.get("method"), str):
+        return _failed(None, -32600, "not a JSON-RPC 2.0 request")
+    answer = await _run(node, call["method"], call.get("params", {}), call.get("id"))
+    return answer if "id" in call else None
+
+
+async def _run(node: NodeApi, name: str, params: object, call_id: object) -> dict[str, Any]:
+    method = _METHODS.get(name)
+    if method is None:
+        return _failed(call_id, -32601, f"there is no method {name}")
+    if not isinstance(params, dict):
+        return _failed(call_id, -32602, "params must be an object")
+    try:
+        return {"jsonrpc": "2.0", "id": call_id, "result": await method(node, params)}
+    except _BadParams as error:
+        return _failed(call_id, -32602, str(error))
+    except UserError as error:
+        return _failed(call_id, USER_ERROR, error.message, {"hint": error.hint})
+    except Exception:
+        _log.exception("the method %s failed", name)
+        return _failed(call_id, -32603, "the node could not do it; its log has more")
+
+
+def _failed(call_id: object, code: int, message: str, data: object = None) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if data is not None:
+        error["data"] = data
+    return {"jsonrpc": "2.0", "id": call_id, "error": error}
+
+
+class _BadParams(Exception):
+    """Params that the method cannot take; the message says which."""
+
+
+async def _status(node: NodeApi, params: dict[str, Any]) -> object:
+    return node.status()
+
+
+async def _recent(node: NodeApi, params: dict[str, Any]) -> object:
+    limit = params.get("limit", 200)
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        raise _BadParams("limit must be a whole number from 0")
+    return [asdict(event) for event in node.events.recent(min(limit, _MOST_EVENTS))]
+
+
+async def _stop(node: NodeApi, params: dict[str, Any]) -> object:
+    await node.stop_service(_id(params))
+    return {}
+
+
+async def _start(node: NodeApi, params: dict[str, Any]) -> object:
+    await node.start_service(_id(params))
+    return {}
+
+
+async def _restart(node: NodeApi, params: dict[str, Any]) -> object:
+    await node.restart_service(_id(params))
+    return {}
+
+
+async def _down(node: NodeApi, params: dict[str, Any]) -> object:
+    node.shut_down()
+    return {"pid": os.getpid()}
+
+
+def _id(params: dict[str, Any]) -> str:
+    service_id = params.get("id")
+    if not isinstance(service_id, str) or not service_id:
+        raise _BadParams("id must be the id of a service")
+    return service_id
+
+
+_METHODS: dict[str, Method] = {
+    "status": _status,
+    "events": _recent,
+    "stop": _stop,
+    "start": _start,
+    "restart": _restart,
+    "down": _down,
+}
+
+
+# Events
+
+
+def _events_page(node: NodeApi, request: Request) -> Response:
+    """`?recent=N` begins with the last N events; between those and the live ones none is lost or told twice."""
+    wanted = parse_qs(request.query).get("recent", ["0"])[0]
+    if not (wanted.isascii() and wanted.isdecimal() and len(wanted) < 10):
+        return json_response(400, {"error": True, "message": "recent must be a whole number from 0"})
+    return Response(200, _event_lines(node, min(int(wanted), _MOST_EVENTS)), "application/x-ndjson")
+
+
+async def _event_lines(node: NodeApi, recent: int) -> AsyncGenerator[bytes, None]:
+    # An empty line at once: who has read it knows that nothing from here on will be missed.
+    with node.events.subscribe() as events:
+        yield b"\n" + b"".join(_line(event) for event in node.events.recent(recent))
+        async for event in events:
+            yield _line(event)
+
+
+def _line(event: EventRecord) -> bytes:
+    return json.dumps(asdict(event)).encode() + b"\n"

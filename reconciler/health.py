@@ -1,0 +1,121 @@
+"""What monitoring asks a node over HTTP: is it alive, is it ready, how is it doing.
+
+`/livez` answers as long as the event loop turns. `/readyz` is 503 while a service that should be Ready is
+not, and names each with the reason. `/metrics` is for Prometheus. All of it is read-only, and answers only
+to the names of this node, so that a web page cannot reach it under a name of its own (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from reconciler.exposition import CONTENT_TYPE, ProcessFacts, render
+from reconciler.http import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.api import NodeApi
+    from reconciler.http import Handler
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_READING = ("GET", "HEAD")
+
+_LANDING = """atek {version}: node {name}
+
+/livez     200 as long as the node works
+/readyz    200 when every service is ready, otherwise 503 and what holds it back
+           (JSON with Accept: application/json)
+/metrics   for Prometheus
+"""
+
+
+def health(node: NodeApi) -> Handler:
+    """The pages, for whoever is let in."""
+
+    async def handle(request: Request) -> Response:
+        page = _PAGES.get(request.path)
+        if page is None:
+            return json_response(404, {"error": True, "message": "Not found"})
+        if request.method not in _READING:
+            message = f"{request.path} can only be read"
+            return json_response(405, {"error": True, "message": message}, headers={"allow": "GET, HEAD"})
+        return page(node, request)
+
+    return handle
+
+
+def only_for_hosts(handler: Handler, domain: str, *, more: Iterable[str] = ()) -> Handler:
+    """Lets through what was sent to this node by name: loopback, the node's domain, and `more` names."""
+    names = {name.lower() for name in (*LOOPBACK_NAMES, domain, *more)}
+
+    async def handle(request: Request) -> Response:
+        # HTTP/1.0 knows no Host, and no browser speaks it.
+        host = request.headers.get("host")
+        if host is not None and host_name(host) not in names:
+            return json_response(421, {"error": True, "message": "this node has no such host name"})
+        return await handler(request)
+
+    return handle
+
+
+def host_name(host: str) -> str:
+    """`localhost` from `LocalHost.:2835`; brackets of an IPv6 address stay."""
+    host = host.strip().lower()
+    name, colon, port = host.rpartition(":")
+    if colon and (port.isdecimal() or not port) and (":" not in name or name.endswith("]")):
+        host = name
+    return host.removesuffix(".")
+
+
+def _landing(node: NodeApi, request: Request) -> Response:
+    about = node.status()["node"]
+    return Response(200, _LANDING.format(version=about["version"], name=about["name"]).encode())
+
+
+def _livez(node: NodeApi, request: Request) -> Response:
+    return Response(200, b"ok\n")
+
+
+def _readyz(node: NodeApi, request: Request) -> Response:
+    unready = node.unready()
+    status = 503 if unready else 200
+    if "application/json" in request.headers.get("accept", ""):
+        services = {name: why for name, why in unready.items() if name}
+        return json_response(
+            status, {"ready": not unready, "node": unready.get("") or None, "services": services}
+        )
+    lines = [f"{name or 'node'}: {' '.join(why.split())}" for name, why in sorted(unready.items())]
+    text = "\n".join(["not ready" if unready else "ok", *lines, ""])
+    return Response(status, text.encode(errors="replace"))
+
+
+def _metrics(node: NodeApi, request: Request) -> Response:
+    text = render(node.status(), node.metrics, process_facts(), now=time.time())
+    return Response(200, text.encode(errors="replace"), CONTENT_TYPE)
+
+
+_PAGES = {"/": _landing, "/livez": _livez, "/readyz": _readyz, "/metrics": _metrics}
+
+
+def process_facts() -> ProcessFacts:
+    """This process, from /proc."""
+    with open("/proc/self/statm", "rb") as file:
+        resident_pages = int(file.read().split()[1])
+    times = os.times()
+    return ProcessFacts(
+        resident_bytes=resident_pages * os.sysconf("SC_PAGE_SIZE"),
+        cpu_seconds=times.user + times.system,
+        # One of them is the listing's own.
+        open_fds=len(os.listdir("/proc/self/fd")) - 1,
+        start_time=time.time() - _age(),
+    )
+
+
+def _age() -> float:
+    """Seconds since this process started. Its 22nd field counts clock ticks since boot."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
