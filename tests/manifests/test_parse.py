@@ -33,8 +33,10 @@ def test_each_language_says_the_same() -> None:
     as_yaml = (
         "id: a\nsource: .\nprobes: {liveness: {httpGet: /live, periodSeconds: 3}}\nenv: {N: 1, B: true}\n"
     )
-    as_toml = "id = 'a'\nsource = '.'\nenv = {N = 1, B = true}\n"
+    as_toml = (
+        "id = 'a'\nsource = '.'\nenv = {N = 1, B = true}\n"
         "[probes.liveness]\nhttpGet = '/live'\nperiodSeconds = 3"
+    )
     as_json = json.dumps(yaml.safe_load(as_yaml))
     one, two, three = (
         parse_file(text, "f", suffix).manifests
