@@ -19,7 +19,7 @@ unit: .venv/installed-dev
 	$(BIN)/pytest -n auto --dist loadgroup
 
 soak: .venv/installed-dev
-	ATEK_SOAK=1 $(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler
+	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench

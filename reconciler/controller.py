@@ -52,7 +52,11 @@ class Wish:
 
 @dataclass(slots=True)
 class Controller:
-    """All about one service. `busy` while actions are carried out, `again` when a wake-up came meanwhile."""
+    """All about one service.
+
+    `busy` while actions are carried out, `again` when a wake-up came meanwhile, `unswept` when prepared
+    packages of older revisions may lie around.
+    """
 
     id: str
     wish: Wish = field(default_factory=Wish)
@@ -66,12 +70,19 @@ class Controller:
     transitions: dict[str, float] = field(default_factory=dict)
     busy: bool = False
     again: bool = False
+    unswept: bool = False
 
     @property
     def stopped(self) -> bool:
         """Whether a person or the manifest says that it should not run."""
         service = self.wish.service
         return self.suspended or (service is not None and service.manifest.suspend)
+
+    def used_services(self) -> list[Service]:
+        """The revisions whose prepared packages are still needed."""
+        services = [self.wish.service, self.history.healthy]
+        services += [tracked.running.service for tracked in self.instances.values()]
+        return [service for service in services if service is not None]
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type, None before the first decision."""

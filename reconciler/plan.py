@@ -153,8 +153,10 @@ def _cancel_preparations(draft: Draft, *, keep: Service | None) -> None:
 def _drop_unwanted(world: World, draft: Draft) -> None:
     """Without a target, only a rejected revision is taken down; anything else stays as it is."""
     rejected = draft.history.rejected
+    if rejected is None or world.service is None:
+        return
     for instance in world.instances:
-        if instance.live and rejected and instance.revision == rejected.revision:
+        if instance.live and instance.revision == rejected.revision:
             draft.stop(instance, rejected.verdict.reason)
 
 

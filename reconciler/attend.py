@@ -1,0 +1,101 @@
+"""Attends to one running instance: probes it, and waits for its end.
+
+Times and thresholds are Kubernetes', with one difference: until an instance has passed once, its check is
+repeated quickly (from 1 ms, doubling up to the probe's period), because a home node's service that is up
+after 30 ms should serve after 30 ms and not at the end of a 10 s period.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from reconciler.lifecycle import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtimes.probes import Prober
+
+    from manifests.model import Probe
+    from runtimes.base import Exit, Running, Runtime
+
+    #: Called with what happened and why.
+    Happened = Callable[[Event, str], None]
+
+#: First and longest pause between two looks at an endpoint that does not accept connections yet, seconds.
+FIRST_LOOK, LONGEST_LOOK = 0.001, 0.25
+
+
+async def attend(running: Running, runtime: Runtime, prober: Prober, happened: Happened) -> Exit:
+    """Reports probe results through `happened` until the instance has ended; returns how it did."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_probe, running, prober, happened)
+        exit = await runtime.wait(running)
+        tasks.cancel_scope.cancel()
+    return exit
+
+
+async def _probe(running: Running, prober: Prober, happened: Happened) -> None:
+    probes = running.service.manifest.probes
+    if probes.startup and not await _started(running, prober, probes.startup, happened):
+        return
+    if probes.readiness == "none":
+        happened(Event.PASS, "")
+    else:
+        await _first_pass(running, prober, probes.readiness)
+        happened(Event.PASS, "")
+    async with anyio.create_task_group() as tasks:
+        if probes.readiness is not None and probes.readiness != "none":
+            tasks.start_soon(_readiness, running, prober, probes.readiness, happened)
+        if probes.liveness:
+            tasks.start_soon(_liveness, running, prober, probes.liveness, happened)
+
+
+async def _started(running: Running, prober: Prober, probe: Probe, happened: Happened) -> bool:
+    """Whether the startup probe succeeded within its failureThreshold × periodSeconds."""
+    with anyio.move_on_after(probe.initial_delay_seconds + probe.failure_threshold * probe.period_seconds):
+        await _first_pass(running, prober, probe)
+        return True
+    happened(Event.CONDEMN, "its startup probe never succeeded")
+    return False
+
+
+async def _first_pass(running: Running, prober: Prober, probe: Probe | None) -> None:
+    """Returns after successThreshold successes in a row (one, for an endpoint)."""
+    longest = probe.period_seconds if probe else LONGEST_LOOK
+    needed = probe.success_threshold if probe else 1
+    if probe:
+        await anyio.sleep(probe.initial_delay_seconds)
+    pause, passed = FIRST_LOOK, 0
+    while True:
+        passed = 0 if await prober.check(probe, running) else passed + 1
+        if passed >= needed:
+            return
+        await anyio.sleep(min(pause, longest))
+        pause *= 2
+
+
+async def _readiness(running: Running, prober: Prober, probe: Probe, happened: Happened) -> None:
+    passed = failed = 0
+    while True:
+        await anyio.sleep(probe.period_seconds)
+        failure = await prober.check(probe, running)
+        passed, failed = (0, failed + 1) if failure else (passed + 1, 0)
+        if failure and failed >= probe.failure_threshold:
+            happened(Event.FAIL, f"its readiness probe fails: {failure}")
+        elif not failure and passed >= probe.success_threshold:
+            happened(Event.PASS, "")
+
+
+async def _liveness(running: Running, prober: Prober, probe: Probe, happened: Happened) -> None:
+    failed = 0
+    await anyio.sleep(probe.initial_delay_seconds)
+    while True:
+        await anyio.sleep(probe.period_seconds)
+        failure = await prober.check(probe, running)
+        failed = failed + 1 if failure else 0
+        if failure and failed >= probe.failure_threshold:
+            happened(Event.CONDEMN, f"its liveness probe fails: {failure}")
+            return

@@ -1,0 +1,126 @@
+"""From sources to wishes: merges the snapshots, resolves what changed, and declares it to the loop.
+
+A changed manifest is found by identity: an unchanged file keeps the same `Declared` object, so a change to
+one of a thousand services costs one resolution. A manifest that cannot be resolved (its package is gone)
+keeps the service's last resolved form and says why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from manifests.merge import Merged, merge
+from manifests.resolve import ResolveError
+
+from reconciler.conditions import Verdict
+from reconciler.controller import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+
+    from anyio.abc import TaskGroup
+    from manifests.merge import Winner
+
+    from manifests.service import Service
+    from manifests.snapshot import Source
+    from reconciler.loop import Reconciler
+
+    #: declared manifest, source's name, generation → service; raises ResolveError.
+    Resolver = Callable[[Winner, int], Awaitable[Service]]
+
+
+class DesiredState:
+    """All sources of a node, and what they wish for together."""
+
+    def __init__(self, sources: Sequence[Source], resolver: Resolver, reconciler: Reconciler) -> None:
+        self.sources = sources
+        self.merged = Merged({}, {}, {}, complete=False)
+        self._resolver = resolver
+        self._reconciler = reconciler
+        self._dirty = anyio.Event()
+        self._again: set[str] = set()
+
+    async def load(self) -> None:
+        """Reads every source for the first time and declares everything."""
+        for source in self.sources:
+            await source.scan()
+        await self.refresh()
+
+    async def run(self, tasks: TaskGroup) -> None:
+        """Follows the sources until cancelled."""
+        for source in self.sources:
+            tasks.start_soon(source.watch, self._dirty_set)
+        while True:
+            await self._dirty.wait()
+            self._dirty = anyio.Event()
+            await self.refresh()
+
+    def resolve_again(self, service_ids: Collection[str]) -> None:
+        """The packages of these services, or a person's wish, changed."""
+        self._again.update(service_ids)
+        self._dirty_set()
+
+    async def resync(self) -> None:
+        """Looks at everything again, whether or not an event announced a change."""
+        for source in self.sources:
+            await source.scan()
+        self._again.update(
+            service_id
+            for service_id, winner in self.merged.services.items()
+            if winner.declared.manifest.source is not None
+        )
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Merges, resolves what differs from before, and declares it."""
+        before, again = self.merged, self._again
+        self.merged, self._again = merge([source.snapshot for source in self.sources]), set()
+        changed = changes(before, self.merged) | (again & self.merged.services.keys())
+        wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
+        wishes |= self._absent(changed)
+        self._reconciler.declare(wishes, known=self.merged.complete)
+
+    def _absent(self, changed: set[str]) -> dict[str, Wish]:
+        """Services that the node remembers or runs, and no source mentions."""
+        declared = self.merged.services
+        stale = (c for c in self._reconciler.controllers.values() if c.id not in declared)
+        return {c.id: Wish() for c in stale if c.wish.service or c.wish.problem or c.id in changed}
+
+    async def _wish(self, service_id: str) -> Wish:
+        winner = self.merged.services.get(service_id)
+        if winner is None:
+            return Wish()
+        controller = self._reconciler.controller(service_id)
+        cycle = self.merged.cycles.get(service_id)
+        problem = Verdict("DependencyCycle", f"depends on itself: {' → '.join(cycle)}") if cycle else None
+        try:
+            service: Service | None = await self._resolver(winner, controller.generation)
+        except ResolveError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            problem = Verdict(error.reason, f"{error.message}{hint}")
+            service = controller.wish.service
+        return Wish(service, problem, on_cycle=bool(cycle), file=winner.declared.file)
+
+    def _dirty_set(self) -> None:
+        self._dirty.set()
+
+
+def changes(before: Merged, after: Merged) -> set[str]:
+    """Ids whose winning manifest, or whose place on a dependency cycle, is not the same as before."""
+    if before.services is after.services:
+        return set()
+    old, new = before.services, after.services
+    changed = {
+        service_id
+        for service_id, winner in new.items()
+        if (was := old.get(service_id)) is None
+        or was.declared is not winner.declared
+        or was.source != winner.source
+    }
+    changed |= old.keys() - new.keys()
+    return changed | {
+        service_id
+        for service_id in before.cycles.keys() | after.cycles.keys()
+        if before.cycles.get(service_id) != after.cycles.get(service_id)
+    }

@@ -1,0 +1,221 @@
+"""Carries out what the planner asked for, and reports what came of it.
+
+Each effect changes the world first and the controller's memory at once after it, without an `await` between,
+so that the next decision sees both or neither. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from reconciler import history as past
+from reconciler.actions import CancelPrepare, Prepare, Start, Stop
+from reconciler.attend import attend
+from reconciler.conditions import Verdict
+from reconciler.controller import Tracked
+from reconciler.lifecycle import Event, State
+from reconciler.world import Instance
+from runtimes.base import Launch, PermanentFailure, RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anyio.abc import TaskGroup
+    from runtimes.probes import Prober
+
+    from manifests.service import Service
+    from reconciler.actions import Action
+    from reconciler.controller import Controller
+    from reconciler.events import EventLog
+    from reconciler.metrics import Metrics
+    from runtimes.base import Exit, Running, Runtime
+
+#: Preparations at a time: more would only make each slower on a small machine.
+PREPARATIONS = 2
+
+
+class Effects:
+    """The hands of the loop. `changed` is called with a service's id whenever its world is different."""
+
+    def __init__(
+        self,
+        *,
+        runtimes: Mapping[str, Runtime],
+        prober: Prober,
+        events: EventLog,
+        metrics: Metrics,
+        identity: Callable[[str], Mapping[str, str]],
+        new_id: Callable[[], str],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._runtimes = runtimes
+        self._prober = prober
+        self._events = events
+        self._metrics = metrics
+        self._identity = identity
+        self._new_id = new_id
+        self._jitter = jitter
+        self._preparations = anyio.Semaphore(PREPARATIONS)
+        self.changed: Callable[[str], None] = lambda _: None
+
+    async def carry_out(self, controller: Controller, action: Action, tasks: TaskGroup) -> None:
+        """One action; what takes long goes on in `tasks`."""
+        match action:
+            case Start():
+                await self._start(controller, action, tasks)
+            case Stop():
+                await self._stop(controller, action)
+            case Prepare():
+                self._begin_preparing(controller, action.service, tasks)
+            case CancelPrepare():
+                self._cancel_preparing(controller, action.revision)
+
+    def adopt(self, controller: Controller, running: Running, tasks: TaskGroup) -> None:
+        """Takes over an instance that an earlier life of this node started."""
+        self._track(controller, running, tasks)
+        self._events.emit(controller.id, "Adopted", f"found running as {running.pid}", running.instance)
+
+    async def sweep(self, controller: Controller) -> None:
+        """Deletes prepared packages that nobody needs any more."""
+        controller.unswept = False
+        keep = controller.used_services()
+        for runtime in self._runtimes.values():
+            try:
+                await runtime.collect(controller.id, keep)
+            except RuntimeFailure as failure:
+                self._events.emit(controller.id, failure.reason, str(failure), warning=True)
+
+    async def _start(self, controller: Controller, action: Start, tasks: TaskGroup) -> None:
+        service = action.service
+        launch = Launch(self._new_id(), service, action.slot, self._identity(service.id))
+        try:
+            running = await self._runtime(service).start(launch)
+        except RuntimeFailure as failure:
+            self._crashed(controller, service, str(failure), ready_for=0.0)
+            self._events.emit(controller.id, failure.reason, str(failure), warning=True)
+            return
+        self._track(controller, running, tasks)
+        self._events.emit(controller.id, "Started", f"revision {service.revision}", running.instance)
+
+    def _track(self, controller: Controller, running: Running, tasks: TaskGroup) -> None:
+        view = Instance(running.instance, running.service, running.slot, State.STARTING, anyio.current_time())
+        tracked = Tracked(view, running)
+        controller.instances[running.instance] = tracked
+        tasks.start_soon(self._attend, controller, tracked)
+
+    async def _attend(self, controller: Controller, tracked: Tracked) -> None:
+        running = tracked.running
+
+        def happened(event: Event, why: str) -> None:
+            self._happened(controller, tracked, event, why)
+
+        exit = await attend(running, self._runtime(running.service), self._prober, happened)
+        self._ended(controller, tracked, exit)
+
+    def _happened(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> None:
+        if event is Event.CONDEMN:
+            tracked.crash = tracked.crash or why
+        if not tracked.apply(event, anyio.current_time()):
+            return
+        if event in (Event.CONDEMN, Event.FAIL):
+            tracked.view = replace(tracked.view, condemned=why)
+        state = tracked.view.state
+        self._events.emit(
+            controller.id, state.value, why, tracked.view.id, warning=event in (Event.FAIL, Event.CONDEMN)
+        )
+        self.changed(controller.id)
+
+    def _ended(self, controller: Controller, tracked: Tracked, exit: Exit) -> None:
+        view, now = tracked.view, anyio.current_time()
+        asked = view.leaving and not tracked.crash
+        tracked.apply(Event.EXIT, now)
+        controller.instances.pop(view.id, None)
+        ready_for = now - view.ready_since if view.ready_since is not None else 0.0
+        if tracked.crash:
+            self._crashed(controller, view.service, tracked.crash, ready_for=ready_for)
+        elif not asked:
+            controller.history = past.after_exit(
+                controller.history, view.service, view.slot, exit,
+                now=now, ready_for=ready_for, jitter=self._jitter(),
+            )  # fmt: skip
+            self._metrics.restarted(controller.id)
+        reason = "Stopped" if asked else "Exited"
+        self._events.emit(controller.id, reason, str(exit), view.id, warning=not asked and not exit.success)
+        self.changed(controller.id)
+
+    def _crashed(self, controller: Controller, service: Service, cause: str, *, ready_for: float) -> None:
+        controller.history = past.after_crash(
+            controller.history, service, cause,
+            now=anyio.current_time(), ready_for=ready_for, jitter=self._jitter(),
+        )  # fmt: skip
+        self._metrics.restarted(controller.id)
+
+    async def _stop(self, controller: Controller, action: Stop) -> None:
+        tracked = controller.instances.get(action.instance)
+        if tracked is None:
+            return
+        if action.crash:
+            tracked.crash = tracked.crash or "it was not ready in time"
+        now = anyio.current_time()
+        if tracked.apply(Event.FORCE if action.force else Event.STOP, now):
+            self._events.emit(controller.id, tracked.view.state.value, action.reason, action.instance)
+        elif action.force:
+            tracked.view = replace(tracked.view, since=now)
+        try:
+            await self._runtime(tracked.running.service).stop(tracked.running, force=action.force)
+        except RuntimeFailure as failure:
+            self._events.emit(controller.id, failure.reason, str(failure), action.instance, warning=True)
+
+    def _begin_preparing(self, controller: Controller, service: Service, tasks: TaskGroup) -> None:
+        revision = service.revision
+        if revision in controller.preparing:
+            return
+        controller.history = past.prepare_started(controller.history, revision)
+        scope = controller.preparing[revision] = anyio.CancelScope()
+        tasks.start_soon(self._prepare, controller, service, scope)
+
+    async def _prepare(self, controller: Controller, service: Service, scope: anyio.CancelScope) -> None:
+        revision = service.revision
+        with scope:
+            controller.history = await self._prepared(controller, service)
+        if scope.cancelled_caught:
+            controller.history = past.prepare_cancelled(controller.history, revision)
+        if controller.preparing.get(revision) is scope:
+            del controller.preparing[revision]
+        controller.progress = ""
+        controller.unswept = True
+        self.changed(controller.id)
+
+    async def _prepared(self, controller: Controller, service: Service) -> past.History:
+        """Prepares, and returns the history with the result in it."""
+
+        def progress(line: str) -> None:
+            controller.progress = line
+
+        try:
+            async with self._preparations:
+                await self._runtime(service).prepare(service, progress)
+        except RuntimeFailure as failure:
+            verdict = Verdict(failure.reason, str(failure))
+            self._events.emit(controller.id, failure.reason, str(failure), warning=True)
+            return past.prepare_failed(
+                controller.history, service.revision, verdict,
+                permanent=failure.permanent, now=anyio.current_time(),
+            )  # fmt: skip
+        return past.prepare_done(controller.history, service.revision)
+
+    def _cancel_preparing(self, controller: Controller, revision: str) -> None:
+        scope = controller.preparing.get(revision)
+        if scope is None:
+            controller.history = past.prepare_cancelled(controller.history, revision)
+        else:
+            scope.cancel()
+
+    def _runtime(self, service: Service) -> Runtime:
+        runtime = self._runtimes.get(service.runtime)
+        if runtime is None:
+            raise PermanentFailure("UnknownRuntime", f"this node has no runtime {service.runtime}")
+        return runtime

@@ -1,0 +1,333 @@
+"""The loop: takes a wake-up, reads the world, decides, acts, and tells.
+
+    wake(id) ──► queue ──► reconcile(id): world ──plan──► decision ──► effects ──► changed(id) ──► wake(id)
+
+One decision at a time, made without an `await`; the actions of one service are carried out one after
+another, those of different services next to each other. Conditions never wake the loop by themselves: only a
+service whose readiness changed wakes those that depend on it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+
+from reconciler import history as past
+from reconciler.controller import Controller, Wish
+from reconciler.plan import plan
+from reconciler.queue import WakeQueue
+from reconciler.store import Remembered, Saver
+from reconciler.world import Failed, RetryAfter, World
+from runtimes.base import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from anyio.abc import TaskGroup
+
+    from reconciler.conditions import Condition
+    from reconciler.effects import Effects
+    from reconciler.events import EventLog
+    from reconciler.metrics import Metrics
+    from reconciler.store import Store
+    from reconciler.world import Decision
+    from runtimes.base import Runtime
+
+#: Seconds until a runtime that could not say what runs is asked again.
+OBSERVE_AGAIN = 2.0
+
+
+class Reconciler:
+    """Converges the wishes it is told with what the runtimes run."""
+
+    def __init__(
+        self,
+        *,
+        runtimes: Mapping[str, Runtime],
+        effects: Effects,
+        store: Store,
+        events: EventLog,
+        metrics: Metrics,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.controllers: dict[str, Controller] = {}
+        self.queue = WakeQueue()
+        self.events = events
+        self.metrics = metrics
+        self.saver = Saver(store, self._recall)
+        self.observed = False
+        self.known = False
+        self.stopping = False
+        self._runtimes = runtimes
+        self._effects = effects
+        self._store = store
+        self._wall = wall
+        self._dependents: dict[str, set[str]] = {}
+        self._empty = anyio.Event()
+        effects.changed = self._changed
+
+    # -- what others tell it
+
+    def declare(self, wishes: Mapping[str, Wish], *, known: bool) -> None:
+        """New wishes for some services; an empty `Wish` for one that no source mentions any more."""
+        self.known = known
+        for service_id, wish in wishes.items():
+            controller = self.controller(service_id)
+            self._link(controller.wish, wish, service_id)
+            controller.wish = wish
+            self.queue.wake(service_id)
+
+    def wake_all(self) -> None:
+        """The full resync: every service is looked at again."""
+        for service_id in self.controllers:
+            self.queue.wake(service_id)
+
+    def controller(self, service_id: str) -> Controller:
+        """The one controller of that id, made when there is none."""
+        controller = self.controllers.get(service_id)
+        if controller is None:
+            controller = self.controllers[service_id] = Controller(service_id)
+        return controller
+
+    async def suspend(self, controller: Controller, *, suspended: bool) -> None:
+        """A person's stop or start. Raises OSError, with nothing changed, when it cannot be kept."""
+        before = controller.suspended
+        controller.suspended = suspended
+        try:
+            await self.saver.save_now(controller.id)
+        except OSError:
+            controller.suspended = before
+            raise
+        if not suspended:
+            controller.history = past.asked_again(controller.history)
+        self.queue.wake(controller.id)
+
+    # -- its life
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Remembers, adopts, then reconciles until cancelled."""
+        self._remember()
+        async with anyio.create_task_group() as tasks:
+            await self._observe(tasks)
+            tasks.start_soon(self.saver.run)
+            task_status.started()
+            while True:
+                service_id = await self.queue.get()
+                self.metrics.queue_depth = len(self.queue)
+                self._reconcile(service_id, tasks)
+
+    async def shut_down(self) -> None:
+        """Stops everything in reverse dependency order; returns once nothing runs and all is saved."""
+        self.stopping = True
+        self.wake_all()
+        while any(controller.instances or controller.busy for controller in self.controllers.values()):
+            self._empty = anyio.Event()
+            await self._empty.wait()
+        await self.saver.flush()
+
+    async def kill_all(self) -> None:
+        """Ends every instance at once, for a person who will not wait."""
+        for controller in list(self.controllers.values()):
+            for tracked in list(controller.instances.values()):
+                runtime = self._runtimes[tracked.running.service.runtime]
+                try:
+                    await runtime.stop(tracked.running, force=True)
+                except RuntimeFailure:
+                    continue
+
+    def _remember(self) -> None:
+        memories, problems = self._store.load()
+        for problem in problems:
+            self.events.emit("", "StateDamaged", problem, warning=True)
+        for service_id, memory in memories.items():
+            controller = self.controller(service_id)
+            controller.suspended = memory.suspended
+            controller.generation = memory.generation
+            controller.history = past.History(
+                healthy=memory.healthy, rejected=memory.rejected, completed=memory.completed
+            )
+
+    async def _observe(self, tasks: TaskGroup) -> None:
+        """Adopts what runs. A runtime that cannot say keeps every service Unknown until it can."""
+        missing = [runtime for runtime in self._runtimes.values() if not await self._adopt(runtime, tasks)]
+        self.observed = not missing
+        if missing:
+            tasks.start_soon(self._observe_again, missing, tasks)
+
+    async def _observe_again(self, missing: list[Runtime], tasks: TaskGroup) -> None:
+        while missing:
+            await anyio.sleep(OBSERVE_AGAIN)
+            missing = [runtime for runtime in missing if not await self._adopt(runtime, tasks)]
+        self.observed = True
+        self.wake_all()
+
+    async def _adopt(self, runtime: Runtime, tasks: TaskGroup) -> bool:
+        try:
+            found = await runtime.observe()
+        except RuntimeFailure as failure:
+            self.events.emit("", failure.reason, f"{runtime.name}: {failure}", warning=True)
+            return False
+        for running in found:
+            controller = self.controller(running.service.id)
+            self._effects.adopt(controller, running, tasks)
+            self.queue.wake(running.service.id)
+        return True
+
+    # -- one reconciliation
+
+    def _reconcile(self, service_id: str, tasks: TaskGroup) -> None:
+        controller = self.controllers.get(service_id)
+        if controller is None:
+            return
+        if controller.busy:
+            controller.again = True
+            return
+        begin = time.perf_counter()
+        decision = plan(self._world(controller))
+        self._keep(controller, decision)
+        if decision.actions:
+            controller.busy = True
+            tasks.start_soon(self._act, controller, decision, tasks)
+        elif decision.gone:
+            self._forget(controller)
+        if isinstance(decision.outcome, (RetryAfter, Failed)):
+            self.queue.wake_at(service_id, decision.outcome.at)
+        elif controller.unswept and not controller.busy:
+            tasks.start_soon(self._effects.sweep, controller)
+        self._signal_if_empty(controller)
+        self.metrics.reconciled(time.perf_counter() - begin)
+
+    async def _act(self, controller: Controller, decision: Decision, tasks: TaskGroup) -> None:
+        try:
+            for action in decision.actions:
+                await self._effects.carry_out(controller, action, tasks)
+        except Exception as error:
+            # A defect in one service's handling must not take the others down with the node.
+            self.metrics.reconcile_errors += 1
+            message = f"{type(error).__name__}: {error}"
+            self.events.emit(controller.id, "InternalError", message, warning=True)
+            await anyio.sleep(1)
+        controller.busy = controller.again = False
+        self._changed(controller.id)
+
+    def _world(self, controller: Controller) -> World:
+        wish = controller.wish
+        return World(
+            id=controller.id,
+            service=wish.service,
+            instances=tuple([tracked.view for tracked in controller.instances.values()]),
+            history=controller.history,
+            now=anyio.current_time(),
+            known=self.known,
+            observed=self.observed,
+            suspended=controller.stopped,
+            shutdown=self.stopping,
+            problem=wish.problem,
+            waiting_for=self._waiting_for(controller),
+            held_by=self._held_by(controller) if self.stopping else (),
+        )
+
+    def _waiting_for(self, controller: Controller) -> tuple[str, ...]:
+        service = controller.wish.service
+        if service is None or not service.manifest.depends_on:
+            return ()
+        waiting = []
+        for dependency in service.manifest.depends_on:
+            other = self.controllers.get(dependency.id)
+            if other is None or other.wish.service is None:
+                waiting.append(f"{dependency.id}, which is not declared")
+            elif dependency.condition == "ready" and not (other.ready or other.succeeded):
+                waiting.append(f"{dependency.id} to be ready")
+            elif dependency.condition == "started" and not (other.instances or other.succeeded):
+                waiting.append(f"{dependency.id} to be started")
+        return tuple(waiting)
+
+    def _held_by(self, controller: Controller) -> tuple[str, ...]:
+        """Services that depend on this one and still run; on a cycle nobody waits."""
+        if controller.wish.on_cycle:
+            return ()
+        others = (self.controllers.get(other) for other in self._dependents.get(controller.id, ()))
+        return tuple(sorted(other.id for other in others if other and other.instances))
+
+    def _keep(self, controller: Controller, decision: Decision) -> None:
+        """Takes over what the decision wants remembered and told."""
+        before = controller.history
+        controller.history = decision.history
+        if _lasting(before) != _lasting(decision.history):
+            self.saver.save_soon(controller.id)
+        self._tell(controller, decision.conditions)
+
+    def _tell(self, controller: Controller, conditions: tuple[Condition, ...]) -> None:
+        if conditions == controller.conditions:
+            return
+        before = {condition.type: condition.status for condition in controller.conditions}
+        was_ready = controller.ready
+        controller.conditions = conditions
+        for condition in conditions:
+            if before.get(condition.type) != condition.status:
+                controller.transitions[condition.type] = self._wall()
+                if condition.type == "Stalled" and condition.status == "True":
+                    self.events.emit(controller.id, condition.reason, condition.message, warning=True)
+        if controller.ready != was_ready or controller.succeeded:
+            self._wake_dependents(controller.id)
+
+    def _forget(self, controller: Controller) -> None:
+        del self.controllers[controller.id]
+        self.saver.save_soon(controller.id)
+        self.events.emit(controller.id, "Pruned", "nothing declares it any more")
+
+    # -- wiring
+
+    def _changed(self, service_id: str) -> None:
+        self.queue.wake(service_id)
+        controller = self.controllers.get(service_id)
+        if controller is not None and controller.history.completed:
+            # Completions come from effects, not from a decision, and have to be kept too.
+            self.saver.save_soon(service_id)
+        if self.stopping:
+            self._wake_dependencies(service_id)
+        else:
+            self._wake_dependents(service_id)
+
+    def _wake_dependents(self, service_id: str) -> None:
+        self._wake(self._dependents.get(service_id, ()))
+
+    def _wake_dependencies(self, service_id: str) -> None:
+        controller = self.controllers.get(service_id)
+        service = controller.wish.service if controller else None
+        if service:
+            self._wake(dependency.id for dependency in service.manifest.depends_on)
+
+    def _wake(self, service_ids: Iterable[str]) -> None:
+        for service_id in service_ids:
+            self.queue.wake(service_id)
+
+    def _link(self, old: Wish, new: Wish, service_id: str) -> None:
+        for dependency in old.service.manifest.depends_on if old.service else ():
+            self._dependents.get(dependency.id, set()).discard(service_id)
+        for dependency in new.service.manifest.depends_on if new.service else ():
+            self._dependents.setdefault(dependency.id, set()).add(service_id)
+
+    def _recall(self, service_id: str) -> Remembered | None:
+        controller = self.controllers.get(service_id)
+        if controller is None:
+            return None
+        past_ = controller.history
+        return Remembered(
+            suspended=controller.suspended,
+            generation=controller.generation,
+            healthy=past_.healthy,
+            rejected=past_.rejected,
+            completed=past_.completed,
+        )
+
+    def _signal_if_empty(self, controller: Controller) -> None:
+        if self.stopping and not controller.instances:
+            self._empty.set()
+
+
+def _lasting(history: past.History) -> tuple[object, ...]:
+    """What of a history is kept on disk, compared by identity because values are never changed in place."""
+    return id(history.healthy), id(history.rejected), id(history.completed)

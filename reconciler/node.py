@@ -1,0 +1,191 @@
+"""The node: everything wired together, and the order of its life.
+
+    lock the home ─► remember and adopt ─► read the sources ─► converge, listen, resync …
+                                                     … ─► asked to end: stop services ─► let go
+
+`Node` is made of ports only, so that the same code runs over fakes on a virtual clock. `serve` in `up.py`
+gives it the real ones.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from reconciler import history as past
+from reconciler.api import UserError
+from reconciler.desired import DesiredState
+from reconciler.effects import Effects
+from reconciler.events import EventLog
+from reconciler.loop import Reconciler
+from reconciler.metrics import Metrics
+from reconciler.status import service_status, source_status, unready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from runtimes.probes import Prober
+
+    from manifests.snapshot import Source
+    from reconciler.controller import Controller
+    from reconciler.desired import Resolver
+    from reconciler.store import Store
+    from runtimes.base import Runtime
+
+#: Seconds between two full resyncs, which repair what no event announced.
+RESYNC = 30.0
+
+
+class Node:
+    """One node over the ports it is given. Implements `reconciler.api.NodeApi`."""
+
+    def __init__(
+        self,
+        *,
+        about: Mapping[str, Any],
+        sources: Sequence[Source],
+        resolver: Resolver,
+        runtimes: Mapping[str, Runtime],
+        prober: Prober,
+        store: Store,
+        identity: Callable[[str], Mapping[str, str]],
+        new_id: Callable[[], str],
+        jitter: Callable[[], float],
+        keep_services: bool = False,
+    ) -> None:
+        self.about = dict(about)
+        self.events = EventLog()
+        self.metrics = Metrics()
+        effects = Effects(
+            runtimes=runtimes, prober=prober, events=self.events, metrics=self.metrics,
+            identity=identity, new_id=new_id, jitter=jitter,
+        )  # fmt: skip
+        self.reconciler = Reconciler(
+            runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics
+        )
+        self.desired = DesiredState(sources, resolver, self.reconciler)
+        self.keep_services = keep_services
+        self.notices: list[str] = []
+        self._ending = anyio.Event()
+        self._loaded = False
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Converges until `shut_down` is called, then stops the services (unless they are to be kept)."""
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._reconcile)
+            await self.desired.load()
+            self._loaded = True
+            self.reconciler.wake_all()
+            tasks.start_soon(self.desired.run, tasks)
+            tasks.start_soon(self._resync)
+            task_status.started()
+            await self._ending.wait()
+            if not self.keep_services:
+                await self.reconciler.shut_down()
+            tasks.cancel_scope.cancel()
+
+    def shut_down(self) -> None:
+        """Asks `run` to come to its end."""
+        self._ending.set()
+
+    async def kill_all(self) -> None:
+        """Ends all services at once."""
+        await self.reconciler.kill_all()
+
+    # -- reconciler.api.NodeApi
+
+    def status(self) -> dict[str, Any]:
+        """The value of `atek status --json`."""
+        controllers = sorted(self.reconciler.controllers.values(), key=lambda controller: controller.id)
+        return {
+            "node": {**self.about, "problems": self._problems()},
+            "services": [service_status(controller) for controller in controllers],
+            "sources": [source_status(source, self.desired.merged) for source in self.desired.sources],
+        }
+
+    def unready(self) -> dict[str, str]:
+        """Id → why; the empty id stands for the node itself."""
+        if not self._loaded:
+            return {"": "the sources are not read yet"}
+        if self.reconciler.stopping:
+            return {"": "the node is stopping"}
+        reasons = unready(list(self.reconciler.controllers.values()))
+        if not self.reconciler.observed:
+            reasons[""] = "a runtime cannot say what runs"
+        return reasons
+
+    async def stop_service(self, service_id: str) -> None:
+        """Kept across restarts once this returns."""
+        await self._save(self._known(service_id), suspended=True)
+
+    async def start_service(self, service_id: str) -> None:
+        """Undoes a stop, and tries again what was given up."""
+        controller = self._known(service_id)
+        service = controller.wish.service
+        if service and service.manifest.suspend:
+            raise UserError(
+                f"{service_id} is suspended by its manifest",
+                hint=f"remove `suspend: true` from {controller.wish.file}",
+            )
+        await self._save(controller, suspended=False)
+
+    async def restart_service(self, service_id: str) -> None:
+        """Replaces the instances as a new revision would: with the same care."""
+        controller = self._known(service_id)
+        if controller.stopped:
+            raise UserError(f"{service_id} is stopped", hint=f"`atek start {service_id}` starts it")
+        controller.generation += 1
+        try:
+            await self.reconciler.saver.save_now(service_id)
+        except OSError as error:
+            controller.generation -= 1
+            raise _cannot_save(error) from error
+        controller.history = past.asked_again(controller.history)
+        self.desired.resolve_again({service_id})
+
+    # -- inside
+
+    async def _reconcile(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        await self.reconciler.run(task_status=task_status)
+
+    async def _resync(self) -> None:
+        while True:
+            await anyio.sleep(RESYNC)
+            begin = time.process_time()
+            await self.desired.resync()
+            self.reconciler.wake_all()
+            await anyio.lowlevel.checkpoint()
+            self.metrics.resyncs += 1
+            self.metrics.resync_cpu_seconds += time.process_time() - begin
+
+    async def _save(self, controller: Controller, *, suspended: bool) -> None:
+        try:
+            await self.reconciler.suspend(controller, suspended=suspended)
+        except OSError as error:
+            raise _cannot_save(error) from error
+
+    def _known(self, service_id: str) -> Controller:
+        controller = self.reconciler.controllers.get(service_id)
+        if controller is None:
+            raise UserError(f"there is no service {service_id}", hint=_nearest(service_id, self.reconciler))
+        return controller
+
+    def _problems(self) -> list[str]:
+        failure = self.reconciler.saver.failure
+        return [*self.notices, *([failure] if failure else [])]
+
+
+def _cannot_save(error: OSError) -> UserError:
+    return UserError(
+        f"the state could not be saved, so nothing was changed: {error.strerror or error}",
+        hint="free some space on the disk of the state directory and try again",
+    )
+
+
+def _nearest(service_id: str, reconciler: Reconciler) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(service_id, reconciler.controllers, n=1)
+    return f"did you mean {near[0]}?" if near else "`atek status` lists all services"

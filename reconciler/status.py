@@ -1,0 +1,123 @@
+"""The value of `atek status --json`: what is wanted, what runs, and why the two differ if they do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from manifests.merge import Merged
+
+    from manifests.snapshot import Source
+    from reconciler.conditions import Condition
+    from reconciler.controller import Controller, Tracked
+
+
+def service_status(controller: Controller) -> dict[str, Any]:
+    """One service, in the shape that the command line promises."""
+    service = controller.wish.service
+    shown = service or controller.history.healthy or _any_service(controller)
+    return {
+        "id": controller.id,
+        "source": service.source if service else None,
+        "file": controller.wish.file or None,
+        "runtime": shown.runtime if shown else None,
+        "desiredRevision": service.revision if service else None,
+        "observedRevision": _observed_revision(controller),
+        "suspended": controller.stopped,
+        "restarts": controller.history.restarts,
+        "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
+        "conditions": [_condition(controller, condition) for condition in controller.conditions],
+    }
+
+
+def source_status(source: Source, merged: Merged) -> dict[str, Any]:
+    """One source: its services, the first error in one line and all of them in detail."""
+    snapshot = source.snapshot
+    return {
+        "name": snapshot.source,
+        "kind": snapshot.kind,
+        "revision": snapshot.revision,
+        "services": [declared.manifest.id for declared in snapshot.services],
+        "error": "; ".join(str(problem) for problem in snapshot.problems) or None,
+        "problems": [
+            {
+                "message": problem.message,
+                "file": problem.file,
+                "line": problem.line,
+                "key": problem.key,
+                "hint": problem.hint,
+            }
+            for problem in snapshot.problems
+        ],
+        "conflicts": [
+            {"id": conflict.id, "winner": conflict.winner, "loser": conflict.loser}
+            for conflict in merged.conflicts.get(snapshot.source, ())
+        ],
+    }
+
+
+def unready(controllers: Sequence[Controller]) -> dict[str, str]:
+    """Id → why, for each service that should serve and does not; completed and stopped ones are fine."""
+    reasons = {}
+    for controller in controllers:
+        wanted = controller.wish.service is not None or controller.wish.problem is not None
+        if wanted and not (controller.ready or controller.stopped or controller.succeeded):
+            condition = controller.condition("Ready")
+            reasons[controller.id] = (
+                f"{condition.reason}: {condition.message}" if condition else "not decided yet"
+            )
+    return reasons
+
+
+def _because(condition: Condition) -> str:
+    return f"{condition.reason}: {condition.message}" if condition.message else condition.reason
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, as Kubernetes writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _observed_revision(controller: Controller) -> str | None:
+    """The revision that serves; while two are ready, the newer one."""
+    ready = [tracked.view for tracked in controller.instances.values() if tracked.view.ready]
+    newest = max(ready, key=lambda view: view.since, default=None)
+    return newest.revision if newest else None
+
+
+def _any_service(controller: Controller) -> Any:
+    return next((tracked.running.service for tracked in controller.instances.values()), None)
+
+
+def _in_order(controller: Controller) -> list[Tracked]:
+    return sorted(controller.instances.values(), key=lambda tracked: (tracked.view.slot, tracked.view.since))
+
+
+def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
+    running = tracked.running
+    return {
+        "instance": running.instance,
+        "slot": running.slot,
+        "pid": running.pid,
+        "state": tracked.view.state.value,
+        "revision": running.service.revision,
+        "restarts": controller.history.restarts,
+        "endpoint": str(running.endpoint),
+        "startedAt": timestamp(running.started_at),
+    }
+
+
+def _condition(controller: Controller, condition: Condition) -> dict[str, Any]:
+    message = condition.message
+    if controller.progress and condition.status != "False":
+        message = f"{message}: {controller.progress}" if message else controller.progress
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": message,
+        "lastTransitionTime": timestamp(controller.transitions.get(condition.type, 0.0)),
+    }

@@ -1,0 +1,34 @@
+"""The lifecycle table is total, and leaving is final."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from reconciler.lifecycle import LEAVING, LIVE, TRANSITIONS, Event, State
+
+
+def test_every_state_answers_every_event() -> None:
+    assert TRANSITIONS.keys() == set(product(State, Event))
+
+
+def test_every_state_is_live_leaving_or_gone() -> None:
+    assert {State.EXITED} == set(State) - LIVE - LEAVING
+    assert not LIVE & LEAVING
+
+
+@pytest.mark.parametrize("state", sorted(LEAVING | {State.EXITED}))
+@pytest.mark.parametrize("event", list(Event))
+def test_nothing_that_leaves_comes_back(state: State, event: Event) -> None:
+    assert TRANSITIONS[state, event] not in LIVE
+
+
+@pytest.mark.parametrize("event", list(Event))
+def test_what_is_gone_stays_gone(event: Event) -> None:
+    assert TRANSITIONS[State.EXITED, event] is State.EXITED
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.EXITED}))
+def test_an_exit_ends_every_state(state: State) -> None:
+    assert TRANSITIONS[state, Event.EXIT] is State.EXITED

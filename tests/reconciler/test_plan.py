@@ -1,0 +1,303 @@
+"""What the planner decides, case by case, as a person would tell it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler import history as past
+from reconciler.actions import CancelPrepare, Prepare, Start, Stop
+from reconciler.conditions import Verdict
+from reconciler.history import Completed, History, Preparation, Rejected, Rollout
+from reconciler.lifecycle import State
+from reconciler.plan import plan
+from reconciler.world import Decision, Failed, Instance, RetryAfter, Settled, Stalled, World
+from runtimes.base import Exit
+from tests.reconciler.worlds import service
+
+A, B = service("a"), service("b")
+
+
+def instance(
+    identity: str, of: Any, state: State = State.READY, slot: int = 0, since: float = 0.0
+) -> Instance:
+    ready_since = since if state in (State.READY, State.UNREADY) else None
+    return Instance(identity, of, slot, state, since, ready_since)
+
+
+def decide(desired: Any, *instances: Instance, history: History | None = None, **world: Any) -> Decision:
+    world = {"now": 100.0, **world}
+    return plan(World(id="app", service=desired, instances=instances, history=history or History(), **world))
+
+
+def summary(decision: Decision) -> list[str]:
+    """`start b/0`, `stop i1 Replaced`, `kill i1`, `prepare b`: an action in a few words."""
+    words = []
+    for action in decision.actions:
+        match action:
+            case Start(of, slot):
+                words.append(f"start {of.manifest.command[1]}/{slot}" if of.manifest.command else "start")
+            case Stop(identity, reason, force, crash):
+                words.append(f"kill {identity}" if force else f"stop {identity} {reason}{' crash' * crash}")
+            case Prepare(of):
+                words.append(f"prepare {of.manifest.command[1] if of.manifest.command else ''}")
+            case CancelPrepare():
+                words.append("cancel")
+    return words
+
+
+def ready(decision: Decision) -> tuple[str, str]:
+    return decision.conditions[0].status, decision.conditions[0].reason
+
+
+def test_a_new_service_starts_in_every_slot() -> None:
+    assert summary(decide(service("a", replicas=3))) == ["start a/0", "start a/1", "start a/2"]
+
+
+def test_what_runs_as_declared_is_left_alone() -> None:
+    decision = decide(A, instance("i", A), history=History(healthy=A))
+    assert decision.actions == ()
+    assert decision.outcome == Settled()
+    assert ready(decision) == ("True", "Ready")
+
+
+def test_rolling_starts_the_new_beside_the_old() -> None:
+    decision = decide(B, instance("old", A), history=History(healthy=A))
+    assert summary(decision) == ["start b/0"]
+    assert ready(decision)[0] == "True"
+
+
+def test_rolling_stops_the_old_once_the_new_is_ready() -> None:
+    decision = decide(B, instance("old", A), instance("new", B), history=History(healthy=A))
+    assert summary(decision) == ["stop old Replaced"]
+    assert decision.history.healthy is B
+
+
+def test_rolling_moves_one_slot_at_a_time() -> None:
+    a, b = service("a", replicas=2), service("b", replicas=2)
+    old = [instance("old0", a), instance("old1", a, slot=1)]
+    assert summary(decide(b, *old)) == ["start b/0"]
+    assert summary(decide(b, *old, instance("new0", b, State.STARTING, since=99.0))) == []
+    halfway = decide(b, *old, instance("new0", b))
+    assert summary(halfway) == ["stop old0 Replaced", "start b/1"]
+
+
+def test_recreate_stops_the_old_first() -> None:
+    b = service("b", update={"strategy": "recreate"})
+    assert summary(decide(b, instance("old", A))) == ["stop old Recreated"]
+    assert summary(decide(b, instance("old", A, State.STOPPING, since=99.0))) == []
+    assert summary(decide(b)) == ["start b/0"]
+
+
+def test_a_fixed_port_leaves_no_room_for_two() -> None:
+    a, b = service("a", port=8080), service("b", port=8080)
+    assert summary(decide(b, instance("old", a))) == ["stop old Recreated"]
+
+
+def test_a_newer_revision_does_not_wait_for_an_older_one_that_is_starting() -> None:
+    starting = instance("i", A, State.STARTING, since=99.0)
+    assert summary(decide(B, starting)) == ["stop i Superseded", "start b/0"]
+
+
+def test_no_copy_starts_while_one_of_its_revision_is_still_leaving() -> None:
+    assert summary(decide(A, instance("i", A, State.STOPPING, since=99.0))) == []
+
+
+def test_prepares_before_anything_is_stopped() -> None:
+    b = service("b", package=True, update={"strategy": "recreate"})
+    decision = decide(b, instance("old", A), history=History(healthy=A))
+    assert summary(decision) == ["prepare b"]
+    running = History(healthy=A, preparations={b.revision: Preparation()})
+    assert summary(decide(b, instance("old", A), history=running)) == []
+
+
+def test_the_old_revision_is_replaced_while_the_new_one_is_prepared() -> None:
+    b = service("b", package=True)
+    history = History(healthy=A, preparations={b.revision: Preparation()})
+    assert summary(decide(b, history=history)) == ["start a/0"]
+
+
+def test_a_failed_preparation_is_tried_again_later_and_changes_nothing() -> None:
+    b = service("b", package=True)
+    failed = Preparation(failure=Verdict("PrepareFailed", "npm install failed"), retry_at=110.0)
+    history = History(healthy=A, preparations={b.revision: failed})
+    decision = decide(b, instance("old", A), history=history)
+    assert summary(decision) == []
+    assert decision.outcome == Failed(110.0, Verdict("PrepareFailed", "npm install failed"))
+    assert "npm install failed" in decision.conditions[1].message
+    assert summary(decide(b, instance("old", A), history=history, now=110.0)) == ["prepare b"]
+
+
+def test_a_permanently_failed_preparation_stalls() -> None:
+    b = service("b", package=True)
+    failed = Preparation(failure=Verdict("NoEntryPoint", "nothing to run"), permanent=True)
+    decision = decide(b, instance("old", A), history=History(healthy=A, preparations={b.revision: failed}))
+    assert decision.outcome == Stalled(Verdict("NoEntryPoint", "nothing to run"))
+    assert decision.actions == ()
+
+
+def test_a_newer_wish_cancels_the_preparation_of_an_older_one() -> None:
+    b, c = service("b", package=True), service("c", package=True)
+    assert summary(decide(c, history=History(preparations={b.revision: Preparation()}))) == [
+        "cancel",
+        "prepare c",
+    ]
+
+
+def test_healthy_deadline_takes_the_revision_down_and_the_old_one_serves_on() -> None:
+    history = History(healthy=A, rollout=Rollout(B.revision, since=40.0))
+    new = instance("new", B, State.STARTING, since=40.0)
+    before = decide(B, instance("old", A), new, history=history, now=99.0)
+    assert summary(before) == []
+    assert before.outcome == RetryAfter(100.0)
+    decision = decide(B, instance("old", A), new, history=history, now=100.0)
+    assert summary(decision) == ["stop new HealthyDeadlineExceeded"]
+    assert isinstance(decision.outcome, Stalled)
+    assert decision.outcome.verdict.reason == "HealthyDeadlineExceeded"
+    assert "accepts no connection" in decision.outcome.verdict.message
+    assert ready(decision) == ("True", "Ready")
+
+
+def test_a_rejected_revision_is_not_tried_again_until_something_changes() -> None:
+    verdict = Verdict("HealthyDeadlineExceeded", "was not ready within 1m")
+    history = History(healthy=A, rejected=Rejected(B.revision, verdict))
+    assert summary(decide(B, instance("old", A), history=history)) == []
+    assert summary(decide(B, history=history)) == ["start a/0"]
+    c = service("c")
+    assert summary(decide(c, instance("old", A), history=history)) == ["start c/0"]
+    asked = past.asked_again(history)
+    assert summary(decide(B, instance("old", A), history=asked)) == ["start b/0"]
+
+
+def test_after_a_rejected_recreate_the_old_revision_comes_back() -> None:
+    b = service("b", update={"strategy": "recreate"})
+    history = History(healthy=A, rollout=Rollout(b.revision, since=0.0))
+    new = instance("new", b, State.STARTING)
+    first = decide(b, new, history=history)
+    assert summary(first) == ["stop new HealthyDeadlineExceeded", "start a/0"]
+
+
+def test_the_deadline_counts_from_the_last_progress() -> None:
+    b = service("b", replicas=2)
+    ready_one = instance("new0", b)
+    starting = instance("new1", b, State.STARTING, slot=1, since=10.0)
+    history = History(rollout=Rollout(b.revision, since=10.0))
+    decision = decide(b, ready_one, starting, history=history, now=69.0)
+    assert decision.history.rollout == Rollout(b.revision, since=69.0, ready=1)
+
+
+def test_a_revision_that_was_healthy_once_is_replaced_but_never_rejected() -> None:
+    hanging = instance("i", A, State.STARTING, since=40.0)
+    decision = decide(A, hanging, history=History(healthy=A))
+    assert summary(decision) == ["stop i StartTimedOut crash"]
+    assert decision.history.rejected is None
+
+
+def test_the_first_crash_is_replaced_at_once_and_the_next_ones_wait_longer() -> None:
+    history, waits = History(healthy=A), []
+    for _ in range(13):
+        history = past.after_exit(history, A, 0, Exit(code=1), now=0.0, ready_for=0.0, jitter=0.0)
+        waits.append(history.not_before)
+    assert waits[:5] == [0.0, 0.1, 0.2, 0.4, 0.8]
+    assert waits[-1] == 60.0
+    again = past.after_exit(history, A, 0, Exit(code=1), now=0.0, ready_for=60.0, jitter=0.0)
+    assert again.not_before == 0.0
+
+
+def test_crash_loop_backoff_says_why_and_when() -> None:
+    history = History(healthy=A)
+    for _ in range(4):
+        history = past.after_exit(history, A, 0, Exit(code=3), now=100.0, ready_for=0.0, jitter=0.0)
+    decision = decide(A, history=history, now=100.1)
+    assert summary(decision) == []
+    assert decision.outcome == Failed(100.4, Verdict("CrashLoopBackOff", past.describe_crashes(history)))
+    assert ready(decision) == ("False", "CrashLoopBackOff")
+    assert "exited with status 3, 4 times in a row; waits 400ms" in decision.conditions[0].message
+    assert summary(decide(A, history=history, now=100.4)) == ["start a/0"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "expected"),
+    [
+        ("always", 0, ["start a/0"]),
+        ("always", 1, ["start a/0"]),
+        ("onFailure", 0, []),
+        ("onFailure", 1, ["start a/0"]),
+        ("never", 0, []),
+        ("never", 1, []),
+    ],
+)
+def test_restart_policies(policy: str, code: int, expected: list[str]) -> None:
+    job = service("a", restart={"policy": policy})
+    history = past.after_exit(History(), job, 0, Exit(code=code), now=100.0, ready_for=0.0, jitter=0.0)
+    assert summary(decide(job, history=history)) == expected
+
+
+def test_a_completed_program_is_settled_and_its_next_revision_runs() -> None:
+    job, next_job = (service(marker, restart={"policy": "never"}) for marker in "ab")
+    history = History(completed={0: Completed(job.revision, True, "exited with status 0")})
+    done = decide(job, history=history)
+    assert done.outcome == Settled()
+    assert ready(done) == ("False", "Completed")
+    assert summary(decide(next_job, history=history)) == ["start b/0"]
+
+
+def test_a_failing_probe_gets_the_instance_replaced() -> None:
+    failing = replace(instance("i", A, State.FAILING), condemned="its liveness probe fails: 500")
+    assert summary(decide(A, failing, history=History(healthy=A))) == ["stop i ProbeFailed crash"]
+
+
+def test_grace_period_ends_in_sigkill() -> None:
+    stopping = instance("i", A, State.STOPPING, since=95.0)
+    assert decide(None, stopping).outcome == RetryAfter(105.0)
+    assert summary(decide(None, stopping, now=105.0)) == ["kill i"]
+
+
+def test_dependencies_hold_the_first_start_only() -> None:
+    held = decide(A, waiting_for=("db to be ready",))
+    assert summary(held) == []
+    assert held.conditions[0].message == "waits for db to be ready"
+    crashed = past.after_exit(History(healthy=A), A, 0, Exit(code=1), now=100.0, ready_for=5.0, jitter=0.0)
+    assert summary(decide(A, history=crashed, waiting_for=("db to be ready",))) == ["start a/0"]
+
+
+def test_suspended_stops_and_stays_stopped() -> None:
+    assert summary(decide(A, instance("i", A), suspended=True)) == ["stop i Suspended"]
+    decision = decide(A, suspended=True)
+    assert decision.outcome == Settled()
+    assert ready(decision) == ("False", "Suspended")
+
+
+def test_undeclared_is_pruned_and_unknown_is_not() -> None:
+    assert summary(decide(None, instance("i", A))) == ["stop i Pruned"]
+    assert summary(decide(None, instance("i", A), known=False)) == []
+    assert decide(None).gone
+    assert not decide(None, known=False).gone
+
+
+def test_a_problem_keeps_what_runs_and_stalls() -> None:
+    problem = Verdict("SourceNotFound", "/app is not there")
+    decision = decide(None, instance("i", A), problem=problem, history=History(healthy=A))
+    assert summary(decision) == []
+    assert decision.outcome == Stalled(problem)
+    assert summary(decide(None, problem=problem, history=History(healthy=A))) == ["start a/0"]
+
+
+def test_unobserved_is_not_absent() -> None:
+    decision = decide(A, observed=False)
+    assert summary(decision) == []
+    assert ready(decision) == ("Unknown", "Unobservable")
+
+
+def test_shutdown_stops_dependents_first() -> None:
+    assert summary(decide(A, instance("i", A), shutdown=True, held_by=("web",))) == []
+    assert summary(decide(A, instance("i", A), shutdown=True)) == ["stop i NodeStopping"]
+
+
+def test_scaling_stops_the_surplus() -> None:
+    a = service("a", replicas=1)
+    two = [instance("i0", a), instance("i1", a, slot=1)]
+    assert summary(decide(a, *two, history=History(healthy=a))) == ["stop i1 ScaledDown"]
+    assert summary(decide(service("a", replicas=0), *two)) == ["stop i0 ScaledDown", "stop i1 ScaledDown"]

@@ -1,0 +1,297 @@
+"""A service on a machine that misbehaves: rules happen in any order, then all faults are healed, and the
+world has to become what is declared. The oracle compares processes with the declaration and never asks
+the planner what it thinks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from reconciler import history as past
+from reconciler.actions import Action, CancelPrepare, Prepare, Start, Stop
+from reconciler.conditions import Verdict
+from reconciler.history import History
+from reconciler.lifecycle import TRANSITIONS, Event, State
+from reconciler.plan import plan
+from reconciler.world import Failed, Instance, RetryAfter, World
+from runtimes.base import Exit
+from tests.reconciler.worlds import service
+
+if TYPE_CHECKING:
+    from manifests.service import Service
+
+MARKERS = ("a", "b", "c")
+ROUNDS = 400
+
+
+@dataclass
+class Process:
+    """What really runs, whatever the node believes."""
+
+    id: str
+    service: Service
+    slot: int
+    started: float
+    asked_to_stop: bool = False
+
+
+@dataclass
+class Machine:
+    """The world outside of the node, and its faults by revision."""
+
+    processes: dict[str, Process] = field(default_factory=dict)
+    count: int = 0
+    cannot_start: set[str] = field(default_factory=set)
+    never_ready: set[str] = field(default_factory=set)
+    cannot_prepare: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)
+
+    def heal(self) -> None:
+        for fault in (self.cannot_start, self.never_ready, self.cannot_prepare, self.deaf):
+            fault.clear()
+
+
+class Convergence(RuleBasedStateMachine):
+    """One service, one node, any trouble."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Machine()
+        self.now = 0.0
+        self.declared: Service | None = None
+        self.suspended = False
+        self.observable = True
+        self.views: dict[str, Instance] = {}
+        self.history = History()
+        self.wake: float | None = None
+
+    # -- what happens outside
+
+    @initialize(marker=st.sampled_from(MARKERS), replicas=st.integers(1, 3))
+    def begin(self, marker: str, replicas: int) -> None:
+        """Most runs begin with something that serves, or nothing interesting can be lost."""
+        self.declare_it(marker, replicas, "rolling", False)
+        self.reconcile()
+
+    @rule(
+        marker=st.sampled_from(MARKERS),
+        replicas=st.sampled_from([0, 1, 1, 2, 3]),
+        strategy=st.sampled_from(["rolling", "recreate"]),
+        package=st.booleans(),
+    )
+    def declare(self, marker: str, replicas: int, strategy: str, package: bool) -> None:
+        self.declare_it(marker, replicas, strategy, package)
+        self.reconcile()
+
+    def declare_it(self, marker: str, replicas: int, strategy: str, package: bool) -> None:
+        self.declared = service(
+            marker,
+            replicas=replicas,
+            package=package,
+            update={"strategy": strategy, "healthyDeadline": "60s"},
+        )
+
+    @rule()
+    def undeclare(self) -> None:
+        self.declared = None
+
+    @rule(suspended=st.booleans())
+    def suspend(self, suspended: bool) -> None:
+        self.suspended = suspended
+        if not suspended:
+            self.history = past.asked_again(self.history)
+
+    @rule(marker=st.sampled_from(MARKERS), fault=st.sampled_from(["start", "ready", "prepare", "deaf"]))
+    def break_it(self, marker: str, fault: str) -> None:
+        machine = self.machine
+        faults = {
+            "start": machine.cannot_start,
+            "ready": machine.never_ready,
+            "prepare": machine.cannot_prepare,
+            "deaf": machine.deaf,
+        }
+        faults[fault].add(marker)
+
+    @rule(marker=st.sampled_from(MARKERS))
+    def mend_it(self, marker: str) -> None:
+        for fault in (self.machine.cannot_start, self.machine.never_ready, self.machine.cannot_prepare):
+            fault.discard(marker)
+
+    @rule(number=st.integers(0, 10), code=st.sampled_from([0, 1]))
+    def crash(self, number: int, code: int) -> None:
+        living = sorted(self.machine.processes)
+        if living:
+            self.end(living[number % len(living)], Exit(code=code))
+
+    @rule(seconds=st.sampled_from([0.05, 0.5, 5.0, 70.0, 700.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.reconcile()
+
+    @rule(observable=st.booleans())
+    def observation(self, observable: bool) -> None:
+        """The runtime cannot say what runs, or can again."""
+        self.observable = observable
+
+    @rule(actions=st.integers(0, 2))
+    def node_dies_after(self, actions: int) -> None:
+        self.reconcile(limit=actions)
+        self.reborn(self.history.healthy)
+
+    @rule()
+    def node_forgets_everything(self) -> None:
+        self.reborn(None)
+
+    # -- what the node does
+
+    @rule()
+    def round(self) -> None:
+        self.reconcile()
+
+    def reconcile(self, limit: int = 100) -> tuple[Action, ...]:
+        self.look()
+        decision = plan(
+            World(
+                id="app",
+                service=self.declared,
+                instances=tuple(self.views.values()),
+                history=self.history,
+                now=self.now,
+                observed=self.observable,
+                suspended=self.suspended,
+            )
+        )
+        self.history = decision.history
+        outcome = decision.outcome
+        self.wake = outcome.at if isinstance(outcome, (RetryAfter, Failed)) else None
+        for action in decision.actions[:limit]:
+            self.carry_out(action)
+        return decision.actions
+
+    def look(self) -> None:
+        """Probes: what runs well for a moment is ready."""
+        for view in list(self.views.values()):
+            process = self.machine.processes[view.id]
+            if marker_of(process) not in self.machine.never_ready:
+                self.happen(view.id, Event.PASS)
+
+    def carry_out(self, action: Action) -> None:
+        match action:
+            case Prepare(service):
+                self.history = past.prepare_started(self.history, service.revision)
+                self.finish_preparing(service)
+            case CancelPrepare(revision):
+                self.history = past.prepare_cancelled(self.history, revision)
+            case Start(service, slot):
+                self.start(service, slot)
+            case Stop():
+                self.stop(action)
+
+    def finish_preparing(self, service: Service) -> None:
+        if service.manifest.command and service.manifest.command[1] in self.machine.cannot_prepare:
+            verdict = Verdict("PrepareFailed", "npm install failed")
+            self.history = past.prepare_failed(
+                self.history, service.revision, verdict, permanent=False, now=self.now
+            )
+        else:
+            self.history = past.prepare_done(self.history, service.revision)
+
+    def start(self, service: Service, slot: int) -> None:
+        if service.manifest.command and service.manifest.command[1] in self.machine.cannot_start:
+            self.crashed(service, "command not found", 0.0)
+            return
+        self.machine.count += 1
+        identity = f"p{self.machine.count}"
+        self.machine.processes[identity] = Process(identity, service, slot, self.now)
+        self.views[identity] = Instance(identity, service, slot, State.STARTING, self.now)
+
+    def stop(self, action: Stop) -> None:
+        self.happen(action.instance, Event.FORCE if action.force else Event.STOP)
+        if action.force:
+            self.views[action.instance] = replace(self.views[action.instance], since=self.now)
+        process = self.machine.processes[action.instance]
+        process.asked_to_stop = True
+        if action.force or marker_of(process) not in self.machine.deaf:
+            self.end(action.instance, Exit(signal=15))
+
+    def end(self, identity: str, exit: Exit) -> None:
+        process = self.machine.processes.pop(identity)
+        view = self.views.pop(identity, None)
+        if view is not None and view.live and not process.asked_to_stop:
+            ready_for = self.now - view.ready_since if view.ready_since is not None else 0.0
+            self.crashed(process.service, str(exit), ready_for)
+
+    def crashed(self, service: Service, cause: str, ready_for: float) -> None:
+        self.history = past.after_crash(
+            self.history, service, cause, now=self.now, ready_for=ready_for, jitter=0.5
+        )
+
+    def happen(self, identity: str, event: Event) -> None:
+        view = self.views[identity]
+        state = TRANSITIONS[view.state, event]
+        if state is not view.state:
+            ready = view.ready_since if view.ready_since is not None or state is not State.READY else self.now
+            self.views[identity] = replace(view, state=state, since=self.now, ready_since=ready)
+
+    def reborn(self, healthy: Service | None) -> None:
+        """kill -9, and a new life: processes go on, what was only in memory is gone."""
+        self.history = History(healthy=healthy)
+        for process in self.machine.processes.values():
+            process.asked_to_stop = False
+        self.views = {
+            process.id: Instance(process.id, process.service, process.slot, State.STARTING, self.now)
+            for process in self.machine.processes.values()
+        }
+
+    # -- what must hold
+
+    @invariant()
+    def no_two_copies(self) -> None:
+        copies = [(process.service.revision, process.slot) for process in self.machine.processes.values()]
+        assert len(copies) == len(set(copies))
+
+    @precondition(lambda self: self.suspended or self.declared is None)
+    @rule()
+    def stopping_is_enough(self) -> None:
+        """With nothing to run, a bounded number of rounds leaves nothing, deaf programs included."""
+        self.observable = True
+        self.settle()
+        assert not self.machine.processes
+
+    def teardown(self) -> None:
+        self.machine.heal()
+        self.observable = True
+        self.history = past.asked_again(self.history)
+        self.settle()
+        self.world_is_as_declared()
+
+    def settle(self) -> None:
+        for _ in range(ROUNDS):
+            if not self.reconcile():
+                self.look()
+                if self.wake is None and not self.reconcile():
+                    return
+                self.now = max(self.now, self.wake or self.now)
+        raise AssertionError("did not converge")
+
+    def world_is_as_declared(self) -> None:
+        wanted: set[tuple[str, int]] = set()
+        if self.declared and not self.suspended:
+            replicas = self.declared.manifest.replicas
+            wanted = {(self.declared.revision, slot) for slot in range(replicas)}
+        running = {(process.service.revision, process.slot) for process in self.machine.processes.values()}
+        assert running == wanted
+
+
+def marker_of(process: Process) -> str:
+    assert process.service.manifest.command
+    return process.service.manifest.command[1]
+
+
+Convergence.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestConvergence = Convergence.TestCase
