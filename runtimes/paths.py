@@ -1,0 +1,109 @@
+"""Where a node's runtimes keep their things, and a run directory short enough for Unix sockets.
+
+The kernel takes at most 107 bytes for a socket's path. Where the home's own `run` folder is too deep, a
+private folder in the user's runtime directory (or /tmp) is used instead, and `run` is a link to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtimes.base import RuntimeFailure
+
+#: sockaddr_un.sun_path holds 108 bytes with the terminating zero (unix(7)).
+LONGEST_SOCKET_PATH = 107
+#: Room for the name of an instance's socket or the control socket below the run directory.
+LONGEST_SOCKET_NAME = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """A node's folders. `run` holds sockets; `host_port` is the node's own port, told to services."""
+
+    home: Path
+    run: Path
+    host_port: int
+
+    def packages(self, service_id: str) -> Path:
+        return self.home / "packages" / service_id
+
+    def data(self, service_id: str) -> Path:
+        return self.home / "data" / service_id
+
+    def logs(self, service_id: str) -> Path:
+        return self.home / "logs" / service_id
+
+    @property
+    def log_root(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def cache(self) -> Path:
+        return self.home / "packages" / ".cache"
+
+    @property
+    def records(self) -> Path:
+        return self.home / "state" / "instances"
+
+    def socket(self, instance: str) -> Path:
+        """The Unix socket that an instance is told to listen on."""
+        return self.run / f"{instance}.sock"
+
+
+def make_run_directory(home: Path) -> Path:
+    """The folder for this home's sockets, private to this user. Raises RuntimeFailure."""
+    own = home / "run"
+    if len(os.fsencode(own)) + 1 + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
+        if own.is_symlink():
+            own.unlink()
+        _make_private(own)
+        return own
+    short = _short_directory(home)
+    _make_private(short)
+    _link(own, short)
+    return short
+
+
+def run_directory(home: Path) -> Path:
+    """Where `make_run_directory` put it; makes nothing."""
+    own = home / "run"
+    return Path(os.readlink(own)) if own.is_symlink() else own
+
+
+def _short_directory(home: Path) -> Path:
+    uid = os.geteuid()
+    name = f"atek-{uid}-{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:10]}"
+    for base in (Path(f"/run/user/{uid}"), Path("/run")):
+        if base.is_dir() and os.access(base, os.W_OK):
+            return base / name
+    return Path("/tmp") / name
+
+
+def _make_private(folder: Path) -> None:
+    """Others may be able to write where it lies, so what is found there has to be ours alone."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise RuntimeFailure(
+            "RunDirectory", f"cannot make {folder}: {error.strerror}", hint="choose another --home"
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise RuntimeFailure(
+            "RunDirectory", f"{folder} belongs to someone else", hint="remove it or choose another --home"
+        )
+    folder.chmod(0o700)
+
+
+def _link(own: Path, short: Path) -> None:
+    if own.is_symlink() and os.readlink(own) == str(short):
+        return
+    if own.is_symlink():
+        own.unlink()
+    elif own.is_dir():
+        own.rmdir()
+    own.symlink_to(short)
