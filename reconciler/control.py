@@ -185,7 +185,7 @@ _METHODS: dict[str, Method] = {
 
 
 def _events_page(node: NodeApi, request: Request) -> Response:
-    """`?recent=N` begins with the last N events; between those and the live ones none is lost or told twice."""
+    """`?recent=N` begins with the last N events; from those to the live ones none is lost or repeated."""
     wanted = parse_qs(request.query).get("recent", ["0"])[0]
     if not (wanted.isascii() and wanted.isdecimal() and len(wanted) < 10):
         return json_response(400, {"error": True, "message": "recent must be a whole number from 0"})

@@ -97,6 +97,8 @@ class FakeNode:
     stop_takes: float = 0.0
     process: subprocess.Popen[bytes] | None = None
     shut_downs: int = 0
+    #: What a service is like once it was asked to start, instead of ready.
+    after_start: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: bool = False
 
     def add(self, *services: dict[str, Any]) -> None:
@@ -130,7 +132,7 @@ class FakeNode:
 
     async def start_service(self, service_id: str) -> None:
         self._find(service_id)
-        self.services[service_id] = service(service_id)
+        self.services[service_id] = self.after_start.get(service_id) or service(service_id)
 
     async def restart_service(self, service_id: str) -> None:
         value = self._find(service_id)

@@ -1,0 +1,154 @@
+"""`atek apply`: manifests into the node's own folder, one file each, all of them or none.
+
+The running node notices the files by itself; without a node they are there when the next one starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manifests.documents import SUFFIXES, BrokenText, read_documents
+from manifests.files import write_atomically
+from manifests.parse import parse_file
+from reconciler.api import UserError
+from reconciler.cli.declared import declarations, file_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One service to be declared: its manifest as plain values, and where it came from."""
+
+    id: str
+    value: dict[str, Any]
+    origin: str
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises UserError, with nothing changed, when one manifest is wrong or declared elsewhere."""
+    home: Path = arguments.home
+    wanted = list(_wanted(arguments.path))
+    _refuse_twice(wanted)
+    _refuse_declared_elsewhere(wanted, home)
+    before = None
+    if arguments.wait:
+        from reconciler.cli.rollout import Rollout
+
+        before = Rollout(home)
+    results = {service.id: _write(service, home) for service in wanted}
+    for service_id, result in results.items():
+        print(f"{service_id} {result}", flush=True)
+    if before is None:
+        return 0
+    return before.wait(results, seconds=arguments.wait)
+
+
+def _wanted(path: str) -> Iterator[Wanted]:
+    if path == "-":
+        yield from _read(sys.stdin.read(), "stdin", ".yaml", os.getcwd())
+        return
+    for file in _files(Path(path)):
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"{file} is not UTF-8 text", hint="save it as UTF-8") from None
+        yield from _read(text, str(file), file.suffix, str(file.absolute().parent))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise UserError(f"there is no {path}", hint="name a manifest file, or a folder of them")
+    if not path.is_dir():
+        return [path]
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+    if not files:
+        raise UserError(f"{path} has no manifests", hint="they end in .yaml, .toml or .json")
+    return files
+
+
+def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
+    """The documents of one file. Raises UserError naming file, line and key of what is wrong."""
+    problems = parse_file(text, name, suffix).problems
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        first = problems[0]
+        where = f"{first.file}:{first.line}" if first.line else first.file
+        key = f"{first.key}: " if first.key else ""
+        raise UserError(f"{where}: {key}{first.message}{more}", hint=first.hint)
+    for value in _values(text, suffix):
+        yield Wanted(value["id"], _absolute(value, base), name)
+
+
+def _values(text: str, suffix: str) -> Iterator[dict[str, Any]]:
+    """The plain values of a file that `parse_file` found nothing wrong with."""
+    try:
+        documents = [document.value for document in read_documents(text, suffix)]
+    except BrokenText as error:
+        raise UserError(error.message, hint=error.hint) from error
+    for value in documents:
+        if suffix.lower() == ".toml" and isinstance(value.get("services"), list):
+            yield from value["services"]
+        elif value is not None:
+            yield value
+
+
+def _absolute(value: dict[str, Any], base: str) -> dict[str, Any]:
+    """A copy whose package folder is found from anywhere: it begins at the author's file."""
+    source = value.get("source")
+    if not isinstance(source, str):
+        return value
+    return value | {"source": os.path.normpath(os.path.join(base, os.path.expanduser(source)))}
+
+
+def _refuse_twice(wanted: Sequence[Wanted]) -> None:
+    seen: dict[str, str] = {}
+    for service in wanted:
+        if service.id in seen:
+            raise UserError(
+                f"{service.id} is declared in {seen[service.id]} and again in {service.origin}",
+                hint="give one of the two another id",
+            )
+        seen[service.id] = service.origin
+
+
+def _refuse_declared_elsewhere(wanted: Sequence[Wanted], home: Path) -> None:
+    """A second file with the same id in one folder would leave it open which of the two counts."""
+    declared = declarations(home)
+    for service in wanted:
+        others = [file for file in declared.get(service.id, ()) if file != file_of(home, service.id)]
+        if others:
+            raise UserError(
+                f"{service.id} is already declared in {others[0]}",
+                hint="edit that file: the node notices when you save it",
+            )
+        beside = [name for name, files in declared.items() if file_of(home, service.id) in files]
+        if set(beside) - {service.id}:
+            raise UserError(
+                f"{file_of(home, service.id)} declares other services too: {', '.join(sorted(beside))}",
+                hint="edit that file: the node notices when you save it",
+            )
+
+
+def _write(service: Wanted, home: Path) -> str:
+    """created, configured or unchanged."""
+    import yaml
+
+    text = yaml.safe_dump(service.value, sort_keys=False, allow_unicode=True).encode()
+    file = file_of(home, service.id)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        old = file.read_bytes()
+    except FileNotFoundError:
+        old = None
+    if old == text:
+        return "unchanged"
+    write_atomically(file, text)
+    return "created" if old is None else "configured"

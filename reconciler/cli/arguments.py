@@ -1,0 +1,181 @@
+"""Words on the command line into values: every command, its options and its help."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ABOUT = """\
+Keeps the programs of your home cloud running, as your manifests say.
+"""
+
+_EXAMPLES = """\
+examples:
+  atek up                      run a node in this terminal; Ctrl-C ends it and its services
+  atek up ./services           the same, with a folder of manifests of your own
+  atek apply notes.yaml        add a service, or change it
+  atek status                  what runs, and why something does not
+  atek status notes --watch    look on while it changes
+  atek logs notes -f           what a service prints
+  atek plan                    what would change, without changing it
+  atek doctor                  whether this machine has what it takes
+
+Every command takes --home, the folder of one node: $ATEK_HOME, or ~/.atek when left out.
+`atek COMMAND --help` tells more about each.
+"""
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command's arguments, with `module` (which runs it) and `home` (a Path). Exits 2 on wrong usage."""
+    arguments = _parser().parse_args(argv)
+    home = arguments.home or os.environ.get("ATEK_HOME") or "~/.atek"
+    arguments.home = Path(os.path.abspath(os.path.expanduser(home)))
+    return arguments
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: package metadata is slow to read."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"atek {version('atek')}")
+        parser.exit(0)
+
+
+class _Commands:
+    """Adds commands that all look alike."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._add: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(self, name: str, module: str, summary: str, about: str = "") -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = self._add.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.\n\n{about}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(module=module, command=name)
+        # SUPPRESS: without it the default here would undo `atek --home H COMMAND`.
+        command.add_argument("--home", metavar="H", default=argparse.SUPPRESS, help="the node's folder")
+        return command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="atek",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version and exit")
+    parser.add_argument("--home", metavar="H", help="the node's folder ($ATEK_HOME, or ~/.atek)")
+    commands = _Commands(parser)
+    _add_node(commands)
+    _add_looking(commands)
+    _add_changing(commands)
+    return parser
+
+
+def _add_node(commands: _Commands) -> None:
+    up = commands.add(
+        "up",
+        "up",
+        "run the node in the foreground",
+        "Ctrl-C stops the services in good order and ends; pressed again, it ends them at once.",
+    )
+    up.add_argument("paths", metavar="PATH", nargs="*", type=Path, help="more manifest files or folders")
+    up.add_argument("--port", type=_port, metavar="N", help="the port to listen on (2835)")
+    commands.add("down", "down", "stop the running node and its services")
+    commands.add(
+        "doctor",
+        "doctor",
+        "check this machine and say how to mend it",
+        "Exits 1 when something necessary is missing.",
+    )
+
+
+def _add_looking(commands: _Commands) -> None:
+    plan = commands.add(
+        "plan",
+        "plan",
+        "show what would change, as a diff; changes nothing",
+        "Needs no running node. Exits 0 when nothing would change, 2 when something would, 1 on an error.",
+    )
+    plan.add_argument("paths", metavar="PATH", nargs="*", type=Path, help="more manifest files or folders")
+    status = commands.add("status", "status", "show the services, and why one is not ready")
+    status.add_argument("id", metavar="ID", nargs="?", help="only this service")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--watch", action="store_true", help="go on showing until Ctrl-C")
+    logs = commands.add("logs", "logs", "show what a service prints", "Works without a running node too.")
+    logs.add_argument("id", metavar="ID")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="the last N lines (100)")
+    logs.add_argument("--prepare", action="store_true", help="the log of its last install and build instead")
+    events = commands.add("events", "events", "show what the node did and noticed")
+    events.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    events.add_argument("-n", "--lines", type=_count, default=200, metavar="N", help="the last N (200)")
+
+
+def _add_changing(commands: _Commands) -> None:
+    apply = commands.add(
+        "apply",
+        "apply",
+        "add services, or change them",
+        "Copies each manifest into the node's own folder, also while no node runs.\n"
+        "If one of them is broken, nothing is changed.",
+    )
+    apply.add_argument("path", metavar="PATH", help="a manifest file, a folder of them, or - for stdin")
+    apply.add_argument(
+        "--wait", type=_seconds, default=None, metavar="SECONDS", help="wait until all of them are ready"
+    )
+    delete = commands.add("delete", "delete", "remove a service that was added with `atek apply`")
+    delete.add_argument("id", metavar="ID")
+    _add_order(commands, "stop", "stop a service until it is started again")
+    _add_order(commands, "start", "start a stopped service, or try a failed one again")
+    _add_order(commands, "restart", "replace a service's running instances")
+
+
+def _add_order(commands: _Commands, name: str, summary: str) -> None:
+    order = commands.add(name, "order", summary)
+    order.add_argument("id", metavar="ID")
+    waiting = order.add_mutually_exclusive_group()
+    waiting.add_argument(
+        "--wait",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for it (30)",
+    )
+    waiting.add_argument(
+        "--no-wait", dest="wait", action="store_const", const=0.0, help="return once it is asked for"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of lines")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    from manifests.quantities import parse_duration
+
+    try:
+        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a time: 30, 1.5 or 2m") from None

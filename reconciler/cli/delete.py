@@ -1,0 +1,57 @@
+"""`atek delete`: takes a service out of the node's own folder. The node stops it when it notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.api import UserError
+from reconciler.cli.client import Client
+from reconciler.cli.declared import declarations, file_of
+from reconciler.cli.output import nearest
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises UserError when another file, or another source, has the last word on the service."""
+    home, service_id = arguments.home, arguments.id
+    declared = declarations(home)
+    own = file_of(home, service_id)
+    others = [file for file in declared.get(service_id, ()) if file != own]
+    if others:
+        raise _elsewhere(service_id, str(others[0]))
+    if service_id not in declared:
+        raise _unknown(home, service_id, declared)
+    beside = sorted(name for name, files in declared.items() if own in files and name != service_id)
+    if beside:
+        raise UserError(
+            f"{own} also declares {', '.join(beside)}", hint=f"remove {service_id} from that file yourself"
+        )
+    own.unlink()
+    print(f"{service_id} deleted")
+    return 0
+
+
+def _unknown(home: Path, service_id: str, declared: dict[str, list[Path]]) -> UserError:
+    """The running node may know it from elsewhere."""
+    services = _services(home)
+    for service in services:
+        if service["id"] == service_id:
+            return _elsewhere(service_id, service.get("file") or f"source {service['source']}")
+    names = [*declared, *(service["id"] for service in services)]
+    return UserError(f"there is no service {service_id}", hint=nearest(service_id, names))
+
+
+def _services(home: Path) -> list[dict[str, Any]]:
+    """As the running node knows them; none without a node."""
+    try:
+        services: list[dict[str, Any]] = Client(home).status()["services"]
+    except UserError:
+        return []
+    return services
+
+
+def _elsewhere(service_id: str, where: str) -> UserError:
+    return UserError(f"{service_id} is declared in {where}", hint="remove it there: the node notices")

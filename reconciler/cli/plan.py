@@ -1,0 +1,54 @@
+"""`atek plan`: what would change, as a diff."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from reconciler.cli.output import clean, has_colour, paint
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.preview import Change
+
+_SIGNS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "delete": ("-", "red"),
+    "blocked": ("!", "red"),
+}
+_NOTHING, _ERROR, _CHANGES = 0, 1, 2
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0 nothing, 2 changes, 1 when something is in the way of one."""
+    from reconciler.preview import preview
+
+    changes = preview(arguments.home, [path.absolute() for path in arguments.paths])
+    for line in diff(changes, colour=has_colour()):
+        print(line)
+    kinds = {change.kind for change in changes}
+    if "blocked" in kinds:
+        return _ERROR
+    return _CHANGES if kinds - {"none"} else _NOTHING
+
+
+def diff(changes: Sequence[Change], *, colour: bool) -> Iterator[str]:
+    """A paragraph for each service that changes, and the sum."""
+    for change in changes:
+        if change.kind == "none":
+            continue
+        sign, hue = _SIGNS[change.kind]
+        message = f": {clean(change.message)}" if change.message else ""
+        yield paint(f"{sign} {clean(change.id)}{message}", hue, enabled=colour)
+        for detail in change.details:
+            yield f"    {clean(detail)}"
+    yield _sum(Counter(change.kind for change in changes))
+
+
+def _sum(counts: Counter[str]) -> str:
+    words = [f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]]
+    words += [f"{counts['blocked']} blocked"] if counts["blocked"] else []
+    return ", ".join(words) if words else "nothing would change"

@@ -1,0 +1,160 @@
+"""`atek status`: a table for people, JSON for programs, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.client import Client, condition, explanation, find_service
+from reconciler.cli.output import clean, has_colour, paint, table
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+_HEADER = ("ID", "RUNTIME", "READY", "RESTARTS", "PID", "REVISION", "AGE", "MESSAGE")
+_READY = {"True": "yes", "False": "no", "Unknown": "?"}
+_LEAST_PAUSE = 0.2
+_MOST_PAUSE = 5.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0 whatever the services do: the node answered."""
+    client = Client(arguments.home)
+    if arguments.watch:
+        return _watch(client, arguments)
+    print(_text(_chosen(client.status(), arguments.id), arguments))
+    return 0
+
+
+def _watch(client: Client, arguments: argparse.Namespace) -> int:
+    from reconciler.cli.waiting import Changes
+
+    changes = Changes(client)
+    screen = sys.stdout.isatty() and not arguments.json
+    last: object = None
+    while changes.error is None:
+        status = _chosen(client.status(), arguments.id)
+        if screen:
+            _redraw(_text(status, arguments))
+        elif status != last:
+            print(_text(status, arguments) + ("" if arguments.json else "\n"), flush=True)
+        last = status
+        time.sleep(_LEAST_PAUSE)
+        changes.wait(_MOST_PAUSE)
+    raise changes.error
+
+
+def _redraw(text: str) -> None:
+    """Over the old picture, line by line, so that nothing flickers."""
+    rows = shutil.get_terminal_size().lines - 1
+    lines = text.split("\n")[:rows]
+    sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+    sys.stdout.flush()
+
+
+def _chosen(status: dict[str, Any], service_id: str | None) -> dict[str, Any]:
+    """The same shape with only that service, where one is named. Raises UserError for an unknown one."""
+    return status | {"services": [find_service(status, service_id)]} if service_id else status
+
+
+def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
+    if arguments.json:
+        return json.dumps(status, indent=None if arguments.watch else 2)
+    colour = has_colour()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = list(_services(status["services"], colour=colour, width=width))
+    if not arguments.id:
+        troubles = [*_node_troubles(status["node"]), *_source_troubles(status["sources"])]
+        lines += ["", *(paint(trouble, "yellow", enabled=colour) for trouble in troubles)] if troubles else []
+    return "\n".join(lines)
+
+
+def _services(services: list[dict[str, Any]], *, colour: bool, width: int | None) -> Iterator[str]:
+    if not services:
+        yield "no services yet: `atek apply FILE` adds one"
+        return
+    header, *lines = table(_HEADER, [_row(service) for service in services], width=width)
+    yield paint(header, "bold", enabled=colour)
+    for service, line in zip(services, lines, strict=True):
+        yield paint(line, _colour(service), enabled=colour)
+
+
+def _row(service: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        service["id"],
+        service["runtime"] or "-",
+        _READY.get(condition(service, "Ready")["status"], "?"),
+        str(service["restarts"]),
+        _pids(service["instances"]),
+        _revisions(service),
+        _age(service["instances"]),
+        explanation(service),
+    )
+
+
+def _colour(service: dict[str, Any]) -> str:
+    if service["suspended"]:
+        return "dim"
+    if condition(service, "Stalled")["status"] == "True":
+        return "red"
+    return "" if condition(service, "Ready")["status"] == "True" else "yellow"
+
+
+def _pids(instances: list[dict[str, Any]]) -> str:
+    names = [str(instance.get("pid") or instance.get("container") or "?") for instance in instances]
+    return ",".join(names[:3]) + (f",+{len(names) - 3}" if len(names) > 3 else "") if names else "-"
+
+
+def _revisions(service: dict[str, Any]) -> str:
+    observed, desired = service["observedRevision"], service["desiredRevision"]
+    if observed == desired or not desired:
+        return (observed or "-")[:8]
+    return f"{observed[:8] if observed else '-'} → {desired[:8]}"
+
+
+def _age(instances: list[dict[str, Any]]) -> str:
+    """Of the youngest instance, the one that a restart or an update made."""
+    starts = [
+        seconds_since_epoch(instance["startedAt"]) for instance in instances if instance.get("startedAt")
+    ]
+    return for_people(time.time() - max(starts)) if starts else "-"
+
+
+def seconds_since_epoch(moment: str | float) -> float:
+    """From RFC 3339, or seconds already."""
+    return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else moment
+
+
+def for_people(seconds: float) -> str:
+    """The largest unit that fits: 12s, 5m, 3h, 9d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(int(seconds), 0)}s"
+
+
+def _node_troubles(node: dict[str, Any]) -> Iterator[str]:
+    for problem in node.get("problems") or ():
+        yield clean(f"node: {problem}")
+
+
+def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
+    for source in sources:
+        problems = source.get("problems") or ([{"message": source["error"]}] if source["error"] else [])
+        for problem in problems:
+            yield clean(f"source {source['name']}: {_problem(problem)}")
+        for conflict in source.get("conflicts") or ():
+            winner, loser = conflict["winner"], conflict["loser"]
+            yield clean(f"{conflict['id']} is declared twice: {winner} wins over {loser}")
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    where = ":".join(str(part) for part in (problem.get("file"), problem.get("line")) if part)
+    parts = (where, problem.get("key"), problem["message"])
+    hint = f" ({problem['hint']})" if problem.get("hint") else ""
+    return ": ".join(part for part in parts if part) + hint
