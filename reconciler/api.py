@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.metrics import Metrics
@@ -88,4 +88,4 @@ class NodeApi(Protocol):
 
 if TYPE_CHECKING:
     #: What `atek up` runs beside the node: begun once the listeners are open, cancelled with the node.
-    Console = Callable[[NodeApi], Awaitable[None]]
+    Console = Callable[[NodeApi], Coroutine[Any, Any, None]]

@@ -77,7 +77,7 @@ class _Terminal:
         self._node: NodeApi | None = None
 
     async def run(self) -> int:
-        from reconciler.node import run_node
+        from reconciler.up import run_node
 
         flags: dict[str, Any] = {}
         if self._arguments.port is not None:
