@@ -1,0 +1,101 @@
+"""What a service sees: exactly its own variables, the node's, and a minimal system. Nothing is inherited.
+
+The node's variables are the original Atek's (ATEK_ASSIGNED_SOCKET_FILE and so on), so that its apps run
+unchanged; a service's own settings cannot override them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from runtimes.base import PermanentFailure, RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtimes.base import Endpoint, Launch
+    from runtimes.paths import Paths
+    from runtimes.preparer import Program
+
+SOCKET_VARIABLE = "ATEK_ASSIGNED_SOCKET_FILE"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+
+
+def service_environment(launch: Launch, endpoint: Endpoint, program: Program, paths: Paths) -> dict[str, str]:
+    """The whole environment of one instance."""
+    service_id = launch.service.id
+    data = os.fspath(paths.data(service_id))
+    environment = {
+        "PATH": os.pathsep.join([*program.path, SYSTEM_PATH]),
+        "HOME": data,
+        "TMPDIR": os.path.join(data, "tmp"),
+        "LANG": "C.UTF-8",
+        **launch.service.manifest.env,
+        SOCKET_VARIABLE: os.fspath(paths.socket(launch.instance)),
+        "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
+        "ATEK_HOST_PORT": str(paths.host_port),
+        "ATEK_HOST_BEARER_TOKEN": launch.identity.get("token", ""),
+        "ATEK_DATA_DIR": data,
+    }
+    if endpoint.port is not None:
+        environment["PORT"] = str(endpoint.port)
+    return environment
+
+
+def expand(argument: str, environment: Mapping[str, str]) -> str:
+    """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
+
+    Raises PermanentFailure for a name that the service does not have, because an empty word in its place
+    would be a surprise that nobody finds.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name is None:
+            return "$"
+        if name not in environment:
+            raise PermanentFailure(
+                "UnknownVariable",
+                f"the command refers to ${name}, which this service does not have",
+                hint=f"add {name} to env:, or write $$ for a dollar sign",
+            )
+        return environment[name]
+
+    return _REFERENCE.sub(value, argument)
+
+
+def command_line(launch: Launch, program: Program, environment: Mapping[str, str]) -> list[str]:
+    """The words to execute, the first one as a path that exists. Raises RuntimeFailure."""
+    words = launch.service.manifest.command or program.argv
+    if not words:
+        raise PermanentFailure(
+            "NoEntryPoint", "nothing says which program to run", hint="add command: to the manifest"
+        )
+    line = [expand(word, environment) for word in words]
+    return [_find(line[0], program.cwd, environment["PATH"]), *line[1:]]
+
+
+def _find(command: str, folder: str, path: str) -> str:
+    if "/" in command:
+        found = os.path.normpath(os.path.join(folder, command))
+        if not os.path.exists(found):
+            raise RuntimeFailure(
+                "CommandNotFound", f"there is no program {found}", hint="check command: in the manifest"
+            )
+        if not os.access(found, os.X_OK) or os.path.isdir(found):
+            raise RuntimeFailure(
+                "NotExecutable", f"{found} is not an executable file", hint=f"try chmod +x {found}"
+            )
+        return found
+    located = shutil.which(command, path=path)
+    if located is None:
+        raise RuntimeFailure(
+            "CommandNotFound",
+            f"the program {command} is not on this machine",
+            hint="install it, or write its whole path; services do not inherit your PATH",
+        )
+    return located

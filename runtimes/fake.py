@@ -1,0 +1,201 @@
+"""An imaginary machine behind the real ports, for whole nodes of fakes on a virtual clock.
+
+`FakeMachine` is the world: its instances outlive the node. `FakeRuntime` is what one life of a node sees of
+it. A `Behaviour` says, by service id and optionally by a marker in the command, how programs act. The
+machine watches for what must never happen and keeps it in `violations`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING
+
+import anyio
+
+from runtimes.base import Endpoint, Exit, Running, RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from manifests.model import Probe
+    from manifests.service import Service
+    from runtimes.base import Launch, Progress
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """How the programs of a service act. Times are seconds of the virtual clock; inf is never."""
+
+    ready_after: float = 0.0
+    exits_after: float = inf
+    exit_code: int = 1
+    ignores_stop: bool = False
+    stop_takes: float = 0.0
+    start_fails: str = ""
+    prepare_takes: float = 0.0
+    prepare_fails: str = ""
+    unhealthy: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class FakeProcess:
+    """One imaginary running program."""
+
+    running: Running
+    started: float
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    exit: Exit = field(default_factory=Exit)
+    ends_at: float = inf
+
+
+class FakeMachine:
+    """The world outside of the node."""
+
+    def __init__(self) -> None:
+        self.processes: dict[str, FakeProcess] = {}
+        self.violations: list[str] = []
+        self.observable = True
+        self.starts = 0
+        self.prepared: set[tuple[str, str]] = set()
+        self._behaviours: dict[str, Behaviour] = {}
+
+    def behave(self, service_id: str, behaviour: Behaviour) -> None:
+        """From now on; a program that runs keeps the end it was given."""
+        self._behaviours[service_id] = behaviour
+
+    def behaviour(self, service: Service) -> Behaviour:
+        """By `id/marker` (the second word of the command) first, then by id."""
+        command = service.manifest.command or ()
+        marked = f"{service.id}/{command[1]}" if len(command) > 1 else service.id
+        return self._behaviours.get(marked) or self._behaviours.get(service.id) or Behaviour()
+
+    def live(self, service_id: str | None = None) -> list[FakeProcess]:
+        """What runs, of one service or of all."""
+        self.tick()
+        return [p for p in self.processes.values() if service_id in (None, p.running.service.id)]
+
+    def crash(self, service_id: str, exit: Exit | None = None) -> None:
+        """Ends every program of a service as if it had died."""
+        for process in self.live(service_id):
+            self.end(process, exit or Exit(signal=9))
+
+    def end(self, process: FakeProcess, exit: Exit) -> None:
+        if self.processes.pop(process.running.instance, None):
+            process.exit = exit
+            process.ended.set()
+
+    def tick(self) -> None:
+        """Ends what was to end by now."""
+        now = anyio.current_time()
+        for process in [p for p in self.processes.values() if p.ends_at <= now]:
+            self.end(process, process.exit)
+
+    def run(self, launch: Launch) -> Running:
+        """Starts a program; a second copy of a revision in a slot is a violation."""
+        behaviour, now = self.behaviour(launch.service), anyio.current_time()
+        if behaviour.start_fails:
+            raise RuntimeFailure("CommandNotFound", behaviour.start_fails)
+        self._check_copies(launch)
+        self.starts += 1
+        endpoint = Endpoint(socket=f"/fake/{launch.instance}.sock")
+        running = Running(launch.instance, launch.service, launch.slot, 1000 + self.starts, endpoint, now)
+        process = FakeProcess(running, now, exit=Exit(code=behaviour.exit_code))
+        process.ends_at = now + behaviour.exits_after
+        self.processes[launch.instance] = process
+        return running
+
+    def _check_copies(self, launch: Launch) -> None:
+        key = (launch.service.id, launch.service.revision, launch.slot)
+        for process in self.live(launch.service.id):
+            other = process.running
+            if (other.service.id, other.service.revision, other.slot) == key:
+                self.violations.append(f"a second copy of {key} was started")
+
+    def runtime(self, name: str = "process") -> FakeRuntime:
+        """The port for one life of a node."""
+        return FakeRuntime(self, name)
+
+    def prober(self) -> FakeProber:
+        return FakeProber(self)
+
+
+class FakeRuntime:
+    """Implements `runtimes.base.Runtime` over a `FakeMachine`."""
+
+    def __init__(self, machine: FakeMachine, name: str) -> None:
+        self._machine = machine
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def observe(self) -> Sequence[Running]:
+        if not self._machine.observable:
+            raise RuntimeFailure("Unobservable", "the machine does not answer")
+        return [p.running for p in self._machine.live() if p.running.service.runtime == self._name]
+
+    async def prepare(self, service: Service, progress: Progress) -> None:
+        behaviour = self._machine.behaviour(service)
+        progress("preparing")
+        await anyio.sleep(behaviour.prepare_takes)
+        if behaviour.prepare_fails:
+            raise RuntimeFailure("PrepareFailed", behaviour.prepare_fails)
+        self._machine.prepared.add((service.id, service.revision))
+
+    async def start(self, launch: Launch) -> Running:
+        service = launch.service
+        if service.package and (service.id, service.revision) not in self._machine.prepared:
+            self._machine.violations.append(f"{service.id} was started unprepared")
+        return self._machine.run(launch)
+
+    async def stop(self, running: Running, *, force: bool = False) -> None:
+        process = self._machine.processes.get(running.instance)
+        if process is None:
+            return
+        behaviour, now = self._machine.behaviour(running.service), anyio.current_time()
+        if force:
+            self._machine.end(process, Exit(signal=9))
+        elif not behaviour.ignores_stop:
+            process.exit = Exit(signal=15)
+            process.ends_at = min(process.ends_at, now + behaviour.stop_takes)
+            # Whoever waits has to learn that the end is nearer than it was.
+            self._machine.tick()
+            process.ended = self._renew(process)
+
+    @staticmethod
+    def _renew(process: FakeProcess) -> anyio.Event:
+        if process.ended.is_set():
+            return process.ended
+        old, new = process.ended, anyio.Event()
+        old.set()
+        return new
+
+    async def wait(self, running: Running) -> Exit:
+        while (process := self._machine.processes.get(running.instance)) is not None:
+            with anyio.CancelScope(deadline=process.ends_at):
+                await process.ended.wait()
+            self._machine.tick()
+            if running.instance not in self._machine.processes:
+                return process.exit
+        return Exit()
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
+        kept = {service.revision for service in keep}
+        gone = {key for key in self._machine.prepared if key[0] == service_id and key[1] not in kept}
+        self._machine.prepared -= gone
+
+
+class FakeProber:
+    """Implements `runtimes.probes.Prober` over a `FakeMachine`."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        self._machine = machine
+
+    async def check(self, probe: Probe | None, running: Running) -> str | None:
+        process = self._machine.processes.get(running.instance)
+        behaviour = self._machine.behaviour(running.service)
+        if process is None or anyio.current_time() < process.started + behaviour.ready_after:
+            return "connection refused"
+        return "500" if probe and behaviour.unhealthy else None

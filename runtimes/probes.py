@@ -1,0 +1,142 @@
+"""Checks whether an instance works: connects to it, asks it over HTTP, or runs a command beside it.
+
+Every check ends within its time-out and answers with None, or with one line that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
+    from manifests.model import Exec, HttpGet, Probe
+    from runtimes.base import Endpoint, Running
+
+#: Seconds for the bare question whether an endpoint accepts connections.
+CONNECT_TIMEOUT = 1.0
+#: An answer's head that is longer than this is not an answer.
+LONGEST_HEAD = 65536
+
+
+class Prober(Protocol):
+    """Asks an instance how it is."""
+
+    async def check(self, probe: Probe | None, running: Running) -> str | None:
+        """None for success, else why not. Without a probe: does the endpoint accept a connection?"""
+        ...
+
+
+class EndpointProber:
+    """The real one."""
+
+    async def check(self, probe: Probe | None, running: Running) -> str | None:
+        timeout = probe.timeout_seconds if probe else CONNECT_TIMEOUT
+        try:
+            with anyio.fail_after(timeout):
+                return await _check(probe, running)
+        except TimeoutError:
+            return f"no answer within {timeout:g} s"
+        except OSError as error:
+            return _first(error)
+
+
+async def _check(probe: Probe | None, running: Running) -> str | None:
+    if probe is None:
+        await _accepts(running.endpoint, None)
+    elif probe.tcp_socket:
+        await _accepts(running.endpoint, probe.tcp_socket.port)
+    elif probe.http_get:
+        return await _http_get(running.endpoint, probe.http_get)
+    elif probe.exec:
+        return await _exec(probe.exec, running)
+    return None
+
+
+async def _connect(endpoint: Endpoint, port: int | None) -> ByteStream:
+    if port is None and endpoint.socket is not None:
+        return await anyio.connect_unix(endpoint.socket)
+    return await anyio.connect_tcp(endpoint.host, port or endpoint.port or 0)
+
+
+async def _accepts(endpoint: Endpoint, port: int | None) -> None:
+    stream = await _connect(endpoint, port)
+    await anyio.aclose_forcefully(stream)
+
+
+async def _http_get(endpoint: Endpoint, get: HttpGet) -> str | None:
+    """GET with HTTP/1.1; only the head of the answer is read."""
+    import h11
+
+    stream = await _connect(endpoint, get.port)
+    try:
+        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        headers = [("Host", "localhost"), ("User-Agent", "atek-probe"), ("Connection", "close")]
+        request = connection.send(h11.Request(method="GET", target=get.path, headers=headers))
+        await stream.send((request or b"") + (connection.send(h11.EndOfMessage()) or b""))
+        status = await _status(connection, stream)
+    except h11.RemoteProtocolError as error:
+        return f"GET {get.path}: not an HTTP answer: {error}"
+    except (anyio.BrokenResourceError, anyio.EndOfStream):
+        return f"GET {get.path}: the connection was closed without an answer"
+    finally:
+        await anyio.aclose_forcefully(stream)
+    return None if 200 <= status < 400 else f"GET {get.path} answered {status}"
+
+
+async def _status(connection: object, stream: ByteStream) -> int:
+    import h11
+
+    assert isinstance(connection, h11.Connection)
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            try:
+                connection.receive_data(await stream.receive())
+            except anyio.EndOfStream:
+                connection.receive_data(b"")
+        elif isinstance(event, h11.Response):
+            return event.status_code
+        elif isinstance(event, h11.ConnectionClosed):
+            raise anyio.EndOfStream
+
+
+async def _exec(probe: Exec, running: Running) -> str | None:
+    """Runs with the environment and in the folder of the instance; its group ends with it."""
+    environment, folder = _surroundings(running.pid)
+    process = await anyio.open_process(
+        probe.command,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=environment, cwd=folder, start_new_session=True,
+    )  # fmt: skip
+    try:
+        code = await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+    return None if code == 0 else f"{probe.command[0]} exited with status {code}"
+
+
+def _surroundings(pid: int) -> tuple[dict[str, str], str]:
+    """The kernel knows what the instance was started with, also where an earlier life of the node did it."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = (item.partition(b"=") for item in file.read().split(b"\0") if b"=" in item)
+        environment = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    return environment, os.readlink(f"/proc/{pid}/cwd")
+
+
+def _first(error: OSError) -> str:
+    """anyio wraps the reason of a failed connection."""
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup) and cause.exceptions:
+        cause = cause.exceptions[0]
+    reason = cause if isinstance(cause, OSError) else error
+    return reason.strerror or str(reason)

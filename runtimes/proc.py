@@ -1,0 +1,87 @@
+"""Reads /proc: which processes there are, since when, whose children they are, and which are ours.
+
+A process is ours when its environment carries the socket path of one of this node's instances. The
+environment is set by the node at the start and inherited by everything the program forks, and it cannot be
+forged from outside of this user.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtimes.environment import SOCKET_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """Some fields of /proc/PID/stat (proc_pid_stat(5)); `start` is in clock ticks since boot."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    start: int
+
+    @property
+    def dead(self) -> bool:
+        return self.state in "ZX"
+
+
+def read_stat(pid: int) -> Stat | None:
+    """None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name is in parentheses and may itself contain any of them.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def boot_id() -> str:
+    """Changes with every boot of the machine; process ids mean something only within one."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def pids() -> list[int]:
+    """All processes. Raises OSError where /proc cannot be read."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children() -> Iterator[int]:
+    """The direct children of this process, of all its threads."""
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(FileNotFoundError), open(f"/proc/self/task/{thread}/children") as file:
+            yield from map(int, file.read().split())
+
+
+def instance_of(pid: int, run: Path) -> str | None:
+    """The id of the instance whose mark the process carries; None when it is not one of this node's."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read()
+    except OSError:
+        return None
+    mark = f"{SOCKET_VARIABLE}={run}/".encode()
+    for variable in environment.split(b"\0"):
+        if variable.startswith(mark):
+            return os.fsdecode(variable[len(mark) :]).removesuffix(".sock")
+    return None
+
+
+def writes_to(pid: int, log: Path) -> bool:
+    """Whether the process' output goes to this file: the second mark, for programs that overwrite the first."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1") == os.fspath(log)
+    except OSError:
+        return False
