@@ -6,12 +6,14 @@ import json
 import os
 import socket
 import struct
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 import httpcore
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from reconciler import control
 from tests.reconciler.fakes import FakeNode, Served, service, serving
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """What stands on anyio alone runs on both."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -140,32 +148,41 @@ async def test_the_network_cannot_control_the_node(served: Served, node: FakeNod
     assert node.shut_downs == 0
 
 
+@asynccontextmanager
+async def events(served: Served, query: str = "") -> AsyncIterator[BufferedByteReceiveStream]:
+    """The stream after its head and the empty line; HTTP/1.0, so that nothing is in chunks."""
+    async with await anyio.connect_unix(served.socket) as stream:
+        await stream.send(f"GET /_atek/events{query} HTTP/1.0\r\n\r\n".encode())
+        reader = BufferedByteReceiveStream(stream)
+        assert (await reader.receive_until(b"\r\n\r\n", 4096)).startswith(b"HTTP/1.1 200")
+        assert await reader.receive_until(b"\n", 4096) == b""
+        yield reader
+
+
 async def test_the_stream_begins_with_recent_events_and_goes_on(served: Served, node: FakeNode) -> None:
     node.tell("notes", "Started", "1")
     node.tell("notes", "Started", "2")
-    seen: list[str] = []
-    async with httpcore.AsyncConnectionPool(uds=str(served.socket)) as pool:
-        with anyio.fail_after(5):
-            async with pool.stream("GET", "http://node/_atek/events?recent=1") as answer:
-                async for chunk in answer.aiter_stream():
-                    seen += [json.loads(line)["message"] for line in chunk.splitlines() if line]
-                    if seen == ["2"]:
-                        node.tell("notes", "Ready", "3\udcff")
-                    if len(seen) == 2:
-                        break
-    assert seen == ["2", "3\udcff"]
+    with anyio.fail_after(5):
+        async with events(served, "?recent=1") as reader:
+            assert json.loads(await reader.receive_until(b"\n", 4096))["message"] == "2"
+            node.tell("notes", "Ready", "3\udcff")
+            assert json.loads(await reader.receive_until(b"\n", 4096))["message"] == "3\udcff"
 
 
 async def test_a_reader_that_leaves_is_forgotten(served: Served, node: FakeNode) -> None:
-    async with (
-        httpcore.AsyncConnectionPool(uds=str(served.socket)) as pool,
-        pool.stream("GET", "http://node/_atek/events") as answer,
-    ):
-        await anext(aiter(answer.aiter_stream()))
+    async with events(served):
         assert readers(node) == 1
     with anyio.fail_after(5):
         while readers(node):
             await anyio.lowlevel.checkpoint()
+
+
+async def test_a_reader_that_stands_still_delays_nobody(served: Served, node: FakeNode) -> None:
+    async with events(served):
+        with anyio.fail_after(5):
+            for number in range(5000):
+                node.tell("crowd", "Ready", f"{number} {'x' * 1000}")
+            assert (await call(served, "status"))["id"] == 7
 
 
 def readers(node: FakeNode) -> int:

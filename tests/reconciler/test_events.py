@@ -11,6 +11,12 @@ from reconciler.events import EventLog
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """What stands on anyio alone runs on both."""
+    return str(request.param)
+
+
 def event(number: int) -> EventRecord:
     return EventRecord(float(number), "notes", "Ready", str(number))
 

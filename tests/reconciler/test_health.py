@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """What stands on anyio alone runs on both."""
+    return str(request.param)
+
+
 QUICK = Limits(head_seconds=0.2, body_seconds=0.2, idle_seconds=0.4, connections=4)
 
 
