@@ -80,7 +80,7 @@ def instance_of(pid: int, run: Path) -> str | None:
 
 
 def writes_to(pid: int, log: Path) -> bool:
-    """Whether the process' output goes to this file: the second mark, for programs that overwrite the first."""
+    """Whether its output goes to this file: the second mark, for programs that overwrite the first."""
     try:
         return os.readlink(f"/proc/{pid}/fd/1") == os.fspath(log)
     except OSError:

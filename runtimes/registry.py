@@ -1,0 +1,24 @@
+"""All runtimes of a node, by the name that a manifest uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtimes.node import NodePreparer
+from runtimes.preparer import NativePreparer
+from runtimes.process import ProcessRuntime
+from runtimes.python import PythonPreparer
+
+if TYPE_CHECKING:
+    from runtimes.base import Runtime
+    from runtimes.process import ProcessHost
+
+
+def make_runtimes(host: ProcessHost) -> dict[str, Runtime]:
+    """One for each kind of program, over the processes of one host."""
+    preparers = {
+        "process": NativePreparer(host.paths),
+        "node": NodePreparer(host.paths),
+        "python": PythonPreparer(host.paths),
+    }
+    return {name: ProcessRuntime(name, preparer, host) for name, preparer in preparers.items()}
