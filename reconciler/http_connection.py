@@ -54,6 +54,8 @@ class _Connection:
         self._limits = limits
         self._wire = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._method = b""
+        self._left = False
+        self._between_chunks = anyio.CancelScope()
 
     async def exchange(self) -> bool:
         """One request and its answer; False when the connection is over."""
@@ -182,26 +184,42 @@ class _Connection:
                 return
             await self._send(start)
             async with anyio.create_task_group() as group:
-                group.start_soon(self._cancel_when_left, group.cancel_scope)
-                await self._copy(body)
-                group.cancel_scope.cancel()
+                group.start_soon(self._watch_for_leaving)
+                if await self._copy(body):
+                    group.cancel_scope.cancel()
 
-    async def _copy(self, body: AsyncGenerator[bytes, None]) -> None:
+    async def _copy(self, body: AsyncGenerator[bytes, None]) -> bool:
+        """Whether the client is still there at the end.
+
+        There is no limit of time: a reader may stand still (a pager), and what waits for it is bounded.
+        """
         try:
-            async for chunk in body:
-                await self._send(h11.Data(data=chunk))
+            while not self._left:
+                chunk = None
+                with anyio.CancelScope() as self._between_chunks:
+                    chunk = await anext(body, None)
+                if chunk is None:
+                    break
+                await self._stream.send(self._wire.send(h11.Data(data=chunk)) or b"")
             await self._send(h11.EndOfMessage())
-        except (*_LEFT, TimeoutError):
-            pass
+        except _LEFT:
+            return False
         except Exception:
             # Without the last chunk the client sees that the stream was cut short.
             _log.exception("a streamed answer failed")
+        return not self._left
 
-    async def _cancel_when_left(self, scope: anyio.CancelScope) -> None:
+    async def _watch_for_leaving(self) -> None:
+        """Ends the wait for a chunk, never a send: that ends by itself when nobody is there any more.
+
+        Nor does a broken send cancel this: anyio on asyncio complains in the log when a wait for a socket is
+        cancelled in the very moment in which that socket becomes ready, as it does when it breaks.
+        """
         with suppress(*_LEFT):
             while True:
                 await self._stream.receive(_CHUNK)
-        scope.cancel()
+        self._left = True
+        self._between_chunks.cancel()
 
     async def _send(self, *events: h11.Event) -> None:
         """Raises TimeoutError (an OSError) when the client does not take it in time."""

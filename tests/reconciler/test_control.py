@@ -172,9 +172,7 @@ async def test_the_stream_begins_with_recent_events_and_goes_on(served: Served, 
 async def test_a_reader_that_leaves_is_forgotten(served: Served, node: FakeNode) -> None:
     async with events(served):
         assert readers(node) == 1
-    with anyio.fail_after(5):
-        while readers(node):
-            await anyio.lowlevel.checkpoint()
+    await nobody_reads(node)
 
 
 async def test_a_reader_that_stands_still_delays_nobody(served: Served, node: FakeNode) -> None:
@@ -183,6 +181,13 @@ async def test_a_reader_that_stands_still_delays_nobody(served: Served, node: Fa
             for number in range(5000):
                 node.tell("crowd", "Ready", f"{number} {'x' * 1000}")
             assert (await call(served, "status"))["id"] == 7
+    await nobody_reads(node)
+
+
+async def nobody_reads(node: FakeNode) -> None:
+    with anyio.fail_after(5):
+        while readers(node):
+            await anyio.lowlevel.checkpoint()
 
 
 def readers(node: FakeNode) -> int:
