@@ -1,0 +1,144 @@
+"""What the files of a source say, file by file, and what they said when they were last good."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from manifests.documents import BrokenText
+from manifests.parse import Parsed
+from manifests.snapshot import Declared, Problem
+from manifests.sources.listing import UNREADABLE, Signature, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from manifests.lastgood import LastGood
+
+    #: text, file, suffix → what it says.
+    Parser = Callable[[str, str, str], Parsed]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file. `digest` is of its name and its text; 0 when it could not be read."""
+
+    signature: Signature
+    digest: int
+    declared: tuple[Declared, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file as it was just read; `text` is None when it could not be."""
+
+    name: str
+    signature: Signature
+    text: str | None
+    parsed: Parsed
+
+
+class Contents:
+    """The files of one folder. `changed` is set by each change that others should hear of."""
+
+    def __init__(self, folder: str, parse: Parser, last_good: LastGood | None) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.changed = False
+        self._folder = folder
+        self._parse = parse
+        self._last_good = last_good
+        self._digest = 0
+
+    @property
+    def revision(self) -> str:
+        """A digest of all names and texts, kept up to date file by file."""
+        return f"{self._digest:016x}"
+
+    def services(self) -> tuple[Declared, ...]:
+        """All services, in the order of the files' names."""
+        return tuple(one for name in sorted(self.entries) for one in self.entries[name].declared)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems, in the order of the files' names."""
+        return tuple(one for name in sorted(self.entries) for one in self.entries[name].problems)
+
+    def read(self, files: Iterable[tuple[str, Signature]]) -> list[Reading]:
+        """Reads and parses these files, without those that vanished. Changes nothing: a thread may do it."""
+        readings = (self._read(name, signature) for name, signature in files)
+        return [reading for reading in readings if reading is not None]
+
+    def apply(self, reading: Reading, device: int) -> None:
+        """Takes a reading over. A broken file keeps the services that it had when it was last good."""
+        name, parsed = reading.name, reading.parsed
+        before = self.entries.get(name)
+        digest = _digest(name, reading.text) if reading.text is not None else 0
+        if before and before.digest == digest and before.problems == parsed.problems:
+            self.entries[name] = Entry(reading.signature, digest, before.declared, before.problems)
+            return
+        if parsed.problems:
+            declared = before.declared if before else self.last_good_of(name)
+        else:
+            declared = self._declare(name, parsed, before.declared if before else ())
+            if self._last_good and reading.text is not None:
+                self._last_good.keep(name, reading.text, device)
+        self._put(name, Entry(reading.signature, digest, declared, parsed.problems))
+
+    def remove(self, name: str) -> None:
+        """The file was deleted, and its services with it."""
+        if entry := self.entries.pop(name, None):
+            self._digest ^= entry.digest
+            self.changed = True
+        if self._last_good:
+            self._last_good.forget(name)
+
+    def restore(self) -> None:
+        """Brings back all that was last good, to be compared with the files when they return."""
+        for name, kept in self._last_good.load_all().items() if self._last_good else ():
+            parsed = self._parse(kept.text, self.path(name), os.path.splitext(name)[1])
+            self._put(name, Entry(UNREADABLE, 0, self._declare(name, parsed, ()), ()))
+
+    def last_good_of(self, name: str) -> tuple[Declared, ...]:
+        """What a file said when an earlier life of this node could read it."""
+        kept = self._last_good.load(name) if self._last_good else None
+        if kept is None:
+            return ()
+        return self._declare(name, self._parse(kept.text, self.path(name), os.path.splitext(name)[1]), ())
+
+    def path(self, name: str) -> str:
+        return os.path.join(self._folder, name)
+
+    def _put(self, name: str, entry: Entry) -> None:
+        before = self.entries.get(name)
+        self._digest ^= entry.digest ^ (before.digest if before else 0)
+        self.entries[name] = entry
+        self.changed = True
+
+    def _read(self, name: str, seen: Signature) -> Reading | None:
+        path = self.path(name)
+        try:
+            text, signature = read_text(path)
+        except FileNotFoundError:
+            return None
+        except BrokenText as error:
+            problem = Problem(error.message, path, error.line, error.key, error.hint)
+            return Reading(name, seen, None, Parsed((), (problem,)))
+        return Reading(name, signature, text, self._parse(text, path, os.path.splitext(name)[1]))
+
+    def _declare(self, name: str, parsed: Parsed, before: tuple[Declared, ...]) -> tuple[Declared, ...]:
+        """Keeps the object of every service that the file declares as it did before."""
+        known = {one.manifest.id: one for one in before}
+        path = self.path(name)
+        declared = []
+        for manifest in parsed.manifests:
+            old = known.get(manifest.id)
+            same = old is not None and old.manifest == manifest
+            declared.append(old if same and old else Declared(manifest, self._folder, path))
+        return tuple(declared)
+
+
+def _digest(name: str, text: str) -> int:
+    data = f"{name}\0{text}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
