@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from manifests.merge import Merged
-
     from manifests.snapshot import Source
     from reconciler.conditions import Condition
     from reconciler.controller import Controller, Tracked
@@ -53,7 +52,12 @@ def source_status(source: Source, merged: Merged) -> dict[str, Any]:
             for problem in snapshot.problems
         ],
         "conflicts": [
-            {"id": conflict.id, "winner": conflict.winner, "loser": conflict.loser}
+            {
+                "id": conflict.service,
+                "winner": conflict.winner_file,
+                "loser": conflict.file,
+                "message": str(conflict),
+            }
             for conflict in merged.conflicts.get(snapshot.source, ())
         ],
     }

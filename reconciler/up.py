@@ -1,0 +1,149 @@
+"""A real node: the ports that `Node` is made of, over this machine's files, processes and sockets."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import SocketAttribute
+from manifests.resolve import resolve
+from manifests.sources.config import ConfigSource
+from runtimes.logs import trim
+
+from manifests.lastgood import LastGood
+from manifests.sources.folder import FolderSource
+from reconciler.api import UserError
+from reconciler.control import serve
+from reconciler.home import Home
+from reconciler.http import listen_tcp, listen_unix
+from reconciler.node import Node
+from reconciler.settings import load_settings
+from reconciler.status import timestamp
+from reconciler.store import FileStore
+from runtimes.base import RuntimeFailure
+from runtimes.paths import Paths, make_run_directory
+from runtimes.probes import EndpointProber
+from runtimes.process import ProcessHost
+from runtimes.registry import make_runtimes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
+
+    from anyio.abc import SocketListener
+
+    from manifests.merge import Winner
+    from manifests.service import Service
+    from manifests.snapshot import Source
+    from reconciler.api import NodeApi
+    from reconciler.settings import Settings
+
+    Console = Callable[[NodeApi], Coroutine[Any, Any, None]]
+
+VERSION = "0.1.0"
+CONTROL_SOCKET = "control.sock"
+#: Seconds between two looks at the size of the services' logs.
+LOG_CHECK = 60.0
+
+
+async def run_node(
+    home_path: Path, paths: Sequence[Path], flags: Mapping[str, Any], *, console: Console
+) -> int:
+    """Runs a node in this home until it is asked to end; returns its exit status. Raises UserError."""
+    settings = load_settings(home_path, dict(flags))
+    about = {
+        "name": settings.name,
+        "version": VERSION,
+        "pid": os.getpid(),
+        "home": str(home_path),
+        "paths": [str(path) for path in paths],
+        "startedAt": timestamp(time.time()),
+    }
+    home = Home(home_path)
+    home.open(about)
+    try:
+        run = make_run_directory(home_path)
+        async with await listen_tcp("127.0.0.1", settings.port) as tcp:
+            port = tcp.extra(SocketAttribute.local_port)
+            about["address"] = f"http://{settings.domain}:{port}"
+            home.write_about(about)
+            host = ProcessHost(Paths(home_path, run, port))
+            try:
+                await _serve(_make_node(home, settings, about, paths, host), host, tcp, settings, console)
+            finally:
+                host.close()
+    except RuntimeFailure as failure:
+        raise UserError(failure.message, hint=failure.hint) from failure
+    finally:
+        home.close()
+    return 0
+
+
+async def _serve(
+    node: Node, host: ProcessHost, tcp: SocketListener, settings: Settings, console: Console
+) -> None:
+    """Everything that goes on next to each other while the node runs."""
+    unix = await listen_unix(host.paths.run / CONTROL_SOCKET)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(serve, node, tcp=tcp, unix=unix, domain=settings.domain))
+        tasks.start_soon(console, node)
+        tasks.start_soon(_trim_logs, host.paths)
+        await node.run()
+        tasks.cancel_scope.cancel()
+
+
+def _make_node(
+    home: Home,
+    settings: Settings,
+    about: Mapping[str, Any],
+    paths: Sequence[Path],
+    host: ProcessHost,
+) -> Node:
+    return Node(
+        about=about,
+        sources=make_sources(home.path, paths, home.path / "state" / "snapshots"),
+        resolver=resolve_in_thread,
+        runtimes=make_runtimes(host),
+        prober=EndpointProber(),
+        store=FileStore(home.path / "state" / "services"),
+        identity=home.identity,
+        new_id=lambda: secrets.token_hex(5),
+        jitter=random.random,
+        keep_services=settings.keep_services,
+    )
+
+
+async def resolve_in_thread(winner: Winner, generation: int) -> Service:
+    """Reading a package takes a while on a slow disk; a bare command takes none."""
+    declared, source = winner
+    if declared.manifest.source is None:
+        return resolve(declared, source, generation)
+    return await anyio.to_thread.run_sync(resolve, declared, source, generation)
+
+
+def make_sources(home: Path, paths: Sequence[Path], snapshots: Path | None) -> list[Source]:
+    """The config file, the home's own manifests, then what the command line names.
+
+    `snapshots` is the folder of last good copies; without one nothing is read from there or written.
+    """
+
+    def last_good(name: str) -> LastGood | None:
+        return LastGood(snapshots, name) if snapshots else None
+
+    sources: list[Source] = [ConfigSource(home, last_good("config"))]
+    folders = [("manifests", home / "manifests"), *((str(path), path) for path in paths)]
+    sources += [FolderSource(path, name, last_good(name)) for name, path in folders]
+    return sources
+
+
+async def _trim_logs(paths: Paths) -> None:
+    while True:
+        await anyio.sleep(LOG_CHECK)
+        for log in paths.log_root.glob("*/*.log"):
+            await anyio.to_thread.run_sync(trim, log)

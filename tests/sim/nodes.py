@@ -1,0 +1,93 @@
+"""Whole nodes of fakes: everything is real but the machine, the sources' storage and the clock."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from manifests.model import Manifest
+from manifests.service import Package, make_service
+from manifests.sources.memory import MemorySource
+from reconciler.node import Node
+from reconciler.store import MemoryStore
+from runtimes.fake import FakeMachine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from manifests.merge import Winner
+    from manifests.service import Service
+
+
+def manifest(service_id: str, marker: str = "a", **rest: Any) -> Manifest:
+    """A program called `run` whose revision differs with the marker. `source` makes it a package."""
+    return Manifest.model_validate({"id": service_id, "command": ["run", marker], **rest})
+
+
+async def resolve_fake(winner: Winner, generation: int) -> Service:
+    """A package's content is its marker."""
+    declared = winner.declared
+    found = declared.manifest
+    package = Package("/app", str(found.command)) if found.source else None
+    return make_service(
+        found, runtime="process", package=package, source=winner.source, generation=generation
+    )
+
+
+class Home:
+    """What outlives a node: the machine, the sources and the memory on disk."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.machine = FakeMachine()
+        self.source = MemorySource()
+        self.store = MemoryStore()
+        self._random = Random(seed)
+        self._ids = itertools.count(1)
+
+    def make_node(self) -> Node:
+        """A new life."""
+        return Node(
+            about={"name": "fake"},
+            sources=[self.source],
+            resolver=resolve_fake,
+            runtimes={"process": self.machine.runtime()},
+            prober=self.machine.prober(),
+            store=self.store,
+            identity=lambda service_id: {"key": service_id, "token": "secret"},
+            new_id=lambda: f"i{next(self._ids)}",
+            jitter=self._random.random,
+        )
+
+    @asynccontextmanager
+    async def node(self) -> AsyncIterator[Node]:
+        """A life that ends as by kill -9: at once, with everything left as it is."""
+        node = self.make_node()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._run, node)
+            yield node
+            tasks.cancel_scope.cancel()
+
+    @staticmethod
+    async def _run(node: Node, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        await node.run(task_status=task_status)
+
+    def running(self, service_id: str | None = None) -> list[tuple[str, str, int]]:
+        """(id, marker, slot) of everything that runs, sorted."""
+        found = []
+        for process in self.machine.live(service_id):
+            command = process.running.service.manifest.command or ("", "")
+            found.append((process.running.service.id, command[1], process.running.slot))
+        return sorted(found)
+
+
+async def eventually(holds: Callable[[], bool], *, within: float = 120.0, what: str = "") -> None:
+    """Waits, on whatever clock there is, until something holds; fails after `within` seconds."""
+    with anyio.move_on_after(within):
+        while not holds():  # noqa: ASYNC110 - what is awaited is a state of the world, not an event
+            await anyio.sleep(0.05)
+        return
+    raise AssertionError(f"did not happen within {within:g} s: {what or holds}")

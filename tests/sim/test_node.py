@@ -1,0 +1,344 @@
+"""A whole node of fakes, told as stories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from reconciler.api import UserError
+from runtimes.base import Exit
+from runtimes.fake import Behaviour
+from tests.sim.nodes import Home, eventually, manifest
+
+pytestmark = pytest.mark.anyio
+
+
+def service(node: Any, service_id: str) -> dict[str, Any]:
+    return next(each for each in node.status()["services"] if each["id"] == service_id)
+
+
+def condition(node: Any, service_id: str, kind: str = "Ready") -> tuple[str, str]:
+    controller = node.reconciler.controllers.get(service_id)
+    found = controller.condition(kind) if controller else None
+    return (found.status, found.reason) if found else ("", "")
+
+
+def ready(node: Any, service_id: str) -> bool:
+    controller = node.reconciler.controllers.get(service_id)
+    return controller is not None and controller.ready
+
+
+async def test_declared_services_become_ready() -> None:
+    home = Home()
+    home.source.declare(manifest("a"), manifest("b", replicas=2))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a") and ready(node, "b"))
+        assert home.running() == [("a", "a", 0), ("b", "a", 0), ("b", "a", 1)]
+        assert node.unready() == {}
+    assert home.machine.violations == []
+
+
+async def test_an_edit_rolls_over_without_a_gap() -> None:
+    home = Home()
+    home.machine.behave("a", Behaviour(ready_after=3))
+    home.source.declare(manifest("a", "one"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.source.declare(manifest("a", "two"))
+        await anyio.sleep(1)
+        assert home.running() == [("a", "one", 0), ("a", "two", 0)]
+        await eventually(lambda: home.running() == [("a", "two", 0)])
+        assert ready(node, "a")
+
+
+async def test_a_revision_that_never_gets_ready_is_taken_down_and_the_old_one_serves() -> None:
+    home = Home()
+    home.source.declare(manifest("a", "good"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.machine.behave("a/bad", Behaviour(ready_after=10_000))
+        home.source.declare(manifest("a", "bad"))
+        await eventually(lambda: condition(node, "a", "Stalled") == ("True", "HealthyDeadlineExceeded"))
+        await eventually(lambda: home.running() == [("a", "good", 0)])
+        await anyio.sleep(3600)
+        assert home.running() == [("a", "good", 0)]
+        assert ready(node, "a")
+        starts = home.machine.starts
+        await node.start_service("a")
+        await eventually(lambda: home.machine.starts > starts, what="a person asked again")
+
+
+async def test_a_stalled_revision_stays_stalled_over_a_restart_and_the_old_one_is_restarted() -> None:
+    home = Home()
+    home.source.declare(manifest("a", "good"))
+    home.machine.behave("a/bad", Behaviour(ready_after=10_000))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.source.declare(manifest("a", "bad"))
+        await eventually(lambda: condition(node, "a", "Stalled")[0] == "True")
+        await anyio.sleep(1)
+    home.machine.crash("a")
+    async with home.node() as node:
+        await eventually(lambda: home.running() == [("a", "good", 0)])
+        assert condition(node, "a", "Stalled") == ("True", "HealthyDeadlineExceeded")
+
+
+async def test_crashes_back_off_and_recover() -> None:
+    home = Home()
+    home.source.declare(manifest("a"), manifest("b"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.machine.behave("a", Behaviour(exits_after=0.01))
+        home.machine.crash("a")
+        before = home.machine.starts
+        await anyio.sleep(600)
+        assert 12 <= home.machine.starts - before <= 25
+        assert condition(node, "a") == ("False", "CrashLoopBackOff")
+        assert ready(node, "b")
+        home.machine.behave("a", Behaviour())
+        await eventually(lambda: ready(node, "a"))
+
+
+async def test_the_first_crash_is_replaced_at_once() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        begin = anyio.current_time()
+        home.machine.crash("a")
+        await eventually(lambda: home.machine.starts == 2)
+        assert anyio.current_time() - begin < 0.1
+
+
+async def test_dependencies_start_in_order_and_stop_in_reverse() -> None:
+    home = Home()
+    home.machine.behave("db", Behaviour(ready_after=5, stop_takes=2))
+    home.machine.behave("web", Behaviour(stop_takes=2))
+    home.source.declare(manifest("web", dependsOn=[{"id": "db"}]), manifest("db"))
+    async with anyio.create_task_group() as tasks:
+        node = home.make_node()
+        tasks.start_soon(node.run)
+        await eventually(lambda: bool(home.running("db")))
+        await anyio.sleep(1)
+        assert not home.running("web")
+        assert condition(node, "web") == ("False", "DependencyNotReady")
+        await eventually(lambda: ready(node, "web"))
+        node.shut_down()
+        await anyio.sleep(1)
+        assert home.running("db") and home.running("web")
+        await eventually(lambda: not home.running("web"))
+        assert home.running("db")
+    assert home.running() == []
+
+
+async def test_kill_nine_and_a_new_life_adopt_without_a_second_copy() -> None:
+    home = Home()
+    home.source.declare(manifest("a", replicas=3))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+    starts = home.machine.starts
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        await anyio.sleep(100)
+    assert home.machine.starts == starts
+    assert home.machine.violations == []
+
+
+async def test_what_was_undeclared_while_the_node_was_away_is_pruned() -> None:
+    home = Home()
+    home.source.declare(manifest("a"), manifest("b"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a") and ready(node, "b"))
+    home.source.undeclare("a")
+    async with home.node() as node:
+        await eventually(lambda: home.running() == [("b", "a", 0)])
+        await eventually(lambda: "a" not in home.store.memories)
+
+
+async def test_an_unknown_source_prunes_nothing() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+    home.source.set_known(False)
+    async with home.node():
+        await anyio.sleep(1000)
+        assert home.running() == [("a", "a", 0)]
+
+
+async def test_a_runtime_that_cannot_say_starts_nothing_until_it_can() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+    home.machine.observable = False
+    async with home.node() as node:
+        await anyio.sleep(60)
+        assert condition(node, "a") == ("Unknown", "Unobservable")
+        home.machine.observable = True
+        await eventually(lambda: ready(node, "a"))
+    assert home.machine.starts == 1
+
+
+async def test_a_stop_survives_restarts_and_a_start_undoes_it() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        await node.stop_service("a")
+        await eventually(lambda: not home.running())
+    async with home.node() as node:
+        await anyio.sleep(100)
+        assert not home.running()
+        assert condition(node, "a") == ("False", "Suspended")
+        await node.start_service("a")
+        await eventually(lambda: ready(node, "a"))
+
+
+async def test_a_restart_replaces_with_the_same_care_as_an_update() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        first = service(node, "a")["observedRevision"]
+        await node.restart_service("a")
+        await eventually(lambda: ready(node, "a") and service(node, "a")["observedRevision"] != first)
+        await eventually(lambda: len(home.running()) == 1)
+    async with home.node() as node:
+        await anyio.sleep(50)
+        assert home.machine.starts == 2
+
+
+async def test_the_wrong_service_id_is_told_with_the_nearest() -> None:
+    home = Home()
+    home.source.declare(manifest("notes"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "notes"))
+        with pytest.raises(UserError) as caught:
+            await node.stop_service("note")
+        assert "notes" in caught.value.hint
+
+
+async def test_preparing_runs_while_the_old_revision_serves() -> None:
+    home = Home()
+    home.machine.behave("a/two", Behaviour(prepare_takes=300))
+    home.source.declare(manifest("a", "one"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.source.declare(manifest("a", "two", source="/app"))
+        await anyio.sleep(100)
+        assert home.running() == [("a", "one", 0)]
+        assert condition(node, "a", "Reconciling") == ("True", "Preparing")
+        home.machine.crash("a")
+        await eventually(lambda: home.running() == [("a", "one", 0)])
+        await eventually(lambda: home.running() == [("a", "two", 0)], within=300)
+
+
+async def test_a_newer_revision_cancels_the_preparation_of_an_older_one() -> None:
+    home = Home()
+    home.machine.behave("a/slow", Behaviour(prepare_takes=10_000))
+    home.source.declare(manifest("a", "slow", source="/app"))
+    async with home.node() as node:
+        await anyio.sleep(10)
+        home.source.declare(manifest("a", "quick", source="/app"))
+        await eventually(lambda: ready(node, "a"), within=5)
+
+
+async def test_a_failed_preparation_changes_nothing_and_is_tried_again() -> None:
+    home = Home()
+    home.source.declare(manifest("a", "one"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.machine.behave("a/two", Behaviour(prepare_fails="npm install failed: E404"))
+        home.source.declare(manifest("a", "two", source="/app"))
+        await anyio.sleep(60)
+        assert home.running() == [("a", "one", 0)]
+        assert "E404" in str(service(node, "a")["conditions"])
+        home.machine.behave("a/two", Behaviour())
+        await eventually(lambda: home.running() == [("a", "two", 0)], within=700)
+
+
+async def test_a_program_that_ignores_the_stop_signal_is_killed_after_its_grace_period() -> None:
+    home = Home()
+    home.machine.behave("a", Behaviour(ignores_stop=True))
+    home.source.declare(manifest("a", stop={"gracePeriod": "5s"}))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        begin = anyio.current_time()
+        home.source.undeclare("a")
+        await eventually(lambda: not home.running())
+        assert 5 <= anyio.current_time() - begin < 6
+
+
+async def test_liveness_replaces_and_readiness_only_reports() -> None:
+    probe = {"httpGet": "/health", "periodSeconds": 10}
+    home = Home()
+    home.source.declare(
+        manifest("live", probes={"liveness": probe}), manifest("listen", probes={"readiness": probe})
+    )
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "live") and ready(node, "listen"))
+        for service_id in ("live", "listen"):
+            home.machine.behave(service_id, Behaviour(unhealthy=True))
+        await eventually(lambda: not ready(node, "listen"))
+        await anyio.sleep(40)
+        starts = home.machine.starts
+        assert starts >= 3
+        assert home.running("listen") == [("listen", "a", 0)]
+        home.machine.behave("listen", Behaviour())
+        await eventually(lambda: ready(node, "listen"))
+
+
+async def test_a_job_runs_once_and_not_again_in_the_next_life() -> None:
+    home = Home()
+    home.machine.behave("job", Behaviour(exits_after=5, exit_code=0))
+    job = manifest("job", restart={"policy": "never"}, probes={"readiness": "none"})
+    home.source.declare(job, manifest("after", dependsOn=[{"id": "job"}]))
+    async with home.node() as node:
+        await eventually(lambda: condition(node, "job") == ("False", "Completed"))
+        await eventually(lambda: ready(node, "after"))
+        assert node.unready() == {}
+    starts = home.machine.starts
+    async with home.node():
+        await anyio.sleep(100)
+    assert home.machine.starts == starts
+
+
+async def test_a_cycle_is_told_and_stops_nobody_else() -> None:
+    home = Home()
+    home.source.declare(
+        manifest("a", dependsOn=[{"id": "b"}]), manifest("b", dependsOn=[{"id": "a"}]), manifest("c")
+    )
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "c"))
+        assert condition(node, "a", "Stalled") == ("True", "DependencyCycle")
+        home.source.declare(manifest("b"))
+        await eventually(lambda: ready(node, "a"))
+
+
+async def test_status_changes_do_not_wake_the_loop() -> None:
+    home = Home()
+    home.source.declare(*[manifest(f"s{number}") for number in range(20)])
+    async with home.node() as node:
+        await eventually(lambda: not node.unready())
+        await anyio.sleep(5)
+        before = sum(node.metrics.reconcile_counts)
+        for _ in range(50):
+            node.status()
+        await anyio.sleep(20)
+        assert sum(node.metrics.reconcile_counts) == before
+
+
+async def test_an_exit_during_a_stop_is_no_crash() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.machine.behave("a", Behaviour(stop_takes=3))
+        await node.stop_service("a")
+        await anyio.sleep(1)
+        home.machine.crash("a", Exit(code=1))
+        await anyio.sleep(10)
+        assert service(node, "a")["restarts"] == 0
