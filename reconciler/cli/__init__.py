@@ -24,14 +24,12 @@ _PIPE_CLOSED = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status: 0, 1 for an error, 2 for wrong usage."""
-    from reconciler.cli.arguments import parse
-
     _tolerate_any_text()
-    arguments = parse(argv)
     try:
-        module = import_module(f"reconciler.cli.{arguments.module}")
-        status: int = module.run(arguments)
-        sys.stdout.flush()
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -41,6 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("ATEK_DEBUG") == "1":
             raise
         return _complain(as_user_error(error))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from reconciler.cli.arguments import parse
+
+    arguments = parse(argv)
+    module = import_module(f"reconciler.cli.{arguments.module}")
+    status: int = module.run(arguments)
     return status
 
 

@@ -136,7 +136,9 @@ class FakeNode:
 
     async def restart_service(self, service_id: str) -> None:
         value = self._find(service_id)
-        self.services[service_id] = value | {"instances": [value["instances"][0] | {"instance": "new.2"}]}
+        if not self.stop_takes:
+            fresh = value["instances"][0] | {"instance": "new.2"}
+            self.services[service_id] = value | {"instances": [fresh]}
 
     def shut_down(self) -> None:
         self.shut_downs += 1

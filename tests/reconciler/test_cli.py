@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler import home
 from reconciler.api import EventRecord, UserError
 from reconciler.cli import as_user_error, main
 from reconciler.cli.event_lines import EventLines
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCKER = """
-import fcntl, os, sys, signal
+import fcntl, signal, sys, time
 file = open(sys.argv[1], "w+")
 fcntl.flock(file, fcntl.LOCK_EX)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 print("held", flush=True)
-signal.pause()
+signal.sigwait({signal.SIGTERM})
+time.sleep(0.3)
 """
 
 
@@ -148,6 +151,21 @@ def test_a_closed_pipe_is_silent(node: FakeNode, tmp_path: Path) -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.parametrize("words", [["status"], ["--help"], ["events"]])
+def test_a_pipe_that_was_never_read_is_silent(node: FakeNode, tmp_path: Path, words: list[str]) -> None:
+    node.tell("notes", "Ready")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "reconciler.cli", "--home", str(tmp_path), *words]
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=20, check=False)
+    finally:
+        os.close(writing)
+    assert done.stderr == b""
+    # argparse swallows the error of an unbuffered write.
+    assert done.returncode == 141 or words == ["--help"]
+
+
 # Down, events, stop, start, restart
 
 
@@ -161,7 +179,7 @@ def test_down_waits_until_the_home_is_free(atek: Atek, node: FakeNode) -> None:
         result = atek("down")
         assert result.status == 0
         assert result.out == f"the node on {atek.home} has ended\n"
-        assert holder.wait(5) != 0
+        assert home.holder(atek.home) is None
     assert node.shut_downs == 1
 
 
@@ -213,6 +231,10 @@ def test_start_waits_until_ready_and_gives_up_when_the_node_does(atek: Atek, nod
 def test_restart_waits_for_other_instances(atek: Atek, node: FakeNode) -> None:
     assert atek("restart", "notes").out == "notes is ready\n"
     assert node.services["notes"]["instances"][0]["instance"] == "new.2"
+    node.stop_takes = 1
+    late = atek("restart", "wiki", "--wait", "0.1")
+    assert late.status == 1
+    assert late.err.startswith("atek: wiki is not restarted after 0.1 s")
 
 
 def test_an_unknown_id_gets_the_nearest(atek: Atek, node: FakeNode) -> None:
