@@ -1,0 +1,112 @@
+"""Package folders: which of their files count, and one digest over all of them.
+
+The digest covers names, contents, execute bits and links. Contents are read again only where size, time or
+inode changed, so looking at an unchanged package costs one listing.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import stat
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What tools make from a package, and what editors leave in it.
+IGNORED = (".git", "node_modules", ".venv", "venv", "__pycache__", ".DS_Store", "*.swp", "*~")
+#: Seconds. A file modified so recently could change again without its time changing.
+_RACY = 0.05
+
+_IGNORED = re.compile("|".join(fnmatch.translate(pattern) for pattern in IGNORED))
+_Key = tuple[int, int, int]
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of this name is no part of a package."""
+    return _IGNORED.match(name) is not None
+
+
+def package_files(path: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Relative path and entry of each file and link of a package, and of each empty folder, in a fixed order.
+
+    Links are not followed; sockets, pipes and devices are left out. What vanishes meanwhile is left out too.
+    Raises OSError when `path` itself cannot be listed.
+    """
+    waiting = [("", _entries(path))]
+    while waiting:
+        prefix, entries = waiting.pop()
+        for entry in entries:
+            relative = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                try:
+                    below = _entries(entry.path)
+                except FileNotFoundError:
+                    continue
+                if below:
+                    waiting.append((f"{relative}/", below))
+                else:
+                    yield relative, entry
+            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+                yield relative, entry
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        return sorted(
+            (entry for entry in entries if not is_ignored(entry.name)), key=lambda entry: entry.name
+        )
+
+
+class Digests:
+    """Digests of packages, remembering what each file's content was. Safe to use from threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, tuple[_Key, bytes]]] = {}
+
+    def digest(self, path: str) -> str:
+        """The digest of a package folder. Raises OSError when the folder or a file cannot be read."""
+        before = self._known.get(path, {})
+        after: dict[str, tuple[_Key, bytes]] = {}
+        total = hashlib.sha256()
+        for relative, entry in package_files(path):
+            try:
+                kind, content = _content(relative, entry, before, after)
+            except FileNotFoundError:
+                continue
+            name = os.fsencode(relative)
+            total.update(b"%d:%s%s%d:%s" % (len(name), name, kind, len(content), content))
+        self._known[path] = after
+        return total.hexdigest()[:16]
+
+    def forget(self, path: str) -> None:
+        """Frees what is known about a package that nobody uses."""
+        self._known.pop(path, None)
+
+
+def _content(
+    relative: str,
+    entry: os.DirEntry[str],
+    before: dict[str, tuple[_Key, bytes]],
+    after: dict[str, tuple[_Key, bytes]],
+) -> tuple[bytes, bytes]:
+    """What the digest takes of one entry: its kind, and its content or a digest of it."""
+    if entry.is_symlink():
+        return b"l", os.fsencode(os.readlink(entry.path))
+    found = entry.stat(follow_symlinks=False)
+    if stat.S_ISDIR(found.st_mode):
+        return b"d", b""
+    key = (found.st_mtime_ns, found.st_size, found.st_ino)
+    remembered = before.get(relative)
+    if remembered and remembered[0] == key:
+        content = remembered[1]
+    else:
+        with open(entry.path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+    if time.time() - found.st_mtime > _RACY:
+        after[relative] = (key, content)
+    return b"x" if found.st_mode & stat.S_IXUSR else b"f", content

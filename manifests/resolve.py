@@ -1,0 +1,133 @@
+"""From a manifest to a service: finds the package, infers the runtime, and computes the revision."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from manifests.files import read_json
+from manifests.package import Digests
+from manifests.service import Package, Service, make_service
+
+if TYPE_CHECKING:
+    from manifests.model import Manifest
+    from manifests.snapshot import Declared
+
+_NODE_FILES = ("package.json", "index.js")
+_PYTHON_FILES = ("requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py", "__main__.py")
+_NODE_COMMAND = re.compile(r"(node|npm|npx)")
+_PYTHON_COMMAND = re.compile(r"python[0-9.]*")
+
+
+class ResolveError(Exception):
+    """A manifest that is right by itself does not fit what is on the disk.
+
+    `reason` is UpperCamelCase: SourceNotFound, SourceNotAFolder, SourceUnreadable or NoEntryPoint.
+    """
+
+    def __init__(self, reason: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class Resolver:
+    """Resolves manifests, remembering the contents of packages between calls."""
+
+    def __init__(self) -> None:
+        self._digests = Digests()
+
+    def resolve(self, declared: Declared, source_name: str, generation: int = 0) -> Service:
+        """The service that a manifest describes. Raises ResolveError.
+
+        Reads what changed in the package, so it may take a while.
+        """
+        manifest = declared.manifest
+        path = package_path(declared)
+        if path is None:
+            runtime = manifest.runtime or _of_command(manifest)
+            return make_service(
+                manifest, runtime=runtime, package=None, source=source_name, generation=generation
+            )
+        _check_folder(path, manifest)
+        try:
+            runtime = manifest.runtime or _infer(manifest, path)
+            package = Package(path, self._digests.digest(path))
+        except OSError as error:
+            where = error.filename or path
+            message = f"the package of {manifest.id} cannot be read: {where}: {error.strerror}"
+            raise ResolveError(
+                "SourceUnreadable", message, "the node's user needs permission to read it"
+            ) from error
+        return make_service(
+            manifest, runtime=runtime, package=package, source=source_name, generation=generation
+        )
+
+    def forget(self, path: str) -> None:
+        """Frees what is remembered of a package that no service uses any more."""
+        self._digests.forget(path)
+
+
+_resolver = Resolver()
+
+
+def resolve(declared: Declared, source_name: str, generation: int = 0) -> Service:
+    """`Resolver.resolve` with a memory shared by the whole process."""
+    return _resolver.resolve(declared, source_name, generation)
+
+
+def package_path(declared: Declared) -> str | None:
+    """The absolute path of a manifest's package folder, existing or not; None when it has none."""
+    source = declared.manifest.source
+    if source is None:
+        return None
+    if source.startswith("file:"):
+        source = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", source))
+    return os.path.normpath(os.path.join(declared.base, os.path.expanduser(source)))
+
+
+def read_atek_json(path: str) -> dict[str, Any]:
+    """A package's own atek.json; empty where it is missing, broken or no object, because it is optional."""
+    try:
+        value = read_json(os.path.join(path, "atek.json"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _check_folder(path: str, manifest: Manifest) -> None:
+    if os.path.isdir(path):
+        return
+    if os.path.exists(path):
+        message = f"the source of {manifest.id}, {path}, is a file"
+        raise ResolveError("SourceNotAFolder", message, "write the folder that the program is in")
+    message = f"the package folder of {manifest.id}, {path}, does not exist"
+    raise ResolveError("SourceNotFound", message, "create it, or change source: in the manifest")
+
+
+def _infer(manifest: Manifest, path: str) -> str:
+    """The runtime by what lies in the package, then by the command."""
+    names = {entry.name for entry in os.scandir(path)}
+    if not names.isdisjoint(_NODE_FILES):
+        return "node"
+    if not names.isdisjoint(_PYTHON_FILES):
+        return "python"
+    if manifest.command:
+        return _of_command(manifest)
+    message = f"the package of {manifest.id}, {path}, has no program that this node knows how to start"
+    hint = "it needs an index.js, a package.json or a main.py; or write command: in the manifest"
+    raise ResolveError("NoEntryPoint", message, hint)
+
+
+def _of_command(manifest: Manifest) -> str:
+    program = PurePath(manifest.command[0]).name if manifest.command else ""
+    if _NODE_COMMAND.fullmatch(program):
+        return "node"
+    return "python" if _PYTHON_COMMAND.fullmatch(program) else "process"
