@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from reconciler.cli.client import Client
+from reconciler.cli.client import Client, NodeGone
 from reconciler.cli.output import short_path
 from reconciler.home import holder
 
@@ -18,7 +19,9 @@ _TELL_AFTER = 2.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Waits as long as the services take to stop; Ctrl-C only ends the waiting."""
-    Client(arguments.home).call("down")
+    # A node without services may be gone before its answer is out.
+    with suppress(NodeGone):
+        Client(arguments.home).call("down")
     begin, told = time.monotonic(), False
     while holder(arguments.home) is not None:
         time.sleep(_LOOK_EVERY)

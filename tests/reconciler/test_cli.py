@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,6 +185,26 @@ def test_down_waits_until_the_home_is_free(atek: Atek, node: FakeNode) -> None:
         assert result.out == f"the node on {atek.home} has ended\n"
         assert home.holder(atek.home) is None
     assert node.shut_downs == 1
+
+
+def test_a_node_that_is_gone_before_it_could_answer_is_down(tmp_path: Path, atek: Atek) -> None:
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "run" / "control.sock"))
+        listener.listen()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(hang_up, listener)
+            assert atek("down").status == 0
+
+
+def hang_up(listener: socket.socket) -> None:
+    """On the client's look whether anyone is there, and on its request."""
+    for wanted in (b"", b"down"):
+        connection, _ = listener.accept()
+        with connection:
+            received = connection.recv(65536)
+            while wanted and wanted not in received:
+                received += connection.recv(65536)
 
 
 def test_events(atek: Atek, node: FakeNode) -> None:
