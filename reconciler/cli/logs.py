@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """The last lines; with -f also those to come. Raises UserError for a service without a log."""
-    from runtimes.logs import tail
-
     path = _log(arguments.home, arguments.id, prepare=arguments.prepare)
     show = _printer()
     if arguments.follow:
@@ -26,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         anyio.run(_follow, path, arguments.lines, show)
         return 0
+    from runtimes.logs import tail
+
     for line in tail(path, arguments.lines):
         show(line)
     return 0
