@@ -1,0 +1,115 @@
+"""The core services that the config file declares, as a source like any other.
+
+The file is config.toml, or Atek's own config.json, whose services are written a little differently:
+`sourceUrl` for the package, `config` for the environment. The node's other settings are in the same file and
+are none of this module's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from manifests.documents import BrokenText, Document, read_documents
+from manifests.parse import Parsed, parse_manifest
+from manifests.snapshot import Problem, Snapshot
+from manifests.sources.folder import FolderSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from manifests.documents import LineOf
+    from manifests.documents import Path as KeyPath
+    from manifests.lastgood import LastGood
+    from manifests.model import Manifest
+
+#: In the order in which they are preferred.
+CONFIG_FILES = ("config.toml", "config.json")
+_KEY = "coreServices"
+_OTHER_WORDS = {"sourceUrl": "source", "config": "env"}
+
+
+class ConfigSource:
+    """A `Source` of the config file in a node's home; a home without one has no core services."""
+
+    def __init__(self, home: Path, last_good: LastGood | None = None) -> None:
+        existing = (name for name in CONFIG_FILES if (home / name).exists())
+        path = home / next(existing, CONFIG_FILES[0])
+        self._file = FolderSource(path, "config", last_good, "config", parse=parse_config, optional=True)
+
+    @property
+    def name(self) -> str:
+        return self._file.name
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._file.snapshot
+
+    async def scan(self) -> None:
+        """See `Source`."""
+        await self._file.scan()
+
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """See `Source`. Watches the file that was there when the node started, or config.toml."""
+        await self._file.watch(changed)
+
+
+def parse_config(text: str, file: str, suffix: str) -> Parsed:
+    """The core services of a config file's text; none when it has no such key."""
+    try:
+        documents = read_documents(text, suffix)
+    except BrokenText as error:
+        return Parsed((), (Problem(error.message, file, error.line, error.key, error.hint),))
+    if not documents or not isinstance(documents[0].value, dict):
+        return Parsed()
+    services = documents[0].value.get(_KEY, [])
+    if not isinstance(services, list):
+        line = documents[0].line_of((_KEY,))
+        return Parsed((), (Problem("it must be a list of services", file, line, _KEY, "[[coreServices]]"),))
+    return _parse_services(services, file, documents[0])
+
+
+def _parse_services(services: list[Any], file: str, document: Document) -> Parsed:
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    for index, service in enumerate(services):
+        line_of = _below(document.line_of, index)
+        value, wrong = _translate(service, file, line_of)
+        if not wrong:
+            manifest, wrong = parse_manifest(value, file, line_of)
+            manifests += [manifest] if manifest else []
+        problems += wrong
+    return Parsed((), tuple(problems)) if problems else Parsed(tuple(manifests))
+
+
+def _translate(service: Any, file: str, line_of: LineOf) -> tuple[Any, tuple[Problem, ...]]:
+    """Atek's words for a service into a manifest's."""
+    if not isinstance(service, dict):
+        return service, ()
+    name = service.get("id") if isinstance(service.get("id"), str) else ""
+    if service.get("desiredVersion") is not None:
+        message = "it is for versions of Git packages, which this version does not have yet"
+        where = line_of(("desiredVersion",))
+        return None, (Problem(message, file, where, "desiredVersion", "leave it out", name or ""),)
+    for theirs, ours in _OTHER_WORDS.items():
+        if theirs in service and ours in service:
+            where = line_of((theirs,))
+            return None, (Problem(f"{ours} says the same", file, where, theirs, "leave one out", name or ""),)
+    value = {_OTHER_WORDS.get(key, key): item for key, item in service.items() if key != "desiredVersion"}
+    if isinstance(service.get("config"), dict):
+        value["env"] = {str(key).upper(): item for key, item in service["config"].items()}
+    if isinstance(source := service.get("sourceUrl"), str) and source.startswith("file://"):
+        value["source"] = source.removeprefix("file://")
+    return value, ()
+
+
+def _below(line_of: LineOf, index: int) -> LineOf:
+    def line(path: KeyPath) -> int | None:
+        ours_to_theirs = {ours: theirs for theirs, ours in _OTHER_WORDS.items()}
+        found = line_of((_KEY, index, *path))
+        if path and path[0] in ours_to_theirs:
+            other = line_of((_KEY, index, ours_to_theirs[str(path[0])], *path[1:]))
+            return max(found or 0, other or 0) or None
+        return found
+
+    return line

@@ -1,0 +1,99 @@
+"""Core services from the config file, ours and Atek's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from manifests.lastgood import LastGood
+from manifests.resolve import package_path
+from manifests.sources.config import ConfigSource, parse_config
+from tests.manifests.folders import find, ids, problems, watching, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+TOML = "port = 1\n[[coreServices]]\nid = 'core.hyper'\nsource = './hyper'\n"
+
+
+async def test_core_services_of_config_toml(tmp_path: Path) -> None:
+    write(tmp_path / "config.toml", TOML)
+    source = ConfigSource(tmp_path)
+    await source.scan()
+    assert (source.name, source.snapshot.kind, source.snapshot.known) == ("config", "config", True)
+    assert ids(source.snapshot) == ["core.hyper"]
+    assert package_path(source.snapshot.services[0]) == str(tmp_path / "hyper")
+
+
+async def test_ateks_config_json(tmp_path: Path) -> None:
+    core = {"id": "adb", "sourceUrl": "file:///srv/adb", "config": {"simulate": True, "level": 3}}
+    write(tmp_path / "config.json", json.dumps({"port": 1, "coreServices": [core]}))
+    source = ConfigSource(tmp_path)
+    await source.scan()
+    (declared,) = source.snapshot.services
+    assert declared.manifest.source == "/srv/adb"
+    assert declared.manifest.env == {"SIMULATE": "true", "LEVEL": "3"}
+
+
+@pytest.mark.parametrize("text", ["", "port = 1", "coreServices = []"])
+async def test_a_config_without_core_services_is_fine(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "config.toml", text)
+    source = ConfigSource(tmp_path)
+    await source.scan()
+    assert source.snapshot.known and not source.snapshot.services and not source.snapshot.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TOML + "sorce = '.'", "c.toml:5: sorce: unknown key (did you mean source?)"),
+        (TOML + "desiredVersion = '1'", "c.toml:5: desiredVersion: it is for versions of Git packages"),
+        (TOML + "sourceUrl = '.'", "c.toml:5: sourceUrl: source says the same (leave one out)"),
+        (
+            TOML + "config = {atek_host_port = 1}",
+            "c.toml:5: env: ATEK_HOST_PORT: names that begin with ATEK_",
+        ),
+        (
+            TOML.replace("source", "sourceUrl").replace("./hyper", "https://x/y"),
+            "c.toml:4: source: it is for packages",
+        ),
+        ("coreServices = 3", "c.toml:1: coreServices: it must be a list of services"),
+        ("coreServices = [3]", "a service is written as keys and values"),
+        ("port =", "c.toml:1: this is not valid TOML"),
+    ],
+)
+async def test_mistakes_in_the_config(text: str, expected: str) -> None:
+    parsed = parse_config(text, "c.toml", ".toml")
+    assert not parsed.manifests
+    assert expected in str(parsed.problems[0])
+
+
+async def test_the_config_is_followed_as_it_changes(tmp_path: Path) -> None:
+    async with watching(ConfigSource(tmp_path)) as watched:
+        assert watched.snapshot.known and not watched.snapshot.problems
+        (tmp_path / "config.toml").write_text(TOML)
+        await watched.until(lambda snapshot: ids(snapshot) == ["core.hyper"])
+        (tmp_path / "config.toml").write_text(TOML + "port = x")
+        await watched.until(lambda snapshot: "not valid TOML" in problems(snapshot))
+        assert ids(watched.snapshot) == ["core.hyper"]
+        (tmp_path / "config.toml").write_text(TOML + "port = 8080")
+        await watched.until(lambda snapshot: find(snapshot, "core.hyper").manifest.port == 8080)
+        (tmp_path / "config.toml").unlink()
+        await watched.until(lambda snapshot: not snapshot.services and not snapshot.problems)
+
+
+async def test_a_broken_config_at_boot_runs_what_it_said_before(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.toml", TOML)
+    last_good = LastGood(tmp_path / "state", "config")
+    await (before := ConfigSource(tmp_path, last_good)).scan()
+    assert before.snapshot.services
+    last_good.write()
+    write(path, "broken")
+    after = ConfigSource(tmp_path, LastGood(tmp_path / "state", "config"))
+    await after.scan()
+    assert ids(after.snapshot) == ["core.hyper"]
+    assert "config.toml:1: this is not valid TOML" in problems(after.snapshot)
