@@ -79,9 +79,10 @@ class Effects:
         self._events.emit(controller.id, "Adopted", f"found running as {running.pid}", running.instance)
 
     async def sweep(self, controller: Controller) -> None:
-        """Deletes prepared packages that nobody needs any more."""
+        """Deletes prepared packages that nobody needs any more; nothing else may happen to them meanwhile."""
         controller.unswept = False
         keep = controller.used_services()
+        controller.history = past.swept(controller.history, {service.revision for service in keep})
         for runtime in self._runtimes.values():
             try:
                 await runtime.collect(controller.id, keep)

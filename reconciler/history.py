@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from manifests.quantities import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from manifests.model import Restart
     from manifests.service import Service
@@ -155,6 +155,12 @@ def prepare_failed(
 
 def prepare_cancelled(history: History, revision: str) -> History:
     rest = {key: value for key, value in history.preparations.items() if key != revision}
+    return replace(history, preparations=rest)
+
+
+def swept(history: History, kept: Collection[str]) -> History:
+    """Prepared packages of other revisions are gone: whoever wants one again has to prepare it."""
+    rest = {key: value for key, value in history.preparations.items() if key in kept}
     return replace(history, preparations=rest)
 
 

@@ -195,7 +195,8 @@ class Reconciler:
         if isinstance(decision.outcome, (RetryAfter, Failed)):
             self.queue.wake_at(service_id, decision.outcome.at)
         elif controller.unswept and not controller.busy:
-            tasks.start_soon(self._effects.sweep, controller)
+            controller.busy = True
+            tasks.start_soon(self._sweep, controller)
         self._signal_if_empty(controller)
         self.metrics.reconciled(time.perf_counter() - begin)
 
@@ -211,6 +212,14 @@ class Reconciler:
             await anyio.sleep(1)
         controller.busy = controller.again = False
         self._changed(controller.id)
+
+    async def _sweep(self, controller: Controller) -> None:
+        await self._effects.sweep(controller)
+        controller.busy = False
+        if controller.again:
+            controller.again = False
+            self.queue.wake(controller.id)
+        self._signal_if_empty(controller)
 
     def _world(self, controller: Controller) -> World:
         wish = controller.wish
@@ -324,7 +333,7 @@ class Reconciler:
         )
 
     def _signal_if_empty(self, controller: Controller) -> None:
-        if self.stopping and not controller.instances:
+        if self.stopping and not (controller.instances or controller.busy):
             self._empty.set()
 
 
