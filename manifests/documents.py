@@ -84,12 +84,18 @@ def toml_line(text: str, path: Path) -> int | None:
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
             table = _toml_path(header[2], counts, array=header[1] == "[[")
-            found.setdefault(table, number)
+            _note(found, table, number)
         elif key := re.match(
             r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""", line
         ):
-            found.setdefault(table + tuple(_toml_keys(key[1])), number)
+            _note(found, table + tuple(_toml_keys(key[1])), number)
     return next((found[path[:end]] for end in range(len(path), 0, -1) if path[:end] in found), None)
+
+
+def _note(found: dict[Path, int], path: Path, number: int) -> None:
+    """A key is where it is first mentioned, be it as the beginning of another."""
+    for end in range(1, len(path) + 1):
+        found.setdefault(path[:end], number)
 
 
 def _toml_keys(dotted: str) -> list[str]:

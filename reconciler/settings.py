@@ -1,0 +1,219 @@
+"""The node's settings: flags before environment before config file before defaults.
+
+`ATEK_PORT=80`, `ATEK_SOURCES__FILES='["/srv/manifests"]'` in the environment; `port = 80` in config.toml, or in
+Atek's config.json. What this version cannot do yet is refused rather than ignored. Only those who start a node
+import this module: pydantic-settings takes its time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
+
+from manifests.documents import BrokenText, Document, read_documents
+from manifests.explain import explain
+from manifests.model import Model
+from manifests.snapshot import Problem
+from manifests.sources.config import CONFIG_FILES
+from manifests.sources.listing import read_text
+from reconciler.api import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PREFIX = "ATEK_"
+
+
+class SettingsError(UserError):
+    """Settings that the node cannot start with: one sentence that says where, and a hint."""
+
+
+class SourceSettings(Model):
+    """`files`: more files and folders of manifests, relative ones from the home."""
+
+    files: tuple[str, ...] = ()
+    git: tuple[Any, ...] = ()
+
+
+class HyperSettings(Model):
+    """Known, so that the defaults may be written down."""
+
+    bootstrap: tuple[Any, ...] = ()
+    peers: tuple[Any, ...] = ()
+
+
+class RemoteSettings(Model):
+    """Known, so that the default may be written down."""
+
+    enabled: bool = False
+
+
+def default_name() -> str:
+    """The machine's name, as far as it can be a label of a host name."""
+    name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().split(".")[0].lower())
+    return name[:63].strip("-") or "node"
+
+
+class _Values(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default_factory=default_name)
+    port: int = Field(default=2835, ge=0, le=65535)
+    domain: str = "localhost"
+    keep_services: bool = False
+    core_services: tuple[Any, ...] = ()
+    sources: SourceSettings = SourceSettings()
+    hyper: HyperSettings = HyperSettings()
+    remote: RemoteSettings = RemoteSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _is_label(cls, name: str) -> str:
+        if not _LABEL.fullmatch(name):
+            raise ValueError("a node's name has small letters, digits and -, at most 63 characters")
+        return name
+
+    @field_validator("domain")
+    @classmethod
+    def _is_domain(cls, domain: str) -> str:
+        if len(domain) > 253 or not all(_LABEL.fullmatch(label) for label in domain.split(".")):
+            raise ValueError("a domain has small letters, digits, - and dots")
+        return domain
+
+
+class _FileValues(_Values):
+    """As they are written in the config file."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Settings(_Values, BaseSettings):
+    """What a node runs with. Port 0 is any free one; `core_services` is read by `ConfigSource`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+    from_file: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, file."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(cls.from_file))
+
+
+def load_settings(home: Path, flags: Mapping[str, Any]) -> Settings:
+    """The settings of the node in this home. `flags`: `port`, `name` …, None where not given.
+
+    Raises SettingsError.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    if any(name.upper().startswith(f"{_PREFIX}CORE_SERVICES") for name in os.environ):
+        raise SettingsError(
+            "core services cannot come from the environment", hint="write them into config.toml"
+        )
+    path = _config_file(home)
+    document = _read(path) if path else None
+    values = _check(document, str(path)) if document else {}
+    settings = _combine(given, values)
+    for key, feature in _unbuilt(settings):
+        where = Problem(
+            f"it is for {feature}, which this version does not have yet", str(path or ""), key=key
+        )
+        if document and (line := document.line_of(tuple(key.split(".")))):
+            where = Problem(where.message, where.file, line, key)
+        raise SettingsError(str(where), hint="leave it out")
+    return settings
+
+
+def _config_file(home: Path) -> Path | None:
+    existing = [home / name for name in CONFIG_FILES if (home / name).exists()]
+    if len(existing) > 1:
+        keep, drop = existing[:2]
+        hint = f"move what you need from {drop.name} to {keep.name}, then delete {drop.name}"
+        raise SettingsError(f"there are two config files, {keep} and {drop}", hint=hint)
+    return existing[0] if existing else None
+
+
+def _read(path: Path) -> Document | None:
+    try:
+        text, _ = read_text(str(path))
+        documents = read_documents(text, path.suffix)
+    except FileNotFoundError:
+        return None
+    except BrokenText as error:
+        raise _error([Problem(error.message, str(path), error.line, error.key, error.hint)]) from error
+    return documents[0] if documents else None
+
+
+def _check(document: Document, file: str) -> dict[str, Any]:
+    """The file's values by the names of `Settings`; only those that are written there."""
+    if not isinstance(document.value, dict):
+        raise SettingsError(f"{file} has to hold keys and values", hint='{"port": 2835}')
+    try:
+        return _FileValues.model_validate(document.value).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problems = explain(error, _FileValues, document.value, file=file, line_of=document.line_of)
+        raise _error(problems) from error
+
+
+def _combine(flags: Mapping[str, Any], values: Mapping[str, Any]) -> Settings:
+    class Loaded(Settings):
+        from_file: ClassVar[Mapping[str, Any]] = values
+
+    try:
+        return Loaded(**flags)
+    except UnreadableVariable as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"{_PREFIX}{field[1].upper()}" if field else "a variable"
+        raise SettingsError(f"{name}: it must be JSON", hint='for example ["one", "two"]') from error
+    except ValidationError as error:
+        raise _error(list(_outside_the_file(error, flags))) from error
+
+
+def _outside_the_file(error: ValidationError, flags: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with flags and variables, named as a person wrote them."""
+    for detail in error.errors():
+        path = [str(step) for step in detail["loc"]]
+        document: Any = detail["input"]
+        for step in reversed(path):
+            document = {step: document}
+        explained = explain(error, _Values, document, line_of=lambda _: None)
+        flag = path[:1] and path[0] in flags
+        name = f"--{path[0].replace('_', '-')}" if flag else _PREFIX + "__".join(path).upper()
+        yield Problem(explained[0].message, key=name, hint=explained[0].hint)
+
+
+def _unbuilt(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.sources.git:
+        yield "sources.git", "Git sources"
+    if settings.hyper.bootstrap or settings.hyper.peers:
+        yield "hyper", "Hypercore"
+    if settings.remote.enabled:
+        yield "remote.enabled", "access from other machines"
+
+
+def _error(problems: list[Problem] | tuple[Problem, ...]) -> SettingsError:
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return SettingsError(
+        f"{Problem(first.message, first.file, first.line, first.key)}{more}", hint=first.hint
+    )

@@ -1,0 +1,162 @@
+"""Where settings come from, which wins, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.api import UserError
+from reconciler.settings import Settings, SettingsError, default_name, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("ATEK_"):
+            monkeypatch.delenv(name)
+
+
+def load(home: Path, text: str = "", *, suffix: str = ".toml", **flags: Any) -> Settings:
+    if text:
+        (home / f"config{suffix}").write_text(text)
+    return load_settings(home, flags)
+
+
+def failure(home: Path, text: str = "", *, suffix: str = ".toml", **flags: Any) -> tuple[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        load(home, text, suffix=suffix, **flags)
+    assert isinstance(caught.value, UserError)
+    assert "pydantic" not in str(caught.value) and "validation" not in str(caught.value)
+    return caught.value.message.replace(f"{home}/", ""), caught.value.hint
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert (settings.port, settings.domain, settings.keep_services) == (2835, "localhost", False)
+    assert settings.name == default_name()
+    assert settings.core_services == () and settings.sources.files == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("Pi", "pi"), ("my_host.example.com", "my-host"), ("-x-", "x"), ("äö", "node"), ("a" * 80, "a" * 63)],
+)
+def test_the_default_name_is_a_label(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert default_name() == name
+
+
+def test_flags_win_over_the_environment_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "name = 'file'\nport = 1\nkeepServices = true\n"
+    assert (load(tmp_path, text).port, load(tmp_path).keep_services) == (1, True)
+    monkeypatch.setenv("ATEK_PORT", "2")
+    monkeypatch.setenv("ATEK_KEEP_SERVICES", "false")
+    settings = load(tmp_path)
+    assert (settings.name, settings.port, settings.keep_services) == ("file", 2, False)
+    settings = load(tmp_path, port=0, name=None)
+    assert (settings.name, settings.port, settings.keep_services) == ("file", 0, False)
+    monkeypatch.setenv("ATEK_PORT", "")
+    assert load(tmp_path).port == 1
+
+
+def test_ateks_config_json(tmp_path: Path) -> None:
+    text = '{"port": 3, "coreServices": [{"id": "adb", "sourceUrl": "file:///srv/adb"}]}'
+    settings = load(tmp_path, text, suffix=".json")
+    assert settings.port == 3
+    assert settings.core_services == ({"id": "adb", "sourceUrl": "file:///srv/adb"},)
+
+
+def test_nested_values_from_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(tmp_path, "[sources]\nfiles = ['a', 'b']").sources.files == ("a", "b")
+    monkeypatch.setenv("ATEK_SOURCES__FILES", '["c"]')
+    assert load(tmp_path).sources.files == ("c",)
+
+
+def test_variables_of_services_and_others_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ATEK_HOME", "ATEK_ASSIGNED_SOCKET_FILE", "ATEK_HOST_PORT", "ATEK_SOAK", "PORT", "NAME"):
+        monkeypatch.setenv(name, "x")
+    assert load(tmp_path).port == 2835
+
+
+def test_one_config_file_only(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    message, hint = failure(tmp_path, "port = 1")
+    assert message == "there are two config files, config.toml and config.json"
+    assert "delete config.json" in hint
+
+
+def test_the_defaults_of_what_is_not_built_may_be_written_down(tmp_path: Path) -> None:
+    assert load(tmp_path, "[hyper]\nbootstrap = []\n[remote]\nenabled = false").port == 2835
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("port = 1\nprot = 2", "config.toml:2: prot: unknown key", "did you mean port?"),
+        ("keepservices = true", "config.toml:1: keepservices: unknown key", "did you mean keepServices?"),
+        ("[sources]\n\nfile = []", "config.toml:3: sources.file: unknown key", "did you mean files?"),
+        ("port = 'x'", "config.toml:1: port: it must be a whole number, not 'x'", ""),
+        ("port = 70000", "config.toml:1: port: it must be at most 65535, not 70000", ""),
+        ("name = 'My Pi'", "config.toml:1: name: a node's name has small letters", ""),
+        ("domain = 'a..b'", "config.toml:1: domain: a domain has small letters", ""),
+        ("coreServices = 1", "config.toml:1: coreServices: it must be a list, not 1", ""),
+        ("port = ", "config.toml:1: this is not valid TOML: invalid value", ""),
+        ("port = 'x'\nname = 3", "port: it must be a whole number, not 'x' (and 1 more)", ""),
+        (
+            "[[sources.git]]\nurl = 'x'",
+            "config.toml:1: sources.git: it is for Git sources, which this version does not have yet",
+            "leave it out",
+        ),
+        ("[hyper]\npeers = [{host = 'x'}]", "config.toml:1: hyper: it is for Hypercore", "leave it out"),
+        ("[remote]\nenabled = true", "config.toml:2: remote.enabled: it is for access", "leave it out"),
+    ],
+)
+def test_mistakes_in_the_file(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    said, hinted = failure(tmp_path, text)
+    assert message in said
+    assert hinted == hint
+
+
+def test_mistakes_in_json(tmp_path: Path) -> None:
+    assert "config.json:2: prot: unknown key" in failure(tmp_path, '{\n"prot": 1}', suffix=".json")[0]
+    assert "config.json has to hold keys and values" in failure(tmp_path, "[1]", suffix=".json")[0]
+
+
+def test_mistakes_in_flags_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert failure(tmp_path, port=70000)[0] == "--port: it must be at most 65535, not 70000"
+    monkeypatch.setenv("ATEK_PORT", "abc")
+    assert failure(tmp_path)[0] == "ATEK_PORT: it must be a whole number, not 'abc'"
+    monkeypatch.delenv("ATEK_PORT")
+    monkeypatch.setenv("ATEK_SOURCES", "[")
+    assert failure(tmp_path)[0] == "ATEK_SOURCES: it must be JSON"
+    monkeypatch.delenv("ATEK_SOURCES")
+    monkeypatch.setenv("ATEK_SOURCES__FILE", '["a"]')
+    message, hint = failure(tmp_path)
+    assert "ATEK_SOURCES__FILE" in message and hint == "did you mean files?"
+    monkeypatch.delenv("ATEK_SOURCES__FILE")
+    monkeypatch.setenv("ATEK_SOURCES__GIT", '[{"url": "x"}]')
+    assert "sources.git: it is for Git sources" in failure(tmp_path)[0]
+    monkeypatch.delenv("ATEK_SOURCES__GIT")
+    monkeypatch.setenv("ATEK_CORE_SERVICES", "[]")
+    assert "core services cannot come from the environment" in failure(tmp_path)[0]
+
+
+def test_nothing_else_imports_pydantic_settings() -> None:
+    """It would slow every command down."""
+    code = "import sys, manifests.sources.folder, manifests.resolve, manifests.sources.config\n"
+    code += (
+        "sys.exit('pydantic_settings' in sys.modules or 'watchfiles' in sys.modules or 'yaml' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
