@@ -7,12 +7,13 @@ keeps the service's last resolved form and says why.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import anyio
-from manifests.merge import Merged, merge
-from manifests.resolve import ResolveError
 
+from manifests.merge import Merged, merge
+from manifests.resolve import ResolveError, package_path
 from reconciler.conditions import Verdict
 from reconciler.controller import Wish
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from anyio.abc import TaskGroup
-    from manifests.merge import Winner
 
+    from manifests.merge import Winner
     from manifests.service import Service
     from manifests.snapshot import Source
     from reconciler.loop import Reconciler
@@ -33,18 +34,27 @@ if TYPE_CHECKING:
 class DesiredState:
     """All sources of a node, and what they wish for together."""
 
-    def __init__(self, sources: Sequence[Source], resolver: Resolver, reconciler: Reconciler) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        resolver: Resolver,
+        reconciler: Reconciler,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._wall = wall
         self.sources = sources
         self.merged = Merged({}, {}, {}, complete=False)
         self._resolver = resolver
         self._reconciler = reconciler
+        self.last_read: dict[str, float] = {}
+        self.roots_changed: Callable[[Collection[str]], None] = lambda _: None
+        self._roots: dict[str, set[str]] = {}
         self._dirty = anyio.Event()
         self._again: set[str] = set()
 
     async def load(self) -> None:
         """Reads every source for the first time and declares everything."""
-        for source in self.sources:
-            await source.scan()
+        await self._scan()
         await self.refresh()
 
     async def run(self, tasks: TaskGroup) -> None:
@@ -56,6 +66,10 @@ class DesiredState:
             self._dirty = anyio.Event()
             await self.refresh()
 
+    def package_changed(self, root: str) -> None:
+        """Something in a package folder is not as it was."""
+        self.resolve_again(self._roots.get(root, ()))
+
     def resolve_again(self, service_ids: Collection[str]) -> None:
         """The packages of these services, or a person's wish, changed."""
         self._again.update(service_ids)
@@ -63,8 +77,7 @@ class DesiredState:
 
     async def resync(self) -> None:
         """Looks at everything again, whether or not an event announced a change."""
-        for source in self.sources:
-            await source.scan()
+        await self._scan()
         self._again.update(
             service_id
             for service_id, winner in self.merged.services.items()
@@ -80,6 +93,24 @@ class DesiredState:
         wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
         wishes |= self._absent(changed)
         self._reconciler.declare(wishes, known=self.merged.complete)
+        if changed:
+            self._find_roots()
+
+    async def _scan(self) -> None:
+        for source in self.sources:
+            await source.scan()
+            if source.snapshot.known and not source.snapshot.problems:
+                self.last_read[source.name] = self._wall()
+
+    def _find_roots(self) -> None:
+        """Which package folders there are, and whose."""
+        roots: dict[str, set[str]] = {}
+        for service_id, winner in self.merged.services.items():
+            if path := package_path(winner.declared):
+                roots.setdefault(path, set()).add(service_id)
+        if roots.keys() != self._roots.keys():
+            self.roots_changed(roots.keys())
+        self._roots = roots
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""

@@ -26,13 +26,12 @@ from reconciler.status import service_status, source_status, unready
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runtimes.probes import Prober
-
     from manifests.snapshot import Source
     from reconciler.controller import Controller
     from reconciler.desired import Resolver
     from reconciler.store import Store
     from runtimes.base import Runtime
+    from runtimes.probes import Prober
 
 #: Seconds between two full resyncs, which repair what no event announced.
 RESYNC = 30.0
@@ -69,6 +68,7 @@ class Node:
         self.keep_services = keep_services
         self.notices: list[str] = []
         self._ending = anyio.Event()
+        self._hurry = anyio.Event()
         self._loaded = False
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -83,16 +83,15 @@ class Node:
             task_status.started()
             await self._ending.wait()
             if not self.keep_services:
+                tasks.start_soon(self._kill_when_asked_twice)
                 await self.reconciler.shut_down()
             tasks.cancel_scope.cancel()
 
     def shut_down(self) -> None:
-        """Asks `run` to come to its end."""
+        """Asks `run` to come to its end; asked again, it ends what is left at once."""
+        if self._ending.is_set():
+            self._hurry.set()
         self._ending.set()
-
-    async def kill_all(self) -> None:
-        """Ends all services at once."""
-        await self.reconciler.kill_all()
 
     # -- reconciler.api.NodeApi
 
@@ -102,7 +101,10 @@ class Node:
         return {
             "node": {**self.about, "problems": self._problems()},
             "services": [service_status(controller) for controller in controllers],
-            "sources": [source_status(source, self.desired.merged) for source in self.desired.sources],
+            "sources": [
+                source_status(source, self.desired.merged, self.desired.last_read.get(source.name))
+                for source in self.desired.sources
+            ],
         }
 
     def unready(self) -> dict[str, str]:
@@ -146,6 +148,10 @@ class Node:
         self.desired.resolve_again({service_id})
 
     # -- inside
+
+    async def _kill_when_asked_twice(self) -> None:
+        await self._hurry.wait()
+        await self.reconciler.kill_all()
 
     async def _reconcile(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         await self.reconciler.run(task_status=task_status)

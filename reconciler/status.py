@@ -32,13 +32,14 @@ def service_status(controller: Controller) -> dict[str, Any]:
     }
 
 
-def source_status(source: Source, merged: Merged) -> dict[str, Any]:
-    """One source: its services, the first error in one line and all of them in detail."""
+def source_status(source: Source, merged: Merged, last_read: float | None) -> dict[str, Any]:
+    """One source: its services, its errors in one line and in detail, when it was last read without any."""
     snapshot = source.snapshot
     return {
         "name": snapshot.source,
         "kind": snapshot.kind,
         "revision": snapshot.revision,
+        "lastRead": last_read,
         "services": [declared.manifest.id for declared in snapshot.services],
         "error": "; ".join(str(problem) for problem in snapshot.problems) or None,
         "problems": [

@@ -12,39 +12,35 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 from anyio.abc import SocketAttribute
-from manifests.resolve import resolve
-from manifests.sources.config import ConfigSource
-from runtimes.logs import trim
 
-from manifests.lastgood import LastGood
-from manifests.sources.folder import FolderSource
+from manifests.resolve import resolve
+from manifests.sources.packages import PackageWatcher
 from reconciler.api import UserError
 from reconciler.control import serve
 from reconciler.home import Home
 from reconciler.http import listen_tcp, listen_unix
 from reconciler.node import Node
 from reconciler.settings import load_settings
+from reconciler.sources import make_sources
 from reconciler.status import timestamp
 from reconciler.store import FileStore
 from runtimes.base import RuntimeFailure
+from runtimes.logs import trim
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from anyio.abc import SocketListener
 
     from manifests.merge import Winner
     from manifests.service import Service
-    from manifests.snapshot import Source
-    from reconciler.api import NodeApi
+    from reconciler.api import Console
     from reconciler.settings import Settings
-
-    Console = Callable[[NodeApi], Coroutine[Any, Any, None]]
 
 VERSION = "0.1.0"
 CONTROL_SOCKET = "control.sock"
@@ -57,6 +53,7 @@ async def run_node(
 ) -> int:
     """Runs a node in this home until it is asked to end; returns its exit status. Raises UserError."""
     settings = load_settings(home_path, dict(flags))
+    paths = [*(home_path / file for file in settings.sources.files), *paths]
     about = {
         "name": settings.name,
         "version": VERSION,
@@ -94,6 +91,7 @@ async def _serve(
         tasks.start_soon(partial(serve, node, tcp=tcp, unix=unix, domain=settings.domain))
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
+        tasks.start_soon(_watch_packages, node)
         await node.run()
         tasks.cancel_scope.cancel()
 
@@ -127,19 +125,10 @@ async def resolve_in_thread(winner: Winner, generation: int) -> Service:
     return await anyio.to_thread.run_sync(resolve, declared, source, generation)
 
 
-def make_sources(home: Path, paths: Sequence[Path], snapshots: Path | None) -> list[Source]:
-    """The config file, the home's own manifests, then what the command line names.
-
-    `snapshots` is the folder of last good copies; without one nothing is read from there or written.
-    """
-
-    def last_good(name: str) -> LastGood | None:
-        return LastGood(snapshots, name) if snapshots else None
-
-    sources: list[Source] = [ConfigSource(home, last_good("config"))]
-    folders = [("manifests", home / "manifests"), *((str(path), path) for path in paths)]
-    sources += [FolderSource(path, name, last_good(name)) for name, path in folders]
-    return sources
+async def _watch_packages(node: Node) -> None:
+    watcher = PackageWatcher(node.desired.package_changed)
+    node.desired.roots_changed = watcher.set_roots
+    await watcher.run()
 
 
 async def _trim_logs(paths: Paths) -> None:

@@ -1,0 +1,144 @@
+"""`atek plan`: what a node would change, found without one and without writing anything.
+
+The desired side is read from the same sources that a node reads; the other side is what the records and /proc
+say is running. The revision decides whether instances would be replaced, as it does in the planner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+
+from manifests.merge import merge
+from manifests.resolve import ResolveError, resolve
+from reconciler.home import holder
+from reconciler.settings import load_settings
+from reconciler.sources import make_sources
+from reconciler.store import FileStore, Remembered
+from runtimes.proc import boot_id, read_stat
+from runtimes.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from manifests.merge import Merged
+    from manifests.service import Service
+
+Kind = Literal["create", "update", "delete", "none", "blocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would happen to one service; `details` are lines such as `env.LOG_LEVEL: info → debug`."""
+
+    id: str
+    kind: Kind
+    message: str = ""
+    details: Sequence[str] = ()
+
+
+def preview(home: Path, paths: Sequence[Path]) -> list[Change]:
+    """All services by id, also those that would not change. Raises UserError."""
+    settings = load_settings(home, {})
+    told = [*(home / file for file in settings.sources.files), *_paths_of_running_node(home, paths), *paths]
+    sources = make_sources(home, told, None)
+    anyio.run(_scan_all, sources)
+    merged = merge([source.snapshot for source in sources])
+    running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()
+    changes = [
+        Change(problem.service or problem.file or source.name, "blocked", str(problem))
+        for source in sources
+        for problem in source.snapshot.problems
+    ]
+    ids = sorted(merged.services.keys() | running.keys())
+    return changes + [_change(each, merged, running, memories.get(each, Remembered())) for each in ids]
+
+
+async def _scan_all(sources: Sequence[Any]) -> None:
+    for source in sources:
+        await source.scan()
+
+
+def _paths_of_running_node(home: Path, paths: Sequence[Path]) -> list[Path]:
+    """A node that runs was given paths of its own; without them all of those would look deleted."""
+    from pathlib import Path
+
+    about = holder(home) or {}
+    return [Path(path) for path in about.get("paths", ()) if Path(path) not in paths]
+
+
+def _running(home: Path) -> dict[str, Service]:
+    """The newest revision that runs of each service."""
+    folder = home / "state" / "instances"
+    if not folder.is_dir():
+        return {}
+    boot, found = boot_id(), {}
+    for record in sorted(Records(folder).read(), key=lambda record: record.started_at):
+        stat = read_stat(record.pid) if record.pid is not None and record.boot == boot else None
+        if stat is not None and not stat.dead and record.start in (None, stat.start):
+            found[record.service.id] = record.service
+    return found
+
+
+def _change(service_id: str, merged: Merged, running: Mapping[str, Service], memory: Remembered) -> Change:
+    before = running.get(service_id)
+    winner = merged.services.get(service_id)
+    if winner is None:
+        if not merged.complete:
+            return Change(service_id, "none", "a source cannot be read, so it is kept")
+        return Change(service_id, "delete", "nothing declares it any more")
+    try:
+        after = resolve(winner.declared, winner.source, memory.generation)
+    except ResolveError as error:
+        return Change(service_id, "blocked", str(error))
+    if cycle := merged.cycles.get(service_id):
+        return Change(service_id, "blocked", f"depends on itself: {' → '.join(cycle)}")
+    if memory.suspended or after.manifest.suspend:
+        return Change(service_id, "delete" if before else "none", "it is stopped")
+    return _difference(before, after)
+
+
+def _difference(before: Service | None, after: Service) -> Change:
+    if before is None:
+        done = after.manifest.replicas == 0
+        return Change(after.id, "none" if done else "create", f"{after.runtime}, revision {after.revision}")
+    details = list(_lines(_flat(before), _flat(after)))
+    if before.revision == after.revision:
+        return Change(after.id, "update" if details else "none", "applies without a restart", details)
+    message = f"revision {before.revision} → {after.revision}, {after.manifest.strategy}"
+    return Change(after.id, "update", message, details)
+
+
+def _flat(service: Service) -> dict[str, str]:
+    """Every value of a service by its dotted path; those of env only as far as their names tell."""
+    flat: dict[str, str] = {"runtime": service.runtime}
+    if service.package is not None:
+        flat["package"] = service.package.digest
+    _flatten("", service.manifest.model_dump(mode="json", by_alias=True), flat)
+    return flat
+
+
+def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _flatten(f"{prefix}.{key}" if prefix else key, item, flat)
+    elif value is not None:
+        flat[prefix] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _lines(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old != new:
+            yield f"{key}: {_shown(key, old)} → {_shown(key, new)}"
+
+
+def _shown(key: str, value: str | None) -> str:
+    """Values of variables that sound secret stay secret."""
+    if value is None:
+        return "(none)"
+    secret = any(word in key.upper() for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))
+    return "(hidden)" if secret and key.startswith("env.") else value
