@@ -1,7 +1,8 @@
 """YAML into plain values: the parser is PyYAML's (libyaml where it is there), the rest is stricter.
 
-Values follow YAML 1.2's core schema, so that `on`, `no`, `12:30`, `010` and dates stay text. A key that
-stands twice is an error, tags are refused, and references (`*name`, `<<`) may not blow the document up.
+Only what YAML 1.1 and 1.2 agree on is more than text: `on`, `no`, `12:30`, `010`, `1e3` and dates are words.
+A key that stands twice is an error, tags are refused, and references (`*name`, `<<`) may not blow a document
+up.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _MAX_VALUES = 200_000
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
-_BASED = re.compile(r"0x[0-9a-fA-F]{1,30}|0o[0-7]{1,30}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]{1,30}|(0|[1-9][0-9]{0,30})(\.[0-9]{0,30})?)([eE][-+]?[0-9]{1,3})?")
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,30}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]{1,30}|(0|[1-9][0-9]{0,30})(\.[0-9]{0,30})?)")
 _MERGE = "<<"
 
 # What PyYAML says of a scalar: written plainly (so its value decides), or in quotes.
@@ -166,7 +167,7 @@ def _scalar(node: Any) -> Any:
         return int(text)
     if _FLOAT.fullmatch(text):
         return float(text)
-    return int(text, 0) if _BASED.fullmatch(text) else text
+    return int(text, 0) if _HEX.fullmatch(text) else text
 
 
 def _tagged(node: Any) -> BrokenText:

@@ -1,7 +1,7 @@
 """The node's settings: flags before environment before config file before defaults.
 
-`ATEK_PORT=80` and `ATEK_SOURCES__FILES='["/srv/manifests"]'` in the environment; `port = 80` in config.toml, or
-the same in Atek's config.json. What this version cannot do yet is refused rather than ignored. Only those who
+`ATEK_PORT=80`, `ATEK_SOURCES__FILES='["/srv/manifests"]'` in the environment; `port = 80` in config.toml, the
+same in Atek's config.json. What this version cannot do yet is refused rather than ignored. Only those who
 start a node import this module: pydantic-settings takes its time.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ class Contents:
         self._parse = parse
         self._last_good = last_good
         self._digest = 0
+        # Kept up to date, so that a change to one of many files costs little.
+        self._names: list[str] = []
+        self._troubled: set[str] = set()
+        self._linked: set[str] = set()
 
     @property
     def revision(self) -> str:
@@ -59,11 +64,15 @@ class Contents:
 
     def services(self) -> tuple[Declared, ...]:
         """All services, in the order of the files' names."""
-        return tuple(one for name in sorted(self.entries) for one in self.entries[name].declared)
+        return tuple([one for name in self._names for one in self.entries[name].declared])
 
     def problems(self) -> tuple[Problem, ...]:
         """All problems, in the order of the files' names."""
-        return tuple(one for name in sorted(self.entries) for one in self.entries[name].problems)
+        return tuple(one for name in sorted(self._troubled) for one in self.entries[name].problems)
+
+    def linked(self) -> tuple[str, ...]:
+        """The names that are symbolic links."""
+        return tuple(self._linked)
 
     def read(self, files: Iterable[tuple[str, Signature]]) -> list[Reading]:
         """Reads and parses these files, without those that vanished. Changes nothing: a thread may do it."""
@@ -76,7 +85,7 @@ class Contents:
         before = self.entries.get(name)
         digest = _digest(name, reading.text) if reading.text is not None else 0
         if before and before.digest == digest and before.problems == parsed.problems:
-            self.entries[name] = Entry(reading.signature, digest, before.declared, before.problems)
+            self._store(name, Entry(reading.signature, digest, before.declared, before.problems))
             return
         if parsed.problems:
             declared = before.declared if before else self.last_good_of(name)
@@ -90,6 +99,9 @@ class Contents:
         """The file was deleted, and its services with it."""
         if entry := self.entries.pop(name, None):
             self._digest ^= entry.digest
+            self._names.remove(name)
+            self._troubled.discard(name)
+            self._linked.discard(name)
             self.changed = True
         if self._last_good:
             self._last_good.forget(name)
@@ -113,8 +125,15 @@ class Contents:
     def _put(self, name: str, entry: Entry) -> None:
         before = self.entries.get(name)
         self._digest ^= entry.digest ^ (before.digest if before else 0)
-        self.entries[name] = entry
+        self._store(name, entry)
         self.changed = True
+
+    def _store(self, name: str, entry: Entry) -> None:
+        if name not in self.entries:
+            bisect.insort(self._names, name)
+        self.entries[name] = entry
+        (self._troubled.add if entry.problems else self._troubled.discard)(name)
+        (self._linked.add if entry.signature.linked else self._linked.discard)(name)
 
     def _read(self, name: str, seen: Signature) -> Reading | None:
         path = self.path(name)

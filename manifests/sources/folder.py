@@ -130,10 +130,10 @@ class FolderSource:
         while True:
             if news.renew() or everything:
                 await self._look(None)
-            news.follow(self._linked_folders())
             if self._contents.changed:
                 self._contents.changed = False
                 changed()
+            news.follow(self._linked_folders())
             everything = await self._hear(await news.wait(max(0.0, self._next() - anyio.current_time())))
 
     async def _hear(self, news: News) -> bool:
@@ -281,9 +281,9 @@ class FolderSource:
 
     def _linked_folders(self) -> set[str]:
         """Where the files are that links of this folder lead to."""
-        links = (name for name, entry in self._contents.entries.items() if entry.signature.linked)
+        links = self._contents.linked()
         real = {os.path.dirname(os.path.realpath(self._contents.path(name))) for name in links}
-        return real - {os.path.realpath(self._folder)}
+        return real - {os.path.realpath(self._folder)} if links else real
 
     async def _keep(self, changed: Callable[[], None]) -> None:
         """Writes last good texts behind everybody's back."""

@@ -218,10 +218,10 @@ def test_a_broken_document_breaks_its_file() -> None:
 
 def test_words_stay_words() -> None:
     """YAML 1.1 would read a boolean, a number of minutes, an octal number and a date."""
-    text = f"{GOOD}env: {{A: on, B: 12:30, C: 010, D: 2024-01-01, E: no, F: 0x10, G: ~x}}"
+    text = f"{GOOD}env: {{A: on, B: 12:30, C: 010, D: 2024-01-01, E: no, F: 0x10, G: ~x, H: 1e3}}"
     env = parse_file(text, "f.yaml", ".yaml").manifests[0].env
     assert env == {
-        "A": "on", "B": "12:30", "C": "010", "D": "2024-01-01", "E": "no", "F": "16", "G": "~x",
+        "A": "on", "B": "12:30", "C": "010", "D": "2024-01-01", "E": "no", "F": "16", "G": "~x", "H": "1e3",
     }  # fmt: skip
 
 
@@ -297,7 +297,11 @@ def test_any_value_is_a_manifest_or_explained(document: dict[Any, Any]) -> None:
     assert not any("validation" in problem.message for problem in wrong)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=12), max_size=4))
+# Including what almost looks like a number, a date or a truth value.
+_WORDS = st.text(min_size=1, max_size=12) | st.text("0179.xeE+-_:oabntrufls~", min_size=1, max_size=8)
+
+
+@given(st.dictionaries(_WORDS, _WORDS, max_size=4))
 def test_yaml_that_pyyaml_writes_is_read_back(mapping: dict[str, str]) -> None:
     """Quoted by the writer wherever a reader might take it for something else."""
     from manifests.yaml_text import read_yaml
