@@ -98,6 +98,8 @@ def read_yaml(text: str) -> list[Document]:
         raise _broken(error) from error
     except yaml.YAMLError as error:
         raise _unreadable(text, error) from error
+    except RecursionError as error:
+        raise BrokenText(f"more than {_MAX_DEPTH} levels deep") from error
 
 
 class _Builder:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -249,6 +251,26 @@ def test_a_bomb_of_references_is_refused_quickly(merge: bool) -> None:
 def test_deep_nesting_and_circles_are_refused() -> None:
     for text in ("id: " + "[" * 100_000, "id: " + "[" * 500 + "]" * 500, "id: &a [*a]", "- " * 5000 + "x"):
         assert "deep" in problems(text)[0] or "depth" in problems(text)[0]
+
+
+_WITHOUT_LIBYAML = """
+import sys
+sys.modules["yaml.cyaml"] = None
+from manifests.parse import parse_file
+for text in ("id: a\\nsource: .\\nenv: {A: on, B: 1}", "id: a\\nsource: .\\nsorce: .", "id: [",
+             "id: !x 1", "id: " + "[" * 5000, "id: \\x00"):
+    parsed = parse_file(text, "f", ".yaml")
+    print(*(manifest.env for manifest in parsed.manifests), *parsed.problems)
+"""
+
+
+def test_without_libyaml_everything_is_the_same() -> None:
+    run = subprocess.run([sys.executable, "-c", _WITHOUT_LIBYAML], capture_output=True, text=True, check=True)
+    good, unknown, broken, tagged, deep, unprintable = run.stdout.splitlines()
+    assert good == "{'A': 'on', 'B': '1'}"
+    assert unknown == "f:3: sorce: unknown key (did you mean source?)"
+    assert "f:1: this is not valid YAML" in broken and "this is not valid YAML" in unprintable
+    assert "the tag !x is not understood" in tagged and "levels deep" in deep
 
 
 def test_a_large_file_is_refused() -> None:
