@@ -16,10 +16,9 @@ from reconciler.lifecycle import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.probes import Prober
-
     from manifests.model import Probe
     from runtimes.base import Exit, Running, Runtime
+    from runtimes.probes import Prober
 
     #: Called with what happened and why.
     Happened = Callable[[Event, str], None]

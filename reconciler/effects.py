@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from anyio.abc import TaskGroup
-    from runtimes.probes import Prober
 
     from manifests.service import Service
     from reconciler.actions import Action
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.events import EventLog
     from reconciler.metrics import Metrics
     from runtimes.base import Exit, Running, Runtime
+    from runtimes.probes import Prober
 
 #: Preparations at a time: more would only make each slower on a small machine.
 PREPARATIONS = 2

@@ -77,8 +77,8 @@ def _running(home: Path) -> dict[str, Service]:
         return {}
     boot, found = boot_id(), {}
     for record in sorted(Records(folder).read(), key=lambda record: record.started_at):
-        stat = read_stat(record.pid) if record.pid is not None and record.boot == boot else None
-        if stat is not None and not stat.dead and record.start in (None, stat.start):
+        stat = read_stat(record.pid) if record.boot == boot else None
+        if stat is not None and not stat.dead and record.start == stat.start:
             found[record.service.id] = record.service
     return found
 

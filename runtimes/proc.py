@@ -79,9 +79,9 @@ def instance_of(pid: int, run: Path) -> str | None:
     return None
 
 
-def writes_to(pid: int, log: Path) -> bool:
-    """Whether its output goes to this file: the second mark, for programs that overwrite the first."""
+def writes_below(pid: int, folder: Path) -> bool:
+    """Whether its output goes to a file in this folder: the mark of programs that overwrite the first one."""
     try:
-        return os.readlink(f"/proc/{pid}/fd/1") == os.fspath(log)
+        return os.readlink(f"/proc/{pid}/fd/1").startswith(f"{folder}/")
     except OSError:
         return False

@@ -71,8 +71,8 @@ class ProcessHost:
         if self._recovered:
             return
         try:
-            for running in await recover(self.records, self.paths, self.boot):
-                self.watch(running, None)
+            for record in await recover(self.records, self.paths, self.boot):
+                self.watch(to_running(record), None)
         except OSError as error:
             raise RuntimeFailure(
                 "Unobservable",
@@ -150,19 +150,24 @@ class ProcessRuntime:
             paths.socket(launch.instance).unlink(missing_ok=True)
         except OSError as error:
             raise _cannot_start(launch, error) from error
-        record = Record(launch.instance, launch.service, launch.slot, endpoint, host.boot, time.time())
-        notes = _try_to_write(host.records, record)
         try:
             child = _spawn(line, program, environment, paths, launch.service.id)
         except OSError as error:
-            host.records.remove(launch.instance)
             raise _cannot_start(launch, error) from error
         limits = host.limiter.apply(launch.instance, child.pid, launch.service.manifest.resources)
         stat = read_stat(child.pid)
-        record = replace(
-            record, pid=child.pid, start=stat.start if stat else None, unenforced=(*notes, *limits)
+        record = Record(
+            instance=launch.instance,
+            service=launch.service,
+            slot=launch.slot,
+            endpoint=endpoint,
+            boot=host.boot,
+            started_at=time.time(),
+            pid=child.pid,
+            start=stat.start if stat else 0,
+            unenforced=tuple(limits),
         )
-        _try_to_write(host.records, record)
+        record = _write(host.records, record)
         running = to_running(record)
         host.watch(running, child)
         return running
@@ -194,8 +199,7 @@ class ProcessRuntime:
 
 
 def to_running(record: Record) -> Running:
-    """The instance that a complete record describes."""
-    assert record.pid is not None
+    """The instance that a record describes."""
     return Running(
         instance=record.instance,
         service=record.service,
@@ -223,13 +227,14 @@ def _make_folders(service_id: str, paths: Paths) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _try_to_write(records: Records, record: Record) -> tuple[str, ...]:
+def _write(records: Records, record: Record) -> Record:
     """A full disk does not keep a service from running: its mark is enough to find it again."""
     try:
         records.write(record)
     except OSError as error:
-        return (f"its record could not be written: {error.strerror or error}",)
-    return ()
+        note = f"its record could not be written: {error.strerror or error}"
+        return replace(record, unenforced=(*record.unenforced, note))
+    return record
 
 
 def _spawn(

@@ -1,18 +1,18 @@
 """A small file per instance, so that the next life of the node finds what this one started.
 
-It is written before the program starts (the intent) and again with the process id after it. Whatever the
-moment of a kill -9, either the record or the mark in the program's environment leads back to it. Records
-mean nothing after a reboot and carry the boot's id; so they need no fsync.
+It is written once, right after the start. A node killed before or while that happens leaves a program whose
+mark nobody has a record of, and that is how the next life knows it for a stray. Records mean nothing after a
+reboot and carry the boot's id; so they need neither fsync nor rename.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from manifests.files import write_atomically
 from manifests.service import Service
 from runtimes.base import Endpoint
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One instance. `pid` and `start` (clock ticks since boot) are None in an intent."""
+    """One instance. `start` is in clock ticks since boot; with the pid it names one process for good."""
 
     instance: str
     service: Service
@@ -31,8 +31,8 @@ class Record:
     endpoint: Endpoint
     boot: str
     started_at: float
-    pid: int | None = None
-    start: int | None = None
+    pid: int
+    start: int
     unenforced: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -59,8 +59,8 @@ class Record:
             endpoint=Endpoint(*value["endpoint"]),
             boot=value["boot"],
             started_at=float(value["startedAt"]),
-            pid=value["pid"],
-            start=value["start"],
+            pid=int(value["pid"]),
+            start=int(value["start"]),
             unenforced=tuple(value["unenforced"]),
         )
 
@@ -73,7 +73,12 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Raises OSError (a full disk)."""
-        write_atomically(self._file(record.instance), orjson.dumps(record.to_json()), durable=False)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        descriptor = os.open(self._file(record.instance), flags, 0o600)
+        try:
+            os.write(descriptor, orjson.dumps(record.to_json()))
+        finally:
+            os.close(descriptor)
 
     def remove(self, instance: str) -> None:
         self._file(instance).unlink(missing_ok=True)
