@@ -12,10 +12,13 @@ from reconciler.history import History
 from reconciler.lifecycle import TRANSITIONS, Event, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import anyio
 
     from manifests.service import Service
     from reconciler.conditions import Condition, Verdict
+    from reconciler.history import Completed
     from reconciler.world import Instance
     from runtimes.base import Running
 
@@ -71,6 +74,7 @@ class Controller:
     busy: bool = False
     again: bool = False
     unswept: bool = False
+    kept_completed: Mapping[int, Completed] = field(default_factory=dict)
 
     @property
     def stopped(self) -> bool:

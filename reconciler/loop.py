@@ -148,6 +148,7 @@ class Reconciler:
             controller.history = past.History(
                 healthy=memory.healthy, rejected=memory.rejected, completed=memory.completed
             )
+            controller.kept_completed = memory.completed
 
     async def _observe(self, tasks: TaskGroup) -> None:
         """Adopts what runs. A runtime that cannot say keeps every service Unknown until it can."""
@@ -292,9 +293,10 @@ class Reconciler:
     def _changed(self, service_id: str) -> None:
         self.queue.wake(service_id)
         controller = self.controllers.get(service_id)
-        if controller is not None and controller.history.completed:
-            # Completions come from effects, not from a decision, and have to be kept too.
-            self.saver.save_soon(service_id)
+        if controller is not None and controller.history.completed is not controller.kept_completed:
+            # Completions come from effects, not from a decision, and what is done must not be done again.
+            controller.kept_completed = controller.history.completed
+            self.saver.save_soon(service_id, urgent=True)
         if self.stopping:
             self._wake_dependencies(service_id)
         else:

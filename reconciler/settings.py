@@ -11,6 +11,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -67,7 +68,7 @@ def default_name() -> str:
 
 
 class _Values(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(default_factory=default_name)
     port: int = Field(default=2835, ge=0, le=65535)
@@ -96,7 +97,7 @@ class _Values(BaseModel):
 class _FileValues(_Values):
     """As they are written in the config file."""
 
-    model_config = ConfigDict(alias_generator=to_camel)
+    model_config = ConfigDict(alias_generator=to_camel, defer_build=True)
 
 
 class Settings(_Values, BaseSettings):
@@ -105,7 +106,8 @@ class Settings(_Values, BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="forbid"
     )
-    from_file: ClassVar[Mapping[str, Any]] = {}
+    #: What the config file says, while `load_settings` combines it with the rest.
+    from_file: ClassVar[ContextVar[Mapping[str, Any]]] = ContextVar("from_file")
 
     @classmethod
     def settings_customise_sources(
@@ -117,7 +119,7 @@ class Settings(_Values, BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, environment, file."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(cls.from_file))
+        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(cls.from_file.get({})))
 
 
 def load_settings(home: Path, flags: Mapping[str, Any]) -> Settings:
@@ -176,17 +178,17 @@ def _check(document: Document, file: str) -> dict[str, Any]:
 
 
 def _combine(flags: Mapping[str, Any], values: Mapping[str, Any]) -> Settings:
-    class Loaded(Settings):
-        from_file: ClassVar[Mapping[str, Any]] = values
-
+    token = Settings.from_file.set(values)
     try:
-        return Loaded(**flags)
+        return Settings(**flags)
     except UnreadableVariable as error:
         field = re.search(r'field "(\w+)"', str(error))
         name = f"{_PREFIX}{field[1].upper()}" if field else "a variable"
         raise SettingsError(f"{name}: it must be JSON", hint='for example ["one", "two"]') from error
     except ValidationError as error:
         raise _error(list(_outside_the_file(error, flags))) from error
+    finally:
+        Settings.from_file.reset(token)
 
 
 def _outside_the_file(error: ValidationError, flags: Mapping[str, Any]) -> Iterator[Problem]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a failed write (a full disk) is tried again.
 SAVE_AGAIN = 5.0
+#: Seconds that a change may wait for others; a whole boot then writes after its programs run, not between.
+GATHER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,16 @@ class Saver:
         self._recall = recall
         self._dirty: dict[str, None] = {}
         self._wake = anyio.Event()
+        self._hurry = anyio.Event()
         # Two writers of one file could otherwise finish in the wrong order.
         self._writing = anyio.Lock()
         self.failure = ""
 
-    def save_soon(self, service_id: str) -> None:
+    def save_soon(self, service_id: str, *, urgent: bool = False) -> None:
+        """Writes within half a second; `urgent` at once, for what must not happen twice."""
         self._dirty[service_id] = None
+        if urgent:
+            self._hurry.set()
         self._wake.set()
 
     async def save_now(self, service_id: str) -> None:
@@ -150,7 +156,9 @@ class Saver:
         """Writes until cancelled."""
         while True:
             await self._wake.wait()
-            self._wake = anyio.Event()
+            with anyio.move_on_after(GATHER):
+                await self._hurry.wait()
+            self._wake, self._hurry = anyio.Event(), anyio.Event()
             if not await self.flush():
                 await anyio.sleep(SAVE_AGAIN)
                 self._wake.set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import secrets
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,7 +16,6 @@ from anyio.abc import SocketAttribute
 from manifests.resolve import resolve
 from manifests.sources.packages import PackageWatcher
 from reconciler.api import UserError
-from reconciler.control import serve
 from reconciler.home import Home
 from reconciler.http import listen_tcp, listen_unix
 from reconciler.node import Node
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 CONTROL_SOCKET = "control.sock"
+#: Seconds after the sources were read until everything else begins that is not needed to start programs.
+AFTER_BOOT = 0.02
 #: Seconds between two looks at the size of the services' logs.
 LOG_CHECK = 60.0
 
@@ -52,6 +53,8 @@ async def run_node(
     home_path: Path, paths: Sequence[Path], flags: Mapping[str, Any], *, console: Console
 ) -> int:
     """Runs a node in this home until it is asked to end; returns its exit status. Raises UserError."""
+    # Marks in environments and links in /proc are compared as text: one home, one spelling.
+    home_path = home_path.resolve()
     settings = load_settings(home_path, dict(flags))
     paths = [*(home_path / file for file in settings.sources.files), *paths]
     about = {
@@ -88,7 +91,7 @@ async def _serve(
     """Everything that goes on next to each other while the node runs."""
     unix = await listen_unix(host.paths.run / CONTROL_SOCKET)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(serve, node, tcp=tcp, unix=unix, domain=settings.domain))
+        tasks.start_soon(_listen, node, tcp, unix, settings.domain)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
         tasks.start_soon(_watch_packages, node)
@@ -123,6 +126,17 @@ async def resolve_in_thread(winner: Winner, generation: int) -> Service:
     if declared.manifest.source is None:
         return resolve(declared, source, generation)
     return await anyio.to_thread.run_sync(resolve, declared, source, generation)
+
+
+async def _listen(node: Node, tcp: SocketListener, unix: SocketListener, domain: str) -> None:
+    """Answers health and control. Whoever connects while the first programs start waits in the backlog."""
+    await anyio.sleep(AFTER_BOOT)
+    # What was made until now stays; the collector need not look at it again and again.
+    gc.freeze()
+    gc.enable()
+    from reconciler.control import serve
+
+    await serve(node, tcp=tcp, unix=unix, domain=domain)
 
 
 async def _watch_packages(node: Node) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -119,7 +118,7 @@ class _Installation:
         scripts = {
             name: package.get("scripts", {}).get(name) for name in ("preinstall", "install", "postinstall")
         }
-        return digest([wanted, scripts, locked, with_dev, self._tools.major, platform.machine()])
+        return digest([wanted, scripts, locked, with_dev, self._tools.major, os.uname().machine])
 
     async def _npm(self, what: str, words: list[str], folder: Path) -> None:
         tools = self._tools

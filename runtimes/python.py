@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +148,8 @@ def _interpreter(copy: Path) -> str:
 
 
 def _read_project(copy: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads((copy / "pyproject.toml").read_text("utf-8"))
     except ValueError as error:

@@ -6,6 +6,7 @@ up the node. The first Ctrl-C or SIGTERM asks the node to end in good order, eac
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -29,6 +30,8 @@ _MOST_LINES = 10_000
 
 def run(arguments: argparse.Namespace) -> int:
     """Until the node ends; its exit status."""
+    # Importing makes objects that stay: looking for garbage among them only costs. The node turns it on.
+    gc.disable()
     writer = LineWriter(1)
     try:
         return anyio.run(_Terminal(arguments, writer).run)
