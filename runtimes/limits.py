@@ -112,11 +112,18 @@ def _settings(limits: Resources) -> list[tuple[str, str, str]]:
     return settings
 
 
-def make_limiter(root: Path = CGROUP_ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
-    """cgroups where they are delegated to this process, rlimits elsewhere."""
+def make_limiter(
+    root: Path = CGROUP_ROOT, own: Path = Path("/proc/self/cgroup"), *, take_over: bool = True
+) -> Limiter:
+    """cgroups where they are delegated to this process, rlimits elsewhere.
+
+    Without `take_over` nothing is changed: the answer only says which it would be.
+    """
     folder = _delegated(root, own)
     if folder is None:
         return RlimitLimiter()
+    if not take_over:
+        return CgroupLimiter(folder, ())
     try:
         return CgroupLimiter(folder, _take_over(folder))
     except OSError:

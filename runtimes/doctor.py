@@ -1,0 +1,151 @@
+"""Looks at the machine: what a node needs, what it would use, and how to mend what is missing.
+
+Only what is `necessary` keeps a node from working; the rest says what it would have to do without.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import resource
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtimes.base import RuntimeFailure
+from runtimes.limits import CgroupLimiter, make_limiter
+from runtimes.node import OLDEST_NODE, find_node
+from runtimes.ports import require_free
+from runtimes.python import find_uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: The default port of a node.
+PORT = 2835
+#: What the design promises to run on.
+OLDEST_GLIBC = (2, 34)
+#: A node holds a few descriptors per service.
+FEW_FILES = 1024
+LITTLE_SPACE = 2**30
+FEW_WATCHES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing about this machine, in a sentence, and a hint when it is not as it should be."""
+
+    name: str
+    ok: bool
+    message: str
+    hint: str = ""
+    necessary: bool = True
+
+
+def check(home: Path, port: int = PORT) -> list[Check]:
+    """All checks, in the order in which a person would mend what they find."""
+    return [
+        _python(),
+        _glibc(),
+        _node(),
+        _libatomic(),
+        _uv(),
+        _home(home),
+        _space(home),
+        _port(port),
+        _files(),
+        _watches(),
+        _cgroup(),
+        _program("bubblewrap", "bwrap", "for strict sandboxes, which come later"),
+        _program("docker", "docker", "for container services, which come later"),
+    ]
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    return Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
+
+
+def _glibc() -> Check:
+    name, version = platform.libc_ver()
+    found = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return Check("C library", name == "glibc" and found >= OLDEST_GLIBC, f"{name or 'unknown'} {version}".strip(),
+                 "glibc 2.34 or later is needed (Debian 12, Ubuntu 22.04)")  # fmt: skip
+
+
+def _node() -> Check:
+    try:
+        tools = find_node()
+    except RuntimeFailure:
+        hint = "install Node, or libatomic1 so that the one that came with Atek runs"
+        return Check("Node and npm", False, f"no Node {OLDEST_NODE} or later runs here", hint)
+    return Check("Node and npm", True, f"Node {tools.major}, {tools.node}")
+
+
+def _libatomic() -> Check:
+    found = ctypes.util.find_library("atomic") is not None
+    message = "found" if found else "missing; the Node that came with Atek may need it"
+    return Check("libatomic", found, message, "apt install libatomic1", necessary=False)
+
+
+def _uv() -> Check:
+    try:
+        return Check("uv", True, find_uv())
+    except RuntimeFailure as failure:
+        return Check("uv", False, failure.message, failure.hint)
+
+
+def _home(home: Path) -> Check:
+    folder = next(parent for parent in (home, *home.parents) if parent.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check("home", False, f"{folder} cannot be written", "choose another with --home")
+    if folder == home and home.stat().st_mode & 0o077:
+        return Check("home", False, f"others may look into {home}", f"chmod 700 {home}")
+    return Check("home", True, os.fspath(home) if folder == home else f"{home} can be made")
+
+
+def _space(home: Path) -> Check:
+    folder = next(parent for parent in (home, *home.parents) if parent.exists())
+    free = shutil.disk_usage(folder).free
+    return Check("disk space", free >= LITTLE_SPACE, f"{free / 2**30:.1f} GiB free", "packages need room",
+                 necessary=False)  # fmt: skip
+
+
+def _port(port: int) -> Check:
+    try:
+        require_free(port)
+    except RuntimeFailure as failure:
+        hint = "fine if that is your node; otherwise choose another with --port"
+        return Check("port", False, failure.message, hint, necessary=False)
+    return Check("port", True, f"{port} is free")
+
+
+def _files() -> Check:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Check("open files", limit >= FEW_FILES, f"at most {limit}", "raise it: ulimit -n 4096",
+                 necessary=False)  # fmt: skip
+
+
+def _watches() -> Check:
+    try:
+        with open("/proc/sys/fs/inotify/max_user_watches") as file:
+            limit = int(file.read())
+    except (OSError, ValueError):
+        return Check("inotify", False, "its limits cannot be read", necessary=False)
+    hint = "sysctl fs.inotify.max_user_watches=65536"
+    return Check("inotify", limit >= FEW_WATCHES, f"at most {limit} watched folders", hint, necessary=False)
+
+
+def _cgroup() -> Check:
+    if isinstance(make_limiter(take_over=False), CgroupLimiter):
+        return Check("cgroup v2", True, "delegated: memory, cpu and pids can be limited")
+    message = "not delegated: memory is limited for each process, cpu and pids are not"
+    hint = "under systemd: Delegate=yes in the service's unit"
+    return Check("cgroup v2", False, message, hint, necessary=False)
+
+
+def _program(name: str, command: str, purpose: str) -> Check:
+    found = shutil.which(command)
+    return Check(name, found is not None, found or f"not installed ({purpose})", necessary=False)
