@@ -62,6 +62,11 @@ def merge(snapshots: Sequence[Snapshot]) -> Merged:
     conflicts: dict[str, list[Conflict]] = {}
     for snapshot in sorted(snapshots, key=lambda snapshot: _RANK[snapshot.kind]):
         name = snapshot.source
+        fresh = {declared.manifest.id: Winner(declared, name) for declared in snapshot.services}
+        if len(fresh) == len(snapshot.services) and fresh.keys().isdisjoint(services):
+            # The usual case, and so the quick one: nobody declares anything twice.
+            services.update(fresh)
+            continue
         for declared in snapshot.services:
             service = declared.manifest.id
             winner = services.get(service)

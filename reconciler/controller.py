@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifests.service import Service
     from reconciler.conditions import Condition, Verdict
     from reconciler.history import Completed
-    from reconciler.world import Instance
+    from reconciler.world import Instance, World
     from runtimes.base import Running
 
 
@@ -58,7 +58,8 @@ class Controller:
     """All about one service.
 
     `busy` while actions are carried out, `again` when a wake-up came meanwhile, `unswept` when prepared
-    packages of older revisions may lie around.
+    packages of older revisions may lie around. `settled` is the world in which there was nothing to do, and
+    nothing that time alone would change.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Controller:
     busy: bool = False
     again: bool = False
     unswept: bool = False
+    settled: World | None = None
     kept_completed: Mapping[int, Completed] = field(default_factory=dict)
 
     @property

@@ -94,7 +94,7 @@ class DesiredState:
         wishes |= self._absent(changed)
         self._reconciler.declare(wishes, known=self.merged.complete)
         if changed:
-            self._find_roots()
+            self._find_roots(changed)
 
     async def _scan(self) -> None:
         for source in self.sources:
@@ -102,20 +102,21 @@ class DesiredState:
             if source.snapshot.known and not source.snapshot.problems:
                 self.last_read[source.name] = self._wall()
 
-    def _find_roots(self) -> None:
-        """Which package folders there are, and whose."""
-        roots: dict[str, set[str]] = {}
-        for service_id, winner in self.merged.services.items():
-            if path := package_path(winner.declared):
+    def _find_roots(self, changed: set[str]) -> None:
+        """Which package folders there are, and whose, after some services changed."""
+        roots = {path: ids - changed for path, ids in self._roots.items()}
+        for service_id in changed & self.merged.services.keys():
+            if path := package_path(self.merged.services[service_id].declared):
                 roots.setdefault(path, set()).add(service_id)
+        roots = {path: ids for path, ids in roots.items() if ids}
         if roots.keys() != self._roots.keys():
             self.roots_changed(roots.keys())
         self._roots = roots
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""
-        declared = self.merged.services
-        stale = (c for c in self._reconciler.controllers.values() if c.id not in declared)
+        controllers = self._reconciler.controllers
+        stale = (controllers[each] for each in controllers.keys() - self.merged.services.keys())
         return {c.id: Wish() for c in stale if c.wish.service or c.wish.problem or c.id in changed}
 
     async def _wish(self, service_id: str) -> Wish:

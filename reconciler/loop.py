@@ -186,8 +186,13 @@ class Reconciler:
             controller.again = True
             return
         begin = time.perf_counter()
-        decision = plan(self._world(controller))
+        world = self._world(controller)
+        if world == controller.settled:
+            self.metrics.reconciled(time.perf_counter() - begin)
+            return
+        decision = plan(world)
         self._keep(controller, decision)
+        controller.settled = world if _is_final(decision, controller) else None
         if decision.actions:
             controller.busy = True
             tasks.start_soon(self._act, controller, decision, tasks)
@@ -337,6 +342,12 @@ class Reconciler:
     def _signal_if_empty(self, controller: Controller) -> None:
         if self.stopping and not (controller.instances or controller.busy):
             self._empty.set()
+
+
+def _is_final(decision: Decision, controller: Controller) -> bool:
+    """Whether the same world can only lead to the same decision, and that one asks for nothing."""
+    waiting = isinstance(decision.outcome, (RetryAfter, Failed))
+    return not (decision.actions or decision.gone or waiting or controller.unswept)
 
 
 def _lasting(history: past.History) -> tuple[object, ...]:

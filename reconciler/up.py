@@ -24,7 +24,7 @@ from reconciler.sources import make_sources
 from reconciler.status import timestamp
 from reconciler.store import FileStore
 from runtimes.base import RuntimeFailure
-from runtimes.logs import trim
+from runtimes.logs import trim_all
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost
@@ -148,5 +148,4 @@ async def _watch_packages(node: Node) -> None:
 async def _trim_logs(paths: Paths) -> None:
     while True:
         await anyio.sleep(LOG_CHECK)
-        for log in paths.log_root.glob("*/*.log"):
-            await anyio.to_thread.run_sync(trim, log)
+        await anyio.to_thread.run_sync(trim_all, paths.log_root)

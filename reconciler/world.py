@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.lifecycle import LEAVING, LIVE, State
@@ -54,13 +54,14 @@ class World:
     `observed` is False when the runtime could not say what runs. `problem` says why `service` could not
     be brought up to date (its package is gone, its dependencies form a cycle): what runs stays.
     `waiting_for` names dependencies that are not there yet; `held_by` services that must stop first.
+    Two worlds are equal when they differ in nothing but the time.
     """
 
     id: str
     service: Service | None
     instances: tuple[Instance, ...]
     history: History
-    now: float
+    now: float = field(compare=False)
     known: bool = True
     observed: bool = True
     suspended: bool = False

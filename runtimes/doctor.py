@@ -71,8 +71,8 @@ def _python() -> Check:
 def _glibc() -> Check:
     name, version = platform.libc_ver()
     found = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    return Check("C library", name == "glibc" and found >= OLDEST_GLIBC, f"{name or 'unknown'} {version}".strip(),
-                 "glibc 2.34 or later is needed (Debian 12, Ubuntu 22.04)")  # fmt: skip
+    hint = "glibc 2.34 or later is needed (Debian 12, Ubuntu 22.04)"
+    return Check("C library", name == "glibc" and found >= OLDEST_GLIBC, f"{name} {version}".strip(), hint)
 
 
 def _node() -> Check:

@@ -54,6 +54,7 @@ class FakeMachine:
 
     def __init__(self) -> None:
         self.processes: dict[str, FakeProcess] = {}
+        self.exits: dict[str, Exit] = {}
         self.violations: list[str] = []
         self.observable = True
         self.starts = 0
@@ -82,6 +83,7 @@ class FakeMachine:
 
     def end(self, process: FakeProcess, exit: Exit) -> None:
         if self.processes.pop(process.running.instance, None):
+            self.exits[process.running.instance] = exit
             process.exit = exit
             process.ended.set()
 
@@ -177,9 +179,7 @@ class FakeRuntime:
             with anyio.CancelScope(deadline=process.ends_at):
                 await process.ended.wait()
             self._machine.tick()
-            if running.instance not in self._machine.processes:
-                return process.exit
-        return Exit()
+        return self._machine.exits.get(running.instance, Exit())
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         kept = {service.revision for service in keep}

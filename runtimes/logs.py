@@ -10,13 +10,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from pathlib import Path
 
 #: Bytes of a log that are kept.
 KEEP = 10 * 2**20
@@ -26,6 +26,14 @@ _BLOCK = 4096
 _CHUNK = 65536
 # fallocate(2): free the range, keep the size.
 _PUNCH_HOLE = 0x02 | 0x01
+
+
+def trim_all(folder: Path, keep: int = KEEP) -> None:
+    """Every service's logs; only those that have grown too long are opened."""
+    for service in os.scandir(folder):
+        for log in os.scandir(service.path) if service.is_dir() else ():
+            if log.name.endswith(".log") and log.stat().st_size > keep:
+                trim(Path(log.path), keep)
 
 
 def trim(path: Path, keep: int = KEEP) -> None:

@@ -1,0 +1,159 @@
+"""The node dies at any instant: the next life finds one instance or none, never a second, never an orphan."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from runtimes.base import Running, RuntimeFailure
+from runtimes.preparer import NativePreparer
+from runtimes.process import ProcessHost, ProcessRuntime
+from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runtimes.paths import Paths
+
+pytestmark = pytest.mark.anyio
+
+#: A life of a node that dies by SIGKILL at a named point of a start.
+DYING_NODE = """
+import os, signal, sys
+from pathlib import Path
+import anyio
+from runtimes import process
+from runtimes.paths import Paths
+from runtimes.preparer import NativePreparer
+from runtimes.records import Records
+from tests.runtimes.factories import launch, make_paths, service
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+home, point = Path(sys.argv[1]), sys.argv[2]
+host = process.ProcessHost(make_paths(home))
+if point == "before":
+    process._spawn = die
+elif point == "spawned":
+    host.limiter.apply = die
+elif point == "torn":
+    def tear(self, record):
+        (home / "state/instances" / f"{record.instance}.json").write_bytes(b'{"instance": "i')
+        die()
+    Records.write = tear
+elif point == "recorded":
+    host.watch = die
+
+async def main():
+    runtime = process.ProcessRuntime("process", NativePreparer(host.paths), host)
+    await runtime.start(launch(service(command=["sleep", "1000"])))
+
+anyio.run(main)
+"""
+
+
+@pytest.fixture
+def paths() -> Iterator[Paths]:
+    home = make_home()
+    found = make_paths(home)
+    yield found
+    for pid in marked(found):
+        os.kill(pid, signal.SIGKILL)
+    subprocess.run(["rm", "-rf", str(home), str(found.run)], check=True)
+
+
+def die_at(point: str, home: Path) -> None:
+    code = subprocess.run([sys.executable, "-c", textwrap.dedent(DYING_NODE), str(home), point]).returncode
+    assert code == -signal.SIGKILL
+
+
+async def observe(paths: Paths) -> list[Running]:
+    host = ProcessHost(paths)
+    try:
+        return list(await ProcessRuntime("process", NativePreparer(paths), host).observe())
+    finally:
+        host.close()
+
+
+@pytest.mark.parametrize("point", ["before", "spawned", "torn", "recorded"])
+async def test_killed_during_a_start(point: str, paths: Paths) -> None:
+    die_at(point, paths.home)
+    assert len(marked(paths)) == (0 if point == "before" else 1)
+    found = await observe(paths)
+    assert len(found) == (1 if point == "recorded" else 0)
+    assert marked(paths) == {running.pid for running in found}
+    assert len(list((paths.home / "state/instances").iterdir())) == len(found)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"instance": 1}', b"\xff\xfe"])
+async def test_a_damaged_record_costs_its_own_instance_only(damage: bytes, paths: Paths) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    good = await runtime.start(launch(service("good", command=["sleep", "1000"]), "good"))
+    bad = await runtime.start(launch(service("bad", command=["sleep", "1000"]), "bad"))
+    host.close()
+    (paths.home / "state/instances/bad.json").write_bytes(damage)
+    assert [running.pid for running in await observe(paths)] == [good.pid]
+    assert not alive(bad.pid) or bad.pid not in marked(paths)
+
+
+async def test_a_record_of_another_boot_or_process_is_not_believed(paths: Paths) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    await runtime.start(launch(service("one", command=["sleep", "1000"]), "one"))
+    await runtime.start(launch(service("two", command=["sleep", "1000"]), "two"))
+    host.close()
+    rewrite(paths, "one", boot="another")
+    # A number that was given to somebody else since: this test's own process.
+    rewrite(paths, "two", pid=os.getpid())
+    assert await observe(paths) == []
+    assert marked(paths) == set()
+
+
+def rewrite(paths: Paths, instance: str, **changes: object) -> None:
+    file = paths.home / "state/instances" / f"{instance}.json"
+    file.write_bytes(orjson.dumps({**orjson.loads(file.read_bytes()), **changes}))
+
+
+async def test_a_program_that_overwrites_its_environment_is_known_by_its_log(paths: Paths) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    hidden = await runtime.start(launch(service(command=["env", "-i", "sleep", "1000"])))
+    host.close()
+    (paths.home / "state/instances/i1.json").unlink()
+    assert await observe(paths) == []
+    assert not alive(hidden.pid)
+
+
+async def test_without_a_record_the_disk_was_full_and_the_service_started_all_the_same(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = ProcessHost(paths)
+
+    def full(record: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(host.records, "write", full)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    running = await runtime.start(launch(service(command=["sleep", "1000"])))
+    host.close()
+    assert alive(running.pid)
+    assert "No space left" in running.unenforced[0]
+    assert await observe(paths) == []
+    assert marked(paths) == set()
+
+
+async def test_what_cannot_be_seen_is_unknown_not_absent(paths: Paths) -> None:
+    (paths.home / "state/instances").rmdir()
+    with pytest.raises(RuntimeFailure) as caught:
+        await observe(paths)
+    assert caught.value.reason == "Unobservable"
