@@ -65,6 +65,7 @@ class ProcessHost:
         self._leaders: set[int] = set()
         self._recovered = False
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _keep_to_ourselves()
 
     async def recover(self) -> None:
         """Finds, once, what earlier lives of this node left running. Raises RuntimeFailure."""
@@ -198,6 +199,14 @@ class ProcessRuntime:
         return exit
 
 
+def _keep_to_ourselves() -> None:
+    """Services inherit no descriptor that whoever started the node left open in it."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+
+
 def to_running(record: Record) -> Running:
     """The instance that a record describes."""
     return Running(
@@ -250,6 +259,9 @@ def _spawn(
             env=environment,
             cwd=program.cwd,
             start_new_session=True,
+            # Nothing of ours is inheritable (PEP 446, and see ProcessHost); looking at each descriptor in the
+            # child would make a start dearer with every service that runs.
+            close_fds=False,
         )
     finally:
         os.close(log)
