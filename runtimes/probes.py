@@ -97,14 +97,9 @@ async def _status(connection: object, stream: ByteStream) -> int:
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            try:
-                connection.receive_data(await stream.receive())
-            except anyio.EndOfStream:
-                connection.receive_data(b"")
+            connection.receive_data(await stream.receive())
         elif isinstance(event, h11.Response):
             return event.status_code
-        elif isinstance(event, h11.ConnectionClosed):
-            raise anyio.EndOfStream
 
 
 async def _exec(probe: Exec, running: Running) -> str | None:

@@ -87,7 +87,7 @@ class Home:
 async def eventually(holds: Callable[[], bool], *, within: float = 120.0, what: str = "") -> None:
     """Waits, on whatever clock there is, until something holds; fails after `within` seconds."""
     with anyio.move_on_after(within):
-        while not holds():  # noqa: ASYNC110 - what is awaited is a state of the world, not an event
+        while not holds():
             await anyio.sleep(0.05)
         return
     raise AssertionError(f"did not happen within {within:g} s: {what or holds}")

@@ -1,0 +1,241 @@
+"""Programs of this machine: what they see, what they leave behind, and what they may not do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from runtimes.base import Endpoint, Running, RuntimeFailure
+from runtimes.preparer import NativePreparer
+from runtimes.process import ProcessHost, ProcessRuntime
+from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from manifests.service import Service
+    from runtimes.paths import Paths
+
+pytestmark = pytest.mark.anyio
+
+#: A program that writes what it sees to its data folder and then waits.
+LOOK = """
+import json, os, sys, time
+seen = {"env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "fds": os.listdir("/proc/self/fd")}
+path = os.environ["ATEK_DATA_DIR"] + "/seen.json"
+open(path + ".new", "w").write(json.dumps(seen))
+os.rename(path + ".new", path)
+time.sleep(1000)
+"""
+#: Forks one helper in its own session, and a daemon that escapes into another; says their numbers.
+FORK = """
+import os, time
+helper = os.fork()
+if helper == 0:
+    time.sleep(1000)
+middle = os.fork()
+if middle == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(1000)
+    os._exit(0)
+os.waitpid(middle, 0)
+open(os.environ["ATEK_DATA_DIR"] + "/ready", "w").close()
+time.sleep(1000)
+"""
+
+
+class Bench:
+    """A home, and a runtime over it."""
+
+    def __init__(self) -> None:
+        self.home = make_home()
+        self.paths: Paths = make_paths(self.home)
+        self.hosts: list[ProcessHost] = []
+        self.runtime = self.next_life()
+
+    def next_life(self) -> ProcessRuntime:
+        for host in self.hosts:
+            host.close()
+        self.hosts.append(ProcessHost(self.paths))
+        self.runtime = ProcessRuntime("process", NativePreparer(self.paths), self.hosts[-1])
+        return self.runtime
+
+    async def start(self, *command: str, **manifest: Any) -> Running:
+        return await self.runtime.start(launch(self.service(*command, **manifest)))
+
+    def service(self, *command: str, **manifest: Any) -> Service:
+        return service(command=list(command), **manifest)
+
+    async def finish(self, running: Running) -> None:
+        with anyio.fail_after(15):
+            await self.runtime.wait(running)
+
+    async def until(self, file: str) -> Path:
+        path = self.home / "data/app" / file
+        with anyio.fail_after(15):
+            while not path.exists():
+                await anyio.sleep(0.01)
+        return path
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    yield made
+    for pid in marked(made.paths):
+        os.kill(pid, 9)
+    for host in made.hosts:
+        host.close()
+    shutil.rmtree(made.paths.run, ignore_errors=True)
+    shutil.rmtree(made.home, ignore_errors=True)
+
+
+async def test_a_service_sees_exactly_its_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_NODE", "must not be seen")
+    await bench.start(sys.executable, "-c", LOOK, env={"LOG_LEVEL": "debug", "HOME": "/elsewhere"})
+    seen = json.loads((await bench.until("seen.json")).read_text())
+    data = str(bench.home / "data/app")
+    assert {key: value for key, value in seen["env"].items() if key != "LC_CTYPE"} == {
+        "LOG_LEVEL": "debug",
+        "HOME": "/elsewhere",
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "TMPDIR": f"{data}/tmp",
+        "LANG": "C.UTF-8",
+        "ATEK_ASSIGNED_SOCKET_FILE": str(bench.paths.run / "i1.sock"),
+        "ATEK_ASSIGNED_SERVICE_KEY": "the-key",
+        "ATEK_HOST_PORT": "2835",
+        "ATEK_HOST_BEARER_TOKEN": "the-token",
+        "ATEK_DATA_DIR": data,
+    }
+    assert seen["cwd"] == data
+
+
+async def test_no_descriptor_of_the_node_is_inherited(bench: Bench) -> None:
+    inheritable = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(inheritable, True)
+    try:
+        bench.next_life()
+        await bench.start(sys.executable, "-c", LOOK)
+        seen = json.loads((await bench.until("seen.json")).read_text())
+        assert set(seen["fds"]) <= {"0", "1", "2", "3"}
+    finally:
+        os.close(inheritable)
+
+
+async def test_arguments_are_expanded_and_secrets_stay_out_of_them(bench: Bench) -> None:
+    running = await bench.start(
+        sys.executable, "-c", LOOK, "$LOG_LEVEL", "${LOG_LEVEL}!", "$$5", env={"LOG_LEVEL": "debug"}
+    )
+    seen = json.loads((await bench.until("seen.json")).read_text())
+    assert seen["argv"][1:] == ["debug", "debug!", "$5"]
+    assert b"the-token" not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
+
+
+async def test_an_unknown_variable_is_an_error(bench: Bench) -> None:
+    with pytest.raises(RuntimeFailure, match=r"\$NOWHERE") as caught:
+        await bench.start("echo", "$NOWHERE")
+    assert caught.value.permanent and "env:" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [("no-such-program", "CommandNotFound"), ("/etc/passwd", "NotExecutable"), ("/etc", "NotExecutable")],
+)
+async def test_what_cannot_be_executed_is_told(bench: Bench, command: str, reason: str) -> None:
+    with pytest.raises(RuntimeFailure) as caught:
+        await bench.start(command)
+    assert caught.value.reason == reason and caught.value.hint
+
+
+async def test_a_script_without_interpreter_is_told(bench: Bench) -> None:
+    script = bench.home / "script"
+    script.write_text("echo hello\n")
+    script.chmod(0o755)
+    with pytest.raises(RuntimeFailure) as caught:
+        await bench.start(str(script))
+    assert "#!/bin/sh" in caught.value.hint
+    assert list((bench.home / "state/instances").iterdir()) == []
+
+
+async def test_a_stale_socket_is_removed_before_the_start(bench: Bench) -> None:
+    stale = bench.paths.run / "i1.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(stale))
+    await bench.start("sleep", "1000")
+    assert not stale.exists()
+
+
+async def test_output_goes_to_a_private_log_and_survives(bench: Bench) -> None:
+    running = await bench.start("sh", "-c", "echo out; echo err >&2")
+    await bench.finish(running)
+    log = bench.home / "logs/app/service.log"
+    assert log.read_text() == "out\nerr\n"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    for file in (bench.home / "state/instances").parent.rglob("*"):
+        assert not file.is_file() or stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_a_port_in_use_names_its_holder(bench: Bench) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(RuntimeFailure) as caught:
+            await bench.start("sleep", "1000", port=port)
+    assert caught.value.reason == "PortInUse"
+    assert str(port) in caught.value.message and f"pid {os.getpid()}" in caught.value.message
+
+
+async def test_an_automatic_port_is_told_and_free(bench: Bench) -> None:
+    running = await bench.start(sys.executable, "-c", LOOK, port="auto")
+    seen = json.loads((await bench.until("seen.json")).read_text())
+    assert running.endpoint == Endpoint(port=int(seen["env"]["PORT"]))
+
+
+@pytest.mark.parametrize("how", ["stop", "crash", "adopted stop", "adopted crash"])
+async def test_nothing_that_a_service_forked_is_left(bench: Bench, how: str) -> None:
+    running = await bench.start(sys.executable, "-c", FORK)
+    await bench.until("ready")
+    family = marked(bench.paths)
+    assert len(family) == 3
+    if "adopted" in how:
+        (running,) = await bench.next_life().observe()
+    if "stop" in how:
+        await bench.runtime.stop(running)
+    else:
+        os.kill(running.pid, 9)
+    await bench.finish(running)
+    assert not any(alive(pid) for pid in family)
+
+
+async def test_a_tool_keeps_its_exit_status_beside_a_subreaper(bench: Bench) -> None:
+    async with await anyio.open_process(["sh", "-c", "sleep 0.3; exit 3"]) as tool:
+        for number in range(5):
+            running = await bench.runtime.start(launch(bench.service("sh", "-c", "exit 1"), f"i{number}"))
+            await bench.finish(running)
+        assert await tool.wait() == 3
+
+
+async def test_memory_is_limited_and_the_rest_is_told(bench: Bench) -> None:
+    eats = "x = bytearray(400 * 2**20); open(__import__('os').environ['ATEK_DATA_DIR'] + '/ate', 'w')"
+    code = f"import time; time.sleep(0.2); {eats}"
+    running = await bench.start(
+        sys.executable, "-c", code, resources={"memory": "200Mi", "cpu": 0.5, "pids": 10}
+    )
+    with anyio.fail_after(15):
+        exit = await bench.runtime.wait(running)
+    assert exit.code == 1 and not (bench.home / "data/app/ate").exists()
+    assert any("cpu 0.5" in note for note in running.unenforced)
+    assert any("pids 10" in note for note in running.unenforced)
+    (log,) = (bench.home / "logs/app").iterdir()
+    assert "MemoryError" in log.read_text()
