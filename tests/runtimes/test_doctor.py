@@ -1,0 +1,48 @@
+"""The doctor looks, tells, and changes nothing."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from runtimes import doctor
+from runtimes.doctor import check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def found(home: Path, name: str, port: int = 0) -> doctor.Check:
+    return next(each for each in check(home, port) if each.name == name)
+
+
+def test_this_machine_can_run_a_node(tmp_path: Path) -> None:
+    missing = [each for each in check(tmp_path / "home", 0) if each.necessary and not each.ok]
+    assert missing == []
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    assert "chmod 700" in found(home, "home").hint
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        told = found(tmp_path, "port", holder.getsockname()[1])
+    assert not told.ok and not told.necessary and "in use" in told.message
+
+
+def test_everything_that_is_wrong_has_a_hint_or_is_only_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(doctor, "OLDEST_GLIBC", (99, 0))
+    monkeypatch.setattr(doctor, "LITTLE_SPACE", 2**80)
+    for each in check(tmp_path, 0):
+        assert each.ok or each.hint or "later" in each.message
