@@ -18,7 +18,7 @@ from runtimes.base import RuntimeFailure
 from runtimes.limits import CgroupLimiter, make_limiter
 from runtimes.node import OLDEST_NODE, find_node
 from runtimes.ports import require_free
-from runtimes.python import find_uv
+from runtimes.uv import find_uv
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
+
 from manifests.service import digest
 from runtimes.base import PermanentFailure
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
-from runtimes.tools import run_tool, tool_environment
+from runtimes.tools import ToolLog, run_tool, tool_environment
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,7 +36,9 @@ OLDEST_NODE = 18
 LOCK_FILES = ("npm-shrinkwrap.json", "package-lock.json")
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
 _LOCAL = ("file:", "link:", ".", "/")
-_DEPENDENCY_KEYS = ("dependencies", "optionalDependencies", "peerDependencies", "overrides", "workspaces")
+_DEPENDENCY_KINDS = ("dependencies", "optionalDependencies", "devDependencies")
+#: What else in package.json decides about what is installed.
+_INSTALL_KEYS = ("peerDependencies", "peerDependenciesMeta", "overrides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class NodePreparer:
     async def prepare(self, service: Service, progress: Progress) -> None:
         if service.package is None:
             return
-        steps = _Installation(self._paths, self._store, service, progress)
+        tools = await anyio.to_thread.run_sync(find_node)
+        steps = _Installation(self._paths, self._store, service, progress, tools)
         await self._store.make_copy(service, progress, steps.finish)
 
     def program(self, service: Service) -> Program:
@@ -75,12 +80,15 @@ class NodePreparer:
 class _Installation:
     """What has to be done in one copy of a package."""
 
-    def __init__(self, paths: Paths, store: PackageStore, service: Service, progress: Progress) -> None:
+    def __init__(
+        self, paths: Paths, store: PackageStore, service: Service, progress: Progress, tools: NodeTools
+    ) -> None:
         self._paths = paths
         self._store = store
         self._service = service
         self._progress = progress
-        self._tools = find_node()
+        self._tools = tools
+        self._log = ToolLog(paths.logs(service.id))
 
     async def finish(self, copy: Path) -> None:
         """Dependencies, then the build, then a look whether there is something to run."""
@@ -113,11 +121,9 @@ class _Installation:
         (copy / "node_modules").symlink_to(Path("..") / folder.name / "node_modules")
 
     def _key(self, copy: Path, package: dict[str, Any], lock: str | None, *, with_dev: bool) -> str:
-        wanted = {name: package.get(name) for name in (*_DEPENDENCY_KEYS, "devDependencies")}
-        locked = (copy / lock).read_text() if lock else ""
-        scripts = {
-            name: package.get("scripts", {}).get(name) for name in ("preinstall", "install", "postinstall")
-        }
+        wanted = {name: package.get(name) for name in (*_DEPENDENCY_KINDS, *_INSTALL_KEYS)}
+        locked = [_text(copy / name) for name in filter(None, (lock, *_npm_settings(copy)))]
+        scripts = {name: package.get("scripts", {}).get(name) for name in _INSTALL_SCRIPTS}
         return digest([wanted, scripts, locked, with_dev, self._tools.major, os.uname().machine])
 
     async def _npm(self, what: str, words: list[str], folder: Path) -> None:
@@ -129,40 +135,46 @@ class _Installation:
             npm_config_fund="false",
             npm_config_update_notifier="false",
         )
-        logs = self._paths.logs(self._service.id)
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         await run_tool(
             what,
             [os.fspath(tools.node), os.fspath(tools.npm), *words],
-            cwd=folder, environment=environment, log=logs / "prepare.log", progress=self._progress,
+            cwd=folder, environment=environment, log=self._log, progress=self._progress,
         )  # fmt: skip
 
 
 def read_package(folder: Path) -> dict[str, Any]:
     """package.json, empty when there is none. Raises PermanentFailure for one that is broken."""
     try:
-        value = json.loads((folder / "package.json").read_text("utf-8"))
+        value = json.loads((folder / "package.json").read_text("utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PermanentFailure("InvalidPackage", f"package.json is not JSON: {error}") from error
-    if not isinstance(value, dict) or not isinstance(value.get("scripts", {}), dict):
-        raise PermanentFailure("InvalidPackage", "package.json is not an object with an object of scripts")
+    if not isinstance(value, dict):
+        raise PermanentFailure("InvalidPackage", "package.json is not an object")
+    for key in ("scripts", *_DEPENDENCY_KINDS):
+        if not _maps_names_to_text(value.get(key, {})):
+            raise PermanentFailure("InvalidPackage", f"{key} in package.json does not map names to text")
     return value
 
 
+def _maps_names_to_text(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+
+
+def _text(file: Path) -> str:
+    """What decides about the dependencies; whatever its encoding, another content is another text."""
+    return file.read_text("utf-8", "surrogateescape")
+
+
 def _has_dependencies(package: dict[str, Any], *, with_dev: bool) -> bool:
-    keys = ("dependencies", "optionalDependencies", *(("devDependencies",) if with_dev else ()))
-    return any(package.get(key) for key in keys)
+    return any(package.get(key) for key in _DEPENDENCY_KINDS if with_dev or key != "devDependencies")
 
 
 def _is_local(package: dict[str, Any]) -> bool:
     """Dependencies inside the package are found from the package's own folder only."""
-    kinds = ("dependencies", "optionalDependencies", "devDependencies")
-    versions = [str(version) for kind in kinds for version in (package.get(kind) or {}).values()]
-    return bool(package.get("workspaces")) or any(
-        v.startswith(("file:", "link:", ".", "/")) for v in versions
-    )
+    versions = [version for kind in _DEPENDENCY_KINDS for version in package.get(kind, {}).values()]
+    return bool(package.get("workspaces")) or any(version.startswith(_LOCAL) for version in versions)
 
 
 def _npm_settings(copy: Path) -> list[str]:
@@ -170,10 +182,9 @@ def _npm_settings(copy: Path) -> list[str]:
 
 
 def _entry_point(copy: Path, package: dict[str, Any], node: Path) -> tuple[str, ...]:
-    for name in filter(None, (package.get("main"), "index.js")):
-        for candidate in (name, f"{name}.js", f"{name}/index.js"):
-            if isinstance(name, str) and (copy / candidate).is_file():
-                return (os.fspath(node), os.path.normpath(candidate))
+    for name in (package.get("main"), "index.js"):
+        if isinstance(name, str) and (file := _module(copy, name)):
+            return (os.fspath(node), file)
     if start := package.get("scripts", {}).get("start"):
         return ("/bin/sh", "-c", f"exec {start}" if _is_simple(start) else start)
     raise PermanentFailure(
@@ -181,6 +192,15 @@ def _entry_point(copy: Path, package: dict[str, Any], node: Path) -> tuple[str, 
         "the package has neither the file its package.json names as main, nor index.js, nor a start script",
         hint="add one of them, or command: to the manifest",
     )
+
+
+def _module(copy: Path, name: str) -> str | None:
+    """The file of the package that Node would load under this name, as `require` looks for it."""
+    inside = os.path.normpath(name)
+    if "\0" in name or os.path.isabs(inside) or inside.startswith(".."):
+        return None
+    candidates = (inside, f"{inside}.js", os.path.join(inside, "index.js"))
+    return next((one for one in candidates if (copy / one).is_file()), None)
 
 
 def _is_simple(script: str) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runtimes.paths import Paths
 
 _COMPLETE = ".atek-complete"
+_DEPENDENCIES = "deps-"
 _UNFINISHED = ".new-"
 _TRASH = ".old-"
 
@@ -62,7 +63,7 @@ class PackageStore:
         if place.is_dir():
             return
         unfinished = place.with_name(f"{_UNFINISHED}{place.name}")
-        with explained(service):
+        with _explained(service.id):
             progress("copying the package")
             await anyio.to_thread.run_sync(_copy, Path(service.package.path), unfinished)
             await anyio.to_thread.run_sync(_require_content, unfinished, service)
@@ -73,10 +74,10 @@ class PackageStore:
         self, service: Service, key: str, install: Callable[[Path], Awaitable[None]]
     ) -> Path:
         """The folder with the dependencies of that key; installs them when they are not there."""
-        folder = self.paths.packages(service.id) / f"deps-{key}"
+        folder = self.paths.packages(service.id) / f"{_DEPENDENCIES}{key}"
         if (folder / _COMPLETE).exists():
             return folder
-        with explained(service):
+        with _explained(service.id):
             await anyio.to_thread.run_sync(remove_tree, folder)
             folder.mkdir(mode=0o700, parents=True)
             await install(folder)
@@ -88,19 +89,27 @@ class PackageStore:
         folder = self.paths.packages(service_id)
         if not folder.is_dir():
             return
-        kept = [self.copy(service) for service in keep if service.package is not None]
+        with _explained(service_id):
+            await self._collect(folder, [self.copy(one) for one in keep if one.package is not None])
+
+    async def _collect(self, folder: Path, kept: Collection[Path]) -> None:
         needed = {copy.name for copy in kept} | {name for copy in kept for name in _dependencies(copy)}
-        for entry in list(folder.iterdir()):
-            if entry.name not in needed:
-                with_trash = entry.with_name(f"{_TRASH}{entry.name.removeprefix(_TRASH)}")
-                entry.rename(with_trash)
-                await anyio.to_thread.run_sync(remove_tree, with_trash)
+        unneeded = [entry for entry in folder.iterdir() if entry.name not in needed]
+        # Copies first: one without its dependencies would be taken for prepared.
+        for entry in sorted(unneeded, key=lambda entry: entry.name.startswith(_DEPENDENCIES)):
+            if os.path.lexists(entry):
+                trash = entry.with_name(f"{_TRASH}{entry.name.removeprefix(_TRASH)}")
+                if trash != entry:
+                    # A collection that was killed may have left one of this name.
+                    await anyio.to_thread.run_sync(remove_tree, trash)
+                    entry.rename(trash)
+                await anyio.to_thread.run_sync(remove_tree, trash)
         if not kept and not any(folder.iterdir()):
             folder.rmdir()
 
 
 @contextmanager
-def explained(service: Service) -> Iterator[None]:
+def _explained(service_id: str) -> Iterator[None]:
     """Translates what the file system says about a package of this service."""
     try:
         yield
@@ -108,7 +117,7 @@ def explained(service: Service) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise RuntimeFailure(
             "DiskFull" if full else "PrepareFailed",
-            f"{service.id} cannot be prepared: {error.strerror or error}: {error.filename or ''}",
+            f"the package of {service_id} cannot be kept: {error.strerror or error}: {error.filename or ''}",
             hint="free some space; it will be tried again" if full else "",
         ) from error
 

@@ -1,36 +1,45 @@
 """Python packages: a virtual environment made by uv, and what to run in it.
 
     uv.lock + pyproject.toml    uv sync --frozen, exactly what is locked
-    pyproject.toml              the project itself is installed
+    pyproject.toml              the project itself where it can be built, else what it depends on
     requirements.txt            what it lists
     none of them                nothing is installed
 
-The environment is shared by all revisions that need the same. The entry point is the manifest's command, else
-main.py, app.py, __main__.py, else the project's only script.
+The environment is shared by all revisions that need the same. No interpreter is ever downloaded: the node's
+own serves, unless the package asks for another that this machine has. The entry point is the manifest's
+command, else main.py, app.py, __main__.py, else the project's only script.
 """
 
 from __future__ import annotations
 
-import functools
 import os
+import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
+
 from manifests.service import digest
-from runtimes.base import PermanentFailure
+from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
-from runtimes.tools import run_tool, tool_environment
+from runtimes.tools import ToolLog, run_tool, tool_environment
+from runtimes.uv import find_uv, uv_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from manifests.service import Service
     from runtimes.base import Progress
     from runtimes.paths import Paths
 
 _MODULES = ("main.py", "app.py")
+#: Packages of a uv.lock that come out of the package folder itself.
+_IN_PACKAGE = re.compile(r"\b(editable|directory|path)\s*=")
+#: Options in requirements that name no file of the package.
+_NOT_LOCAL = ("#", "--hash", "--index-url", "--extra-index-url", "-i ", "--pre", "--no-", "--only-")
 
 
 class PythonPreparer:
@@ -60,6 +69,14 @@ class PythonPreparer:
         await self._store.collect(service_id, keep)
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How an environment is filled: uv's words, and all that the result depends on besides Python."""
+
+    words: tuple[str, ...]
+    depends_on: tuple[str, ...]
+
+
 class _Installation:
     """What has to be done in one copy of a package."""
 
@@ -68,57 +85,85 @@ class _Installation:
         self._store = store
         self._service = service
         self._progress = progress
+        self._log = ToolLog(paths.logs(service.id))
 
     async def finish(self, copy: Path) -> None:
         """The environment, then a look whether there is something to run."""
-        install = self._way(copy)
-        if install is not None:
-            key, words = install
+        assert self._service.package is not None
+        project = read_project(copy)
+        way = _way(copy, project, self._service.package.digest)
+        asked = _asked_python(copy, project)
+        if way.words or asked:
 
-            async def make(folder: Path) -> None:
-                await self._make_environment(folder / "venv", copy, words)
+            async def install(folder: Path) -> None:
+                await self._make_environment(folder / "venv", copy, asked, way.words)
 
-            folder = await self._store.make_dependencies(self._service, key, make)
+            key = digest([*way.words, *way.depends_on, asked, sys.version_info[:3], base_python()])
+            folder = await self._store.make_dependencies(self._service, key, install)
             (copy / ".venv").symlink_to(Path("..") / folder.name / "venv")
         if not self._service.manifest.command:
             _entry_point(copy, copy / ".venv" / "bin")
 
-    def _way(self, copy: Path) -> tuple[str, list[str]] | None:
-        """What the environment depends on, and uv's words to fill it; None when nothing is needed."""
-        names = {name for name in ("uv.lock", "pyproject.toml", "requirements.txt") if (copy / name).exists()}
-        project = _read_project(copy) if "pyproject.toml" in names else {}
-        assert self._service.package is not None
-        content = self._service.package.digest
-        if "uv.lock" in names and project:
-            return _key(content), ["sync", "--frozen", "--no-dev", "--no-editable"]
-        if "build-system" in project or "project" in project:
-            return _key(content), ["pip", "install", "."]
-        if "requirements.txt" in names:
-            wanted = (copy / "requirements.txt").read_text("utf-8")
-            # Requirements may name other files of the package; then all of it counts.
-            local = any(line.strip().startswith(("-r", "-c", "-e", ".", "/")) for line in wanted.splitlines())
-            return _key(wanted, content if local else ""), ["pip", "install", "-r", "requirements.txt"]
-        return None
+    async def _make_environment(self, venv: Path, copy: Path, asked: str, words: Sequence[str]) -> None:
+        settings = await anyio.to_thread.run_sync(uv_settings)
+        make = ["venv", "--no-project", "--python", asked or base_python(), os.fspath(venv)]
+        try:
+            await self._uv("uv venv", make, copy, venv, settings)
+        except RuntimeFailure as failure:
+            if not asked:
+                raise
+            raise RuntimeFailure(
+                "NoInterpreter",
+                f"the package asks for Python {asked}, which was not found on this machine",
+                hint="install it, or change .python-version or requires-python; none is downloaded",
+            ) from failure
+        if words:
+            await self._uv(f"uv {' '.join(words[:2])}", words, copy, venv, settings)
 
-    async def _make_environment(self, venv: Path, copy: Path, words: list[str]) -> None:
-        await self._uv("uv venv", ["venv", "--python", _interpreter(copy), os.fspath(venv)], copy, venv)
-        await self._uv(f"uv {' '.join(words[:2])}", words, copy, venv)
-
-    async def _uv(self, what: str, words: list[str], copy: Path, venv: Path) -> None:
-        environment = tool_environment(
-            UV_CACHE_DIR=os.fspath(self._paths.cache / "uv"),
-            UV_PROJECT_ENVIRONMENT=os.fspath(venv),
-            UV_PYTHON_DOWNLOADS="never",
-            UV_NO_PROGRESS="1",
-            VIRTUAL_ENV=os.fspath(venv),
-        )
-        logs = self._paths.logs(self._service.id)
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async def _uv(
+        self, what: str, words: Sequence[str], copy: Path, venv: Path, settings: Mapping[str, str]
+    ) -> None:
+        own = {
+            "UV_CACHE_DIR": os.fspath(self._paths.cache / "uv"),
+            "UV_PROJECT_ENVIRONMENT": os.fspath(venv),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_PYTHON_PREFERENCE": "system",
+            "UV_NO_PROGRESS": "1",
+            # The copy is moved to its place afterwards: nothing may lead back to where it was.
+            "UV_NO_EDITABLE": "1",
+            "VIRTUAL_ENV": os.fspath(venv),
+        }
+        environment = tool_environment([os.path.dirname(base_python())], **settings, **own)
         await run_tool(
             what,
             [find_uv(), *words],
-            cwd=copy, environment=environment, log=logs / "prepare.log", progress=self._progress,
+            cwd=copy, environment=environment, log=self._log, progress=self._progress,
         )  # fmt: skip
+
+
+def _way(copy: Path, project: Mapping[str, Any], content: str) -> _Way:
+    """No words when nothing has to be installed. `content` is the digest of the whole package."""
+    about = _text(copy / "pyproject.toml")
+    locked = _text(copy / "uv.lock")
+    if project and locked:
+        local = _IN_PACKAGE.search(locked) is not None
+        words = ("sync", "--frozen", "--no-dev", "--no-editable")
+        return _Way(words, (content,) if local else (locked, about))
+    if "build-system" in project or _table(project, "project").get("scripts"):
+        return _Way(("pip", "install", "."), (content,))
+    if "project" in project:
+        return _Way(("pip", "install", "-r", "pyproject.toml"), (about,))
+    if wanted := _text(copy / "requirements.txt"):
+        local = any(_is_local(line.strip()) for line in wanted.splitlines())
+        return _Way(("pip", "install", "-r", "requirements.txt"), (wanted, content if local else ""))
+    return _Way((), ())
+
+
+def _is_local(line: str) -> bool:
+    """Whether a line of requirements can name files of the package; then all of it counts."""
+    if line.startswith(_NOT_LOCAL):
+        return False
+    return line.startswith(("-", ".", "/")) or "file:" in line or ("/" in line and "://" not in line)
 
 
 def base_python() -> str:
@@ -126,34 +171,39 @@ def base_python() -> str:
     return getattr(sys, "_base_executable", None) or sys.executable
 
 
-@functools.cache
-def find_uv() -> str:
-    """Raises PermanentFailure when uv is missing."""
-    import uv
-
-    try:
-        return os.fspath(uv.find_uv_bin())
-    except FileNotFoundError as error:
-        raise PermanentFailure("NoUv", "uv is not installed", hint="pip install uv") from error
+def _asked_python(copy: Path, project: Mapping[str, Any]) -> str:
+    """What the package says about its interpreter; empty when the node's own will do."""
+    pinned = _text(copy / ".python-version").split()
+    required = _table(project, "project").get("requires-python")
+    return pinned[0] if pinned else required if isinstance(required, str) else ""
 
 
-def _key(*what: str) -> str:
-    return digest([*what, sys.version_info[:3], base_python()])
-
-
-def _interpreter(copy: Path) -> str:
-    """What the package asks for, else the node's own."""
-    asked = copy / ".python-version"
-    return asked.read_text("utf-8").split()[0] if asked.exists() else base_python()
-
-
-def _read_project(copy: Path) -> dict[str, Any]:
+def read_project(copy: Path) -> dict[str, Any]:
+    """pyproject.toml, empty when there is none. Raises PermanentFailure for one that is broken."""
     import tomllib
 
     try:
         return tomllib.loads((copy / "pyproject.toml").read_text("utf-8"))
-    except ValueError as error:
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
         raise PermanentFailure("InvalidPackage", f"pyproject.toml is not TOML: {error}") from error
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A table of a TOML document. Raises PermanentFailure when something else stands there."""
+    value = document.get(key, {})
+    if not isinstance(value, dict):
+        raise PermanentFailure("InvalidPackage", f"{key} in pyproject.toml is not a table")
+    return value
+
+
+def _text(file: Path) -> str:
+    """Empty when there is none; whatever its encoding, another content is another text."""
+    try:
+        return file.read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return ""
 
 
 def _entry_point(copy: Path, venv: Path) -> tuple[str, ...]:
@@ -163,11 +213,7 @@ def _entry_point(copy: Path, venv: Path) -> tuple[str, ...]:
             return (python, name)
     if (copy / "__main__.py").is_file():
         return (python, ".")
-    scripts = (
-        _read_project(copy).get("project", {}).get("scripts", {})
-        if (copy / "pyproject.toml").exists()
-        else {}
-    )
+    scripts = _table(_table(read_project(copy), "project"), "scripts")
     if len(scripts) == 1:
         return (os.fspath(venv / next(iter(scripts))),)
     raise PermanentFailure(

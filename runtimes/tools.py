@@ -7,11 +7,12 @@ cancelled run leaves no process; a failed one raises with the tool's own last wo
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import anyio
 
@@ -30,7 +31,29 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "SSL_CERT_FIL
 _PASSED_PREFIXES = ("npm_config_", "uv_", "pip_", "node_extra_ca_certs", "requests_ca_bundle")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _LAST_WORDS = 6
+#: Characters of a line that are kept for people; the log has all of it.
 _LONGEST_LINE = 400
+#: Seconds. Only a process that the kernel cannot end takes longer.
+_END_DEADLINE = 5.0
+#: What npm and uv say around the cause of a failure, and what says nothing.
+_IS_ERROR = re.compile(r"^(npm (error|ERR!)|error\b|cause:|× |╰─▶)", re.IGNORECASE)
+_IS_NOISE = re.compile(r"^npm (warn|error A complete log|notice)|^(>|at )", re.IGNORECASE)
+
+
+class ToolLog:
+    """A service's prepare.log: what the tools of its last preparation said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.service_id = folder.name
+        self._path = folder / "prepare.log"
+        self._fresh = False
+
+    def open(self) -> BinaryIO:
+        """For appending; the first time, what an earlier preparation left is dropped. Raises OSError."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        how = os.O_APPEND if self._fresh else os.O_TRUNC
+        self._fresh = True
+        return open(os.open(self._path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0)
 
 
 def tool_environment(path: Sequence[str] = (), **more: str) -> dict[str, str]:
@@ -51,7 +74,7 @@ async def run_tool(
     *,
     cwd: Path,
     environment: Mapping[str, str],
-    log: Path,
+    log: ToolLog,
     progress: Progress,
 ) -> None:
     """Runs to the end. Raises RuntimeFailure when it fails; `what` names the step for people."""
@@ -68,34 +91,50 @@ async def run_tool(
         )
     except OSError as error:
         raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error
-    words: deque[str] = deque(maxlen=_LAST_WORDS)
+    words = _LastWords()
     try:
         await _read(process, log, words, f"{what}: ", progress)
         code = await process.wait()
     finally:
         await _end(process)
     if code != 0:
-        said = " | ".join(words) or "it said nothing"
         raise RuntimeFailure(
             "PrepareFailed",
-            f"{what} failed with status {code}: {said}",
-            hint=f"the whole output: {log}",
+            f"{what} failed with status {code}: {words}",
+            hint=f"see `atek logs {log.service_id} --prepare`",
         )
 
 
-async def _read(process: Process, log: Path, words: deque[str], prefix: str, progress: Progress) -> None:
+class _LastWords:
+    """The end of what a tool said: its error lines when there are any, else its last lines."""
+
+    def __init__(self) -> None:
+        self._errors: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._lines: deque[str] = deque(maxlen=_LAST_WORDS)
+
+    def hear(self, text: str) -> None:
+        if not _IS_NOISE.match(text):
+            (self._errors if _IS_ERROR.match(text) else self._lines).append(text)
+
+    def __str__(self) -> str:
+        return " | ".join(self._errors or self._lines) or "it said nothing"
+
+
+async def _read(process: Process, log: ToolLog, words: _LastWords, prefix: str, progress: Progress) -> None:
     assert process.stdout is not None
     rest = b""
-    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb", buffering=0) as file:
+    with log.open() as file:
         async for chunk in process.stdout:
             file.write(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
-            for line in [*lines, *([rest] if len(rest) > _LONGEST_LINE else [])]:
+            # A tool that never ends its line must not fill the memory.
+            rest = rest[: 4 * _LONGEST_LINE]
+            for line in lines:
                 if text := _printable(line):
-                    words.append(text)
+                    words.hear(text)
                     progress(prefix + text)
     if text := _printable(rest):
-        words.append(text)
+        words.hear(text)
 
 
 def _printable(line: bytes) -> str:
@@ -107,5 +146,5 @@ async def _end(process: Process) -> None:
     """Whatever the tool forked ends with it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    with anyio.CancelScope(shield=True):
+    with anyio.move_on_after(_END_DEADLINE, shield=True):
         await process.aclose()
