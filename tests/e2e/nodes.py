@@ -1,0 +1,140 @@
+"""A real node in a process of its own, driven through the command line as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtimes.paths import run_directory
+from runtimes.proc import instance_of, pids, read_stat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ATEK = [sys.executable, "-m", "reconciler.cli"]
+#: Seconds that anything may take on a busy machine.
+PATIENCE = 40.0
+
+
+class Bench:
+    """A home, a folder of manifests, and the node that is running on them, if any."""
+
+    def __init__(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="atek-e2e-"))
+        self.home = self.root / "h"
+        self.folder = self.root / "m"
+        self.folder.mkdir()
+        self.node: subprocess.Popen[bytes] | None = None
+
+    # -- the node
+
+    def up(self, *words: str, program: list[str] | None = None, wait: bool = True) -> None:
+        """Starts a node; returns once it answers."""
+        command = [
+            *(program or ATEK),
+            "up",
+            str(self.folder),
+            "--home",
+            str(self.home),
+            "--port",
+            "0",
+            *words,
+        ]
+        with open(self.root / "node.log", "ab") as log:
+            self.node = subprocess.Popen(command, stdout=log, stderr=log)
+        if wait:
+            self.until(lambda: self.atek("status").returncode == 0, "the node answers")
+
+    def kill(self) -> None:
+        """kill -9: nothing of the node's own is done any more."""
+        assert self.node
+        self.node.kill()
+        self.node.wait()
+
+    def stop(self) -> int:
+        assert self.node
+        self.node.send_signal(signal.SIGTERM)
+        return self.node.wait(PATIENCE)
+
+    def atek(self, *words: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [*ATEK, *words, "--home", str(self.home)]
+        return subprocess.run(command, capture_output=True, text=True, input=input, timeout=PATIENCE)
+
+    def log(self) -> str:
+        return (self.root / "node.log").read_text()
+
+    # -- what is wanted
+
+    def write(self, name: str, text: str) -> Path:
+        """As careful editors do it: a new file takes the name."""
+        new, path = self.folder / f".{name}.new", self.folder / name
+        new.write_text(text)
+        new.rename(path)
+        return path
+
+    def declare(self, service_id: str, *command: str, **rest: Any) -> None:
+        """A service that waits, unless told otherwise."""
+        words = list(command) or ["sleep", "1000"]
+        document = {"id": service_id, "command": words, "probes": {"readiness": "none"}, **rest}
+        self.write(f"{service_id}.json", json.dumps(document))
+
+    # -- what is
+
+    def status(self) -> dict[str, Any]:
+        done = self.atek("status", "--json")
+        value: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"services": []}
+        return value
+
+    def service(self, service_id: str) -> dict[str, Any]:
+        found = [each for each in self.status()["services"] if each["id"] == service_id]
+        return found[0] if found else {"instances": [], "conditions": [], "observedRevision": None}
+
+    def condition(self, service_id: str, kind: str = "Ready") -> tuple[str, str, str]:
+        for each in self.service(service_id)["conditions"]:
+            if each["type"] == kind:
+                return each["status"], each["reason"], each["message"]
+        return "", "", ""
+
+    def ready(self, *service_ids: str) -> bool:
+        return all(self.condition(service_id)[0] == "True" for service_id in service_ids)
+
+    def pid(self, service_id: str) -> int:
+        (instance,) = self.service(service_id)["instances"]
+        pid: int = instance["pid"]
+        return pid
+
+    def processes(self) -> dict[int, str]:
+        """Everything alive that carries this home's mark: pid → instance."""
+        run = run_directory(self.home.resolve())
+        found = {pid: instance_of(pid, run) for pid in pids()}
+        return {pid: mark for pid, mark in found.items() if mark and _alive(pid)}
+
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        """Waits for a state of the world."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if holds():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{what}: not within {PATIENCE:g} s\n{self.log()[-3000:]}")
+
+    def close(self) -> None:
+        if self.node and self.node.poll() is None:
+            self.kill()
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(run_directory(self.home), ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and not stat.dead
