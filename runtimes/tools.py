@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 _PASSED_ON = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PASSED_PREFIXES = ("npm_config_", "uv_", "pip_", "node_extra_ca_certs", "requests_ca_bundle")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-_LAST_WORDS = 6
+#: How many error lines, and how many others before them, a failure repeats.
+_LAST_ERRORS, _LAST_LINES = 5, 3
 #: Characters of a line that are kept for people; the log has all of it.
 _LONGEST_LINE = 400
 #: Seconds. Only a process that the kernel cannot end takes longer.
 _END_DEADLINE = 5.0
 #: What npm and uv say around the cause of a failure, and what says nothing.
 _IS_ERROR = re.compile(r"^(npm (error|ERR!)|error\b|cause:|× |╰─▶)", re.IGNORECASE)
-_IS_NOISE = re.compile(r"^npm (warn|error A complete log|notice)|^(>|at )", re.IGNORECASE)
+_IS_NOISE = re.compile(
+    r"^(npm (warn|notice|error (A complete log|path|command failed))|> |at |hint:|Using Python)"
+)
 
 
 class ToolLog:
@@ -45,15 +48,15 @@ class ToolLog:
 
     def __init__(self, folder: Path) -> None:
         self.service_id = folder.name
-        self._path = folder / "prepare.log"
+        self.path = folder / "prepare.log"
         self._fresh = False
 
     def open(self) -> BinaryIO:
         """For appending; the first time, what an earlier preparation left is dropped. Raises OSError."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         how = os.O_APPEND if self._fresh else os.O_TRUNC
         self._fresh = True
-        return open(os.open(self._path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0)
+        return open(os.open(self.path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0)
 
 
 def tool_environment(path: Sequence[str] = (), **more: str) -> dict[str, str]:
@@ -101,23 +104,23 @@ async def run_tool(
         raise RuntimeFailure(
             "PrepareFailed",
             f"{what} failed with status {code}: {words}",
-            hint=f"see `atek logs {log.service_id} --prepare`",
+            hint=f"see `atek logs {log.service_id} --prepare`, which is {log.path}",
         )
 
 
 class _LastWords:
-    """The end of what a tool said: its error lines when there are any, else its last lines."""
+    """The end of what a tool said: what its own scripts said last, then its error lines."""
 
     def __init__(self) -> None:
-        self._errors: deque[str] = deque(maxlen=_LAST_WORDS)
-        self._lines: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._errors: deque[str] = deque(maxlen=_LAST_ERRORS)
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     def hear(self, text: str) -> None:
         if not _IS_NOISE.match(text):
             (self._errors if _IS_ERROR.match(text) else self._lines).append(text)
 
     def __str__(self) -> str:
-        return " | ".join(self._errors or self._lines) or "it said nothing"
+        return " | ".join([*self._lines, *self._errors]) or "it said nothing"
 
 
 async def _read(process: Process, log: ToolLog, words: _LastWords, prefix: str, progress: Progress) -> None:

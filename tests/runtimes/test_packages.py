@@ -1,0 +1,147 @@
+"""What is on disk after a death, a collection or a full disk; preparing itself is in test_preparation."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from runtimes.base import RuntimeFailure
+from runtimes.packages import PackageStore
+from tests.runtimes.factories import make_home, make_paths, service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from manifests.service import Service
+    from runtimes.paths import Paths
+
+pytestmark = pytest.mark.anyio
+
+#: A preparation or a collection that dies by SIGKILL at a named point.
+DYING = """
+import os, signal, sys
+from pathlib import Path
+import anyio
+from runtimes import packages
+from tests.runtimes.factories import make_paths, service
+
+home, point = Path(sys.argv[1]), sys.argv[2]
+of = service(package=str(home / "source"))
+store = packages.PackageStore(make_paths(home))
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def install(folder):
+    (folder / "half").touch()
+    if point == "installing":
+        die()
+
+async def finish(copy):
+    await store.make_dependencies(of, "key", install)
+    (copy / ".venv").symlink_to("../deps-key/venv")
+    if point == "finishing":
+        die()
+
+async def main():
+    if point == "copying":
+        packages.shutil.copy = die
+    await store.make_copy(of, print, finish)
+    if point == "collecting":
+        packages.remove_tree = lambda folder: folder.exists() and die()
+        await store.collect("app", [])
+
+anyio.run(main)
+"""
+
+
+@pytest.fixture
+def paths() -> Iterator[Paths]:
+    home = make_home()
+    (home / "source").mkdir()
+    (home / "source/index.js").write_text("1")
+    yield make_paths(home)
+    shutil.rmtree(home)
+
+
+def app(paths: Paths) -> Service:
+    return service(package=str(paths.home / "source"))
+
+
+async def complete(store: PackageStore, of: Service) -> list[str]:
+    """Prepares to the end; returns what had to be installed."""
+    installed: list[str] = []
+
+    async def install(folder: Path) -> None:
+        (folder / "whole").touch()
+        installed.append(folder.name)
+
+    async def finish(copy: Path) -> None:
+        folder = await store.make_dependencies(of, "key", install)
+        (copy / ".venv").symlink_to(f"../{folder.name}/venv")
+
+    await store.make_copy(of, lambda _: None, finish)
+    return installed
+
+
+@pytest.mark.parametrize("point", ["copying", "installing", "finishing", "collecting"])
+async def test_a_death_leaves_nothing_that_is_taken_for_finished(paths: Paths, point: str) -> None:
+    words = [sys.executable, "-c", DYING, os.fspath(paths.home), point]
+    done = await anyio.run_process(words, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    store, of = PackageStore(paths), app(paths)
+    with pytest.raises(RuntimeFailure, match="not prepared"):
+        store.require(of)
+    installed = await complete(store, of)
+    # What was marked complete before the death is used again, half of something never.
+    assert installed == ([] if point in ("finishing", "collecting") else ["deps-key"])
+    assert (store.require(of) / "index.js").read_text() == "1"
+    await store.collect("app", [of])
+    kept = {entry.name for entry in paths.packages("app").iterdir()}
+    assert kept == {store.copy(of).name, "deps-key"}
+
+
+async def test_a_collection_ends_what_an_earlier_one_began(paths: Paths) -> None:
+    store, of = PackageStore(paths), app(paths)
+    await complete(store, of)
+    left = paths.packages("app") / f".old-{store.copy(of).name}"
+    (left / "deep").mkdir(parents=True)
+    await store.collect("app", [])
+    assert not paths.packages("app").exists()
+
+
+async def test_a_collection_leaves_other_services_alone(paths: Paths) -> None:
+    store = PackageStore(paths)
+    other = service("other", package=str(paths.home / "source"))
+    await complete(store, app(paths))
+    await complete(store, other)
+    await store.collect("app", [])
+    assert store.require(other).is_dir()
+
+
+async def test_what_cannot_be_deleted_is_told_as_a_failure(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", os.fspath(folder))
+
+    await complete(PackageStore(paths), app(paths))
+    monkeypatch.setattr("runtimes.packages.remove_tree", refuse)
+    with pytest.raises(RuntimeFailure, match="Permission denied"):
+        await PackageStore(paths).collect("app", [])
+
+
+async def test_a_package_edited_while_it_is_copied_is_not_that_revision(paths: Paths) -> None:
+    of = app(paths)
+    (paths.home / "source/index.js").write_text("2")
+    with pytest.raises(RuntimeFailure) as caught:
+        await complete(PackageStore(paths), of)
+    assert caught.value.reason == "PackageChanged" and not caught.value.permanent
+    assert not PackageStore(paths).copy(of).exists()
