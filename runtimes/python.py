@@ -149,7 +149,7 @@ def _way(copy: Path, project: Mapping[str, Any], content: str) -> _Way:
         local = _IN_PACKAGE.search(locked) is not None
         words = ("sync", "--frozen", "--no-dev", "--no-editable")
         return _Way(words, (content,) if local else (locked, about))
-    if "build-system" in project or _table(project, "project").get("scripts"):
+    if "build-system" in project or _table(_table(project, "project"), "scripts"):
         return _Way(("pip", "install", "."), (content,))
     if "project" in project:
         return _Way(("pip", "install", "-r", "pyproject.toml"), (about,))
