@@ -117,7 +117,7 @@ class Probe(Model):
 class Probes(Model):
     """Without a readiness probe a service is ready once its endpoint accepts a connection.
 
-    `readiness: none` is for programs that listen nowhere: ready as soon as they have started.
+    `readiness: none` is for programs that listen nowhere: ready once they have stayed up for a second.
     """
 
     startup: Probe | None = None

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     #: Called with what happened and why.
     Happened = Callable[[Event, str], None]
 
+#: Seconds that a program without readiness has to stay up to count as ready (supervisord's startsecs): a new
+#: revision that exits at once must not take the old one's place.
+STEADY = 1.0
 #: First and longest pause between two looks at an endpoint that does not accept connections yet, seconds.
 FIRST_LOOK, LONGEST_LOOK = 0.001, 0.25
 
@@ -41,10 +44,10 @@ async def _probe(running: Running, prober: Prober, happened: Happened) -> None:
     if probes.startup and not await _started(running, prober, probes.startup, happened):
         return
     if probes.readiness == "none":
-        happened(Event.PASS, "")
+        await anyio.sleep(STEADY)
     else:
         await _first_pass(running, prober, probes.readiness)
-        happened(Event.PASS, "")
+    happened(Event.PASS, "")
     async with anyio.create_task_group() as tasks:
         if probes.readiness is not None and probes.readiness != "none":
             tasks.start_soon(_readiness, running, prober, probes.readiness, happened)

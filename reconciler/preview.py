@@ -45,6 +45,9 @@ def preview(home: Path, paths: Sequence[Path]) -> list[Change]:
     settings = load_settings(home, {})
     told = [*(home / file for file in settings.sources.files), *_paths_of_running_node(home, paths), *paths]
     sources = make_sources(home, told, None)
+    if not (home / "manifests").is_dir():
+        # No node was ever here: what a node would make first is not missing.
+        sources = sources[2:]
     anyio.run(_scan_all, sources)
     merged = merge([source.snapshot for source in sources])
     running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()

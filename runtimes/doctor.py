@@ -31,6 +31,8 @@ OLDEST_GLIBC = (2, 34)
 FEW_FILES = 1024
 LITTLE_SPACE = 2**30
 FEW_WATCHES = 8192
+#: A node has one for each watched folder of manifests; the whole user shares the limit.
+FEW_WATCHERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +132,18 @@ def _files() -> Check:
 
 def _watches() -> Check:
     try:
-        with open("/proc/sys/fs/inotify/max_user_watches") as file:
-            limit = int(file.read())
+        watches, instances = (_inotify_limit(name) for name in ("max_user_watches", "max_user_instances"))
     except (OSError, ValueError):
         return Check("inotify", False, "its limits cannot be read", necessary=False)
-    hint = "sysctl fs.inotify.max_user_watches=65536"
-    return Check("inotify", limit >= FEW_WATCHES, f"at most {limit} watched folders", hint, necessary=False)
+    message = f"at most {watches} watched folders, {instances} watchers"
+    hint = "sysctl fs.inotify.max_user_watches=65536 fs.inotify.max_user_instances=512"
+    enough = watches >= FEW_WATCHES and instances >= FEW_WATCHERS
+    return Check("inotify", enough, message, hint, necessary=False)
+
+
+def _inotify_limit(name: str) -> int:
+    with open(f"/proc/sys/fs/inotify/{name}") as file:
+        return int(file.read())
 
 
 def _cgroup() -> Check:

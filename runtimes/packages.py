@@ -13,7 +13,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,10 @@ import anyio.to_thread
 
 from manifests.package import Digests, package_files
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.tools import disk_full
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 
     from manifests.service import Service
     from runtimes.base import Progress
@@ -65,10 +67,11 @@ class PackageStore:
         unfinished = place.with_name(f"{_UNFINISHED}{place.name}")
         with _explained(service.id):
             progress("copying the package")
-            await anyio.to_thread.run_sync(_copy, Path(service.package.path), unfinished)
-            await anyio.to_thread.run_sync(_require_content, unfinished, service)
-            await finish(unfinished)
-            unfinished.rename(place)
+            async with _whole_or_gone(unfinished):
+                await anyio.to_thread.run_sync(_copy, Path(service.package.path), unfinished)
+                await anyio.to_thread.run_sync(_require_content, unfinished, service)
+                await finish(unfinished)
+                unfinished.rename(place)
 
     async def make_dependencies(
         self, service: Service, key: str, install: Callable[[Path], Awaitable[None]]
@@ -79,9 +82,10 @@ class PackageStore:
             return folder
         with _explained(service.id):
             await anyio.to_thread.run_sync(remove_tree, folder)
-            folder.mkdir(mode=0o700, parents=True)
-            await install(folder)
-            (folder / _COMPLETE).touch()
+            async with _whole_or_gone(folder):
+                folder.mkdir(mode=0o700, parents=True)
+                await install(folder)
+                (folder / _COMPLETE).touch()
         return folder
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
@@ -108,17 +112,27 @@ class PackageStore:
             folder.rmdir()
 
 
+@asynccontextmanager
+async def _whole_or_gone(folder: Path) -> AsyncIterator[None]:
+    """What failed gives its space back: the disk may be full, and the node has more to write."""
+    try:
+        yield
+    except (OSError, RuntimeFailure):
+        await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+        raise
+
+
 @contextmanager
 def _explained(service_id: str) -> Iterator[None]:
     """Translates what the file system says about a package of this service."""
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(service_id) from error
         raise RuntimeFailure(
-            "DiskFull" if full else "PrepareFailed",
+            "PrepareFailed",
             f"the package of {service_id} cannot be kept: {error.strerror or error}: {error.filename or ''}",
-            hint="free some space; it will be tried again" if full else "",
         ) from error
 
 

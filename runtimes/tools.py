@@ -100,6 +100,8 @@ async def run_tool(
         code = await process.wait()
     finally:
         await _end(process)
+    if code != 0 and words.disk_full:
+        raise disk_full(log.service_id)
     if code != 0:
         raise RuntimeFailure(
             "PrepareFailed",
@@ -108,14 +110,25 @@ async def run_tool(
         )
 
 
+def disk_full(service_id: str) -> RuntimeFailure:
+    """What a person is told, whoever noticed it."""
+    return RuntimeFailure(
+        "DiskFull",
+        f"there is no space left on the disk for the package of {service_id}",
+        hint="free some; it will be tried again",
+    )
+
+
 class _LastWords:
     """The end of what a tool said: what its own scripts said last, then its error lines."""
 
     def __init__(self) -> None:
         self._errors: deque[str] = deque(maxlen=_LAST_ERRORS)
+        self.disk_full = False
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     def hear(self, text: str) -> None:
+        self.disk_full |= "ENOSPC" in text or "No space left on device" in text
         if not _IS_NOISE.match(text):
             (self._errors if _IS_ERROR.match(text) else self._lines).append(text)
 

@@ -92,7 +92,7 @@ class FolderSource:
     @property
     def snapshot(self) -> Snapshot:
         """See `Source`. Not known before the first scan."""
-        if self._snapshot is None:
+        if self._snapshot is None or self._snapshot.known != self._known:
             problems = self._contents.problems() + (self._last_good.problems if self._last_good else ())
             self._snapshot = Snapshot(
                 self._name,

@@ -20,7 +20,7 @@ GOOD = "id: a\ncommand: [sleep, '1000']\nprobes: {readiness: none}\n"
 
 
 def errors(bench: Bench) -> str:
-    return " ".join(source["error"] or "" for source in bench.status()["sources"])
+    return " ".join(source["error"] or "" for source in bench.status()["sources"]).strip()
 
 
 @pytest.mark.parametrize(
@@ -178,10 +178,8 @@ def test_damaged_state_costs_no_service(bench: Bench) -> None:
     assert "a.json is damaged" in bench.log()
 
 
-def test_a_full_disk_loses_nothing_that_was_acknowledged(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with full_disk(bench.home / "state", monkeypatch) as fill:
+def test_a_full_disk_loses_nothing_that_was_acknowledged(bench: Bench) -> None:
+    with full_disk(bench.home / "state") as fill:
         bench.declare("a")
         bench.up()
         bench.until(lambda: bench.ready("a"), "ready")
@@ -200,7 +198,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
 class full_disk:
     """A state folder on a file system of its own that `fill` fills: a tmpfs, which needs root."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def __enter__(self) -> Any:

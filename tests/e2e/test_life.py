@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -214,6 +215,7 @@ def test_nobody_else_may_look(bench: Bench) -> None:
         if path.is_file() and "data" not in path.parts:
             assert path.stat().st_mode & 0o077 == 0, path
     assert "hunter2" not in bench.log() + json.dumps(bench.status())
-    token = open(f"/proc/{bench.pid('a')}/environ").read().split("ATEK_HOST_BEARER_TOKEN=")[1].split("\0")[0]
+    environment = Path(f"/proc/{bench.pid('a')}/environ").read_text()
+    token = environment.split("ATEK_HOST_BEARER_TOKEN=")[1].split("\0")[0]
     assert len(token) == 64 and token not in bench.log() + json.dumps(bench.status())
     assert os.stat(bench.home / "run/control.sock").st_mode & 0o077 == 0

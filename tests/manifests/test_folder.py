@@ -59,6 +59,13 @@ async def test_reads_manifests_in_the_order_of_names_and_ignores_what_editors_le
     assert find(source.snapshot, "s2").file == str(folder / "a.yaml")
 
 
+async def test_an_empty_folder_is_known_once_it_was_read(folder: Path) -> None:
+    source = FolderSource(folder, "home")
+    assert not source.snapshot.known
+    await source.scan()
+    assert source.snapshot.known
+
+
 async def test_a_change_is_seen_at_once_and_others_keep_their_objects(folder: Path) -> None:
     write(folder / "a.yaml", manifest("a"))
     write(folder / "b.yaml", manifest("b") + "---\n" + manifest("c"))

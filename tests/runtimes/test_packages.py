@@ -145,3 +145,15 @@ async def test_a_package_edited_while_it_is_copied_is_not_that_revision(paths: P
         await complete(PackageStore(paths), of)
     assert caught.value.reason == "PackageChanged" and not caught.value.permanent
     assert not PackageStore(paths).copy(of).exists()
+
+
+async def test_what_failed_gives_its_space_back(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: str, target: Path, **_: object) -> None:
+        target.write_text("half")
+        raise OSError(28, "No space left on device", source)
+
+    monkeypatch.setattr("runtimes.packages.shutil.copy", full)
+    with pytest.raises(RuntimeFailure) as caught:
+        await complete(PackageStore(paths), app(paths))
+    assert caught.value.reason == "DiskFull" and "no space left" in caught.value.message
+    assert list(paths.packages("app").iterdir()) == []

@@ -54,6 +54,13 @@ async def test_a_failure_repeats_the_errors_and_not_the_noise(tmp_path: Path) ->
     assert "atek logs app --prepare" in caught.value.hint
 
 
+async def test_a_tool_that_ran_out_of_space_says_so_in_passing(tmp_path: Path) -> None:
+    script = "echo 'npm warn tar TAR_ENTRY_ERROR ENOSPC: no space left on device, write'; exit 1"
+    with pytest.raises(RuntimeFailure) as caught:
+        await run(tmp_path, script)
+    assert caught.value.reason == "DiskFull" and "app" in caught.value.message
+
+
 async def test_a_tool_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(RuntimeFailure, match="cannot run /no/such/tool"):
         await run_tool(
