@@ -280,7 +280,8 @@ async def test_a_locked_project_is_installed_as_locked(paths: Paths) -> None:
     )
     source = paths.home / "source"
     write(source, {"pyproject.toml": project, "main.py": "import six; print('six' in six.__name__)"})
-    from runtimes.python import base_python, find_uv
+    from runtimes.python import base_python
+    from runtimes.uv import find_uv
 
     words = [find_uv(), "lock", "--python", base_python(), "--quiet"]
     await anyio.run_process(words, cwd=source, env={**os.environ, "UV_CACHE_DIR": str(paths.cache / "uv")})
