@@ -86,8 +86,8 @@ class Effects:
         for runtime in self._runtimes.values():
             try:
                 await runtime.collect(controller.id, keep)
-            except RuntimeFailure as failure:
-                self._events.emit(controller.id, failure.reason, str(failure), warning=True)
+            except (RuntimeFailure, OSError) as failure:
+                self._events.emit(controller.id, "CollectFailed", str(failure), warning=True)
 
     async def _start(self, controller: Controller, action: Start, tasks: TaskGroup) -> None:
         service = action.service
@@ -206,6 +206,14 @@ class Effects:
                 controller.history, service.revision, verdict,
                 permanent=failure.permanent, now=anyio.current_time(),
             )  # fmt: skip
+        except Exception as error:
+            # A defect in preparing one package must not take the node down with it.
+            verdict = Verdict("InternalError", f"{type(error).__name__}: {error}")
+            self._metrics.reconcile_errors += 1
+            self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
+            return past.prepare_failed(
+                controller.history, service.revision, verdict, permanent=False, now=anyio.current_time()
+            )
         return past.prepare_done(controller.history, service.revision)
 
     def _cancel_preparing(self, controller: Controller, revision: str) -> None:
