@@ -84,6 +84,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--many", type=int, default=1000, help="services for the growth part; 0 leaves it out"
     )
+    parser.add_argument("--idle", type=float, default=10.0, help="seconds of doing nothing")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "atek-bench")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
