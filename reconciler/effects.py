@@ -142,7 +142,8 @@ class Effects:
                 controller.history, view.service, view.slot, exit,
                 now=now, ready_for=ready_for, jitter=self._jitter(),
             )  # fmt: skip
-            self._metrics.restarted(controller.id)
+            if view.slot not in controller.history.completed:
+                self._metrics.restarted(controller.id)
         reason = "Stopped" if asked else "Exited"
         self._events.emit(controller.id, reason, str(exit), view.id, warning=not asked and not exit.success)
         self.changed(controller.id)

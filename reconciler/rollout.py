@@ -111,7 +111,8 @@ def _why_not_ready(target: Service, history: History) -> str:
     within = f"revision {target.revision} was not ready within "
     within += format_duration(target.manifest.update.healthy_deadline)
     if history.crashed == target.revision:
-        return f"{within}: {describe_crashes(history).split(';')[0]}"
+        crashes = describe_crashes(history).split(";")[0]
+        return f"{within}: {crashes}; `atek logs {target.id}` shows its output"
     if target.manifest.probes.readiness is None:
         endpoint = "its Unix socket" if target.manifest.port is None else "its port"
         return (
@@ -165,7 +166,7 @@ def _hold(world: World, target: Service, others: list[Instance], draft: Draft) -
     if world.now < history.not_before and history.crashed == target.revision:
         draft.look_again(history.not_before)
         reason = "CrashLoopBackOff" if history.crashes > 1 else "Restarting"
-        return Verdict(reason, describe_crashes(history))
+        return Verdict(reason, f"{describe_crashes(history)}; `atek logs {world.id}` shows its output")
     first_start = not others and history.crashed != target.revision
     if world.waiting_for and first_start:
         return Verdict("DependencyNotReady", "waits for " + ", ".join(world.waiting_for))

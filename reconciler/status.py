@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from manifests.model import Resources
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,7 +30,10 @@ def service_status(controller: Controller) -> dict[str, Any]:
         "suspended": controller.stopped,
         "restarts": controller.history.restarts,
         "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
-        "conditions": [_condition(controller, condition) for condition in controller.conditions],
+        "conditions": [
+            *(_condition(controller, condition) for condition in controller.conditions),
+            *_limits(controller),
+        ],
     }
 
 
@@ -113,6 +118,23 @@ def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
         "endpoint": str(running.endpoint),
         "startedAt": timestamp(running.started_at),
     }
+
+
+def _limits(controller: Controller) -> list[dict[str, Any]]:
+    """Whether the resource limits of what runs could be applied; nothing when none are asked for."""
+    service, running = controller.wish.service, [each.running for each in controller.instances.values()]
+    if service is None or not running or service.manifest.resources == Resources():
+        return []
+    missing = sorted({note for each in running for note in each.unenforced})
+    return [
+        {
+            "type": "LimitsEnforced",
+            "status": "False" if missing else "True",
+            "reason": "NotEnforced" if missing else "Enforced",
+            "message": "; ".join(missing),
+            "lastTransitionTime": timestamp(min(each.started_at for each in running)),
+        }
+    ]
 
 
 def _condition(controller: Controller, condition: Condition) -> dict[str, Any]:

@@ -56,6 +56,17 @@ def test_policies_apply_without_a_restart(bench: Bench) -> None:
     assert pid in bench.processes()
 
 
+def test_limits_that_cannot_be_enforced_are_told(bench: Bench) -> None:
+    bench.declare("a", resources={"memory": "512Mi", "cpu": 0.5})
+    bench.declare("b")
+    bench.up()
+    bench.until(lambda: bench.ready("a", "b"), "ready")
+    status, _, message = bench.condition("a", "LimitsEnforced")
+    assert (status == "True") == (message == "")
+    assert status == "True" or "cpu 0.5 is not enforced" in message
+    assert bench.condition("b", "LimitsEnforced") == ("", "", "")
+
+
 def test_sigterm_stops_everything_and_leaves_nothing(bench: Bench) -> None:
     bench.declare("db")
     bench.declare("web", dependsOn=[{"id": "db"}])

@@ -212,7 +212,8 @@ def test_crash_loop_backoff_says_why_and_when() -> None:
         history = past.after_exit(history, A, 0, Exit(code=3), now=100.0, ready_for=0.0, jitter=0.0)
     decision = decide(A, history=history, now=100.1)
     assert summary(decision) == []
-    assert decision.outcome == Failed(100.4, Verdict("CrashLoopBackOff", past.describe_crashes(history)))
+    told = f"{past.describe_crashes(history)}; `atek logs app` shows its output"
+    assert decision.outcome == Failed(100.4, Verdict("CrashLoopBackOff", told))
     assert ready(decision) == ("False", "CrashLoopBackOff")
     assert "exited with status 3, 4 times in a row; waits 400ms" in decision.conditions[0].message
     assert summary(decide(A, history=history, now=100.4)) == ["start a/0"]

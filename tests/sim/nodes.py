@@ -91,3 +91,14 @@ async def eventually(holds: Callable[[], bool], *, within: float = 120.0, what: 
             await anyio.sleep(0.05)
         return
     raise AssertionError(f"did not happen within {within:g} s: {what or holds}")
+
+
+def service(node: Node, service_id: str) -> dict[str, Any]:
+    """What status says about one service."""
+    return next(each for each in node.status()["services"] if each["id"] == service_id)
+
+
+def ready(node: Node, service_id: str) -> bool:
+    """Whether its Ready condition is True."""
+    controller = node.reconciler.controllers.get(service_id)
+    return controller is not None and controller.ready

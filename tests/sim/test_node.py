@@ -10,24 +10,15 @@ import pytest
 from reconciler.api import UserError
 from runtimes.base import Exit
 from runtimes.fake import Behaviour
-from tests.sim.nodes import Home, eventually, manifest
+from tests.sim.nodes import Home, eventually, manifest, ready, service
 
 pytestmark = pytest.mark.anyio
-
-
-def service(node: Any, service_id: str) -> dict[str, Any]:
-    return next(each for each in node.status()["services"] if each["id"] == service_id)
 
 
 def condition(node: Any, service_id: str, kind: str = "Ready") -> tuple[str, str]:
     controller = node.reconciler.controllers.get(service_id)
     found = controller.condition(kind) if controller else None
     return (found.status, found.reason) if found else ("", "")
-
-
-def ready(node: Any, service_id: str) -> bool:
-    controller = node.reconciler.controllers.get(service_id)
-    return controller is not None and controller.ready
 
 
 async def test_declared_services_become_ready() -> None:
