@@ -8,6 +8,7 @@ it is told so, as a conflict of the source that lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -56,13 +57,16 @@ class Merged:
     complete: bool
 
 
-def merge(snapshots: Sequence[Snapshot]) -> Merged:
-    """Joins what the sources say, in time proportional to the number of services and dependencies."""
+def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingProxyType({})) -> Merged:
+    """Joins what the sources say, in time proportional to the number of services and dependencies.
+
+    What is as it was `before` keeps the very same `Winner`: changes are found with `is`.
+    """
     services: dict[str, Winner] = {}
     conflicts: dict[str, list[Conflict]] = {}
     for snapshot in sorted(snapshots, key=lambda snapshot: _RANK[snapshot.kind]):
         name = snapshot.source
-        fresh = {declared.manifest.id: Winner(declared, name) for declared in snapshot.services}
+        fresh = _winners(snapshot, before)
         if len(fresh) == len(snapshot.services) and fresh.keys().isdisjoint(services):
             # The usual case, and so the quick one: nobody declares anything twice.
             services.update(fresh)
@@ -81,6 +85,17 @@ def merge(snapshots: Sequence[Snapshot]) -> Merged:
         cycles=_cycles(services),
         complete=all(snapshot.known for snapshot in snapshots),
     )
+
+
+def _winners(snapshot: Snapshot, before: Mapping[str, Winner]) -> dict[str, Winner]:
+    winners, name = {}, snapshot.source
+    for declared in snapshot.services:
+        service = declared.manifest.id
+        winner = before.get(service)
+        if winner is None or winner.declared is not declared or winner.source != name:
+            winner = Winner(declared, name)
+        winners[service] = winner
+    return winners
 
 
 def _conflict(service: str, loser: Declared, winner: Winner, source: str) -> Conflict:

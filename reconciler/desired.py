@@ -88,7 +88,7 @@ class DesiredState:
     async def refresh(self) -> None:
         """Merges, resolves what differs from before, and declares it."""
         before, again = self.merged, self._again
-        self.merged, self._again = merge([source.snapshot for source in self.sources]), set()
+        self.merged, self._again = self._merge(), set()
         changed = changes(before, self.merged) | (again & self.merged.services.keys())
         wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
         wishes |= self._absent(changed)
@@ -112,6 +112,9 @@ class DesiredState:
         if roots.keys() != self._roots.keys():
             self.roots_changed(roots.keys())
         self._roots = roots
+
+    def _merge(self) -> Merged:
+        return merge([source.snapshot for source in self.sources], self.merged.services)
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""
@@ -143,13 +146,7 @@ def changes(before: Merged, after: Merged) -> set[str]:
     if before.services is after.services:
         return set()
     old, new = before.services, after.services
-    changed = {
-        service_id
-        for service_id, winner in new.items()
-        if (was := old.get(service_id)) is None
-        or was.declared is not winner.declared
-        or was.source != winner.source
-    }
+    changed = {service_id for service_id, winner in new.items() if old.get(service_id) is not winner}
     changed |= old.keys() - new.keys()
     return changed | {
         service_id
