@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from manifests.quantities import format_duration
 from reconciler import history as past
 from reconciler.actions import CancelPrepare, Prepare, Start, Stop
 from reconciler.attend import attend
@@ -176,6 +177,7 @@ class Effects:
         if revision in controller.preparing:
             return
         controller.history = past.prepare_started(controller.history, revision)
+        self._events.emit(controller.id, "Preparing", f"revision {revision}")
         scope = controller.preparing[revision] = anyio.CancelScope()
         tasks.start_soon(self._prepare, controller, service, scope)
 
@@ -197,6 +199,7 @@ class Effects:
         def progress(line: str) -> None:
             controller.progress = line
 
+        begin = anyio.current_time()
         try:
             async with self._preparations:
                 await self._runtime(service).prepare(service, progress)
@@ -215,6 +218,8 @@ class Effects:
             return past.prepare_failed(
                 controller.history, service.revision, verdict, permanent=False, now=anyio.current_time()
             )
+        took = format_duration(round(anyio.current_time() - begin, 1))
+        self._events.emit(controller.id, "Prepared", f"revision {service.revision}, in {took}")
         return past.prepare_done(controller.history, service.revision)
 
     def _cancel_preparing(self, controller: Controller, revision: str) -> None:
