@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Preparations at a time: more would only make each slower on a small machine.
 PREPARATIONS = 2
+#: Seconds until an instance is watched again after a defect in watching it.
+ATTEND_AGAIN = 1.0
 
 
 class Effects:
@@ -114,8 +116,22 @@ class Effects:
         def happened(event: Event, why: str) -> None:
             self._happened(controller, tracked, event, why)
 
-        exit = await attend(running, self._runtime(running.service), self._prober, happened)
+        while True:
+            try:
+                exit = await attend(running, self._runtime(running.service), self._prober, happened)
+                break
+            except Exception as error:
+                # Whatever is wrong with watching one instance, the others are watched on.
+                self._defect(controller, error)
+                await anyio.sleep(ATTEND_AGAIN)
         self._ended(controller, tracked, exit)
+
+    def _defect(self, controller: Controller, error: Exception) -> Verdict:
+        """Something happened that nobody thought of; it concerns one service only."""
+        self._metrics.reconcile_errors += 1
+        verdict = Verdict("InternalError", f"{type(error).__name__}: {error}")
+        self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
+        return verdict
 
     def _happened(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> None:
         if event is Event.CONDEMN:
@@ -212,9 +228,7 @@ class Effects:
             )  # fmt: skip
         except Exception as error:
             # A defect in preparing one package must not take the node down with it.
-            verdict = Verdict("InternalError", f"{type(error).__name__}: {error}")
-            self._metrics.reconcile_errors += 1
-            self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
+            verdict = self._defect(controller, error)
             return past.prepare_failed(
                 controller.history, service.revision, verdict, permanent=False, now=anyio.current_time()
             )

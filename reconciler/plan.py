@@ -71,12 +71,20 @@ def _insist_on_stops(world: World, draft: Draft) -> None:
 def _decide(world: World, draft: Draft) -> Service | None:
     """Chooses what should run and moves towards it; returns it, or None when nothing should start."""
     if reason := _should_stop(world):
-        _cancel_preparations(draft, keep=None)
+        _cancel_preparations(draft, set())
         if not world.held_by:
             for instance in world.instances:
                 if instance.live:
                     draft.stop(instance, reason)
         return None
+    target = _converge(world, draft)
+    # Last, because what is healthy now decides which preparations are still of use.
+    wanted = {service.revision for service in (world.service, draft.history.healthy) if service}
+    _cancel_preparations(draft, wanted)
+    return target
+
+
+def _converge(world: World, draft: Draft) -> Service | None:
     target = _choose(world, draft)
     if target is None:
         _drop_unwanted(world, draft)
@@ -102,7 +110,6 @@ def _choose(world: World, draft: Draft) -> Service | None:
     """The declared revision once it is prepared; until then, or if it cannot be had, the last healthy one."""
     want = world.service
     if want is not None and world.problem is None and not _is_rejected(draft, want):
-        _cancel_preparations(draft, keep=want)
         if _prepared_or_preparing(want, world, draft):
             return want
     return _last_healthy(world, draft)
@@ -141,13 +148,11 @@ def _prepared_or_preparing(service: Service, world: World, draft: Draft) -> bool
     return False
 
 
-def _cancel_preparations(draft: Draft, *, keep: Service | None) -> None:
-    """A newer wish ends the work for an older one."""
-    healthy = draft.history.healthy
-    wanted = {service.revision for service in (keep, healthy if keep else None) if service}
-    for revision, attempt in draft.history.preparations.items():
-        if not attempt.done and attempt.failure is None and revision not in wanted:
-            draft.actions.append(CancelPrepare(revision))
+def _cancel_preparations(draft: Draft, wanted: set[str]) -> None:
+    """A newer wish ends the work for an older one, before anything else."""
+    attempts = draft.history.preparations.items()
+    running = [revision for revision, attempt in attempts if not attempt.done and attempt.failure is None]
+    draft.actions[:0] = [CancelPrepare(revision) for revision in running if revision not in wanted]
 
 
 def _drop_unwanted(world: World, draft: Draft) -> None:

@@ -8,6 +8,7 @@ reboot and carry the boot's id; so they need neither fsync nor rename.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,9 @@ class Records:
             os.close(descriptor)
 
     def remove(self, instance: str) -> None:
-        self._file(instance).unlink(missing_ok=True)
+        """One that cannot be removed now is the record of a dead process, and the next life sees that."""
+        with suppress(OSError):
+            self._file(instance).unlink(missing_ok=True)
 
     def read(self) -> Iterator[Record]:
         """All that can be read. Raises OSError when the folder cannot."""

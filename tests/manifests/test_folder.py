@@ -206,8 +206,8 @@ async def test_an_unreadable_file_is_told_and_read_once_it_can_be(
     async with watching(FolderSource(folder, "home")) as watched:
         with monkeypatch.context() as patch:
             patch.setattr(os, "open", refuse)
-            path.chmod(0o000)
             path.write_text(manifest("a", N=1))
+            path.chmod(0o000)
             after = await watched.until(
                 lambda snapshot: "it cannot be read: Permission denied" in problems(snapshot)
             )

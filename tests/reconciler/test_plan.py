@@ -302,3 +302,12 @@ def test_scaling_stops_the_surplus() -> None:
     two = [instance("i0", a), instance("i1", a, slot=1)]
     assert summary(decide(a, *two, history=History(healthy=a))) == ["stop i1 ScaledDown"]
     assert summary(decide(service("a", replicas=0), *two)) == ["stop i0 ScaledDown", "stop i1 ScaledDown"]
+
+
+def test_what_became_healthy_just_now_ends_the_preparation_of_what_was() -> None:
+    """With no replicas wanted a revision is healthy at once; the generated worlds found this one."""
+    nobody, old = service("a", replicas=0), service("b", package=True)
+    history = History(healthy=old, preparations={old.revision: Preparation()})
+    decision = decide(nobody, history=history)
+    assert summary(decision) == ["cancel"]
+    assert decision.history.healthy is nobody

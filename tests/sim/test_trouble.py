@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import anyio
 import pytest
@@ -70,3 +71,27 @@ async def test_a_defect_in_a_runtime_takes_no_other_service_down(monkeypatch: py
         home.machine.crash("good")
         await eventually(lambda: home.machine.starts == 2)
         tasks.cancel_scope.cancel()
+
+
+async def test_a_defect_in_a_probe_takes_no_other_service_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home()
+    home.source.declare(manifest("a"), manifest("b"))
+    prober = home.machine.prober()
+    check = prober.check
+    broken = [True]
+
+    async def defect(probe: Any, running: Any) -> str | None:
+        if broken[0] and running.service.id == "a":
+            raise ZeroDivisionError("a defect")
+        return await check(probe, running)
+
+    monkeypatch.setattr(home.machine, "prober", lambda: prober)
+    monkeypatch.setattr(prober, "check", defect)
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "b"))
+        await anyio.sleep(30)
+        assert home.machine.starts == 2 and node.metrics.reconcile_errors > 5
+        broken[0] = False
+        await eventually(lambda: ready(node, "a"))
+        home.machine.crash("a")
+        await eventually(lambda: home.machine.starts == 3)
