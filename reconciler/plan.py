@@ -109,9 +109,9 @@ def _should_stop(world: World) -> str:
 def _choose(world: World, draft: Draft) -> Service | None:
     """The declared revision once it is prepared; until then, or if it cannot be had, the last healthy one."""
     want = world.service
-    if want is not None and world.problem is None and not _is_rejected(draft, want):
-        if _prepared_or_preparing(want, world, draft):
-            return want
+    eligible = want is not None and world.problem is None and not _is_rejected(draft, want)
+    if want is not None and eligible and _prepared_or_preparing(want, world, draft):
+        return want
     return _last_healthy(world, draft)
 
 

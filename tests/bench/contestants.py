@@ -195,7 +195,7 @@ class Circus(Files):
         self._endpoint = f"ipc://{self.folder}/c.ipc"
         config.write_text(
             f"[circus]\nendpoint={self._endpoint}\npubsub_endpoint=ipc://{self.folder}/p.ipc\n"
-            f"check_delay=1\ninclude_dir={self.folder}/conf\n"
+            f"include_dir={self.folder}/conf\n"
         )
         self.begin(self._bin / "circusd", config)
 
