@@ -37,7 +37,7 @@ _REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git|hyper)://\S+|\S+
 
 
 def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
-    """The first key whose feature this version lacks, with the feature's name; None when all are built."""
+    """The path of the first key whose feature this version lacks, with the feature's name; else None."""
     for key, feature in _UNBUILT_KEYS.items():
         if document.get(key) is not None:
             return key, feature
@@ -45,6 +45,9 @@ def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
         return "runtime", "the docker runtime"
     if document.get("sandbox") == "strict":
         return "sandbox", "the strict sandbox"
+    update = document.get("update")
+    if isinstance(update, dict) and "drainTimeout" in update:
+        return "update.drainTimeout", "the router"
     source = document.get("source")
     if isinstance(source, str) and _REMOTE_SOURCE.fullmatch(source):
         return "source", "packages from Git and Hypercore"
@@ -146,7 +149,6 @@ class Update(Model):
 
     strategy: Literal["rolling", "recreate"] | None = None
     healthy_deadline: Duration = 60.0
-    drain_timeout: Duration = 30.0
 
 
 class Stop(Model):

@@ -60,7 +60,7 @@ def parse_manifest(
         return None, (
             Problem("a service is written as keys and values", file, line_of(()), hint="id: notes"),
         )
-    if any(_feature(key, value) for key, value in document.items()):
+    if any(_refused(key, value) for key, value in document.items()):
         return None, tuple(_unbuilt(document, file, line_of))
     try:
         return Manifest.model_validate(document), ()
@@ -71,15 +71,16 @@ def parse_manifest(
 
 def _unbuilt(document: dict[str, Any], file: str, line_of: LineOf) -> Iterator[Problem]:
     for key, value in document.items():
-        if feature := _feature(key, value):
+        if refused := _refused(key, value):
+            path, feature = refused
             message = f"it is for {feature}, which this version does not have yet"
-            yield Problem(message, file, line_of((key,)), key, "leave it out", _service(document))
+            line = line_of(tuple(path.split(".")))
+            yield Problem(message, file, line, path, "leave it out", _service(document))
 
 
-def _feature(key: Any, value: Any) -> str | None:
-    """The missing feature that a key belongs to, also where the key has no value."""
-    refused = refuse_unbuilt({key: "" if value is None else value})
-    return refused[1] if refused else None
+def _refused(key: Any, value: Any) -> tuple[str, str] | None:
+    """A key's path and the missing feature that it belongs to, also where the key has no value."""
+    return refuse_unbuilt({key: "" if value is None else value})
 
 
 def _service(document: dict[str, Any]) -> str:

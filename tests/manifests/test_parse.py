@@ -168,6 +168,7 @@ def test_other_broken_files(text: str, suffix: str, expected: str) -> None:
         ),
         ("exports:", "f.yaml:3: exports: it is for the router, which this version does not have yet"),
         ("sandbox: strict", "f.yaml:3: sandbox: it is for the strict sandbox"),
+        ("update: {drainTimeout: 30s}", "f.yaml:3: update.drainTimeout: it is for the router"),
     ],
 )
 def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:
