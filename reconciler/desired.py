@@ -49,6 +49,7 @@ class DesiredState:
         self.last_read: dict[str, float] = {}
         self.roots_changed: Callable[[Collection[str]], None] = lambda _: None
         self._roots: dict[str, set[str]] = {}
+        self._told: set[tuple[str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
 
@@ -95,6 +96,17 @@ class DesiredState:
         self._reconciler.declare(wishes, known=self.merged.complete)
         if changed:
             self._find_roots(changed)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Says each problem and each conflict once, when it comes up."""
+        found = {
+            ("SourceProblem", str(problem)) for source in self.sources for problem in source.snapshot.problems
+        }
+        found |= {("Conflict", str(each)) for lost in self.merged.conflicts.values() for each in lost}
+        for reason, message in sorted(found - self._told):
+            self._reconciler.events.emit("", reason, message, warning=True)
+        self._told = found
 
     async def _scan(self) -> None:
         for source in self.sources:

@@ -42,6 +42,7 @@ def test_a_broken_file_keeps_its_last_good_services(bench: Bench, broken: str, w
     before = bench.processes()
     bench.write("a.yaml", broken)
     bench.until(lambda: words in errors(bench), f"{words!r} is told")
+    bench.until(lambda: words in bench.log(), "also in the terminal")
     assert bench.processes() == before
     bench.until(lambda: any((bench.home / "state/snapshots").rglob("*.json")), "the last good text is kept")
     bench.kill()
