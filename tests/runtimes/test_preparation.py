@@ -14,7 +14,7 @@ from runtimes import packages
 from runtimes.base import RuntimeFailure
 from runtimes.node import NodePreparer, find_node
 from runtimes.python import PythonPreparer
-from tests.runtimes.factories import make_home, make_paths, service
+from tests.runtimes.factories import alive, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,21 +299,17 @@ async def test_a_failing_uv_says_why(paths: Paths) -> None:
 
 
 async def test_cancelling_leaves_no_process(paths: Paths) -> None:
-    files = {"package.json": {"scripts": {"build": "sleep 4321"}}, "index.js": ""}
-    of = node_app(paths, files)
-
-    async def is_building() -> bool:
-        done = await anyio.run_process(["pgrep", "-fx", "sleep 4321"], check=False)
-        return done.returncode == 0
-
+    building = paths.home / "building"
+    build = f"echo $$ > {building}.new && mv {building}.new {building} && sleep 4321"
+    of = node_app(paths, {"package.json": {"scripts": {"build": build}}, "index.js": ""})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(NodePreparer(paths).prepare, of, lambda _: None)
         with anyio.fail_after(30):
-            while not await is_building():
+            while not building.exists():
                 await anyio.sleep(0.05)
         tasks.cancel_scope.cancel()
     with anyio.fail_after(5):
-        while await is_building():
+        while alive(int(building.read_text())):
             await anyio.sleep(0.01)
     with pytest.raises(RuntimeFailure, match="not prepared"):
         NodePreparer(paths).program(of)

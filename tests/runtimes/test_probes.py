@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from anyio.abc import SocketStream
 from manifests.model import Probe
 from runtimes.base import Endpoint, Running
 from runtimes.probes import EndpointProber
-from tests.runtimes.factories import service
+from tests.runtimes.factories import alive, service
 
 pytestmark = pytest.mark.anyio
 Serve = Callable[[SocketStream], Awaitable[None]]
@@ -116,17 +115,18 @@ async def test_silence_ends_with_the_time_out() -> None:
     [
         (["sh", "-c", "test $MARK = here"], None),
         (["sh", "-c", "exit 4"], "sh exited with status 4"),
-        (["sh", "-c", "sleep 100 & wait"], "no answer within 0.5 s"),
+        (["sh", "-c", "sleep 100 & echo $! > child; wait"], "no answer within 0.5 s"),
     ],
 )
-async def test_exec_runs_beside_the_instance(command: list[str], result: str | None) -> None:
-    process = await anyio.open_process(["sleep", "50"], env={**os.environ, "MARK": "here"})
+async def test_exec_runs_beside_the_instance(command: list[str], result: str | None, tmp_path: Path) -> None:
+    env = {**os.environ, "MARK": "here"}
+    process = await anyio.open_process(["sleep", "50"], env=env, cwd=tmp_path)
     try:
         probe = Probe.model_validate({"exec": {"command": command}, "timeoutSeconds": 0.5})
         await anyio.sleep(0.1)
         assert await EndpointProber().check(probe, running(Endpoint(port=1), process.pid)) == result
-        left = subprocess.run(["pgrep", "-f", "^sleep 100$"], capture_output=True)  # noqa: ASYNC221
-        assert left.returncode == 1
+        for child in tmp_path.glob("child"):
+            assert not alive(int(child.read_text()))
     finally:
         process.kill()
         await process.aclose()
