@@ -11,7 +11,15 @@ import re
 import signal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from manifests.quantities import parse_duration, parse_size
@@ -25,12 +33,13 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Atek's own core services have dotted names ("core.hyper").
 _SERVICE_ID = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_API_ID = re.compile(r"[\x21-\x7e]{1,255}")
+# What may be sent as the path of a request: printable ASCII, without a fragment.
+_REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")
 
 _UNBUILT_KEYS = {
     "version": "versions of Git packages",
     "image": "the docker runtime",
-    "exports": "the router",
-    "allow": "the router",
     "nodes": "choosing nodes",
 }
 _REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git|hyper)://\S+|\S+\.git)")
@@ -45,13 +54,16 @@ def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
         return "runtime", "the docker runtime"
     if document.get("sandbox") == "strict":
         return "sandbox", "the strict sandbox"
-    update = document.get("update")
-    if isinstance(update, dict) and "drainTimeout" in update:
-        return "update.drainTimeout", "the router"
     source = document.get("source")
     if isinstance(source, str) and _REMOTE_SOURCE.fullmatch(source):
         return "source", "packages from Git and Hypercore"
     return None
+
+
+def _api_id(api: str) -> str:
+    if not _API_ID.fullmatch(api):
+        raise ValueError("an API's id is 1 to 255 ASCII characters without spaces, like example.com/notes")
+    return api
 
 
 class Model(BaseModel):
@@ -128,6 +140,29 @@ class Probes(Model):
     liveness: Probe | None = None
 
 
+class Export(Model):
+    """An API that the service offers at `path` of its endpoint.
+
+    `rpc` is JSON-RPC by POST; `proxy` is a WebSocket. A bare string is the API's id.
+    """
+
+    api: str
+    path: str = "/"
+    transport: Literal["rpc", "proxy"] = "rpc"
+
+    @field_validator("api")
+    @classmethod
+    def _is_api(cls, api: str) -> str:
+        return _api_id(api)
+
+    @field_validator("path")
+    @classmethod
+    def _is_target(cls, path: str) -> str:
+        if not _REQUEST_TARGET.fullmatch(path):
+            raise ValueError("a path starts with / and has no spaces")
+        return path
+
+
 class Dependency(Model):
     """Another service that has to be `started` or `ready` before this one starts."""
 
@@ -145,10 +180,14 @@ class Restart(Model):
 
 
 class Update(Model):
-    """How a new revision takes over from an old one."""
+    """How a new revision takes over from an old one.
+
+    Requests in flight have `drain_timeout` to finish before their instance is asked to stop.
+    """
 
     strategy: Literal["rolling", "recreate"] | None = None
     healthy_deadline: Duration = 60.0
+    drain_timeout: Duration = 30.0
 
 
 class Stop(Model):
@@ -174,8 +213,15 @@ class Resources(Model):
     pids: int | None = Field(default=None, ge=1)
 
 
+def _bare_api(value: object) -> object:
+    return {"api": value} if isinstance(value, str) else value
+
+
 class Manifest(Model):
-    """One service. See the package's docstring for the path from here to a running program."""
+    """One service. See the package's docstring for the path from here to a running program.
+
+    `exports` left out: what the package's atek.json says. `allow` left out: the service may call every API.
+    """
 
     id: str
     runtime: RuntimeName | None = None
@@ -183,6 +229,8 @@ class Manifest(Model):
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
     env: dict[str, str] = Field(default_factory=dict)
+    exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = None
+    allow: tuple[Annotated[str, AfterValidator(_api_id)], ...] | None = None
     depends_on: tuple[Dependency, ...] = ()
     probes: Probes = Probes()
     restart: Restart = Restart()

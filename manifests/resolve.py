@@ -8,7 +8,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from pydantic import ValidationError
+
 from manifests.files import read_json
+from manifests.model import Export
 from manifests.package import Digests
 from manifests.service import Package, Service, make_service
 
@@ -54,7 +57,12 @@ class Resolver:
         if path is None:
             runtime = manifest.runtime or _of_command(manifest)
             return make_service(
-                manifest, runtime=runtime, package=None, source=source_name, generation=generation
+                manifest,
+                runtime=runtime,
+                package=None,
+                source=source_name,
+                generation=generation,
+                exports=manifest.exports or (),
             )
         _check_folder(path, manifest)
         try:
@@ -66,8 +74,14 @@ class Resolver:
             raise ResolveError(
                 "SourceUnreadable", message, "the node's user needs permission to read it"
             ) from error
+        exports = package_exports(path) if manifest.exports is None else manifest.exports
         return make_service(
-            manifest, runtime=runtime, package=package, source=source_name, generation=generation
+            manifest,
+            runtime=runtime,
+            package=package,
+            source=source_name,
+            generation=generation,
+            exports=exports,
         )
 
     def forget(self, path: str) -> None:
@@ -100,6 +114,18 @@ def read_atek_json(path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def package_exports(path: str) -> tuple[Export, ...]:
+    """What a package's atek.json says that it exports; what is not right there is left out."""
+    exports = read_atek_json(path).get("exports")
+    found = []
+    for value in exports if isinstance(exports, list) else ():
+        try:
+            found.append(Export.model_validate({"api": value} if isinstance(value, str) else value))
+        except ValidationError:
+            continue
+    return tuple(found)
 
 
 def _check_folder(path: str, manifest: Manifest) -> None:

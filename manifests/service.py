@@ -1,8 +1,8 @@
 """A service: a manifest whose package has been looked at, and so has a revision.
 
 The revision is a digest of everything a running instance depends on. Equal revisions: nothing to do.
-Probes, restart and update policies, replicas, dependencies and `suspend` are not part of it; they apply
-to a running instance at once.
+Probes, restart and update policies, exports, replicas, dependencies and `suspend` are not part of it; they
+apply to a running instance at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.model import Manifest
+from manifests.model import Export, Manifest
 
 REVISION_LENGTH = 12
 
@@ -27,7 +27,10 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the planner converges. `generation` counts a person's restarts; 0 until the first."""
+    """What the planner converges. `generation` counts a person's restarts; 0 until the first.
+
+    `exports` are the manifest's, or else those of the package's atek.json.
+    """
 
     manifest: Manifest
     runtime: str
@@ -35,6 +38,7 @@ class Service:
     package: Package | None = None
     source: str = ""
     generation: int = 0
+    exports: tuple[Export, ...] = ()
 
     @property
     def id(self) -> str:
@@ -50,6 +54,7 @@ class Service:
             "package": package,
             "source": self.source,
             "generation": self.generation,
+            "exports": [export.model_dump(mode="json", by_alias=True) for export in self.exports],
         }
 
     @classmethod
@@ -63,11 +68,18 @@ class Service:
             package=Package(package["path"], package["digest"]) if package else None,
             source=value["source"],
             generation=value["generation"],
+            exports=tuple(Export.model_validate(export) for export in value.get("exports", ())),
         )
 
 
 def make_service(
-    manifest: Manifest, *, runtime: str, package: Package | None, source: str, generation: int = 0
+    manifest: Manifest,
+    *,
+    runtime: str,
+    package: Package | None,
+    source: str,
+    generation: int = 0,
+    exports: tuple[Export, ...] = (),
 ) -> Service:
     """Joins a manifest with its package and computes the revision."""
     depends_on = [
@@ -80,7 +92,7 @@ def make_service(
         manifest.sandbox,
         generation,
     ]
-    return Service(manifest, runtime, digest(depends_on), package, source, generation)
+    return Service(manifest, runtime, digest(depends_on), package, source, generation, exports)
 
 
 def digest(value: object) -> str:

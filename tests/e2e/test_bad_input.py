@@ -30,7 +30,7 @@ def errors(bench: Bench) -> str:
         (f"{GOOD}restrat: {{policy: never}}\n", "did you mean restart?"),
         (f"{GOOD}replicas: many\n", "replicas"),
         (f"{GOOD}sandbox: strict\n", "does not have yet"),
-        (f"{GOOD}exports: [{{api: x}}]\n", "does not have yet"),
+        (f"{GOOD}exports: [{{api: x, path: y}}]\n", "a path starts with /"),
         ("", "delete"),
     ],
 )

@@ -166,9 +166,10 @@ def test_other_broken_files(text: str, suffix: str, expected: str) -> None:
             "image: nginx",
             "f.yaml:3: image: it is for the docker runtime, which this version does not have yet",
         ),
-        ("exports:", "f.yaml:3: exports: it is for the router, which this version does not have yet"),
+        ("exports: [{api: x, path: y}]", "f.yaml:3: exports.0.path: a path starts with / and has no spaces"),
+        ("allow: [a b]", "f.yaml:3: allow.0: an API's id is 1 to 255 ASCII characters without spaces"),
         ("sandbox: strict", "f.yaml:3: sandbox: it is for the strict sandbox"),
-        ("update: {drainTimeout: 30s}", "f.yaml:3: update.drainTimeout: it is for the router"),
+        ("update: {drainTimeout: soon}", "f.yaml:3: update.drainTimeout: 'soon' is not a duration"),
     ],
 )
 def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:

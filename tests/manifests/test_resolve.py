@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -242,3 +243,18 @@ def test_digests_are_equal_exactly_when_the_trees_are(
     planted = _plant(tmp_path / "one", one), _plant(tmp_path / "two", two)
     same = Digests().digest(str(tmp_path / "one")) == Digests().digest(str(tmp_path / "two"))
     assert same == (planted[0] == planted[1])
+
+
+def test_exports_come_from_the_manifest_or_else_from_the_package(package: Path) -> None:
+    written = {"exports": [{"api": "example.com/a", "path": "/a"}, {"api": 5}, "example.com/b"]}
+    (package / "atek.json").write_text(json.dumps(written))
+    found = resolve(declared(package, source="."), "test").exports
+    assert [(export.api, export.path) for export in found] == [
+        ("example.com/a", "/a"),
+        ("example.com/b", "/"),
+    ]
+    assert (
+        resolve(declared(package, source=".", exports=["example.com/c"]), "test").exports[0].api
+        == "example.com/c"
+    )
+    assert resolve(declared(package, source=".", exports=[]), "test").exports == ()
