@@ -1,16 +1,18 @@
 """Which request goes where, and who may ask: the route table. Pure and immutable; it is swapped whole.
 
-A service has one `ServiceRoute`. From all of them `RouteTable` derives what a request needs: the service of a host
-name, the exporter of an API, the caller of a token. When two services export one API, the one from the source
-with precedence has it, then the one whose id sorts first; a stopped service exports nothing.
+A service has one `ServiceRoute`. From all of them `RouteTable` derives what a request needs: the service of a
+host name, the exporter of an API, the caller of a token. When two services export one API, the one from the
+source with precedence has it, then the one whose id sorts first; a stopped service exports nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 #: Who acts for the node itself, in Atek-Auth-User and Atek-Auth-Service.
 SYSTEM = "system"

@@ -1,0 +1,40 @@
+"""What the node may ask of its router, whatever it runs as."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtimes.router.table import ServiceRoute, Session
+
+
+class Router(Protocol):
+    """Told at once, without waiting: a router that is away is told everything when it is back."""
+
+    def publish(self, routes: Mapping[str, ServiceRoute | None]) -> None:
+        """Replaces the routes of these services; None for one that is gone."""
+        ...
+
+    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
+        """Replaces all users' sessions, by token. `private`: host names of services need one."""
+        ...
+
+    async def drained(self, instance: str, *, hurry: bool = False) -> None:
+        """Returns once nothing is in flight to an instance that is published no more.
+
+        `hurry`: for a node that ends; WebSockets and event streams, which may never end, do not count and
+        are closed.
+        """
+        ...
+
+
+class NoRouter:
+    """For a node that routes nothing: nobody is ever in flight."""
+
+    def publish(self, routes: Mapping[str, ServiceRoute | None]) -> None: ...
+
+    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None: ...
+
+    async def drained(self, instance: str, *, hurry: bool = False) -> None: ...
