@@ -126,7 +126,10 @@ async def test_exec_runs_beside_the_instance(command: list[str], result: str | N
         await anyio.sleep(0.1)
         assert await EndpointProber().check(probe, running(Endpoint(port=1), process.pid)) == result
         for child in tmp_path.glob("child"):
-            assert not alive(int(child.read_text()))
+            # SIGKILL was sent; on a busy machine the kernel takes a moment to carry it out.
+            with anyio.fail_after(10):
+                while alive(int(child.read_text())):
+                    await anyio.sleep(0.01)
     finally:
         process.kill()
         await process.aclose()
