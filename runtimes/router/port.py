@@ -29,6 +29,10 @@ class Router(Protocol):
         """
         ...
 
+    async def metrics(self) -> str:
+        """The router's own metrics in Prometheus' text format; empty while it is away."""
+        ...
+
 
 class NoRouter:
     """For a node that routes nothing: nobody is ever in flight."""
@@ -38,3 +42,6 @@ class NoRouter:
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None: ...
 
     async def drained(self, instance: str, *, hurry: bool = False) -> None: ...
+
+    async def metrics(self) -> str:
+        return ""
