@@ -8,11 +8,11 @@ The health pages are there too. `serve` opens all ways into a node at once.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import struct
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 from reconciler.api import UserError
+from reconciler.apis.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
 from reconciler.health import health, only_for_hosts
 from reconciler.http import Request, Response, json_response, serve_http
 
@@ -39,8 +40,6 @@ USER_ERROR = -32000
 _MOST_EVENTS = 1000
 # struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
-
-_log = logging.getLogger(__name__)
 
 
 async def serve(
@@ -64,10 +63,11 @@ def is_owner(stream: SocketStream) -> bool:
 def control(node: NodeApi) -> Handler:
     """Everything the owner may ask."""
     pages = health(node)
+    call = partial(_call, node)
 
     async def handle(request: Request) -> Response:
         if request.path == CONTROL_PATH:
-            return await _call(node, request) if request.method == "POST" else _only("POST")
+            return await respond(request.body, call) if request.method == "POST" else _only("POST")
         if request.path == EVENTS_PATH:
             return _events_page(node, request) if request.method == "GET" else _only("GET")
         return await pages(request)
@@ -83,54 +83,17 @@ def _only(method: str) -> Response:
 # Calls
 
 
-async def _call(node: NodeApi, request: Request) -> Response:
-    try:
-        calls = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return json_response(200, _failed(None, -32700, "the request is not JSON"))
-    if not isinstance(calls, list):
-        answer = await _answer(node, calls)
-        return json_response(200, answer) if answer else Response(204)
-    if not calls:
-        return json_response(200, _failed(None, -32600, "an empty batch"))
-    answers = [answer for call in calls if (answer := await _answer(node, call))]
-    return json_response(200, answers) if answers else Response(204)
-
-
-async def _answer(node: NodeApi, call: object) -> dict[str, Any] | None:
-    """The response object; None for a notification that is well formed."""
-    if not isinstance(call, dict) or call.get("jsonrpc") != "2.0" or not isinstance(call.get("method"), str):
-        return _failed(None, -32600, "not a JSON-RPC 2.0 request")
-    answer = await _run(node, call["method"], call.get("params", {}), call.get("id"))
-    return answer if "id" in call else None
-
-
-async def _run(node: NodeApi, name: str, params: object, call_id: object) -> dict[str, Any]:
+async def _call(node: NodeApi, name: str, params: Any) -> object:
     method = _METHODS.get(name)
     if method is None:
-        return _failed(call_id, -32601, f"there is no method {name}")
+        raise RpcError(METHOD_NOT_FOUND, f"there is no method {name}")
+    params = {} if params is None else params
     if not isinstance(params, dict):
-        return _failed(call_id, -32602, "params must be an object")
+        raise RpcError(INVALID_PARAMS, "params must be an object")
     try:
-        return {"jsonrpc": "2.0", "id": call_id, "result": await method(node, params)}
-    except _BadParams as error:
-        return _failed(call_id, -32602, str(error))
+        return await method(node, params)
     except UserError as error:
-        return _failed(call_id, USER_ERROR, error.message, {"hint": error.hint})
-    except Exception:
-        _log.exception("the method %s failed", name)
-        return _failed(call_id, -32603, "the node could not do it; its log has more")
-
-
-def _failed(call_id: object, code: int, message: str, data: object = None) -> dict[str, Any]:
-    error: dict[str, Any] = {"code": code, "message": message}
-    if data is not None:
-        error["data"] = data
-    return {"jsonrpc": "2.0", "id": call_id, "error": error}
-
-
-class _BadParams(Exception):
-    """Params that the method cannot take; the message says which."""
+        raise RpcError(USER_ERROR, error.message, {"hint": error.hint}) from error
 
 
 async def _status(node: NodeApi, params: dict[str, Any]) -> object:
@@ -140,7 +103,7 @@ async def _status(node: NodeApi, params: dict[str, Any]) -> object:
 async def _recent(node: NodeApi, params: dict[str, Any]) -> object:
     limit = params.get("limit", 200)
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-        raise _BadParams("limit must be a whole number from 0")
+        raise RpcError(INVALID_PARAMS, "limit must be a whole number from 0")
     return [asdict(event) for event in node.events.recent(min(limit, _MOST_EVENTS))]
 
 
@@ -167,7 +130,7 @@ async def _down(node: NodeApi, params: dict[str, Any]) -> object:
 def _id(params: dict[str, Any]) -> str:
     service_id = params.get("id")
     if not isinstance(service_id, str) or not service_id:
-        raise _BadParams("id must be the id of a service")
+        raise RpcError(INVALID_PARAMS, "id must be the id of a service")
     return service_id
 
 
