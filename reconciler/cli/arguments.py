@@ -23,6 +23,7 @@ examples:
   atek status notes --watch    look on while it changes
   atek logs notes -f           what a service prints
   atek plan                    what would change, without changing it
+  atek call example.com/notes list   call an API that a service exports
   atek doctor                  whether this machine has what it takes
 
 Every command takes --home, the folder of one node: $ATEK_HOME, or ~/.atek when left out.
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_node(commands)
     _add_looking(commands)
     _add_changing(commands)
+    _add_calling(commands)
     return parser
 
 
@@ -158,6 +160,41 @@ def _add_order(commands: _Commands, name: str, summary: str) -> None:
     waiting.add_argument(
         "--no-wait", dest="wait", action="store_const", const=0.0, help="return once it is asked for"
     )
+
+
+def _add_calling(commands: _Commands) -> None:
+    call = commands.add(
+        "call",
+        "call",
+        "call a method of an API, as an administrator",
+        "Prints the result as JSON. PARAMS is the list of the method's params; a value that is no list is\n"
+        "the only one.\n\n"
+        "  atek call atek.cloud/services-api list\n"
+        "  atek call atek.cloud/services-api get '\"notes\"'\n"
+        '  atek call atek.cloud/services-api configure \'["notes", {"config": {"theme": "dark"}}]\'',
+    )
+    call.add_argument("api", metavar="API", help="an id like atek.cloud/services-api")
+    call.add_argument("method", metavar="METHOD")
+    call.add_argument("params", metavar="PARAMS", nargs="?", type=_json, default=[], help="JSON ([])")
+    commands.add(
+        "token",
+        "token",
+        "print an administrator's bearer token, for scripts",
+        "Whoever has it may do everything with this node.",
+    )
+
+
+def _json(text: str) -> Any:
+    import json
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        why = f"not valid JSON ({error}); text needs quotes of its own, like '\"notes\"'"
+        raise argparse.ArgumentTypeError(f"{text[:80]} is {why}") from None
 
 
 def _port(text: str) -> int:

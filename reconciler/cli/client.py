@@ -27,18 +27,57 @@ class NodeGone(UserError):
     """The node stopped answering in the middle."""
 
 
+class NodeSocket:
+    """One of the sockets in a home's run directory."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        self._home = home
+        # The run directory may be a link to where paths are short enough for a socket.
+        self._path = os.path.join(os.path.realpath(home / "run"), name)
+
+    @contextmanager
+    def connected(
+        self, seconds: float | None
+    ) -> Iterator[tuple[httpcore.ConnectionPool, dict[str, float | None]]]:
+        """A pool of connections to it, and the timeouts for its requests: `seconds` for an answer.
+
+        Raises UserError when there is no node, or when it goes away meanwhile.
+        """
+        if not _listens(self._path):
+            raise self._nobody()
+        # Imported here: it takes a tenth of a second, and without a node it is not needed.
+        import httpcore
+
+        timeout = {"connect": _CONNECT_SECONDS, "write": 5.0, "read": seconds}
+        try:
+            with httpcore.ConnectionPool(uds=self._path) as pool:
+                yield pool, timeout
+        except httpcore.ConnectError as error:
+            raise self._nobody() from error
+        except httpcore.TimeoutException as error:
+            raise UserError("the node does not answer", hint="see what it prints where it runs") from error
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            raise NodeGone("the node ended", hint="`atek up` starts it again") from error
+
+    def _nobody(self) -> UserError:
+        from reconciler.home import holder
+
+        home = short_path(self._home)
+        if holder(self._home) is not None:
+            return UserError(f"the node on {home} does not answer", hint="if it is just starting, try again")
+        return UserError(f"no node runs on {home}", hint="`atek up` starts one; --home names another")
+
+
 class Client:
     """Asks the node that holds a home. Every method raises UserError when there is none."""
 
     def __init__(self, home: Path) -> None:
-        self._home = home
-        # The run directory may be a link to where paths are short enough for a socket.
-        self._socket = os.path.join(os.path.realpath(home / "run"), "control.sock")
+        self._socket = NodeSocket(home, "control.sock")
 
     def call(self, method: str, **params: object) -> Any:
         """The method's result. Raises UserError with what the node says is wrong."""
         request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        with self._connected(_ANSWER_SECONDS) as (pool, timeout):
+        with self._socket.connected(_ANSWER_SECONDS) as (pool, timeout):
             response = pool.request("POST", _CONTROL, content=request, extensions={"timeout": timeout})
         if response.status != 200:
             raise NodeGone(f"the node answered with status {response.status}", hint="try again in a moment")
@@ -61,39 +100,11 @@ class Client:
 
         The first value is None: from then on nothing is missed.
         """
-        with self._connected(None) as (pool, timeout):
+        with self._socket.connected(None) as (pool, timeout):
             query = f"{_EVENTS}?recent={recent}"
             with pool.stream("GET", query, extensions={"timeout": timeout}) as response:
                 for line in _lines(response.iter_stream()):
                     yield EventRecord(**json.loads(line)) if line else None
-
-    @contextmanager
-    def _connected(
-        self, seconds: float | None
-    ) -> Iterator[tuple[httpcore.ConnectionPool, dict[str, float | None]]]:
-        if not _listens(self._socket):
-            raise self._nobody()
-        # Imported here: it takes a tenth of a second, and without a node it is not needed.
-        import httpcore
-
-        timeout = {"connect": _CONNECT_SECONDS, "write": 5.0, "read": seconds}
-        try:
-            with httpcore.ConnectionPool(uds=self._socket) as pool:
-                yield pool, timeout
-        except httpcore.ConnectError as error:
-            raise self._nobody() from error
-        except httpcore.TimeoutException as error:
-            raise UserError("the node does not answer", hint="see what it prints where it runs") from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise NodeGone("the node ended", hint="`atek up` starts it again") from error
-
-    def _nobody(self) -> UserError:
-        from reconciler.home import holder
-
-        home = short_path(self._home)
-        if holder(self._home) is not None:
-            return UserError(f"the node on {home} does not answer", hint="if it is just starting, try again")
-        return UserError(f"no node runs on {home}", hint="`atek up` starts one; --home names another")
 
 
 def find_service(status: dict[str, Any], service_id: str) -> dict[str, Any]:
