@@ -100,11 +100,14 @@ def resolve(declared: Declared, source_name: str, generation: int = 0) -> Servic
 def package_path(declared: Declared) -> str | None:
     """The absolute path of a manifest's package folder, existing or not; None when it has none."""
     source = declared.manifest.source
-    if source is None:
-        return None
+    return None if source is None else absolute_source(source, declared.base)
+
+
+def absolute_source(source: str, base: str) -> str:
+    """The path of the folder that `source:` means (a path or a file URL) in a manifest of folder `base`."""
     if source.startswith("file:"):
         source = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", source))
-    return os.path.normpath(os.path.join(declared.base, os.path.expanduser(source)))
+    return os.path.normpath(os.path.join(base, os.path.expanduser(source)))
 
 
 def read_atek_json(path: str) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.documents import SUFFIXES, BrokenText, read_documents
-from manifests.files import write_atomically
 from manifests.parse import parse_file
+from manifests.resolve import absolute_source
 from reconciler.api import UserError
-from reconciler.cli.declared import declarations, file_of
+from reconciler.own_manifests import declarations, require_own, write_manifest
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         from reconciler.cli.rollout import Rollout
 
         before = Rollout(home)
-    results = {service.id: _write(service, home) for service in wanted}
+    results = {service.id: write_manifest(home, service.id, service.value) for service in wanted}
     for service_id, result in results.items():
         print(f"{service_id} {result}", flush=True)
     if before is None:
@@ -104,7 +104,7 @@ def _absolute(value: dict[str, Any], base: str) -> dict[str, Any]:
     source = value.get("source")
     if not isinstance(source, str):
         return value
-    return value | {"source": os.path.normpath(os.path.join(base, os.path.expanduser(source)))}
+    return value | {"source": absolute_source(source, base)}
 
 
 def _refuse_twice(wanted: Sequence[Wanted]) -> None:
@@ -122,33 +122,4 @@ def _refuse_declared_elsewhere(wanted: Sequence[Wanted], home: Path) -> None:
     """A second file with the same id in one folder would leave it open which of the two counts."""
     declared = declarations(home)
     for service in wanted:
-        others = [file for file in declared.get(service.id, ()) if file != file_of(home, service.id)]
-        if others:
-            raise UserError(
-                f"{service.id} is already declared in {others[0]}",
-                hint="edit that file: the node notices when you save it",
-            )
-        beside = [name for name, files in declared.items() if file_of(home, service.id) in files]
-        if set(beside) - {service.id}:
-            raise UserError(
-                f"{file_of(home, service.id)} declares other services too: {', '.join(sorted(beside))}",
-                hint="edit that file: the node notices when you save it",
-            )
-
-
-def _write(service: Wanted, home: Path) -> str:
-    """created, configured or unchanged."""
-    import yaml
-
-    text = yaml.safe_dump(service.value, sort_keys=False, allow_unicode=True).encode()
-    file = file_of(home, service.id)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.parent.mkdir(mode=0o700, exist_ok=True)
-    try:
-        old = file.read_bytes()
-    except FileNotFoundError:
-        old = None
-    if old == text:
-        return "unchanged"
-    write_atomically(file, text)
-    return "created" if old is None else "configured"
+        require_own(home, service.id, declared, hint="edit that file: the node notices when you save it")

@@ -6,30 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.api import UserError
 from reconciler.cli.client import Client
-from reconciler.cli.declared import declarations, file_of
 from reconciler.cli.output import nearest
+from reconciler.own_manifests import declarations, file_of, require_own
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+_HINT = "remove it there: the node notices"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError when another file, or another source, has the last word on the service."""
     home, service_id = arguments.home, arguments.id
     declared = declarations(home)
-    own = file_of(home, service_id)
-    others = [file for file in declared.get(service_id, ()) if file != own]
-    if others:
-        raise _elsewhere(service_id, str(others[0]))
+    require_own(home, service_id, declared, hint=_HINT)
     if service_id not in declared:
         raise _unknown(home, service_id, declared)
-    beside = sorted(name for name, files in declared.items() if own in files and name != service_id)
-    if beside:
-        raise UserError(
-            f"{own} also declares {', '.join(beside)}", hint=f"remove {service_id} from that file yourself"
-        )
-    own.unlink()
+    file_of(home, service_id).unlink()
     print(f"{service_id} deleted")
     return 0
 
@@ -54,4 +48,4 @@ def _services(home: Path) -> list[dict[str, Any]]:
 
 
 def _elsewhere(service_id: str, where: str) -> UserError:
-    return UserError(f"{service_id} is declared in {where}", hint="remove it there: the node notices")
+    return UserError(f"{service_id} is declared in {where}", hint=_HINT)

@@ -55,6 +55,11 @@ def test_a_manifest_is_kept_with_its_package_found_from_anywhere(atek: Atek, aut
     assert atek.home.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_package_may_be_named_by_its_url(atek: Atek, author: Path) -> None:
+    atek("apply", write(author / "n.yaml", "id: notes\nsource: file:///srv/my%20notes\n"))
+    assert kept(atek)["notes.yaml"].source == "/srv/my notes"
+
+
 def test_applying_again_says_what_it_did(atek: Atek, author: Path) -> None:
     path = write(author / "n.yaml", NOTES)
     atek("apply", path)
@@ -120,7 +125,7 @@ def test_a_service_is_never_declared_twice_in_the_folder(atek: Atek, author: Pat
     mine = write(folder / "mine.yaml", NOTES)
     result = atek("apply", write(author / "n.yaml", NOTES))
     assert result.status == 1
-    assert f"notes is already declared in {mine}" in result.err
+    assert f"notes is declared in {mine}" in result.err
     assert [file.name for file in folder.iterdir()] == ["mine.yaml"]
 
 
@@ -130,7 +135,7 @@ def test_a_file_with_more_services_is_not_overwritten(atek: Atek, author: Path) 
     both = NOTES + "---\nid: wiki\ncommand: [w]\n"
     write(folder / "notes.yaml", both)
     assert "declares other services too" in atek("apply", write(author / "n.yaml", NOTES)).err
-    assert "also declares wiki" in atek("delete", "notes").err
+    assert "declares other services too: wiki" in atek("delete", "notes").err
     assert (folder / "notes.yaml").read_text() == both
 
 
