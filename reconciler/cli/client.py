@@ -117,21 +117,6 @@ def find_service(status: dict[str, Any], service_id: str) -> dict[str, Any]:
     raise UserError(f"there is no service {service_id}", hint=hint)
 
 
-def condition(service: dict[str, Any], kind: str) -> dict[str, Any]:
-    """One condition of a service; Unknown where the node has not decided yet."""
-    unknown = {"type": kind, "status": "Unknown", "reason": "", "message": ""}
-    return next((c for c in service["conditions"] if c["type"] == kind), unknown)
-
-
-def explanation(service: dict[str, Any]) -> str:
-    """Why a service is not ready, or what else there is to say about it."""
-    stalled, ready = condition(service, "Stalled"), condition(service, "Ready")
-    telling = stalled if stalled["status"] == "True" else ready
-    if telling["status"] == "True" and telling is ready:
-        return str(ready["message"])
-    return ": ".join(part for part in (telling["reason"], telling["message"]) if part)
-
-
 def _listens(path: str) -> bool:
     """Whether anyone accepts connections there. Raises UserError when this user may not know."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

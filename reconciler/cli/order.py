@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api import UserError
-from reconciler.cli.client import Client, condition, explanation, find_service
+from reconciler.cli.client import Client, find_service
 from reconciler.cli.waiting import wait_for
+from reconciler.service_state import explanation, serves
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     Look = Callable[[dict[str, Any]], str | None]
 
@@ -49,20 +50,3 @@ def _look(command: str, before: dict[str, Any]) -> Look:
         return serves(service, without=old)
 
     return look
-
-
-def serves(service: dict[str, Any], *, without: Collection[str] = ()) -> str | None:
-    """A sentence once the wanted revision is ready and no instance of `without` is left; None before.
-
-    Raises UserError when the node has given up on it.
-    """
-    name = service["id"]
-    if any(instance["instance"] in without for instance in service["instances"]):
-        return None
-    if condition(service, "Stalled")["status"] == "True":
-        raise UserError(f"{name}: {explanation(service)}", hint=f"`atek logs {name}` may say more")
-    ready = condition(service, "Ready")
-    if ready["reason"] == "Completed":
-        return f"{name} has completed"
-    current = service["observedRevision"] == service["desiredRevision"]
-    return f"{name} is ready" if ready["status"] == "True" and current else None

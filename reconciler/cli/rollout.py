@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api import UserError
-from reconciler.cli.client import Client, explanation
-from reconciler.cli.order import serves
+from reconciler.cli.client import Client
 from reconciler.cli.output import clean
 from reconciler.cli.waiting import wait_for
+from reconciler.service_state import explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
