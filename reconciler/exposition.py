@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.metrics import BUCKETS
+from runtimes.prometheus import family, histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from reconciler.metrics import Metrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONDITION_TYPES = ("Ready", "Reconciling", "Stalled")
 STATUSES = ("True", "False", "Unknown")
-
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
-
-Sample = tuple["Mapping[str, str]", float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +43,6 @@ def render(status: Mapping[str, Any], metrics: Metrics, process: ProcessFacts, *
         *_of_the_process(process, status.get("node", {})),
     )
     return "".join(line + "\n" for family in families for line in family)
-
-
-def family(kind: str, name: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
-    """The lines of one metric: HELP, TYPE, and a line for each sample."""
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        yield f"{name}{_labels(labels)} {_number(value)}"
 
 
 def _of_services(services: list[dict[str, Any]], metrics: Metrics) -> Iterator[Iterator[str]]:
@@ -107,15 +96,12 @@ def _of_the_loop(metrics: Metrics) -> Iterator[Iterator[str]]:
 
 
 def _histogram(metrics: Metrics) -> Iterator[str]:
-    name = "atek_reconcile_duration_seconds"
-    yield f"# HELP {name} How long one reconciliation of one service took."
-    yield f"# TYPE {name} histogram"
-    total = 0
-    for bound, count in zip((*map(str, BUCKETS), "+Inf"), metrics.reconcile_counts, strict=True):
-        total += count
-        yield f"{name}_bucket{_labels({'le': bound})} {total}"
-    yield f"{name}_sum {_number(metrics.reconcile_seconds)}"
-    yield f"{name}_count {total}"
+    return histogram(
+        "atek_reconcile_duration_seconds",
+        "How long one reconciliation of one service took.",
+        BUCKETS,
+        [({}, metrics.reconcile_counts, metrics.reconcile_seconds)],
+    )
 
 
 def _of_sources(sources: list[dict[str, Any]], now: float) -> Iterator[Iterator[str]]:
@@ -173,13 +159,3 @@ def _of_the_process(process: ProcessFacts, node: Mapping[str, Any]) -> Iterator[
         "Start of the process, in seconds since the epoch.",
         [({}, process.start_time)],
     )
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    inside = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items())
-    return f"{{{inside}}}" if inside else ""
-
-
-def _number(value: float) -> str:
-    # bool is an int to Python, and "True" is none to Prometheus.
-    return repr(int(value)) if isinstance(value, int) else repr(value)

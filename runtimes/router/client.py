@@ -1,0 +1,356 @@
+"""One connection of a client: requests in, one at a time and in order, answers out.
+
+A connection reads a head, asks the plane what is to happen with it (a `Handler`), gives that the body as it
+comes, and goes on with the next request when the handler is done. What a client sends ahead waits here,
+bounded by not reading on; what breaks the rules is answered with the fitting status, and the connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
+
+from runtimes.router.body import BadBody, Body, body_of
+from runtimes.router.head import BadHead, RequestHead, parse_request
+from runtimes.router.pages import CONTINUE, error_page
+
+if TYPE_CHECKING:
+    from runtimes.router.plane import Plane
+
+#: Bytes that a client may send ahead before its reading is paused.
+MOST_AHEAD = 64 * 1024
+
+
+class Handler(Protocol):
+    """What is done with one request. Told about the client; answers through `Client.send` and `finish`."""
+
+    def begin(self) -> None:
+        """The head is all there is so far."""
+        ...
+
+    def body(self, payload: bytes, *, done: bool) -> None:
+        """The next piece of the body; at least once for each request, the last time with `done`."""
+        ...
+
+    def client_ahead(self, data: bytes) -> None:
+        """Bytes after the request, for a handler that took the connection over."""
+        ...
+
+    def client_ended(self) -> None:
+        """A tunnel's client will send nothing more."""
+        ...
+
+    def client_lost(self) -> None:
+        """Nobody waits for the answer any more."""
+        ...
+
+    def client_paused(self) -> None:
+        """The client takes no more at the moment."""
+        ...
+
+    def client_resumed(self) -> None: ...
+
+
+class Client(asyncio.Protocol):
+    """One connection. `peer` is the client's address, empty on a Unix socket."""
+
+    __slots__ = (
+        "_ahead", "_body", "_ended", "_handler", "_keep", "_paused", "_raw", "_slow", "_taking",
+        "head", "peer", "plane", "send", "transport", "used",
+    )  # fmt: skip
+
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
+        self.peer = ""
+        self.transport: asyncio.Transport
+        self.head: RequestHead | None = None
+        self._ahead = b""
+        self._handler: Handler | None = None
+        self._body: Body | None = None
+        self._keep = True
+        self._ended = False
+        self._paused = False
+        self._raw = False
+        self._slow = False
+        self._taking = False
+        self.used = monotonic()
+
+    # -- for handlers
+
+    def send_continue(self) -> None:
+        """Lets a client go on that waits with its body; from then on it has to be read."""
+        if self.head is not None and self.head.expects_continue and not self.body_done and not self._ahead:
+            self.send(CONTINUE)
+
+    @property
+    def body_done(self) -> bool:
+        """Whether all of the request has arrived."""
+        return self._body is None or self._body.done
+
+    @property
+    def keeps(self) -> bool:
+        """Whether another request may follow; what an answer has to say in its Connection field."""
+        return self._keep and self.body_done and not self.plane.ending
+
+    def finish(self, *, keep: bool) -> None:
+        """The answer is complete. Without `keep` the connection ends once it was sent."""
+        if self._handler is None:
+            return
+        keep, read = keep and self.keeps, self.body_done
+        self._handler = self.head = self._body = None
+        if not keep:
+            self._end(linger=not read)
+        elif not self._taking:
+            self._next()
+
+    def hand_over(self, handler: Handler) -> None:
+        """Another handler goes on with the request, whose body (if any) has not been read."""
+        self._handler = handler
+        handler.begin()
+        if self._handler is handler and self.body_done:
+            handler.body(b"", done=True)
+
+    def abort(self) -> None:
+        """The answer cannot be completed: the client has to see that it is cut off."""
+        self._handler = None
+        self.transport.abort()
+
+    def abort_all(self) -> None:
+        """Ends it, whatever it is doing."""
+        self.transport.abort()
+
+    def pause_body(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_body(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def splice(self) -> bytes:
+        """From now on bytes go to `client_ahead` as they are; returns those that came already."""
+        self._raw = True
+        ahead, self._ahead = self._ahead, b""
+        self.resume_body()
+        return ahead
+
+    def write_eof(self) -> None:
+        if not self.transport.is_closing() and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # -- for the plane
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is in flight, not even half a request."""
+        return self._handler is None and not self._ahead
+
+    def too_slow(self) -> None:
+        """The head, or the rest of a body, did not come in time."""
+        if self._handler is None:
+            self._refuse(408, "the request took too long")
+        else:
+            self.transport.abort()
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none by class.
+        transport = cast("asyncio.Transport", transport)
+        self.transport = transport
+        self.send = transport.write
+        name = transport.get_extra_info("peername")
+        self.peer = name[0] if isinstance(name, tuple) else ""
+        self.plane.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        handler = self._handler
+        if handler is None:
+            self._take(self._ahead + data if self._ahead else data)
+        elif self._raw:
+            handler.client_ahead(data)
+        elif self._body is not None and not self._body.done:
+            rest = self._feed(self._body, handler, data)
+            if self._handler is not None:
+                self._keep_ahead(rest)
+            elif rest:
+                self._take(rest)
+        else:
+            self._keep_ahead(data)
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        handler = self._handler
+        if handler is None or handler is LINGERING:
+            return False
+        if self._raw:
+            handler.client_ended()
+        elif not self.body_done:
+            # A body that ends too early is not forwarded as if it were whole.
+            self.transport.abort()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.plane.closed(self)
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.client_lost()
+
+    def pause_writing(self) -> None:
+        self.plane.stalled.add(self)
+        if self._handler is not None:
+            self._handler.client_paused()
+
+    def resume_writing(self) -> None:
+        self.plane.stalled.drop(self)
+        if self._handler is not None:
+            self._handler.client_resumed()
+
+    # -- reading
+
+    def _take(self, data: bytes) -> None:
+        """Takes requests from `data`, one after another, as long as they are answered at once."""
+        self._taking = True
+        while data and self._handler is None and not self.transport.is_closing():
+            rest = self._take_one(data)
+            if rest is data:
+                break
+            data = rest
+        self._taking = False
+        self._wait_with(data)
+
+    def _take_one(self, data: bytes) -> bytes:
+        """One request, as much of it as there is; returns what comes after it."""
+        if data.startswith(b"\r\n"):
+            # RFC 9112, section 2.2: an empty line before a request is harmless.
+            data = data[2:]
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or end > self.plane.limits.head:
+            return self._take_part(data)
+        try:
+            head = parse_request(data[: end + 4])
+        except BadHead as error:
+            self._refuse(error.status, error.message)
+            return b""
+        if self._slow:
+            self._slow = False
+            self.plane.reading.drop(self)
+        return self._begin(head, data[end + 4 :])
+
+    def _take_part(self, data: bytes) -> bytes:
+        """A head that is not complete: no more than fits, and nothing that can never become one."""
+        if len(data) > self.plane.limits.head:
+            self._refuse(431, "the head of the request is too long")
+            return b""
+        if b"\n\n" in data or b"\0" in data:
+            self._refuse(400, "not HTTP")
+            return b""
+        return data
+
+    def _begin(self, head: RequestHead, rest: bytes) -> bytes:
+        self.head = head
+        self._keep = head.keep_alive
+        body = self._body = body_of(head.length) if head.length else None
+        self.used = monotonic()
+        handler = self._handler = self.plane.handle(self, head)
+        handler.begin()
+        if self._handler is not handler:
+            # It has had enough already, and the connection with it.
+            return b""
+        if body is not None:
+            return self._feed(body, handler, rest)
+        handler.body(b"", done=True)
+        return rest
+
+    def _feed(self, body: Body, handler: Handler, data: bytes) -> bytes:
+        """Gives the handler what of the data is the body's; returns what is not."""
+        try:
+            payload, rest = body.feed(data)
+        except BadBody as error:
+            self._bad_body(handler, str(error))
+            return b""
+        if body.done:
+            self.plane.sending.drop(self)
+            if self._handler is handler:
+                handler.body(payload, done=True)
+            return rest
+        self.plane.sending.add(self)
+        if payload and self._handler is handler:
+            handler.body(payload, done=False)
+        return rest
+
+    def _bad_body(self, handler: Handler, reason: str) -> None:
+        """What was sent on so far cannot be completed; if nothing was answered yet, say why."""
+        if self._handler is not handler:
+            return
+        self._handler = None
+        handler.client_lost()
+        self._refuse(400, reason)
+
+    def _keep_ahead(self, data: bytes) -> None:
+        self._ahead += data
+        if len(self._ahead) > MOST_AHEAD:
+            self.pause_body()
+
+    def _wait_with(self, data: bytes) -> None:
+        """Nothing more can be done with what has arrived."""
+        self._ahead = data
+        if not data or self.transport.is_closing():
+            return
+        if self._handler is None:
+            self._slow = True
+            self.plane.reading.start(self)
+        elif len(data) > MOST_AHEAD:
+            self.pause_body()
+
+    def _next(self) -> None:
+        ahead, self._ahead = self._ahead, b""
+        self.resume_body()
+        if ahead:
+            self._take(ahead)
+        if self._ended and self._handler is None:
+            self.transport.close()
+
+    # -- ending
+
+    def _refuse(self, status: int, message: str) -> None:
+        self.plane.refused(self, status, message)
+        self.send(error_page(status, message, close=True))
+        self._end(linger=True)
+
+    def _end(self, *, linger: bool) -> None:
+        """Closing on unread bytes resets the connection, and the client may lose the answer it was sent."""
+        if self.transport.is_closing():
+            return
+        if self._ended or not linger:
+            self.transport.close()
+            return
+        self.write_eof()
+        self._handler, self._ahead, self._raw = LINGERING, b"", True
+        self.resume_body()
+        self.plane.sending.drop(self)
+        self.plane.lingering.start(self)
+
+
+class _Lingering:
+    """Loses what a refused client goes on sending, for a short while."""
+
+    def begin(self) -> None: ...
+
+    def body(self, payload: bytes, *, done: bool) -> None: ...
+
+    def client_ahead(self, data: bytes) -> None: ...
+
+    def client_ended(self) -> None: ...
+
+    def client_lost(self) -> None: ...
+
+    def client_paused(self) -> None: ...
+
+    def client_resumed(self) -> None: ...
+
+
+LINGERING: Handler = _Lingering()

@@ -1,0 +1,341 @@
+"""The heads of requests and answers: parsed strictly, and made ready to be passed on. Pure.
+
+llhttp (httptools) does the grammar; what follows here are the rules that keep two parsers from reading one
+message in two ways (RFC 9112, sections 3, 6 and 11.2), and what may be passed on: hop-by-hop fields end here,
+and so does everything by which a client could pretend to be somebody (RFC 9110, section 7.6.1).
+
+A head is a pure function of its bytes, and most clients send the same few heads again and again, so heads
+are remembered: one that is known costs a look-up instead of a parse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import httptools
+
+#: Heads up to this length are remembered, this many of each kind: a few MiB at the most.
+REMEMBERED_LENGTH, REMEMBERED = 2048, 512
+#: A body that is longer than this is a mistake or an attack; and Python's ints have no end.
+LONGEST_BODY = 1 << 62
+
+_REQUEST_LINE = re.compile(rb"[A-Z-]+ [\x21\x22\x24-\x7e]+ HTTP/1\.[01]\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+# A reg-name, an IPv4 address or a bracketed IPv6 address, with or without a port.
+_HOST = re.compile(rb"([A-Za-z0-9_.~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_DIGITS = re.compile(rb"[0-9]{1,19}")
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding",
+        b"upgrade", b"proxy-authenticate", b"proxy-authorization",
+    }
+)  # fmt: skip
+#: Said anew by the router, or meant for it alone.
+_OURS = frozenset(
+    {
+        b"content-length", b"expect", b"authorization", b"x-request-id", b"forwarded", b"x-forwarded-for",
+        b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip",
+    }
+)  # fmt: skip
+_IDENTITY = b"atek-auth-"
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class BadHead(Exception):
+    """A head that is not forwarded. `status` is the answer that it gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request without its body.
+
+    `host` is in small letters and without its port, empty when there is none (HTTP/1.0). `length` is that of
+    the body in bytes, -1 when it is chunked. `passed` are the field lines that may go to a backend as they
+    are; `authorization` and `token` (of a Bearer) are kept apart, because they are the node's as often as the
+    service's. `upgrade` is the protocol asked for, in small letters.
+    """
+
+    method: bytes
+    target: bytes
+    path: bytes
+    query: bytes
+    host: str
+    authority: bytes
+    length: int
+    keep_alive: bool
+    expects_continue: bool
+    upgrade: bytes
+    http_1_0: bool
+    token: str
+    authorization: bytes
+    request_id: bytes
+    traceparent: bytes
+    forwarded_for: bytes
+    cookie: bytes
+    origin: bytes
+    accepts_html: bool
+    passed: bytes
+    passed_without_cookie: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """An answer without its body.
+
+    `length` is that of the body in bytes, -1 when it is chunked, -2 when it ends with the connection.
+    `passed` are the status line and the field lines that go to the client. `endless` is an event stream.
+    """
+
+    status: int
+    length: int
+    keep_alive: bool
+    keep_alive_seconds: float | None
+    upgrade: bytes
+    endless: bool
+    passed: bytes
+
+
+class _Collector:
+    """Takes what llhttp finds."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value.strip(b" \t")))
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """The head of a request, given with its empty line. Raises BadHead."""
+    return _known_request(head) if len(head) <= REMEMBERED_LENGTH else _parse_request(head)
+
+
+def parse_answer(head: bytes, method: bytes) -> AnswerHead:
+    """The head of the answer to a request with that method, given with its empty line. Raises BadHead."""
+    bodiless = method == b"HEAD"
+    if len(head) <= REMEMBERED_LENGTH:
+        return _known_answer(head, bodiless)
+    return _parse_answer(head, bodiless)
+
+
+def _parse_request(head: bytes) -> RequestHead:
+    if not _REQUEST_LINE.match(head):
+        raise BadHead(400, "the request line is not HTTP/1.1 with a path")
+    collector = _Collector()
+    parser = httptools.HttpRequestParser(collector)
+    _feed(parser, head)
+    method, fields = parser.get_method(), collector.fields
+    target = collector.target
+    if method == b"CONNECT" or not target.startswith(b"/"):
+        raise BadHead(400, "the target of a request has to be a path")
+    http_1_0 = parser.get_http_version() == "1.0"
+    values = _by_name(fields)
+    host, authority = _host(values, http_1_0=http_1_0)
+    length = _request_length(values, http_1_0=http_1_0)
+    options = _options(values)
+    upgrade = _upgrade(values, options)
+    path, _, query = target.partition(b"?")
+    authorization = _only(values, b"authorization")
+    cookie = b"; ".join(values.get(b"cookie", ()))
+    named = options - {b"host", b"cookie"}
+    return RequestHead(
+        method=method,
+        target=target,
+        path=path,
+        query=query,
+        host=host,
+        authority=authority,
+        length=length,
+        keep_alive=_keep_alive(options, http_1_0=http_1_0),
+        expects_continue=_expects_continue(values, http_1_0=http_1_0),
+        upgrade=b"" if http_1_0 else upgrade,
+        http_1_0=http_1_0,
+        token=_bearer(authorization),
+        authorization=authorization,
+        request_id=_checked(_only(values, b"x-request-id"), _REQUEST_ID),
+        traceparent=_only(values, b"traceparent"),
+        forwarded_for=b", ".join(values.get(b"x-forwarded-for", ())),
+        cookie=cookie,
+        origin=_only(values, b"origin"),
+        accepts_html=any(b"text/html" in value for value in values.get(b"accept", ())),
+        passed=_lines(fields, named),
+        passed_without_cookie=_lines(fields, named | {b"cookie"}),
+    )
+
+
+def _parse_answer(head: bytes, bodiless: bool) -> AnswerHead:
+    if not _STATUS_LINE.match(head):
+        raise BadHead(502, "its answer does not begin with an HTTP/1.1 status line")
+    collector = _Collector()
+    parser = httptools.HttpResponseParser(collector)
+    _feed(parser, head)
+    status, fields = parser.get_status_code(), collector.fields
+    http_1_0 = parser.get_http_version() == "1.0"
+    values = _by_name(fields)
+    options = _options(values)
+    length, passed_length = _answer_length(values, status, bodiless=bodiless, http_1_0=http_1_0)
+    line = b"HTTP/1.1" + head[8 : head.index(b"\r\n") + 2]
+    kind = _only(values, b"content-type").lower()
+    return AnswerHead(
+        status=status,
+        length=length,
+        keep_alive=_keep_alive(options, http_1_0=http_1_0) and length != -2,
+        keep_alive_seconds=_keep_alive_seconds(values),
+        upgrade=_upgrade(values, options),
+        endless=kind.startswith(b"text/event-stream"),
+        passed=line + _lines(fields, options) + passed_length,
+    )
+
+
+_known_request = lru_cache(maxsize=REMEMBERED)(_parse_request)
+_known_answer = lru_cache(maxsize=REMEMBERED)(_parse_answer)
+
+
+def _feed(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, head: bytes) -> None:
+    try:
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as error:
+        raise BadHead(400, f"not HTTP: {error}") from error
+
+
+def _by_name(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    return values
+
+
+def _only(values: dict[bytes, list[bytes]], name: bytes) -> bytes:
+    """The value of a field that stands there once; two of them would mean two things to two readers."""
+    found = values.get(name, ())
+    return found[0] if len(found) == 1 else b""
+
+
+def _host(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> tuple[str, bytes]:
+    found = values.get(b"host", [])
+    if not found and http_1_0:
+        return "", b""
+    if len(found) != 1:
+        raise BadHead(400, "a request has exactly one Host")
+    match = _HOST.fullmatch(found[0])
+    if match is None:
+        raise BadHead(400, "the Host is not the name of a host")
+    return match[1].decode("ascii").lower().removesuffix("."), found[0]
+
+
+def _content_length(values: dict[bytes, list[bytes]]) -> int | None:
+    """None without one. llhttp refuses what is no number, and two of them."""
+    found = values.get(b"content-length")
+    if found is None:
+        return None
+    if len(found) != 1 or not _DIGITS.fullmatch(found[0]) or int(found[0]) > LONGEST_BODY:
+        raise BadHead(400, "the Content-Length is not the length of a body")
+    return int(found[0])
+
+
+def _is_chunked(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> bool:
+    """Only `chunked`, alone, once, in HTTP/1.1: whatever else is there is read differently by somebody."""
+    codings = values.get(b"transfer-encoding")
+    if codings is None:
+        return False
+    if http_1_0 or len(codings) != 1:
+        raise BadHead(400, "this Transfer-Encoding is not understood")
+    if codings[0].lower() != b"chunked":
+        raise BadHead(501, "no Transfer-Encoding but chunked is understood")
+    return True
+
+
+def _request_length(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> int:
+    length = _content_length(values)
+    if not _is_chunked(values, http_1_0=http_1_0):
+        return length or 0
+    if length is not None:
+        raise BadHead(400, "a body has either a Content-Length or a Transfer-Encoding")
+    return -1
+
+
+def _answer_length(
+    values: dict[bytes, list[bytes]], status: int, *, bodiless: bool, http_1_0: bool
+) -> tuple[int, bytes]:
+    """How long the body is, and what the client is told of it (RFC 9112, section 6.3)."""
+    length = _content_length(values)
+    chunked = _is_chunked(values, http_1_0=http_1_0)
+    if chunked and length is not None:
+        raise BadHead(502, "its answer has two lengths")
+    told = b"" if length is None else b"Content-Length: %d\r\n" % length
+    if status < 200 or status == 204:
+        return 0, b""
+    if bodiless or status == 304:
+        return 0, told
+    if chunked:
+        return -1, b""
+    return (-2, b"") if length is None else (length, told)
+
+
+def _options(values: dict[bytes, list[bytes]]) -> frozenset[bytes]:
+    """What the Connection field names, in small letters."""
+    found = values.get(b"connection")
+    if not found:
+        return frozenset()
+    return frozenset(option.strip().lower() for value in found for option in value.split(b","))
+
+
+def _keep_alive(options: frozenset[bytes], *, http_1_0: bool) -> bool:
+    return b"keep-alive" in options if http_1_0 else b"close" not in options
+
+
+def _keep_alive_seconds(values: dict[bytes, list[bytes]]) -> float | None:
+    """How long the other side says that it keeps a connection: `Keep-Alive: timeout=5`."""
+    match = re.search(rb"timeout=([0-9]{1,6})", _only(values, b"keep-alive"))
+    return float(match[1]) if match else None
+
+
+def _upgrade(values: dict[bytes, list[bytes]], options: frozenset[bytes]) -> bytes:
+    return _only(values, b"upgrade").lower() if b"upgrade" in options else b""
+
+
+def _expects_continue(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> bool:
+    expectation = values.get(b"expect")
+    if expectation is None or http_1_0:
+        return False
+    if [value.lower() for value in expectation] != [b"100-continue"]:
+        raise BadHead(417, "this expectation cannot be met")
+    return True
+
+
+def _bearer(authorization: bytes) -> str:
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() != b"bearer" or not token.isascii():
+        return ""
+    return token.strip(b" ").decode("ascii")
+
+
+def _checked(value: bytes, pattern: re.Pattern[bytes]) -> bytes:
+    return value if pattern.fullmatch(value) else b""
+
+
+def _lines(fields: list[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields if _is_passed(field[0].lower(), dropped)])
+
+
+def _is_passed(name: bytes, dropped: frozenset[bytes]) -> bool:
+    if name in _HOP_BY_HOP or name in _OURS or name in dropped:
+        return False
+    # Servers that hand fields on as variables (CGI, WSGI) make no difference between - and _.
+    return not name.replace(b"_", b"-").startswith(_IDENTITY)

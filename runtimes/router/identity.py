@@ -1,0 +1,80 @@
+"""Who sends a request: a token, a user's session, or nobody that is known. Pure.
+
+What a callee is told (Atek-Auth-User, Atek-Auth-Service) comes from here and nowhere else; whatever a client
+sends under those names was left out when its head was read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtimes.router.table import SYSTEM, Caller
+
+if TYPE_CHECKING:
+    from runtimes.router.head import RequestHead
+    from runtimes.router.table import RouteTable, ServiceRoute
+
+SESSION_COOKIE = b"session"
+USER_SESSIONS_API = "atek.cloud/user-sessions-api"
+#: What somebody without a session needs to get one.
+OPEN_METHODS = frozenset({"login", "whoami"})
+
+
+def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None) -> Caller | None:
+    """The caller, None when it is not known. `service` is the one that is called, if any.
+
+    A cookie counts only for pages of the host that it was sent to: the pages of one service are no part of
+    another, although a browser takes all of them for one site.
+    """
+    if head.token:
+        return table.callers.get(head.token)
+    if not table.sessions or not head.cookie:
+        return None
+    session = table.sessions.get(session_token(head.cookie))
+    if session is None or not _same_origin(head):
+        return None
+    return Caller(session.user, service.key if service else SYSTEM, admin=session.admin)
+
+
+def _same_origin(head: RequestHead) -> bool:
+    return not head.origin or head.origin.partition(b"://")[2].lower() == head.authority.lower()
+
+
+def session_token(cookie: bytes) -> str:
+    """The value of the session's cookie; empty without one."""
+    for pair in cookie.split(b";"):
+        name, _, value = pair.strip(b" ").partition(b"=")
+        if name == SESSION_COOKIE and value.isascii():
+            return value.decode("ascii")
+    return ""
+
+
+def without_session(cookie: bytes) -> bytes:
+    """The other cookies: a service has no business with what proves who its user is to the node."""
+    pairs = (pair.strip(b" ") for pair in cookie.split(b";"))
+    return b"; ".join(pair for pair in pairs if pair and pair.partition(b"=")[0] != SESSION_COOKIE)
+
+
+def may_visit(caller: Caller, service: ServiceRoute) -> bool:
+    """Whether a caller may see a service's host: its owner, an admin, or anybody if it is for all."""
+    return caller.admin or service.owner in (SYSTEM, caller.user)
+
+
+def fields_of(caller: Caller | None) -> bytes:
+    """The field lines that tell a service who calls it."""
+    if caller is None:
+        return b""
+    user, service = caller.user.encode(), caller.service.encode()
+    return b"Atek-Auth-User: %b\r\nAtek-Auth-Service: %b\r\n" % (user, service)
+
+
+def passed_fields(table: RouteTable, head: RequestHead) -> bytes:
+    """The client's own field lines that go on to a service, without what belongs to the node."""
+    lines = head.passed
+    if head.cookie and table.sessions and session_token(head.cookie) in table.sessions:
+        lines = head.passed_without_cookie
+        if rest := without_session(head.cookie):
+            lines += b"Cookie: %b\r\n" % rest
+    if head.authorization and head.token not in table.callers:
+        lines += b"Authorization: %b\r\n" % head.authorization
+    return lines

@@ -1,0 +1,181 @@
+"""JSON-RPC 2.0 as the gateway needs it: taking requests apart, checking answers, saying errors. Pure.
+
+Most requests and answers are passed on as the bytes they came in: checked, but not written anew, which is
+faster and keeps numbers exactly as their author wrote them. orjson reads integers beyond 64 bits and
+fractions as floats; so where an id is a float, and wherever something has to be written anew, the standard
+library's exact numbers are used.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+NO_SUCH_METHOD = -32601
+INVALID_PARAMS = -32602
+#: The service answered JSON that is no answer (the original's RPC library has this code for it).
+BAD_ANSWER = -32002
+#: The node's own: the service could not be asked, or may not be.
+UNAVAILABLE = -32000
+
+#: Calls in one batch.
+MOST_CALLS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call on its way to a service. `body` is what the service gets; a notification has no answer."""
+
+    body: bytes
+    id: Any = None
+    notification: bool = False
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Something in a request that cannot be delivered; `answer` is what the client gets for it."""
+
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A whole request: its calls, in order, and whether they came as a batch."""
+
+    calls: tuple[Call | Malformed, ...]
+    batch: bool = False
+
+
+def parse(body: bytes) -> Incoming:
+    """What a client sent. Total: what is wrong becomes an answer."""
+    try:
+        return _parse(body)
+    except ValueError:
+        return Incoming((Malformed(failed(None, PARSE_ERROR, "the request is not JSON")),))
+
+
+def _parse(body: bytes) -> Incoming:
+    value = _loads(body)
+    if type(value) is not list:
+        return Incoming((_call(value, body),))
+    if not value:
+        return Incoming((Malformed(failed(None, INVALID_REQUEST, "the batch is empty")),))
+    if len(value) > MOST_CALLS:
+        message = f"a batch has at most {MOST_CALLS} calls"
+        return Incoming((Malformed(failed(None, INVALID_REQUEST, message)),))
+    # Parts of a batch are written anew, so they are read with exact numbers.
+    return Incoming(tuple(_call(item, None) for item in _exact(body)), batch=True)
+
+
+def _call(value: Any, body: bytes | None) -> Call | Malformed:
+    if type(value) is not dict:
+        return Malformed(failed(None, INVALID_REQUEST, "a request is a JSON object"))
+    call_id = value.get("id")
+    if call_id is not None and type(call_id) not in (str, int, float):
+        return Malformed(failed(None, INVALID_REQUEST, "an id is a string, a number or null"))
+    method = value.get("method")
+    if value.get("jsonrpc") != "2.0" or type(method) is not str:
+        message = 'a request has "jsonrpc": "2.0" and a method'
+        return Malformed(failed(call_id, INVALID_REQUEST, message))
+    params = value.get("params")
+    if type(params) is not list or body is None:
+        if params is not None and type(params) not in (list, dict):
+            return Malformed(failed(call_id, INVALID_REQUEST, "params are a list or an object"))
+        return _rewritten(value, body)
+    if type(call_id) is float:
+        call_id = _exact(body)["id"]
+    return Call(body, call_id, "id" not in value, method)
+
+
+def _rewritten(value: dict[str, Any], body: bytes | None) -> Call:
+    """Params reach a service as a list also where the client left them out."""
+    exact = value if body is None else _exact(body)
+    if exact.get("params") is None:
+        exact = {**exact, "params": []}
+    return Call(_dumps(exact), exact.get("id"), "id" not in exact, exact["method"])
+
+
+def answer(call: Call, body: bytes, service_id: str) -> bytes:
+    """What the client gets for what the service answered: the caller's id comes back in any case."""
+    try:
+        return _answer(call, body, service_id)
+    except ValueError:
+        return failed(call.id, PARSE_ERROR, f"{service_id} did not answer with JSON")
+
+
+def _answer(call: Call, body: bytes, service_id: str) -> bytes:
+    value = _loads(body)
+    if type(value) is not dict or ("result" in value) == ("error" in value):
+        # Some libraries send `"error": null` beside a result, or the other way round.
+        value = _only_one(value)
+        if value is None:
+            return failed(call.id, BAD_ANSWER, f"{service_id} answered JSON that is no JSON-RPC answer")
+        return _with_id(call, value)
+    if "error" in value and not _is_error(value["error"]):
+        return failed(call.id, BAD_ANSWER, f"{service_id} answered with an error that is none")
+    own_id = value.get("id")
+    same = type(own_id) is type(call.id) and own_id == call.id and type(own_id) is not float
+    if same and value.get("jsonrpc") == "2.0":
+        return body
+    return _with_id(call, _exact(body))
+
+
+def _is_error(error: Any) -> bool:
+    return type(error) is dict and type(error.get("code")) is int and type(error.get("message")) is str
+
+
+def _only_one(value: Any) -> dict[str, Any] | None:
+    if type(value) is not dict or not {"result", "error"} <= value.keys():
+        return None
+    if value["error"] is None:
+        return {"result": value["result"]}
+    return {"error": value["error"]} if value["result"] is None and _is_error(value["error"]) else None
+
+
+def _with_id(call: Call, value: dict[str, Any]) -> bytes:
+    part = "error" if "error" in value else "result"
+    return _dumps({"jsonrpc": "2.0", "id": call.id, part: value[part]})
+
+
+def failed(call_id: Any, code: int, message: str, data: Any = None) -> bytes:
+    """An error as a response object."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    if data is not None:
+        error["data"] = data
+    return _dumps({"jsonrpc": "2.0", "id": call_id, "error": error})
+
+
+def join(answers: list[bytes]) -> bytes:
+    """The answers to a batch, as one."""
+    return b"[" + b",".join(answers) + b"]"
+
+
+def _loads(body: bytes) -> Any:
+    """Raises ValueError. What only orjson refuses (lone surrogates) gets a second look."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return _exact(body)
+
+
+def _exact(body: bytes) -> Any:
+    """With numbers as they were written. Raises ValueError."""
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _dumps(value: Any) -> bytes:
+    """Raises ValueError for what is beyond the range of floats, which JSON has no words for."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")

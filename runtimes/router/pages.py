@@ -1,0 +1,69 @@
+"""The answers that the router gives by itself, as bytes. Pure."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: The gateway is for programs, which say who they are by a token; a page of any origin has none to send.
+CORS = b"Access-Control-Allow-Origin: *\r\n"
+_PREFLIGHT = (
+    CORS + b"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
+    b"Access-Control-Allow-Headers: Authorization, Content-Type, X-Request-Id, traceparent\r\n"
+    b"Access-Control-Max-Age: 86400\r\n"
+)
+_CLOSE = b"Connection: close\r\n"
+_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + CORS
+
+
+def page(
+    status: int,
+    body: bytes = b"",
+    *,
+    kind: bytes = b"text/plain; charset=utf-8",
+    fields: Iterable[tuple[bytes, bytes]] = (),
+    close: bool = False,
+    head_only: bool = False,
+) -> bytes:
+    """A whole answer. `head_only`: for a HEAD request, which gets all but the body."""
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())]
+    if status != 204:
+        lines.append(b"Content-Type: %b\r\nContent-Length: %d\r\n" % (kind, len(body)))
+    lines += [b"%b: %b\r\n" % field for field in fields]
+    if close:
+        lines.append(_CLOSE)
+    lines.append(b"\r\n")
+    if not head_only:
+        lines.append(body)
+    return b"".join(lines)
+
+
+def error_page(status: int, message: str, *, close: bool = False, head_only: bool = False) -> bytes:
+    """`{"error": true, "message": …}`, as the original answers."""
+    body = orjson.dumps({"error": True, "message": message})
+    fields = [(b"Retry-After", b"1")] if status == 503 else []
+    return page(status, body, kind=b"application/json", fields=fields, close=close, head_only=head_only)
+
+
+def rpc_page(body: bytes, *, close: bool = False) -> bytes:
+    """An answer of the gateway, whose errors are JSON-RPC's."""
+    return b"%bContent-Length: %d\r\n%b\r\n%b" % (_RPC, len(body), _CLOSE if close else b"", body)
+
+
+def preflight_page(*, close: bool = False) -> bytes:
+    """What a browser asks before it lets a page call the gateway."""
+    return b"HTTP/1.1 204 No Content\r\n%b%b\r\n" % (_PREFLIGHT, _CLOSE if close else b"")
+
+
+def redirect(location: bytes, *, cookie: bytes = b"", close: bool = False) -> bytes:
+    """302, for people's browsers; optionally with a cookie."""
+    fields = [(b"Location", location), (b"Cache-Control", b"no-store")]
+    if cookie:
+        fields.append((b"Set-Cookie", cookie))
+    return page(302, fields=fields, close=close)

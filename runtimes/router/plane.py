@@ -1,0 +1,205 @@
+"""What all connections share: the table of the moment, the pools, the clocks, the counters; and the first
+decision about each request.
+
+    a service's host      → `Forward` to one of its instances
+    the node's own host   → the gateway, or `Forward` to the node itself
+    any other host        → nothing that could be reached under a name that is not ours
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from runtimes.router import gateway, hosts
+from runtimes.router.access_log import AccessLog
+from runtimes.router.client import Client
+from runtimes.router.deadlines import Deadlines
+from runtimes.router.limits import Limits
+from runtimes.router.metrics import Metrics
+from runtimes.router.pages import error_page
+from runtimes.router.sessions import Bindings
+from runtimes.router.strangers import Strangers
+from runtimes.router.table import changed, make_table
+from runtimes.router.upstream import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from runtimes.router.calls import Delivery
+    from runtimes.router.client import Handler
+    from runtimes.router.forward import Forward
+    from runtimes.router.head import RequestHead
+    from runtimes.router.table import Backend, Caller, ServiceRoute, Session
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Plane:
+    """One router's state. Used only from its event loop."""
+
+    def __init__(
+        self,
+        *,
+        domain: str = "localhost",
+        admin_tokens: Iterable[str] = (),
+        limits: Limits | None = None,
+        access_log: str = "",
+        trusted_proxies: Iterable[str] = (),
+    ) -> None:
+        self.limits = limits = limits or Limits()
+        self.domain = domain
+        self.own_names = LOOPBACK_NAMES | {domain, ""}
+        self._suffixes = tuple({f".{domain}", ".localhost"})
+        self.table = make_table({}, admin_tokens=admin_tokens)
+        self.metrics = Metrics()
+        self.access_log = AccessLog(access_log) if access_log else None
+        self.trusted_proxies = frozenset(trusted_proxies)
+        self.strangers = Strangers(limits.strangers)
+        self.bindings = Bindings()
+        self.ending = False
+        self.clients: set[Client] = set()
+        self.pools: dict[str, Pool] = {}
+        self.idle: Deadlines[Client] = Deadlines(limits.idle, self._idled)
+        self.reading: Deadlines[Client] = Deadlines(limits.reading_head, Client.too_slow)
+        self.sending: Deadlines[Client] = Deadlines(limits.stalled, Client.too_slow)
+        self.stalled: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
+        self.lingering: Deadlines[Client] = Deadlines(limits.lingering, Client.abort_all)
+        self.answering: Deadlines[Forward | Delivery] = Deadlines(
+            limits.answering, lambda exchange: exchange.too_late()
+        )
+        self._turn = 0
+        self._ids = count(1)
+        self._id_prefix = os.urandom(4).hex().encode()
+
+    # -- the table
+
+    def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
+        """Swaps the table; instances that are in it no more get no further request."""
+        before = {backend.instance for name in routes for backend in self._backends(name)}
+        self.table = changed(self.table, routes)
+        after = {backend.instance for name in routes for backend in self._backends(name)}
+        for instance in before - after:
+            pool = self.pools.get(instance)
+            if pool is not None:
+                pool.retire()
+                if not pool.in_flight:
+                    del self.pools[instance]
+
+    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
+        self.table = make_table(
+            self.table.services, admin_tokens=self.table.admin_tokens, sessions=sessions, private=private
+        )
+
+    def _backends(self, service_id: str) -> tuple[Backend, ...]:
+        route = self.table.services.get(service_id)
+        return route.backends if route else ()
+
+    # -- choosing an instance
+
+    def pool(self, backend: Backend) -> Pool:
+        pool = self.pools.get(backend.instance)
+        if pool is None:
+            pool = self.pools[backend.instance] = Pool(backend, self.limits)
+        return pool
+
+    def choose(self, backends: Sequence[Backend], tried: Sequence[Pool] = ()) -> Pool | None:
+        """The one with the fewest requests in flight; those that are equal take turns."""
+        if len(backends) == 1:
+            pool = self.pool(backends[0])
+            return None if pool in tried else pool
+        self._turn += 1
+        chosen: Pool | None = None
+        for number in range(len(backends)):
+            pool = self.pool(backends[(number + self._turn) % len(backends)])
+            if pool not in tried and (chosen is None or len(pool.in_flight) < len(chosen.in_flight)):
+                chosen = pool
+        return chosen
+
+    def still_there(self, service_id: str, backends: Sequence[Backend]) -> list[Backend]:
+        """Those that the table still has: for a second attempt, which comes a moment after the first."""
+        current = self._backends(service_id)
+        return [backend for backend in backends if backend in current]
+
+    # -- requests
+
+    def handle(self, client: Client, head: RequestHead) -> Handler:
+        """What is to be done with a request."""
+        self.metrics.in_flight += 1
+        name = head.host
+        if name in self.own_names:
+            return gateway.own_host(self, client, head)
+        for suffix in self._suffixes:
+            if name.endswith(suffix):
+                return hosts.service_host(self, client, head, name[: -len(suffix)])
+        return hosts.foreign_host(self, client, head)
+
+    def request_id(self, head: RequestHead) -> bytes:
+        """The client's own, or a new one."""
+        return head.request_id or b"%b%08x" % (self._id_prefix, next(self._ids))
+
+    def answered(
+        self, client: Client, head: RequestHead, *, kind: str, route: str, status: int, began: float,
+        caller: Caller | None = None, request_id: bytes = b"",
+    ) -> None:  # fmt: skip
+        """Counts a request, and writes it down."""
+        seconds = monotonic() - began
+        self.metrics.in_flight -= 1
+        self.metrics.finished(kind, route, status, seconds)
+        if self.access_log is not None:
+            self.access_log.add(
+                head, peer=client.peer, route=route, status=status, seconds=seconds, caller=caller,
+                request_id=request_id,
+            )  # fmt: skip
+
+    def refused(self, client: Client, status: int, message: str) -> None:
+        """A request that broke the rules."""
+        self.metrics.refuse(status)
+
+    # -- connections
+
+    def opened(self, client: Client) -> None:
+        self.clients.add(client)
+        self.metrics.connections += 1
+        self.idle.add(client)
+        if self.metrics.connections > self.limits.connections:
+            client.send(error_page(503, "too many connections", close=True))
+            client.transport.close()
+
+    def closed(self, client: Client) -> None:
+        self.clients.discard(client)
+        self.metrics.connections -= 1
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering):
+            clock.drop(client)
+
+    def _idled(self, client: Client) -> None:
+        """Idle connections keep their place in line while they work; it is looked at when it is due."""
+        if client.waits and monotonic() - client.used >= self.limits.idle:
+            client.transport.close()
+        else:
+            self.idle.add(client)
+
+    def sweep(self) -> None:
+        """To be called twice a second."""
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering, self.answering):
+            clock.sweep()
+        now = monotonic()
+        for instance, pool in list(self.pools.items()):
+            pool.drop_stale(now)
+            if pool.retired and not pool.in_flight and not pool.idle:
+                del self.pools[instance]
+        if self.access_log is not None:
+            self.access_log.flush()
+
+    def upstreams(self) -> int:
+        """Open connections to instances."""
+        return sum(len(pool.idle) + len(pool.in_flight) for pool in self.pools.values())
+
+    def end(self) -> None:
+        """The node is ending: connections close as soon as nothing is in flight on them."""
+        self.ending = True
+        for client in list(self.clients):
+            if client.waits:
+                client.transport.close()

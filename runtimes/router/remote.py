@@ -1,0 +1,194 @@
+"""The node's end of the link: the router as a process of its own, started, told, and replaced when it dies.
+
+What the node publishes is kept here, so that a new router learns at once what the old one knew. Whoever waits
+for an instance to be drained is let go when the router dies: with it, all that was in flight is gone.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import orjson
+from anyio.abc import UNIXSocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from runtimes.router.table import route_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from runtimes.router.table import ServiceRoute, Session
+
+#: Seconds before a router that died is replaced: at first, and at most.
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 5.0
+#: Seconds that an answer of the router may take before monitoring goes without.
+METRICS_DEADLINE = 2.0
+_LONGEST_ANSWER = 64 * 1024 * 1024
+
+
+class RouterProcess:
+    """Implements `port.Router`. `sockets` are listening; they stay open from one router to the next.
+
+    `settings` is the router's first message, with `domain` and `adminTokens`. `died` is told when a router
+    ended by itself.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        settings: Mapping[str, Any],
+        *,
+        died: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._sockets = sockets
+        self._settings = settings
+        self._died = died
+        self._routes: dict[str, Any] = {}
+        self._sessions: dict[str, Any] | None = None
+        self._outbox: list[dict[str, Any]] = []
+        self._more = anyio.Event()
+        self._waiting: dict[int, tuple[anyio.Event, list[dict[str, Any]]]] = {}
+        self._next = 0
+        self._connected = False
+        self.pid = 0
+
+    # -- port.Router
+
+    def publish(self, routes: Mapping[str, ServiceRoute | None]) -> None:
+        values = {name: route and route_to_json(route) for name, route in routes.items()}
+        for name, value in values.items():
+            if value is None:
+                self._routes.pop(name, None)
+            else:
+                self._routes[name] = value
+        if not self._connected:
+            return
+        if self._outbox and "routes" in self._outbox[-1]:
+            self._outbox[-1]["routes"].update(values)
+        else:
+            self._send({"routes": values})
+
+    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
+        plain = {token: {"user": each.user, "admin": each.admin} for token, each in sessions.items()}
+        self._sessions = {"sessions": plain, "private": private}
+        if self._connected:
+            self._send(self._sessions)
+
+    async def drained(self, instance: str, *, hurry: bool = False) -> None:
+        await self._ask({"drained": instance, "hurry": hurry})
+
+    async def metrics(self) -> str:
+        with anyio.move_on_after(METRICS_DEADLINE):
+            answer = await self._ask({"metrics": True})
+            return str(answer.get("text", ""))
+        return ""
+
+    # -- its life
+
+    def end(self) -> None:
+        """The node is ending: idle connections close, and each other one after its answer."""
+        if self._connected:
+            self._send({"end": True})
+
+    async def run(self) -> None:
+        """Keeps a router running until cancelled; then it is gone."""
+        pause = FIRST_PAUSE
+        while True:
+            begin = anyio.current_time()
+            status = await self._run_one()
+            self._died(f"the router ended unexpectedly ({status}); another one is started")
+            if anyio.current_time() - begin > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            await anyio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _run_one(self) -> str:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = self._spawn(theirs)
+        self.pid = process.pid
+        try:
+            async with await UNIXSocketStream.from_socket(ours) as stream, anyio.create_task_group() as tasks:
+                self._begin()
+                tasks.start_soon(self._write, stream)
+                await self._read(stream)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._lost()
+            process.kill()
+            code = process.wait()
+        return f"status {code}" if code >= 0 else f"signal {-code}"
+
+    def _spawn(self, link: socket.socket) -> subprocess.Popen[bytes]:
+        descriptors = [each.fileno() for each in self._sockets]
+        command = [sys.executable, "-m", "runtimes.router", "--link", str(link.fileno())]
+        for descriptor in descriptors:
+            command += ["--listen", str(descriptor)]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[link.fileno(), *descriptors],
+            # A terminal's signals are for the node, which ends the router when it is done with it.
+            start_new_session=True,
+        )
+
+    def _begin(self) -> None:
+        """All that a new router has to know, before it answers anybody."""
+        self._outbox = [dict(self._settings), {"routes": dict(self._routes)}]
+        if self._sessions is not None:
+            self._outbox.append(self._sessions)
+        self._outbox.append({"listen": True})
+        self._connected = True
+        self._more.set()
+
+    def _lost(self) -> None:
+        self._connected = False
+        self.pid = 0
+        self._outbox = []
+        waiting, self._waiting = self._waiting, {}
+        for event, _ in waiting.values():
+            event.set()
+
+    async def _write(self, stream: UNIXSocketStream) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while True:
+                await self._more.wait()
+                self._more = anyio.Event()
+                messages, self._outbox = self._outbox, []
+                await stream.send(b"".join(orjson.dumps(message) + b"\n" for message in messages))
+
+    async def _read(self, stream: UNIXSocketStream) -> None:
+        buffered = BufferedByteReceiveStream(stream)
+        with suppress(anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                self._answered(orjson.loads(await buffered.receive_until(b"\n", _LONGEST_ANSWER)))
+
+    def _answered(self, answer: dict[str, Any]) -> None:
+        waiting = self._waiting.pop(answer["id"], None)
+        if waiting is not None:
+            event, answers = waiting
+            answers.append(answer)
+            event.set()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._outbox.append(message)
+        self._more.set()
+
+    async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The router's answer; empty when there is no router, or it died meanwhile."""
+        if not self._connected:
+            return {}
+        self._next += 1
+        number, event, answers = self._next, anyio.Event(), []  # type: tuple[int, anyio.Event, list[Any]]
+        self._waiting[number] = (event, answers)
+        self._send({**message, "id": number})
+        try:
+            await event.wait()
+        finally:
+            self._waiting.pop(number, None)
+        return answers[0] if answers else {}

@@ -1,0 +1,157 @@
+"""The router's process: listens on the sockets it was given, and does what the node tells it over the link.
+
+The link carries JSON, one object a line. Its order is its meaning: an instance that was taken out of the
+routes gets nothing more by the time somebody asks whether it is drained. When the link ends, so does the
+router: a node that is gone has nothing to route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import resource
+import signal
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import uvloop
+
+from runtimes.router.client import Client
+from runtimes.router.limits import Limits
+from runtimes.router.plane import Plane
+from runtimes.router.table import Session, route_from_json
+from runtimes.router.upstream import Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: Bytes of one message of the node: all routes of a large one.
+LONGEST_MESSAGE = 256 * 1024 * 1024
+#: Seconds between two looks at what is due.
+SWEEP = 0.5
+_BACKLOG = 4096
+# prctl(2): a signal when the parent dies, also when it is killed.
+_PR_SET_PDEATHSIG = 1
+
+
+def run(link: int, listeners: Iterable[int]) -> None:
+    """Serves until the link ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # The node says when the end has come; a terminal's Ctrl-C is for the node.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _allow_many_connections()
+    sockets = [socket.socket(fileno=descriptor) for descriptor in listeners]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(socket.socket(fileno=link), sockets))
+
+
+async def _serve(link: socket.socket, sockets: list[socket.socket]) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=link, limit=LONGEST_MESSAGE)
+    first = await reader.readline()
+    if not first:
+        return
+    plane = make_plane(orjson.loads(first))
+    answer = Answerer(plane, writer.write)
+    # What is still to come with the first messages is all that is known; only then may anybody ask.
+    await _until_started(reader, answer)
+    servers = [await _listen(plane, each) for each in sockets]
+    gc.freeze()
+    # Exchanges leave no cycles behind; what little there is can wait.
+    gc.set_threshold(20_000, 20, 50)
+    sweeper = asyncio.get_running_loop().create_task(_sweep(plane))
+    try:
+        await _obey(reader, answer)
+    finally:
+        sweeper.cancel()
+        for server in servers:
+            server.close()
+        os._exit(0)
+
+
+def make_plane(start: dict[str, Any]) -> Plane:
+    """The plane for what the node's first message says."""
+    return Plane(
+        domain=start["domain"],
+        admin_tokens=start["adminTokens"],
+        limits=Limits(**start.get("limits", {})),
+        access_log=start.get("accessLog", ""),
+        trusted_proxies=start.get("trustedProxies", ()),
+    )
+
+
+async def _until_started(reader: asyncio.StreamReader, answer: Answerer) -> None:
+    while line := await reader.readline():
+        message = orjson.loads(line)
+        answer.take(message)
+        if "listen" in message:
+            return
+
+
+async def _obey(reader: asyncio.StreamReader, answer: Answerer) -> None:
+    while line := await reader.readline():
+        answer.take(orjson.loads(line))
+
+
+async def _listen(plane: Plane, listener: socket.socket) -> asyncio.AbstractServer:
+    loop = asyncio.get_running_loop()
+    if listener.family == socket.AF_UNIX:
+        return await loop.create_unix_server(lambda: Client(plane), sock=listener, backlog=_BACKLOG)
+    return await loop.create_server(lambda: Client(plane), sock=listener, backlog=_BACKLOG)
+
+
+async def _sweep(plane: Plane) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        plane.sweep()
+
+
+class Answerer:
+    """Carries out the node's messages; `write` takes the answers."""
+
+    def __init__(self, plane: Plane, write: Callable[[bytes], None]) -> None:
+        self._plane = plane
+        self._write = write
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def take(self, message: dict[str, Any]) -> None:
+        if "routes" in message:
+            routes = message["routes"].items()
+            self._plane.update({name: route and route_from_json(route) for name, route in routes})
+        elif "sessions" in message:
+            sessions = {token: Session(**value) for token, value in message["sessions"].items()}
+            self._plane.set_sessions(sessions, private=message["private"])
+        elif "drained" in message:
+            self._drain(message)
+        elif "metrics" in message:
+            self._reply(message, {"text": self._plane.metrics.text(self._plane.upstreams())})
+        elif "end" in message:
+            self._plane.end()
+
+    def _drain(self, message: dict[str, Any]) -> None:
+        pool = self._plane.pools.get(message["drained"])
+        if pool is None:
+            self._reply(message, {})
+            return
+        waiter = Waiter(hurry=message["hurry"])
+        pool.when_drained(waiter)
+        task = asyncio.get_running_loop().create_task(self._reply_when(waiter, message))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _reply_when(self, waiter: Waiter, message: dict[str, Any]) -> None:
+        await waiter.event.wait()
+        self._reply(message, {})
+
+    def _reply(self, message: dict[str, Any], answer: dict[str, Any]) -> None:
+        self._write(orjson.dumps({"id": message["id"], **answer}) + b"\n")
+
+
+def _allow_many_connections() -> None:
+    """Each connection is a descriptor; the usual soft limit of 1024 is for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

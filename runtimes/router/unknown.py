@@ -1,0 +1,70 @@
+"""A WebSocket without a token: one of the node's own programs may open it, since the kernel knows who it is.
+
+The original's clients send no token there. Whose process is at the other end takes a look into /proc, so it
+is done in a thread while the request waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from runtimes.router import local
+from runtimes.router.peers import session_of
+from runtimes.router.table import caller_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtimes.router.client import Client, Handler
+    from runtimes.router.head import RequestHead
+    from runtimes.router.plane import Plane
+    from runtimes.router.table import Caller
+
+
+class UnknownPeer:
+    """Implements `client.Handler` until it is known who asks; then `admitted` makes the one that goes on."""
+
+    def __init__(
+        self, plane: Plane, client: Client, head: RequestHead, admitted: Callable[[Caller], Handler]
+    ) -> None:
+        self._plane = plane
+        self._client = client
+        self._head = head
+        self._admitted = admitted
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        sock = self._client.transport.get_extra_info("socket")
+        services = {
+            credential.pid: route
+            for route in self._plane.table.services.values()
+            for credential in route.credentials
+            if credential.pid
+        }
+        pid = await asyncio.to_thread(session_of, sock, frozenset(services)) if services else None
+        if pid is None:
+            handler: Handler = local.error(
+                self._plane, self._client, self._head, 401, "Not authorized", kind="gateway"
+            )
+        else:
+            handler = self._admitted(caller_of(services[pid]))
+        self._client.hand_over(handler)
+
+    def body(self, payload: bytes, *, done: bool) -> None: ...
+
+    def client_ahead(self, data: bytes) -> None: ...
+
+    def client_ended(self) -> None: ...
+
+    def client_lost(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._plane.metrics.in_flight -= 1
+
+    def client_paused(self) -> None: ...
+
+    def client_resumed(self) -> None: ...

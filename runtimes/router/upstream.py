@@ -1,0 +1,403 @@
+"""Connections to instances: kept for the next request, counted while one is in flight.
+
+An `Upstream` carries one exchange at a time. What comes back is taken apart here and handed to the exchange
+as an answer's head and pieces of its body; framing that cannot be trusted ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import select
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
+
+from runtimes.router.body import BadBody, Body, body_of
+from runtimes.router.head import AnswerHead, BadHead, parse_answer
+
+if TYPE_CHECKING:
+    from runtimes.router.limits import Limits
+    from runtimes.router.table import Backend
+
+#: Longest head of an answer, bytes; cookies can be many.
+LONGEST_HEAD = 64 * 1024
+#: Pauses before a connection is tried again whose listener's queue was full, seconds.
+_QUEUE_FULL_PAUSES = (0.002, 0.01, 0.05, 0.2, 0.5)
+#: A connection that was idle for longer than this is looked at before it is used: it may be closed by now.
+_DOUBTFUL_AFTER = 0.05
+_NO_LISTENER = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.EAGAIN, errno.ECONNRESET, errno.ETIMEDOUT})
+
+
+class Exchange(Protocol):
+    """What an upstream carries: told what happens, in this order, from the loop."""
+
+    #: Whether all of the request was handed to the upstream.
+    sent: bool
+    #: An exchange that may never end by itself (a WebSocket, an event stream): draining in a hurry closes it.
+    endless: bool
+
+    def connected(self, upstream: Upstream) -> None: ...
+
+    def unreachable(self, pool: Pool, reason: str) -> None:
+        """Nothing was sent: another instance may be tried."""
+        ...
+
+    def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
+        """The head, and what of the body came with it."""
+        ...
+
+    def more(self, payload: bytes, *, done: bool) -> None: ...
+
+    def broken(self, reason: str) -> None:
+        """The answer will not be completed."""
+        ...
+
+    def upstream_paused(self) -> None:
+        """It takes no more at the moment."""
+        ...
+
+    def upstream_resumed(self) -> None: ...
+
+    def upstream_ended(self) -> None:
+        """In a tunnel: it will send nothing more."""
+        ...
+
+    def cut(self) -> None:
+        """Has to end now, for a node that ends."""
+        ...
+
+
+class Pool:
+    """One instance: its connections, and how many exchanges are in flight to it."""
+
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self.backend = backend
+        self.limits = limits
+        self.in_flight: set[Exchange] = set()
+        self.idle: list[Upstream] = []
+        self.retired = False
+        self.waiters: list[Waiter] = []
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def acquire(self, exchange: Exchange) -> None:
+        """Leads to `connected` (at once, where a connection is idle) or to `unreachable`."""
+        self.in_flight.add(exchange)
+        now = monotonic()
+        while self.idle:
+            upstream = self.idle.pop()
+            if upstream.is_fresh(now):
+                upstream.take(exchange)
+                exchange.connected(upstream)
+                return
+            upstream.close()
+        task = asyncio.get_running_loop().create_task(self._connect(exchange))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(self.limits.connecting):
+                upstream = await self._open()
+        except (OSError, TimeoutError) as error:
+            if exchange in self.in_flight:
+                self.finished(exchange)
+                exchange.unreachable(self, _reason(error))
+            return
+        if exchange not in self.in_flight:
+            # Its client left meanwhile.
+            self.keep(upstream)
+            return
+        upstream.take(exchange)
+        exchange.connected(upstream)
+
+    async def _open(self) -> Upstream:
+        for pause in _QUEUE_FULL_PAUSES:
+            try:
+                return await self._open_once()
+            except BlockingIOError:
+                await asyncio.sleep(pause)
+        return await self._open_once()
+
+    async def _open_once(self) -> Upstream:
+        loop, backend = asyncio.get_running_loop(), self.backend
+        if backend.socket is not None:
+            _, upstream = await loop.create_unix_connection(lambda: Upstream(self), backend.socket)
+        else:
+            _, upstream = await loop.create_connection(
+                lambda: Upstream(self), backend.host, backend.port or 0
+            )
+        return upstream
+
+    def finished(self, exchange: Exchange) -> None:
+        """The exchange is over, or never began."""
+        self.in_flight.discard(exchange)
+        if self.waiters:
+            self._tell_waiters()
+
+    def keep(self, upstream: Upstream) -> None:
+        """A connection that can carry another exchange."""
+        if self.retired:
+            upstream.close()
+        else:
+            upstream.idle_since = monotonic()
+            self.idle.append(upstream)
+
+    def retire(self) -> None:
+        """No exchange begins here any more."""
+        self.retired = True
+        idle, self.idle = self.idle, []
+        for upstream in idle:
+            upstream.close()
+
+    def drop_stale(self, now: float) -> None:
+        """The oldest idle connections are at the front."""
+        fresh = [upstream for upstream in self.idle if upstream.idle_for(now) <= upstream.keep_for]
+        for upstream in self.idle if len(fresh) < len(self.idle) else ():
+            if upstream.idle_for(now) > upstream.keep_for:
+                upstream.close()
+        self.idle = fresh
+
+    def when_drained(self, waiter: Waiter) -> None:
+        """Calls it once nothing is in flight; a hurried one cuts off what might never end."""
+        self.waiters.append(waiter)
+        if waiter.hurry:
+            for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
+                exchange.cut()
+        self._tell_waiters()
+
+    def _tell_waiters(self) -> None:
+        if not self.in_flight:
+            waiters, self.waiters = self.waiters, []
+            for waiter in waiters:
+                waiter.done()
+
+
+class Waiter:
+    """Somebody who waits for a pool to be drained."""
+
+    def __init__(self, *, hurry: bool) -> None:
+        self.hurry = hurry
+        self.event = asyncio.Event()
+
+    def done(self) -> None:
+        self.event.set()
+
+
+class Upstream(asyncio.Protocol):
+    """One connection to an instance."""
+
+    __slots__ = (
+        "_answer", "_body", "_buffer", "_doubt", "_exchange", "_method", "_raw",
+        "_transport", "idle_since", "keep_for", "pool", "write",
+    )  # fmt: skip
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.idle_since = 0.0
+        self.keep_for = pool.limits.upstream_idle
+        self._transport: asyncio.Transport
+        self._exchange: Exchange | None = None
+        self._method = b""
+        self._buffer = b""
+        self._answer: AnswerHead | None = None
+        self._body: Body | None = None
+        self._raw = False
+        self._doubt: select.poll | None = None
+
+    # -- used by the pool and the exchange
+
+    def take(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def request(self, method: bytes, data: bytes) -> None:
+        """The head of a request, and as much of its body as there is."""
+        self._method = method
+        self.write(data)
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether a request may be risked on it. Between its closing and our knowing there is a gap."""
+        idle = self.idle_for(now)
+        if idle > self.keep_for or self._transport.is_closing():
+            return False
+        return idle < _DOUBTFUL_AFTER or not self._has_news()
+
+    def idle_for(self, now: float) -> float:
+        return now - self.idle_since
+
+    def _has_news(self) -> bool:
+        """An idle connection has nothing to read unless it was closed."""
+        if self._doubt is None:
+            self._doubt = select.poll()
+            self._doubt.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._doubt.poll(0))
+
+    def pause(self) -> None:
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._transport.resume_reading()
+
+    def splice(self) -> bytes:
+        """From now on bytes go through as they are; returns those that came already."""
+        self._raw = True
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    def write_eof(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """Whatever was written is still sent."""
+        self._exchange = None
+        self._transport.close()
+
+    def leave(self) -> None:
+        """The end of a tunnel: what is on its way still arrives."""
+        exchange, self._exchange = self._exchange, None
+        self._transport.close()
+        if exchange is not None:
+            self.pool.finished(exchange)
+
+    def abandon(self) -> None:
+        """Its exchange is of no interest any more, and half an answer cannot be taken back."""
+        exchange, self._exchange = self._exchange, None
+        self._transport.abort()
+        if exchange is not None:
+            self.pool.finished(exchange)
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none by class.
+        transport = cast("asyncio.Transport", transport)
+        self._transport = transport
+        self.write = transport.write
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            # Nobody asked.
+            self._transport.abort()
+        elif self._raw:
+            exchange.more(data, done=False)
+        elif self._body is not None:
+            self._take_body(exchange, data)
+        else:
+            self._take_head(exchange, self._buffer + data if self._buffer else data)
+
+    def eof_received(self) -> bool:
+        exchange = self._exchange
+        if exchange is None:
+            return False
+        if self._raw:
+            exchange.upstream_ended()
+            return True
+        answer = self._answer
+        if answer is not None and answer.length == -2:
+            self._complete(exchange)
+            exchange.more(b"", done=True)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._exchange is None:
+            self.pool.idle = [other for other in self.pool.idle if other is not self]
+        self._break("it closed the connection" if self._answer is None else "it closed the connection early")
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.upstream_paused()
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.upstream_resumed()
+
+    # -- inside
+
+    def _take_head(self, exchange: Exchange, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._buffer = data
+            if len(data) > LONGEST_HEAD:
+                self._break("the head of its answer is too long")
+            return
+        try:
+            answer = parse_answer(data[: end + 4], self._method)
+        except BadHead as error:
+            self._break(error.message)
+            return
+        rest = data[end + 4 :]
+        self._buffer = b""
+        if answer.status < 200:
+            self._interim(exchange, answer, rest)
+            return
+        length = answer.length
+        if 0 <= length <= len(rest):
+            self._settle(exchange, answer, rest[length:])
+            exchange.answered(answer, rest if len(rest) == length else rest[:length], done=True)
+            return
+        self._answer = answer
+        self._body = body_of(length)
+        self._first_piece(exchange, answer, rest)
+
+    def _first_piece(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
+        assert self._body is not None
+        try:
+            payload, rest = self._body.feed(rest)
+        except BadBody as error:
+            self._break(str(error))
+            return
+        done = self._body.done
+        if done:
+            self._settle(exchange, answer, rest)
+        exchange.answered(answer, payload, done=done)
+
+    def _take_body(self, exchange: Exchange, data: bytes) -> None:
+        assert self._body is not None
+        try:
+            payload, rest = self._body.feed(data)
+        except BadBody as error:
+            self._break(str(error))
+            return
+        done = self._body.done
+        if done:
+            assert self._answer is not None
+            self._settle(exchange, self._answer, rest)
+        if payload or done:
+            exchange.more(payload, done=done)
+
+    def _interim(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
+        """100 and 103 have served their purpose here; 101 makes a tunnel of the connection."""
+        if answer.status == 101:
+            self._buffer = rest
+            exchange.answered(answer, b"", done=False)
+        else:
+            self._take_head(exchange, rest)
+
+    def _settle(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
+        """The answer is complete: the connection is kept where both sides are in step."""
+        self._complete(exchange)
+        if not answer.keep_alive or rest or not exchange.sent or self._transport.is_closing():
+            # Not `close`: it would wait until the other side has read what it no longer wants.
+            self._transport.abort()
+            return
+        if answer.keep_alive_seconds is not None:
+            self.keep_for = min(self.pool.limits.upstream_idle, max(0.0, answer.keep_alive_seconds - 1))
+        self.pool.keep(self)
+
+    def _complete(self, exchange: Exchange) -> None:
+        self._exchange = self._answer = self._body = None
+        self.pool.finished(exchange)
+
+    def _break(self, reason: str) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._transport.abort()
+        if exchange is not None:
+            self.pool.finished(exchange)
+            exchange.broken(reason)
+
+
+def _reason(error: OSError | TimeoutError) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not accept a connection in time"
+    return "nothing listens there" if error.errno in _NO_LISTENER else f"{error.strerror or error}"
