@@ -6,7 +6,7 @@ One `Controller` per id. It is changed only from the event loop's thread, by `lo
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler.history import History
 from reconciler.lifecycle import TRANSITIONS, Event, State
@@ -14,13 +14,21 @@ from reconciler.lifecycle import TRANSITIONS, Event, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import anyio
-
     from manifests.service import Service
     from reconciler.conditions import Condition, Verdict
     from reconciler.history import Completed
     from reconciler.world import Instance, World
     from runtimes.base import Running
+
+
+#: The rank of services that no source declares: whoever is declared goes before them.
+UNDECLARED = 1_000_000
+
+
+class Cancellable(Protocol):
+    """Work in the background that can be given up."""
+
+    def cancel(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -30,6 +38,12 @@ class Tracked:
     view: Instance
     running: Running
     crash: str = ""
+
+    def follow(self, service: Service | None) -> None:
+        """Policies of the same revision apply at once; to an instance of another revision its own do."""
+        if service is not None and service.revision == self.view.revision:
+            self.view = replace(self.view, service=service)
+            self.running = replace(self.running, service=service)
 
     def apply(self, event: Event, now: float) -> bool:
         """Moves through the lifecycle table; True when the state changed."""
@@ -45,12 +59,16 @@ class Tracked:
 
 @dataclass(slots=True)
 class Wish:
-    """The desired half: what the sources say about a service, resolved, and what a person added to it."""
+    """The desired half: what the sources say about a service, resolved, and what a person added to it.
+
+    `rank` is the precedence of the source that declares it, the lowest first.
+    """
 
     service: Service | None = None
     problem: Verdict | None = None
     on_cycle: bool = False
     file: str = ""
+    rank: int = UNDECLARED
 
 
 @dataclass(slots=True)
@@ -68,7 +86,7 @@ class Controller:
     generation: int = 0
     instances: dict[str, Tracked] = field(default_factory=dict)
     history: History = field(default_factory=History)
-    preparing: dict[str, anyio.CancelScope] = field(default_factory=dict)
+    preparing: dict[str, Cancellable] = field(default_factory=dict)
     progress: str = ""
     conditions: tuple[Condition, ...] = ()
     transitions: dict[str, float] = field(default_factory=dict)
@@ -77,6 +95,12 @@ class Controller:
     unswept: bool = False
     settled: World | None = None
     kept_completed: Mapping[int, Completed] = field(default_factory=dict)
+
+    def wishes(self, wish: Wish) -> None:
+        """Takes over a new wish; what runs of its revision follows its policies from now on."""
+        self.wish = wish
+        for tracked in self.instances.values():
+            tracked.follow(wish.service)
 
     @property
     def stopped(self) -> bool:

@@ -43,6 +43,7 @@ class DesiredState:
     ) -> None:
         self._wall = wall
         self.sources = sources
+        self._ranks = {source.name: rank for rank, source in enumerate(sources)}
         self.merged = Merged({}, {}, {}, complete=False)
         self._resolver = resolver
         self._reconciler = reconciler
@@ -147,7 +148,8 @@ class DesiredState:
             hint = f" ({error.hint})" if error.hint else ""
             problem = Verdict(error.reason, f"{error.message}{hint}")
             service = controller.wish.service
-        return Wish(service, problem, on_cycle=bool(cycle), file=winner.declared.file)
+        rank = self._ranks[winner.source]
+        return Wish(service, problem, on_cycle=bool(cycle), file=winner.declared.file, rank=rank)
 
     def _dirty_set(self) -> None:
         self._dirty.set()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.controller import Controller
     from reconciler.events import EventLog
     from reconciler.metrics import Metrics
+    from reconciler.routing import Routing
     from runtimes.base import Exit, Running, Runtime
     from runtimes.probes import Prober
 
@@ -50,6 +51,7 @@ class Effects:
         prober: Prober,
         events: EventLog,
         metrics: Metrics,
+        routing: Routing,
         identity: Callable[[str], Mapping[str, str]],
         new_id: Callable[[], str],
         jitter: Callable[[], float],
@@ -58,6 +60,7 @@ class Effects:
         self._prober = prober
         self._events = events
         self._metrics = metrics
+        self._routing = routing
         self._identity = identity
         self._new_id = new_id
         self._jitter = jitter
@@ -107,7 +110,9 @@ class Effects:
     def _track(self, controller: Controller, running: Running, tasks: TaskGroup) -> None:
         view = Instance(running.instance, running.service, running.slot, State.STARTING, anyio.current_time())
         tracked = Tracked(view, running)
+        tracked.follow(controller.wish.service)
         controller.instances[running.instance] = tracked
+        self._routing.publish(controller)
         tasks.start_soon(self._attend, controller, tracked)
 
     async def _attend(self, controller: Controller, tracked: Tracked) -> None:
@@ -138,6 +143,7 @@ class Effects:
             tracked.crash = tracked.crash or why
         if not tracked.apply(event, anyio.current_time()):
             return
+        self._routing.publish(controller)
         if event in (Event.CONDEMN, Event.FAIL):
             tracked.view = replace(tracked.view, condemned=why)
         state = tracked.view.state
@@ -151,6 +157,7 @@ class Effects:
         asked = view.leaving and not tracked.crash
         tracked.apply(Event.EXIT, now)
         controller.instances.pop(view.id, None)
+        self._routing.publish(controller)
         ready_for = now - view.ready_since if view.ready_since is not None else 0.0
         if tracked.crash:
             self._crashed(controller, view.service, tracked.crash, ready_for=ready_for)
@@ -180,6 +187,7 @@ class Effects:
             tracked.crash = tracked.crash or "it was not ready in time"
         now = anyio.current_time()
         if tracked.apply(Event.FORCE if action.force else Event.STOP, now):
+            self._routing.publish(controller)
             self._events.emit(controller.id, tracked.view.state.value, action.reason, action.instance)
         elif action.force:
             tracked.view = replace(tracked.view, since=now)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.effects import Effects
     from reconciler.events import EventLog
     from reconciler.metrics import Metrics
+    from reconciler.routing import Routing
     from reconciler.store import Store
     from reconciler.world import Decision
     from runtimes.base import Runtime
@@ -50,6 +51,7 @@ class Reconciler:
         store: Store,
         events: EventLog,
         metrics: Metrics,
+        routing: Routing,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.controllers: dict[str, Controller] = {}
@@ -62,6 +64,7 @@ class Reconciler:
         self.stopping = False
         self._runtimes = runtimes
         self._effects = effects
+        self._routing = routing
         self._store = store
         self._wall = wall
         self._dependents: dict[str, set[str]] = {}
@@ -76,8 +79,9 @@ class Reconciler:
         for service_id, wish in wishes.items():
             controller = self.controller(service_id)
             self._link(controller.wish, wish, service_id)
-            controller.wish = wish
+            controller.wishes(wish)
             self.queue.wake(service_id)
+        self._routing.publish(*(self.controllers[service_id] for service_id in wishes))
 
     def wake_all(self) -> None:
         """The full resync: every service is looked at again."""
@@ -100,6 +104,8 @@ class Reconciler:
         except OSError:
             controller.suspended = before
             raise
+        finally:
+            self._routing.publish(controller)
         if not suspended:
             controller.history = past.asked_again(controller.history)
         self.queue.wake(controller.id)

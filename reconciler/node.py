@@ -21,6 +21,7 @@ from reconciler.effects import Effects
 from reconciler.events import EventLog
 from reconciler.loop import Reconciler
 from reconciler.metrics import Metrics
+from reconciler.routing import Routing
 from reconciler.status import service_status, source_status, unready
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.store import Store
     from runtimes.base import Runtime
     from runtimes.probes import Prober
+    from runtimes.router.port import Router
 
 #: Seconds between two full resyncs, which repair what no event announced.
 RESYNC = 30.0
@@ -49,6 +51,7 @@ class Node:
         runtimes: Mapping[str, Runtime],
         prober: Prober,
         store: Store,
+        router: Router,
         identity: Callable[[str], Mapping[str, str]],
         new_id: Callable[[], str],
         jitter: Callable[[], float],
@@ -57,13 +60,16 @@ class Node:
         self.about = dict(about)
         self.events = EventLog()
         self.metrics = Metrics()
+        self.router = router
+        self.routing = Routing(router, identity, self.events)
         effects = Effects(
-            runtimes=runtimes, prober=prober, events=self.events, metrics=self.metrics,
+            runtimes=runtimes, prober=prober, events=self.events, metrics=self.metrics, routing=self.routing,
             identity=identity, new_id=new_id, jitter=jitter,
         )  # fmt: skip
         self.reconciler = Reconciler(
-            runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics
-        )
+            runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics,
+            routing=self.routing,
+        )  # fmt: skip
         self.desired = DesiredState(sources, resolver, self.reconciler)
         self.keep_services = keep_services
         self.notices: list[str] = []

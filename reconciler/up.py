@@ -29,6 +29,7 @@ from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
+from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,6 +114,7 @@ def _make_node(
         runtimes=make_runtimes(host),
         prober=EndpointProber(),
         store=FileStore(home.path / "state" / "services"),
+        router=NoRouter(),
         identity=home.identity,
         new_id=lambda: secrets.token_hex(5),
         jitter=random.random,

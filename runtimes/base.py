@@ -75,7 +75,7 @@ class Launch:
     instance: str
     service: Service
     slot: int
-    identity: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Running:
     """One instance that was started, now or by an earlier life of this node.
 
     `started_at` is wall-clock seconds. `unenforced` says, one sentence each, which resource limits
-    this machine could not apply.
+    this machine could not apply. `token` is the bearer token that it was given; empty when nobody knows it.
     """
 
     instance: str
@@ -93,6 +93,7 @@ class Running:
     endpoint: Endpoint
     started_at: float
     unenforced: Sequence[str] = ()
+    token: str = field(default="", repr=False)
 
 
 class Runtime(Protocol):

@@ -101,7 +101,10 @@ class FakeMachine:
         self._check_copies(launch)
         self.starts += 1
         endpoint = Endpoint(socket=f"/fake/{launch.instance}.sock")
-        running = Running(launch.instance, launch.service, launch.slot, 1000 + self.starts, endpoint, now)
+        running = Running(
+            launch.instance, launch.service, launch.slot, 1000 + self.starts, endpoint, now,
+            token=launch.identity.get("token", ""),
+        )  # fmt: skip
         process = FakeProcess(running, now, exit=Exit(code=behaviour.exit_code))
         process.ends_at = now + behaviour.exits_after
         self.processes[launch.instance] = process

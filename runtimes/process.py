@@ -167,6 +167,7 @@ class ProcessRuntime:
             pid=child.pid,
             start=stat.start if stat else 0,
             unenforced=tuple(limits),
+            token=launch.identity.get("token", ""),
         )
         record = _write(host.records, record)
         running = to_running(record)
@@ -217,6 +218,7 @@ def to_running(record: Record) -> Running:
         endpoint=record.endpoint,
         started_at=record.started_at,
         unenforced=record.unenforced,
+        token=record.token,
     )
 
 

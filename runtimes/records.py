@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One instance. `start` is in clock ticks since boot; with the pid it names one process for good."""
+    """One instance. `start` is in clock ticks since boot; with the pid it names one process for good.
+
+    `token` is empty in records that were written before tokens changed with each life of a node.
+    """
 
     instance: str
     service: Service
@@ -35,6 +38,7 @@ class Record:
     pid: int
     start: int
     unenforced: tuple[str, ...] = ()
+    token: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Any]:
         endpoint = self.endpoint
@@ -48,6 +52,7 @@ class Record:
             "pid": self.pid,
             "start": self.start,
             "unenforced": list(self.unenforced),
+            "token": self.token,
         }
 
     @classmethod
@@ -63,6 +68,7 @@ class Record:
             pid=int(value["pid"]),
             start=int(value["start"]),
             unenforced=tuple(value["unenforced"]),
+            token=str(value.get("token", "")),
         )
 
 

@@ -22,7 +22,10 @@ def service(marker: str = "a", **manifest: Any) -> Service:
     """A service whose revision differs with `marker`; with `package` it has to be prepared first."""
     package = Package("/app", marker) if manifest.pop("package", False) else None
     document = {"id": "app", "command": ["run", marker], **manifest}
-    return make_service(Manifest.model_validate(document), runtime="process", package=package, source="test")
+    declared = Manifest.model_validate(document)
+    return make_service(
+        declared, runtime="process", package=package, source="test", exports=declared.exports or ()
+    )
 
 
 @st.composite

@@ -15,6 +15,7 @@ from manifests.sources.memory import MemorySource
 from reconciler.node import Node
 from reconciler.store import MemoryStore
 from runtimes.fake import FakeMachine
+from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,8 +35,9 @@ async def resolve_fake(winner: Winner, generation: int) -> Service:
     found = declared.manifest
     package = Package("/app", str(found.command)) if found.source else None
     return make_service(
-        found, runtime="process", package=package, source=winner.source, generation=generation
-    )
+        found, runtime="process", package=package, source=winner.source, generation=generation,
+        exports=found.exports or (),
+    )  # fmt: skip
 
 
 class Home:
@@ -57,6 +59,7 @@ class Home:
             runtimes={"process": self.machine.runtime()},
             prober=self.machine.prober(),
             store=self.store,
+            router=NoRouter(),
             identity=lambda service_id: {"key": service_id, "token": "secret"},
             new_id=lambda: f"i{next(self._ids)}",
             jitter=self._random.random,
