@@ -106,7 +106,9 @@ class Node:
         controllers = sorted(self.reconciler.controllers.values(), key=lambda controller: controller.id)
         return {
             "node": {**self.about, "problems": self._problems()},
-            "services": [service_status(controller) for controller in controllers],
+            "services": [
+                service_status(controller, self.routing.lost.get(controller.id)) for controller in controllers
+            ],
             "sources": [
                 source_status(source, self.desired.merged, self.desired.last_read.get(source.name))
                 for source in self.desired.sources

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from manifests.snapshot import Source
     from reconciler.conditions import Condition
     from reconciler.controller import Controller, Tracked
+    from reconciler.routing import Lost
 
 
-def service_status(controller: Controller) -> dict[str, Any]:
-    """One service, in the shape that the command line promises."""
+def service_status(controller: Controller, lost: Lost | None = None) -> dict[str, Any]:
+    """One service, in the shape that the command line promises. `lost`: what it exports in vain."""
     service = controller.wish.service
     shown = service or controller.history.healthy or _any_service(controller)
     return {
@@ -33,6 +34,7 @@ def service_status(controller: Controller) -> dict[str, Any]:
         "conditions": [
             *(_condition(controller, condition) for condition in controller.conditions),
             *_limits(controller),
+            *_exports(lost),
         ],
     }
 
@@ -133,6 +135,21 @@ def _limits(controller: Controller) -> list[dict[str, Any]]:
             "reason": "NotEnforced" if missing else "Enforced",
             "message": "; ".join(missing),
             "lastTransitionTime": timestamp(min(each.started_at for each in running)),
+        }
+    ]
+
+
+def _exports(lost: Lost | None) -> list[dict[str, Any]]:
+    """Whether another service has an API that this one exports; nothing when each has its own."""
+    if lost is None:
+        return []
+    return [
+        {
+            "type": "ExportsServed",
+            "status": "False",
+            "reason": "ExportConflict",
+            "message": str(lost),
+            "lastTransitionTime": timestamp(lost.since),
         }
     ]
 

@@ -70,7 +70,11 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = list(_services(status["services"], colour=colour, width=width))
     if not arguments.id:
-        troubles = [*_node_troubles(status["node"]), *_source_troubles(status["sources"])]
+        troubles = [
+            *_node_troubles(status["node"]),
+            *_source_troubles(status["sources"]),
+            *_export_troubles(status["services"]),
+        ]
         lines += ["", *(paint(trouble, "yellow", enabled=colour) for trouble in troubles)] if troubles else []
     return "\n".join(lines)
 
@@ -152,6 +156,13 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
         for conflict in source.get("conflicts") or ():
             winner, loser = conflict["winner"], conflict["loser"]
             yield clean(f"{conflict['id']} is declared twice: {winner} wins over {loser}")
+
+
+def _export_troubles(services: list[dict[str, Any]]) -> Iterator[str]:
+    for service in services:
+        served = condition(service, "ExportsServed")
+        if served["status"] == "False":
+            yield clean(f"{service['id']} exports in vain: {served['message']}")
 
 
 def _problem(problem: dict[str, Any]) -> str:

@@ -84,6 +84,16 @@ def test_troubles_of_sources_come_beneath(atek: Atek, node: FakeNode) -> None:
     ]
 
 
+def test_an_api_that_another_service_has_is_told(atek: Atek, node: FakeNode) -> None:
+    lost = condition("ExportsServed", "False", "ExportConflict", "example.com/notes is served by wiki")
+    notes = service("notes")
+    node.add(notes | {"conditions": [*notes["conditions"], lost]}, service("wiki"))
+    assert atek("status").out.splitlines()[3:] == [
+        "",
+        "notes exports in vain: example.com/notes is served by wiki",
+    ]
+
+
 def test_control_characters_do_not_reach_the_terminal(atek: Atek, node: FakeNode) -> None:
     node.add(service("notes", message="\x1b]0;owned\x07\x1b[2Jfine\nnext"))
     out = atek("status").out
