@@ -27,6 +27,7 @@ class Home:
         self.path = path
         self._lock: int | None = None
         self._secret = b""
+        self._life = secrets.token_bytes(32)
 
     def open(self, about: Mapping[str, Any]) -> None:
         """Makes the folders, takes the lock and writes `about` this node into it. Raises UserError."""
@@ -48,8 +49,11 @@ class Home:
             self._lock = None
 
     def identity(self, service_id: str) -> dict[str, str]:
-        """A service's public key and its bearer token: the same in every life of this node."""
-        return {"key": self._derive(f"key:{service_id}"), "token": self._derive(f"token:{service_id}")}
+        """A service's public key, the same in every life of this node, and its token, another in each."""
+        return {
+            "key": _derive(self._secret, f"key:{service_id}"),
+            "token": _derive(self._life, f"token:{service_id}"),
+        }
 
     def write_about(self, about: Mapping[str, Any]) -> None:
         """What `holder` tells others about the node that has this home."""
@@ -57,9 +61,6 @@ class Home:
         data = json.dumps(about).encode()
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, data, 0)
-
-    def _derive(self, purpose: str) -> str:
-        return hmac.new(self._secret, purpose.encode(), hashlib.sha256).hexdigest()
 
     def _make_folders(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,6 +95,10 @@ class Home:
             secret = secrets.token_bytes(32)
             write_atomically(file, secret)
         return secret
+
+
+def _derive(secret: bytes, purpose: str) -> str:
+    return hmac.new(secret, purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def lock_file(home: Path) -> Path:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtimes.preparer import Program
 
 SOCKET_VARIABLE = "ATEK_ASSIGNED_SOCKET_FILE"
+TOKEN_VARIABLE = "ATEK_HOST_BEARER_TOKEN"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
@@ -38,7 +39,7 @@ def service_environment(launch: Launch, endpoint: Endpoint, program: Program, pa
         SOCKET_VARIABLE: os.fspath(paths.socket(launch.instance)),
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(paths.host_port),
-        "ATEK_HOST_BEARER_TOKEN": launch.identity.get("token", ""),
+        TOKEN_VARIABLE: launch.identity.get("token", ""),
         "ATEK_DATA_DIR": data,
     }
     if endpoint.port is not None:
@@ -50,13 +51,19 @@ def expand(argument: str, environment: Mapping[str, str]) -> str:
     """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
 
     Raises PermanentFailure for a name that the service does not have, because an empty word in its place
-    would be a surprise that nobody finds.
+    would be a surprise that nobody finds; and for the token, because everybody may read a command line.
     """
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name is None:
             return "$"
+        if name == TOKEN_VARIABLE:
+            raise PermanentFailure(
+                "SecretInCommand",
+                f"every user of this machine could read ${name} in the command",
+                hint=f"let the program read it from its environment; a shell does with $${name}",
+            )
         if name not in environment:
             raise PermanentFailure(
                 "UnknownVariable",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtimes.environment import SOCKET_VARIABLE
+from runtimes.environment import SOCKET_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,16 +67,28 @@ def children() -> Iterator[int]:
 
 def instance_of(pid: int, run: Path) -> str | None:
     """The id of the instance whose mark the process carries; None when it is not one of this node's."""
+    path = _variable(pid, f"{SOCKET_VARIABLE}={run}/")
+    return None if path is None else path.removesuffix(".sock")
+
+
+def token_of(pid: int) -> str:
+    """The bearer token that the process was given; empty when it has none, or cannot be looked at."""
+    token = _variable(pid, f"{TOKEN_VARIABLE}=") or ""
+    # A program may overwrite its environment with anything.
+    return token if token.isascii() and token.isprintable() else ""
+
+
+def _variable(pid: int, start: str) -> str | None:
+    """What follows `start` in the first variable of a process's environment that begins with it."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read()
     except OSError:
         return None
-    mark = f"{SOCKET_VARIABLE}={run}/".encode()
-    for variable in environment.split(b"\0"):
-        if variable.startswith(mark):
-            return os.fsdecode(variable[len(mark) :]).removesuffix(".sock")
-    return None
+    mark = start.encode()
+    found = (variable for variable in environment.split(b"\0") if variable.startswith(mark))
+    variable = next(found, None)
+    return None if variable is None else os.fsdecode(variable[len(mark) :])
 
 
 def writes_below(pid: int, folder: Path) -> bool:

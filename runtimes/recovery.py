@@ -11,11 +11,12 @@ import os
 import signal
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
-from runtimes.proc import instance_of, pids, read_stat, writes_below
+from runtimes.proc import instance_of, pids, read_stat, token_of, writes_below
 from runtimes.records import Record
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ async def recover(records: Records, paths: Paths, boot: str) -> list[Record]:
     kept: dict[str, Record] = {}
     for entry in list(records.entries()):
         if isinstance(entry, Record) and _lives(entry, boot):
-            kept[entry.instance] = entry
+            kept[entry.instance] = entry if entry.token else replace(entry, token=token_of(entry.pid))
         else:
             records.remove(entry.instance if isinstance(entry, Record) else entry)
     families = {record.pid for record in kept.values()}

@@ -141,6 +141,22 @@ async def test_arguments_are_expanded_and_secrets_stay_out_of_them(bench: Bench)
     assert b"the-token" not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
 
 
+@pytest.mark.parametrize("word", ["$ATEK_HOST_BEARER_TOKEN", "--token=${ATEK_HOST_BEARER_TOKEN}"])
+async def test_the_token_does_not_get_into_a_command_line(bench: Bench, word: str) -> None:
+    with pytest.raises(RuntimeFailure) as caught:
+        await bench.start("echo", word)
+    assert caught.value.permanent and caught.value.reason == "SecretInCommand"
+    assert "$$ATEK_HOST_BEARER_TOKEN" in caught.value.hint and "the-token" not in str(caught.value)
+
+
+async def test_a_shell_reads_the_token_by_itself(bench: Bench) -> None:
+    running = await bench.start("sh", "-c", "echo $$ATEK_HOST_BEARER_TOKEN > token; exec sleep 1000")
+    written = await bench.until("token")
+    while written.read_text() != "the-token\n":
+        await anyio.sleep(0.01)
+    assert b"the-token" not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
+
+
 async def test_an_unknown_variable_is_an_error(bench: Bench) -> None:
     with pytest.raises(RuntimeFailure, match=r"\$NOWHERE") as caught:
         await bench.start("echo", "$NOWHERE")

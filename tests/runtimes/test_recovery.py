@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import orjson
 import pytest
 
@@ -19,7 +21,6 @@ from tests.runtimes.factories import alive, launch, make_home, make_paths, marke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from runtimes.paths import Paths
 
@@ -122,6 +123,46 @@ async def test_a_record_of_another_boot_or_process_is_not_believed(paths: Paths)
 def rewrite(paths: Paths, instance: str, **changes: object) -> None:
     file = paths.home / "state/instances" / f"{instance}.json"
     file.write_bytes(orjson.dumps({**orjson.loads(file.read_bytes()), **changes}))
+
+
+async def test_an_adopted_instance_keeps_its_token(paths: Paths) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    started = await runtime.start(launch(service(command=["sleep", "1000"])))
+    host.close()
+    assert started.token == "the-token" and "the-token" not in repr(started)
+    (adopted,) = await observe(paths)
+    assert adopted == started
+
+
+@pytest.mark.parametrize(("program", "token"), [("exec", "the-token"), ("exec env -i", "")])
+async def test_a_record_of_an_older_version_has_no_token_and_the_process_may_still(
+    program: str, token: str, paths: Paths
+) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    started = await runtime.start(launch(service(command=["sh", "-c", f"{program} sleep 1000"])))
+    while b"sleep" not in Path(f"/proc/{started.pid}/cmdline").read_bytes()[:6]:
+        await anyio.sleep(0.01)
+    host.close()
+    file = paths.home / "state/instances/i1.json"
+    record = orjson.loads(file.read_bytes())
+    del record["token"]
+    file.write_bytes(orjson.dumps(record))
+    (adopted,) = await observe(paths)
+    assert (adopted.pid, adopted.token) == (started.pid, token)
+
+
+async def test_nobody_else_may_read_a_record_and_no_token_shows_by_accident(paths: Paths) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    made = launch(service(command=["sleep", "1000"]))
+    await runtime.start(made)
+    host.close()
+    (record,) = host.records.read()
+    assert record.token == "the-token"
+    assert "the-token" not in f"{made!r} {record!r}"
+    assert (paths.home / "state/instances/i1.json").stat().st_mode & 0o077 == 0
 
 
 async def test_a_program_that_overwrites_its_environment_is_known_by_its_log(paths: Paths) -> None:
