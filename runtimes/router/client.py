@@ -12,25 +12,29 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 
 from runtimes.router.body import BadBody, Body, body_of
-from runtimes.router.head import BadHead, RequestHead, parse_request
+from runtimes.router.head import BadHead
 from runtimes.router.pages import CONTINUE, error_page
 
 if TYPE_CHECKING:
+    from runtimes.router.decision import Decision
+    from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
 
 #: Bytes that a client may send ahead before its reading is paused.
 MOST_AHEAD = 64 * 1024
+#: Bytes of empty lines before a request that are lost without a word.
+MOST_EMPTY = 8
 
 
 class Handler(Protocol):
     """What is done with one request. Told about the client; answers through `Client.send` and `finish`."""
 
-    def begin(self) -> None:
-        """The head is all there is so far."""
+    def begin(self, payload: bytes, *, done: bool) -> None:
+        """The request, whole with its body if `done`; otherwise the body follows."""
         ...
 
     def body(self, payload: bytes, *, done: bool) -> None:
-        """The next piece of the body; at least once for each request, the last time with `done`."""
+        """The next piece of the body, the last time with `done`."""
         ...
 
     def client_ahead(self, data: bytes) -> None:
@@ -97,19 +101,20 @@ class Client(asyncio.Protocol):
         """The answer is complete. Without `keep` the connection ends once it was sent."""
         if self._handler is None:
             return
-        keep, read = keep and self.keeps, self.body_done
-        self._handler = self.head = self._body = None
-        if not keep:
+        if not (keep and self.keeps):
+            read = self.body_done
+            self._handler = self.head = self._body = None
             self._end(linger=not read)
-        elif not self._taking:
+            return
+        self._handler = self.head = self._body = None
+        self.used = monotonic()
+        if not self._taking and (self._ahead or self._paused or self._ended):
             self._next()
 
     def hand_over(self, handler: Handler) -> None:
-        """Another handler goes on with the request, whose body (if any) has not been read."""
+        """Another handler goes on with a request that has no body."""
         self._handler = handler
-        handler.begin()
-        if self._handler is handler and self.body_done:
-            handler.body(b"", done=True)
+        handler.begin(b"", done=True)
 
     def abort(self) -> None:
         """The answer cannot be completed: the client has to see that it is cut off."""
@@ -224,21 +229,31 @@ class Client(asyncio.Protocol):
 
     def _take_one(self, data: bytes) -> bytes:
         """One request, as much of it as there is; returns what comes after it."""
-        if data.startswith(b"\r\n"):
-            # RFC 9112, section 2.2: an empty line before a request is harmless.
-            data = data[2:]
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or end > self.plane.limits.head:
+        end = data.find(b"\r\n\r\n") + 4
+        plane = self.plane
+        if end < 4 or end > plane.limits.head:
             return self._take_part(data)
-        try:
-            head = parse_request(data[: end + 4])
-        except BadHead as error:
-            self._refuse(error.status, error.message)
-            return b""
+        decision = plane.decisions.get(data[:end])
+        if decision is None:
+            if data.startswith(b"\r\n"):
+                return self._after_empty_lines(data)
+            try:
+                decision = plane.decide(data[:end])
+            except BadHead as error:
+                self._refuse(error.status, error.message)
+                return b""
         if self._slow:
             self._slow = False
-            self.plane.reading.drop(self)
-        return self._begin(head, data[end + 4 :])
+            plane.reading.drop(self)
+        return self._begin(decision, data, end)
+
+    def _after_empty_lines(self, data: bytes) -> bytes:
+        """RFC 9112, section 2.2: an empty line before a request is harmless. Many are no request."""
+        rest = data.lstrip(b"\r\n")
+        if len(data) - len(rest) <= MOST_EMPTY:
+            return rest
+        self._refuse(400, "not HTTP")
+        return b""
 
     def _take_part(self, data: bytes) -> bytes:
         """A head that is not complete: no more than fits, and nothing that can never become one."""
@@ -250,20 +265,24 @@ class Client(asyncio.Protocol):
             return b""
         return data
 
-    def _begin(self, head: RequestHead, rest: bytes) -> bytes:
-        self.head = head
+    def _begin(self, decision: Decision, data: bytes, end: int) -> bytes:
+        """The request whose head ends at `end`; returns what is not yet used of the data."""
+        head = self.head = decision.head
         self._keep = head.keep_alive
-        body = self._body = body_of(head.length) if head.length else None
-        self.used = monotonic()
-        handler = self._handler = self.plane.handle(self, head)
-        handler.begin()
+        length = head.length
+        handler = self._handler = decision.start(self.plane, self)
+        self.plane.metrics.in_flight += 1
+        if 0 <= length <= len(data) - end:
+            # By far the most: all of it is here.
+            end_of_body = end + length
+            handler.begin(data[end:end_of_body], done=True)
+            return data[end_of_body:]
+        body = self._body = body_of(length)
+        handler.begin(b"", done=False)
         if self._handler is not handler:
             # It has had enough already, and the connection with it.
             return b""
-        if body is not None:
-            return self._feed(body, handler, rest)
-        handler.body(b"", done=True)
-        return rest
+        return self._feed(body, handler, data[end:])
 
     def _feed(self, body: Body, handler: Handler, data: bytes) -> bytes:
         """Gives the handler what of the data is the body's; returns what is not."""
@@ -338,7 +357,7 @@ class Client(asyncio.Protocol):
 class _Lingering:
     """Loses what a refused client goes on sending, for a short while."""
 
-    def begin(self) -> None: ...
+    def begin(self, payload: bytes, *, done: bool) -> None: ...
 
     def body(self, payload: bytes, *, done: bool) -> None: ...
 

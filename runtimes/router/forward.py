@@ -7,6 +7,7 @@ sent leads to another instance; nothing else is tried twice.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,12 @@ from runtimes.router.identity import fields_of, passed_fields
 from runtimes.router.pages import error_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from runtimes.router.client import Client
+    from runtimes.router.client import Client, Handler
     from runtimes.router.head import AnswerHead, RequestHead
     from runtimes.router.plane import Plane
-    from runtimes.router.table import Backend, Caller, ServiceRoute
+    from runtimes.router.table import Backend, Caller, RouteTable, ServiceRoute
     from runtimes.router.upstream import Pool, Upstream
 
 #: Bytes of a body that wait for a connection before the client has to.
@@ -29,130 +30,157 @@ MOST_WAITING = 64 * 1024
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
-class Forward:
-    """Implements `client.Handler` towards the client and `upstream.Exchange` towards the instance."""
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A decision: the request goes to one of these instances of a service.
 
-    __slots__ = (
-        "_answered", "_backends", "_began", "_caller", "_chunked", "_client", "_client_ended", "_head", "_id",
-        "_keep", "_kind", "_paths", "_plane", "_pool", "_route", "_status", "_tried", "_tunnel", "_upstream",
-        "_upstream_ended", "_waiting", "endless", "sent",
-    )  # fmt: skip
+    `fields` are the field lines that are the same for all requests with this head. `paths` are by instance,
+    where they are not the request's own.
+    """
 
-    def __init__(
-        self,
-        plane: Plane,
-        client: Client,
+    head: RequestHead
+    service_id: str
+    backends: tuple[Backend, ...]
+    caller: Caller | None
+    kind: str
+    fields: bytes
+    paths: Mapping[str, str] | None = None
+
+    @classmethod
+    def make(
+        cls,
+        table: RouteTable,
         head: RequestHead,
         route: ServiceRoute,
-        backends: Sequence[Backend],
+        backends: tuple[Backend, ...],
         caller: Caller | None,
         *,
         kind: str,
         paths: Mapping[str, str] | None = None,
-    ) -> None:
-        """`paths`: by instance, where it is not the request's own path."""
+    ) -> Pass:
+        """Everything that can be known before there is a client."""
+        return cls(head, route.id, backends, caller, kind, _fields(table, head, caller), paths)
+
+    def start(self, plane: Plane, client: Client) -> Handler:
+        return Forward(plane, client, self)
+
+    @property
+    def name(self) -> str:
+        """Of whoever is asked, for messages."""
+        return self.service_id or "the node"
+
+    def target(self, pool: Pool) -> bytes:
+        """The path and query that this instance is asked for."""
+        return self.head.target if self.paths is None else self.paths[pool.backend.instance].encode()
+
+
+def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> bytes:
+    lines = [passed_fields(table, head), fields_of(caller)]
+    if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
+        lines.append(b"Content-Length: %d\r\n" % head.length)
+    elif head.length < 0:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    if head.upgrade == b"websocket" and not head.length:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    if not head.authority:
+        lines.append(b"Host: localhost\r\n")
+    lines.append(b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\nX-Request-Id: " % head.authority)
+    return b"".join(lines)
+
+
+class Forward:
+    """Implements `client.Handler` towards the client and `upstream.Exchange` towards the instance."""
+
+    __slots__ = (
+        "_answered", "_began", "_chunked", "_client", "_client_ended", "_decision", "_first", "_id", "_keep",
+        "_plane", "_pool", "_status", "_tried", "_tunnel", "_upstream", "_upstream_ended", "_waiting",
+        "asked", "endless", "sent",
+    )  # fmt: skip
+
+    def __init__(self, plane: Plane, client: Client, decision: Pass) -> None:
         self._plane = plane
         self._client = client
-        self._head = head
-        self._route = route
-        self._backends = backends
-        self._caller = caller
-        self._kind = kind
-        self._paths = paths
+        self._decision = decision
         self._began = monotonic()
-        self._id = plane.request_id(head)
+        self._id = plane.request_id(decision.head)
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
-        self._tried: list[Pool] = []
-        self._waiting: list[bytes] = []
+        self._tried: tuple[Pool, ...] = ()
+        self._waiting: list[bytes] | None = None
         self._answered = self._chunked = self._tunnel = False
-        self._client_ended = self._upstream_ended = False
         self._keep = True
         self._status = 0
+        self.asked = 0.0
         self.sent = False
         self.endless = False
 
     # -- the request
 
-    def begin(self) -> None:
-        pool = self._plane.choose(self._backends, self._tried)
+    def begin(self, payload: bytes, *, done: bool) -> None:
+        self._first = payload
+        self.sent = done
+        self._choose(self._began)
+
+    def _choose(self, now: float) -> None:
+        decision = self._decision
+        pool = self._pool = self._plane.choose(decision.service_id, decision.backends, self._tried)
         if pool is None:
             self._no_instance()
-            return
-        self._pool = pool
-        pool.acquire(self)
+        else:
+            pool.acquire(self, now)
 
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._client.send_continue()
-        upstream.request(self._head.method, self._request_head())
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for data in waiting:
-                upstream.write(data)
-            self._client.resume_body()
+        decision = self._decision
+        method = decision.head.method
+        start = b"%b %b HTTP/1.1\r\n" % (method, decision.target(upstream.pool))
+        last = b"\r\nX-Forwarded-For: %b\r\n\r\n" % self._origin()
+        upstream.request(method, b"".join((start, decision.fields, self._id, last, self._first)))
         if self.sent:
-            self._plane.answering.add(self)
+            self.asked = monotonic()
+        else:
+            self._client.send_continue()
+        if self._waiting:
+            waiting, self._waiting = self._waiting, None
+            upstream.write(b"".join(waiting))
+            self._client.resume_body()
 
     def unreachable(self, pool: Pool, reason: str) -> None:
-        self._tried.append(pool)
-        self._plane.metrics.failed(self._route.id)
-        self._backends = self._plane.still_there(self._route.id, self._backends)
-        self.begin()
+        self._plane.metrics.failed(self._decision.service_id)
+        self._tried = (*self._tried, pool)
+        self._choose(monotonic())
 
     def body(self, payload: bytes, *, done: bool) -> None:
-        data = payload
-        if self._head.length < 0:
-            data = chunk(payload) + (LAST_CHUNK if done else b"")
+        if self._decision.head.length < 0:
+            payload = chunk(payload) + (LAST_CHUNK if done else b"")
         self.sent = done
         upstream = self._upstream
         if upstream is None:
-            self._wait_with(data)
+            self._wait_with(payload)
             return
-        if data:
-            upstream.write(data)
+        if payload:
+            upstream.write(payload)
         if done and not self._answered:
-            self._plane.answering.add(self)
+            self.asked = monotonic()
 
     def _wait_with(self, data: bytes) -> None:
-        if data:
-            self._waiting.append(data)
-        if sum(map(len, self._waiting)) > MOST_WAITING:
+        self._waiting = waiting = self._waiting or []
+        waiting.append(data)
+        if sum(map(len, waiting)) > MOST_WAITING:
             self._client.pause_body()
-
-    def _request_head(self) -> bytes:
-        head, plane = self._head, self._plane
-        target = head.target if self._paths is None or self._pool is None else self._path()
-        lines = [b"%b %b HTTP/1.1\r\n" % (head.method, target), passed_fields(plane.table, head)]
-        if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
-            lines.append(b"Content-Length: %d\r\n" % head.length)
-        elif head.length < 0:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        if head.upgrade == b"websocket" and not head.length:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        if not head.authority:
-            lines.append(b"Host: localhost\r\n")
-        lines += [fields_of(self._caller), b"X-Request-Id: %b\r\n" % self._id, self._origin(), b"\r\n"]
-        return b"".join(lines)
-
-    def _path(self) -> bytes:
-        assert self._paths is not None and self._pool is not None
-        return self._paths[self._pool.backend.instance].encode()
 
     def _origin(self) -> bytes:
         """Who is at the other end; a proxy's word counts only where it was said that there is one."""
-        head, client = self._head, self._client
+        head, client = self._decision.head, self._client
         peer = client.peer.encode() or b"unix"
         if head.forwarded_for and client.peer in self._plane.trusted_proxies:
-            peer = b"%b, %b" % (head.forwarded_for, peer)
-        return b"X-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n" % (
-            peer, head.authority,
-        )  # fmt: skip
+            return b"%b, %b" % (head.forwarded_for, peer)
+        return peer
 
     # -- the answer
 
     def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
-        self._plane.answering.drop(self)
+        self.asked = 0.0
         self._answered = True
         self._status = answer.status
         if answer.status == 101:
@@ -162,15 +190,16 @@ class Forward:
         self.endless = answer.endless or answer.length == -2
         close, framing = self._framing(answer)
         self._keep = close is not _CLOSE
-        client.send(b"%b%b%b\r\n" % (answer.passed, framing, close))
-        self._pass(payload)
+        if self._chunked:
+            payload = chunk(payload) + (LAST_CHUNK if done else b"")
+        client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
         if done:
             self._complete()
 
     def _framing(self, answer: AnswerHead) -> tuple[bytes, bytes]:
         """The Connection and the Transfer-Encoding field. Chunks are unknown to HTTP/1.0."""
         close = b"" if self._client.keeps else _CLOSE
-        if not self._head.http_1_0:
+        if not self._decision.head.http_1_0:
             self._chunked = answer.length < 0
             return close, _CHUNKED if self._chunked else b""
         if answer.length < 0:
@@ -181,70 +210,66 @@ class Forward:
         if self._tunnel:
             self._client.send(payload)
             return
-        self._pass(payload)
+        if self._chunked:
+            payload = chunk(payload) + (LAST_CHUNK if done else b"")
+        if payload:
+            self._client.send(payload)
         if done:
             self._complete()
 
-    def _pass(self, payload: bytes) -> None:
-        if payload:
-            self._client.send(chunk(payload) if self._chunked else payload)
-
     def _complete(self) -> None:
         self._upstream = None
-        if self._chunked:
-            self._client.send(LAST_CHUNK)
         self._count()
         self._client.finish(keep=self._keep)
 
     def broken(self, reason: str) -> None:
-        self._plane.answering.drop(self)
+        self.asked = 0.0
         self._upstream = None
         if self._tunnel:
             self._count()
             self._client.finish(keep=False)
             return
-        self._plane.metrics.failed(self._route.id)
+        self._plane.metrics.failed(self._decision.service_id)
         if self._answered:
             self._count()
             self._client.abort()
         else:
-            self._fail(502, f"{self._name} failed: {reason}")
+            self._fail(502, f"{self._decision.name} failed: {reason}")
 
     def too_late(self) -> None:
         """Nothing came back within the limit."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abandon()
-        self._plane.metrics.failed(self._route.id)
-        self._fail(504, f"{self._name} did not answer within {self._plane.limits.answering:g} s")
+        self._plane.metrics.failed(self._decision.service_id)
+        self._fail(504, f"{self._decision.name} did not answer within {self._plane.limits.answering:g} s")
 
     def _no_instance(self) -> None:
         if self._tried:
-            self._fail(502, f"{self._name} accepts no connection")
+            self._fail(502, f"{self._decision.name} accepts no connection")
         else:
-            self._fail(503, f"{self._name} is not ready")
-
-    @property
-    def _name(self) -> str:
-        return self._route.id or "the node"
+            self._fail(503, f"{self._decision.name} is not ready")
 
     def _fail(self, status: int, message: str) -> None:
         client, self._status = self._client, status
         keep = client.keeps
-        client.send(error_page(status, message, close=not keep, head_only=self._head.method == b"HEAD"))
+        client.send(
+            error_page(status, message, close=not keep, head_only=self._decision.head.method == b"HEAD")
+        )
         self._count()
         client.finish(keep=keep)
 
     def _count(self) -> None:
+        decision = self._decision
         self._plane.answered(
-            self._client, self._head, kind=self._kind, route=self._route.id, status=self._status,
-            began=self._began, caller=self._caller, request_id=self._id,
+            self._client, decision.head, kind=decision.kind, route=decision.service_id, status=self._status,
+            began=self._began, caller=decision.caller, request_id=self._id,
         )  # fmt: skip
 
     # -- back-pressure, and clients that leave
 
     def client_lost(self) -> None:
-        self._plane.answering.drop(self)
+        self.asked = 0.0
         if not self._status:
             # What proxies write down for a client that did not wait (nginx's number).
             self._status = 499
@@ -277,13 +302,14 @@ class Forward:
     def _switch(self, answer: AnswerHead) -> None:
         upstream, client = self._upstream, self._client
         assert upstream is not None
-        if answer.upgrade != b"websocket" or self._head.upgrade != b"websocket":
+        if answer.upgrade != b"websocket" or self._decision.head.upgrade != b"websocket":
             self._answered = False
             self._upstream = None
             upstream.abandon()
             self.broken("it switched to a protocol that nobody asked for")
             return
         self._tunnel = self.endless = True
+        self._client_ended = self._upstream_ended = False
         client.send(b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % answer.passed)
         if ahead := client.splice():
             upstream.write(ahead)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import TypeVar
 
 import httptools
 
@@ -43,7 +43,7 @@ _OURS = frozenset(
 )  # fmt: skip
 _IDENTITY = b"atek-auth-"
 
-Fields = tuple[tuple[bytes, bytes], ...]
+T = TypeVar("T")
 
 
 class BadHead(Exception):
@@ -121,15 +121,33 @@ class _Collector:
 
 def parse_request(head: bytes) -> RequestHead:
     """The head of a request, given with its empty line. Raises BadHead."""
-    return _known_request(head) if len(head) <= REMEMBERED_LENGTH else _parse_request(head)
+    known = _requests.get(head)
+    if known is None:
+        known = _parse_request(head)
+        _remember(_requests, head, known)
+    return known
 
 
 def parse_answer(head: bytes, method: bytes) -> AnswerHead:
     """The head of the answer to a request with that method, given with its empty line. Raises BadHead."""
-    bodiless = method == b"HEAD"
+    memory = _answers_to_head if method == b"HEAD" else _answers
+    known = memory.get(head)
+    if known is None:
+        known = _parse_answer(head, bodiless=memory is _answers_to_head)
+        _remember(memory, head, known)
+    return known
+
+
+_requests: dict[bytes, RequestHead] = {}
+_answers: dict[bytes, AnswerHead] = {}
+_answers_to_head: dict[bytes, AnswerHead] = {}
+
+
+def _remember(memory: dict[bytes, T], head: bytes, value: T) -> None:
     if len(head) <= REMEMBERED_LENGTH:
-        return _known_answer(head, bodiless)
-    return _parse_answer(head, bodiless)
+        if len(memory) >= REMEMBERED:
+            memory.clear()
+        memory[head] = value
 
 
 def _parse_request(head: bytes) -> RequestHead:
@@ -177,7 +195,7 @@ def _parse_request(head: bytes) -> RequestHead:
     )
 
 
-def _parse_answer(head: bytes, bodiless: bool) -> AnswerHead:
+def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
     if not _STATUS_LINE.match(head):
         raise BadHead(502, "its answer does not begin with an HTTP/1.1 status line")
     collector = _Collector()
@@ -199,10 +217,6 @@ def _parse_answer(head: bytes, bodiless: bool) -> AnswerHead:
         endless=kind.startswith(b"text/event-stream"),
         passed=line + _lines(fields, options) + passed_length,
     )
-
-
-_known_request = lru_cache(maxsize=REMEMBERED)(_parse_request)
-_known_answer = lru_cache(maxsize=REMEMBERED)(_parse_answer)
 
 
 def _feed(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, head: bytes) -> None:

@@ -2,59 +2,91 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.pages import error_page
 
-#: A body up to this length, in bytes, is read and lost for the sake of the connection.
-LONGEST_AWAITED = 64 * 1024
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.router.client import Client
+    from runtimes.router.client import Client, Handler
+    from runtimes.router.decision import Decision
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
 
-    #: Makes the answer, once it is known whether the connection goes on.
+    #: Makes the answer, once it is known whether the connection closes after it.
     Page = Callable[[bool], bytes]
+
+#: A body up to this length, in bytes, is read and lost for the sake of the connection.
+LONGEST_AWAITED = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision: this page, whoever asks."""
+
+    head: RequestHead
+    status: int
+    page: Page
+    kind: str = "node"
+    route: str = ""
+
+    def start(self, plane: Plane, client: Client) -> Handler:
+        return LocalAnswer(plane, client, self)
+
+
+def refusal(head: RequestHead, status: int, message: str, *, kind: str = "node", route: str = "") -> Answer:
+    """An error in JSON."""
+    head_only = head.method == b"HEAD"
+
+    def make(close: bool) -> bytes:
+        return error_page(status, message, close=close, head_only=head_only)
+
+    return Answer(head, status, make, kind, route)
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A decision about somebody who is not known: `otherwise`, unless it asks too often."""
+
+    head: RequestHead
+    otherwise: Decision
+
+    def start(self, plane: Plane, client: Client) -> Handler:
+        if plane.strangers.admit(plane.address(client, self.head)):
+            return self.otherwise.start(plane, client)
+        return refusal(self.head, 429, "Too many requests", kind="gateway").start(plane, client)
 
 
 class LocalAnswer:
     """One answer that is known already. The request's body is lost, and with a long one the connection."""
 
-    __slots__ = ("_began", "_client", "_head", "_kind", "_page", "_plane", "_route", "_status")
+    __slots__ = ("_answer", "_began", "_client", "_plane")
 
-    def __init__(
-        self, plane: Plane, client: Client, head: RequestHead, status: int, page: Page, *, kind: str = "node",
-        route: str = "",
-    ) -> None:  # fmt: skip
+    def __init__(self, plane: Plane, client: Client, answer: Answer) -> None:
         self._plane = plane
         self._client = client
-        self._head = head
-        self._status = status
-        self._page = page
-        self._kind = kind
-        self._route = route
+        self._answer = answer
         self._began = monotonic()
 
-    def begin(self) -> None:
+    def begin(self, payload: bytes, *, done: bool) -> None:
         """A short body is awaited, so that the connection can go on; a long one is not even asked for."""
-        head = self._head
-        if head.expects_continue or not 0 <= head.length <= LONGEST_AWAITED:
-            self._answer()
+        head = self._answer.head
+        if done or head.expects_continue or not 0 <= head.length <= LONGEST_AWAITED:
+            self._send()
 
     def body(self, payload: bytes, *, done: bool) -> None:
         if done:
-            self._answer()
+            self._send()
 
-    def _answer(self) -> None:
-        client = self._client
+    def _send(self) -> None:
+        client, answer = self._client, self._answer
         keep = client.keeps
-        client.send(self._page(not keep))
+        client.send(answer.page(not keep))
         self._plane.answered(
-            client, self._head, kind=self._kind, route=self._route, status=self._status, began=self._began
+            client, answer.head, kind=answer.kind, route=answer.route, status=answer.status, began=self._began
         )
         client.finish(keep=keep)
 
@@ -68,16 +100,3 @@ class LocalAnswer:
     def client_paused(self) -> None: ...
 
     def client_resumed(self) -> None: ...
-
-
-def error(
-    plane: Plane, client: Client, head: RequestHead, status: int, message: str, *, kind: str = "node",
-    route: str = "",
-) -> LocalAnswer:  # fmt: skip
-    """An error in JSON."""
-    head_only = head.method == b"HEAD"
-
-    def make(close: bool) -> bytes:
-        return error_page(status, message, close=close, head_only=head_only)
-
-    return LocalAnswer(plane, client, head, status, make, kind=kind, route=route)

@@ -13,10 +13,12 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router import gateway, hosts
 from runtimes.router.access_log import AccessLog
 from runtimes.router.client import Client
 from runtimes.router.deadlines import Deadlines
+from runtimes.router.gateway import decide_own
+from runtimes.router.head import REMEMBERED, REMEMBERED_LENGTH, parse_request
+from runtimes.router.hosts import decide_foreign, decide_host
 from runtimes.router.limits import Limits
 from runtimes.router.metrics import Metrics
 from runtimes.router.pages import error_page
@@ -28,11 +30,9 @@ from runtimes.router.upstream import Pool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from runtimes.router.calls import Delivery
-    from runtimes.router.client import Handler
-    from runtimes.router.forward import Forward
+    from runtimes.router.decision import Decision
     from runtimes.router.head import RequestHead
-    from runtimes.router.table import Backend, Caller, ServiceRoute, Session
+    from runtimes.router.table import Backend, Caller, RouteTable, ServiceRoute, Session
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -54,6 +54,8 @@ class Plane:
         self.own_names = LOOPBACK_NAMES | {domain, ""}
         self._suffixes = tuple({f".{domain}", ".localhost"})
         self.table = make_table({}, admin_tokens=admin_tokens)
+        #: Of this table, by the bytes of the head.
+        self.decisions: dict[bytes, Decision] = {}
         self.metrics = Metrics()
         self.access_log = AccessLog(access_log) if access_log else None
         self.trusted_proxies = frozenset(trusted_proxies)
@@ -67,9 +69,6 @@ class Plane:
         self.sending: Deadlines[Client] = Deadlines(limits.stalled, Client.too_slow)
         self.stalled: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
         self.lingering: Deadlines[Client] = Deadlines(limits.lingering, Client.abort_all)
-        self.answering: Deadlines[Forward | Delivery] = Deadlines(
-            limits.answering, lambda exchange: exchange.too_late()
-        )
         self._turn = 0
         self._ids = count(1)
         self._id_prefix = os.urandom(4).hex().encode()
@@ -79,7 +78,7 @@ class Plane:
     def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
         """Swaps the table; instances that are in it no more get no further request."""
         before = {backend.instance for name in routes for backend in self._backends(name)}
-        self.table = changed(self.table, routes)
+        self._swap(changed(self.table, routes))
         after = {backend.instance for name in routes for backend in self._backends(name)}
         for instance in before - after:
             pool = self.pools.get(instance)
@@ -89,8 +88,9 @@ class Plane:
                     del self.pools[instance]
 
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
-        self.table = make_table(
-            self.table.services, admin_tokens=self.table.admin_tokens, sessions=sessions, private=private
+        table = self.table
+        self._swap(
+            make_table(table.services, admin_tokens=table.admin_tokens, sessions=sessions, private=private)
         )
 
     def _backends(self, service_id: str) -> tuple[Backend, ...]:
@@ -105,11 +105,16 @@ class Plane:
             pool = self.pools[backend.instance] = Pool(backend, self.limits)
         return pool
 
-    def choose(self, backends: Sequence[Backend], tried: Sequence[Pool] = ()) -> Pool | None:
-        """The one with the fewest requests in flight; those that are equal take turns."""
-        if len(backends) == 1:
-            pool = self.pool(backends[0])
-            return None if pool in tried else pool
+    def choose(self, service_id: str, backends: Sequence[Backend], tried: Sequence[Pool] = ()) -> Pool | None:
+        """The one with the fewest requests in flight; those that are equal take turns.
+
+        A second attempt comes a moment after the first: what the table lost meanwhile is no choice any more.
+        """
+        if tried:
+            current = self._backends(service_id)
+            backends = [backend for backend in backends if backend in current]
+        elif len(backends) == 1:
+            return self.pool(backends[0])
         self._turn += 1
         chosen: Pool | None = None
         for number in range(len(backends)):
@@ -118,23 +123,35 @@ class Plane:
                 chosen = pool
         return chosen
 
-    def still_there(self, service_id: str, backends: Sequence[Backend]) -> list[Backend]:
-        """Those that the table still has: for a second attempt, which comes a moment after the first."""
-        current = self._backends(service_id)
-        return [backend for backend in backends if backend in current]
-
     # -- requests
 
-    def handle(self, client: Client, head: RequestHead) -> Handler:
-        """What is to be done with a request."""
-        self.metrics.in_flight += 1
+    def decide(self, head: bytes) -> Decision:
+        """What is to be done with a request, by its head with the empty line. Raises BadHead."""
+        decision = self._decide(parse_request(head))
+        if len(head) <= REMEMBERED_LENGTH:
+            if len(self.decisions) >= REMEMBERED:
+                self.decisions.clear()
+            self.decisions[head] = decision
+        return decision
+
+    def _decide(self, head: RequestHead) -> Decision:
         name = head.host
         if name in self.own_names:
-            return gateway.own_host(self, client, head)
+            return decide_own(self.table, head)
         for suffix in self._suffixes:
             if name.endswith(suffix):
-                return hosts.service_host(self, client, head, name[: -len(suffix)])
-        return hosts.foreign_host(self, client, head)
+                return decide_host(self.table, self.domain, head, name[: -len(suffix)])
+        return decide_foreign(head)
+
+    def _swap(self, table: RouteTable) -> None:
+        self.table = table
+        self.decisions = {}
+
+    def address(self, client: Client, head: RequestHead) -> str:
+        """Whom a stranger's requests are counted for. Only a proxy that is known may speak for others."""
+        if head.forwarded_for and client.peer in self.trusted_proxies:
+            return head.forwarded_for.rpartition(b",")[2].strip().decode("latin-1")
+        return client.peer
 
     def request_id(self, head: RequestHead) -> bytes:
         """The client's own, or a new one."""
@@ -183,11 +200,11 @@ class Plane:
 
     def sweep(self) -> None:
         """To be called twice a second."""
-        for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering, self.answering):
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering):
             clock.sweep()
         now = monotonic()
         for instance, pool in list(self.pools.items()):
-            pool.drop_stale(now)
+            pool.sweep(now)
             if pool.retired and not pool.in_flight and not pool.idle:
                 del self.pools[instance]
         if self.access_log is not None:

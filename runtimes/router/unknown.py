@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from runtimes.router import local
+from runtimes.router.local import refusal
 from runtimes.router.peers import session_of
 from runtimes.router.table import caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.router.client import Client, Handler
+    from runtimes.router.client import Client
+    from runtimes.router.decision import Decision
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
     from runtimes.router.table import Caller
@@ -26,7 +27,7 @@ class UnknownPeer:
     """Implements `client.Handler` until it is known who asks; then `admitted` makes the one that goes on."""
 
     def __init__(
-        self, plane: Plane, client: Client, head: RequestHead, admitted: Callable[[Caller], Handler]
+        self, plane: Plane, client: Client, head: RequestHead, admitted: Callable[[Caller], Decision]
     ) -> None:
         self._plane = plane
         self._client = client
@@ -34,7 +35,7 @@ class UnknownPeer:
         self._admitted = admitted
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def begin(self, payload: bytes, *, done: bool) -> None:
         self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
@@ -47,12 +48,10 @@ class UnknownPeer:
         }
         pid = await asyncio.to_thread(session_of, sock, frozenset(services)) if services else None
         if pid is None:
-            handler: Handler = local.error(
-                self._plane, self._client, self._head, 401, "Not authorized", kind="gateway"
-            )
+            decision: Decision = refusal(self._head, 401, "Not authorized", kind="gateway")
         else:
-            handler = self._admitted(caller_of(services[pid]))
-        self._client.hand_over(handler)
+            decision = self._admitted(caller_of(services[pid]))
+        self._client.hand_over(decision.start(self._plane, self._client))
 
     def body(self, payload: bytes, *, done: bool) -> None: ...
 

@@ -33,6 +33,8 @@ class Exchange(Protocol):
 
     #: Whether all of the request was handed to the upstream.
     sent: bool
+    #: Since when an answer is waited for (`monotonic`); 0 while none is.
+    asked: float
     #: An exchange that may never end by itself (a WebSocket, an event stream): draining in a hurry closes it.
     endless: bool
 
@@ -62,6 +64,10 @@ class Exchange(Protocol):
         """In a tunnel: it will send nothing more."""
         ...
 
+    def too_late(self) -> None:
+        """Nothing came back within the limit."""
+        ...
+
     def cut(self) -> None:
         """Has to end now, for a node that ends."""
         ...
@@ -79,14 +85,14 @@ class Pool:
         self.waiters: list[Waiter] = []
         self._connecting: set[asyncio.Task[None]] = set()
 
-    def acquire(self, exchange: Exchange) -> None:
+    def acquire(self, exchange: Exchange, now: float) -> None:
         """Leads to `connected` (at once, where a connection is idle) or to `unreachable`."""
         self.in_flight.add(exchange)
-        now = monotonic()
-        while self.idle:
-            upstream = self.idle.pop()
-            if upstream.is_fresh(now):
-                upstream.take(exchange)
+        idle = self.idle
+        while idle:
+            upstream = idle.pop()
+            if now - upstream.idle_since < _DOUBTFUL_AFTER or upstream.is_fresh(now):
+                upstream.exchange = exchange
                 exchange.connected(upstream)
                 return
             upstream.close()
@@ -105,9 +111,9 @@ class Pool:
             return
         if exchange not in self.in_flight:
             # Its client left meanwhile.
-            self.keep(upstream)
+            upstream.close()
             return
-        upstream.take(exchange)
+        upstream.exchange = exchange
         exchange.connected(upstream)
 
     async def _open(self) -> Upstream:
@@ -134,14 +140,6 @@ class Pool:
         if self.waiters:
             self._tell_waiters()
 
-    def keep(self, upstream: Upstream) -> None:
-        """A connection that can carry another exchange."""
-        if self.retired:
-            upstream.close()
-        else:
-            upstream.idle_since = monotonic()
-            self.idle.append(upstream)
-
     def retire(self) -> None:
         """No exchange begins here any more."""
         self.retired = True
@@ -149,13 +147,16 @@ class Pool:
         for upstream in idle:
             upstream.close()
 
-    def drop_stale(self, now: float) -> None:
-        """The oldest idle connections are at the front."""
-        fresh = [upstream for upstream in self.idle if upstream.idle_for(now) <= upstream.keep_for]
-        for upstream in self.idle if len(fresh) < len(self.idle) else ():
-            if upstream.idle_for(now) > upstream.keep_for:
-                upstream.close()
-        self.idle = fresh
+    def sweep(self, now: float) -> None:
+        """Closes what was idle for too long, and ends what was not answered in time."""
+        stale = [upstream for upstream in self.idle if now - upstream.idle_since > upstream.keep_for]
+        if stale:
+            self.idle = [upstream for upstream in self.idle if upstream not in stale]
+        for upstream in stale:
+            upstream.close()
+        late = now - self.limits.answering
+        for exchange in [each for each in self.in_flight if 0 < each.asked < late]:
+            exchange.too_late()
 
     def when_drained(self, waiter: Waiter) -> None:
         """Calls it once nothing is in flight; a hurried one cuts off what might never end."""
@@ -187,8 +188,8 @@ class Upstream(asyncio.Protocol):
     """One connection to an instance."""
 
     __slots__ = (
-        "_answer", "_body", "_buffer", "_doubt", "_exchange", "_method", "_raw",
-        "_transport", "idle_since", "keep_for", "pool", "write",
+        "_answer", "_body", "_buffer", "_doubt", "_method", "_raw", "_transport",
+        "exchange", "idle_since", "keep_for", "pool", "write",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
@@ -196,7 +197,7 @@ class Upstream(asyncio.Protocol):
         self.idle_since = 0.0
         self.keep_for = pool.limits.upstream_idle
         self._transport: asyncio.Transport
-        self._exchange: Exchange | None = None
+        self.exchange: Exchange | None = None
         self._method = b""
         self._buffer = b""
         self._answer: AnswerHead | None = None
@@ -206,9 +207,6 @@ class Upstream(asyncio.Protocol):
 
     # -- used by the pool and the exchange
 
-    def take(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
     def request(self, method: bytes, data: bytes) -> None:
         """The head of a request, and as much of its body as there is."""
         self._method = method
@@ -216,13 +214,9 @@ class Upstream(asyncio.Protocol):
 
     def is_fresh(self, now: float) -> bool:
         """Whether a request may be risked on it. Between its closing and our knowing there is a gap."""
-        idle = self.idle_for(now)
-        if idle > self.keep_for or self._transport.is_closing():
+        if now - self.idle_since > self.keep_for or self._transport.is_closing():
             return False
-        return idle < _DOUBTFUL_AFTER or not self._has_news()
-
-    def idle_for(self, now: float) -> float:
-        return now - self.idle_since
+        return not self._has_news()
 
     def _has_news(self) -> bool:
         """An idle connection has nothing to read unless it was closed."""
@@ -249,19 +243,19 @@ class Upstream(asyncio.Protocol):
 
     def close(self) -> None:
         """Whatever was written is still sent."""
-        self._exchange = None
+        self.exchange = None
         self._transport.close()
 
     def leave(self) -> None:
         """The end of a tunnel: what is on its way still arrives."""
-        exchange, self._exchange = self._exchange, None
+        exchange, self.exchange = self.exchange, None
         self._transport.close()
         if exchange is not None:
             self.pool.finished(exchange)
 
     def abandon(self) -> None:
         """Its exchange is of no interest any more, and half an answer cannot be taken back."""
-        exchange, self._exchange = self._exchange, None
+        exchange, self.exchange = self.exchange, None
         self._transport.abort()
         if exchange is not None:
             self.pool.finished(exchange)
@@ -275,7 +269,7 @@ class Upstream(asyncio.Protocol):
         self.write = transport.write
 
     def data_received(self, data: bytes) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None:
             # Nobody asked.
             self._transport.abort()
@@ -287,7 +281,7 @@ class Upstream(asyncio.Protocol):
             self._take_head(exchange, self._buffer + data if self._buffer else data)
 
     def eof_received(self) -> bool:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None:
             return False
         if self._raw:
@@ -295,50 +289,48 @@ class Upstream(asyncio.Protocol):
             return True
         answer = self._answer
         if answer is not None and answer.length == -2:
-            self._complete(exchange)
+            self._settle(exchange, answer, b"")
             exchange.more(b"", done=True)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._exchange is None:
+        if self.exchange is None:
             self.pool.idle = [other for other in self.pool.idle if other is not self]
         self._break("it closed the connection" if self._answer is None else "it closed the connection early")
 
     def pause_writing(self) -> None:
-        if self._exchange is not None:
-            self._exchange.upstream_paused()
+        if self.exchange is not None:
+            self.exchange.upstream_paused()
 
     def resume_writing(self) -> None:
-        if self._exchange is not None:
-            self._exchange.upstream_resumed()
+        if self.exchange is not None:
+            self.exchange.upstream_resumed()
 
     # -- inside
 
     def _take_head(self, exchange: Exchange, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
             self._buffer = data
             if len(data) > LONGEST_HEAD:
                 self._break("the head of its answer is too long")
             return
         try:
-            answer = parse_answer(data[: end + 4], self._method)
+            answer = parse_answer(data[:end], self._method)
         except BadHead as error:
             self._break(error.message)
             return
-        rest = data[end + 4 :]
         self._buffer = b""
-        if answer.status < 200:
-            self._interim(exchange, answer, rest)
-            return
-        length = answer.length
-        if 0 <= length <= len(rest):
-            self._settle(exchange, answer, rest[length:])
-            exchange.answered(answer, rest if len(rest) == length else rest[:length], done=True)
-            return
-        self._answer = answer
-        self._body = body_of(length)
-        self._first_piece(exchange, answer, rest)
+        if answer.length == len(data) - end and answer.status >= 200:
+            # By far the most: all of it came at once, and nothing else.
+            self._settle(exchange, answer, b"")
+            exchange.answered(answer, data[end:], done=True)
+        elif answer.status < 200:
+            self._interim(exchange, answer, data[end:])
+        else:
+            self._answer = answer
+            self._body = body_of(answer.length)
+            self._first_piece(exchange, answer, data[end:])
 
     def _first_piece(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
         assert self._body is not None
@@ -376,21 +368,20 @@ class Upstream(asyncio.Protocol):
 
     def _settle(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
         """The answer is complete: the connection is kept where both sides are in step."""
-        self._complete(exchange)
-        if not answer.keep_alive or rest or not exchange.sent or self._transport.is_closing():
+        pool = self.pool
+        self.exchange = self._answer = self._body = None
+        pool.finished(exchange)
+        if not answer.keep_alive or rest or not exchange.sent or pool.retired:
             # Not `close`: it would wait until the other side has read what it no longer wants.
             self._transport.abort()
             return
         if answer.keep_alive_seconds is not None:
-            self.keep_for = min(self.pool.limits.upstream_idle, max(0.0, answer.keep_alive_seconds - 1))
-        self.pool.keep(self)
-
-    def _complete(self, exchange: Exchange) -> None:
-        self._exchange = self._answer = self._body = None
-        self.pool.finished(exchange)
+            self.keep_for = min(pool.limits.upstream_idle, max(0.0, answer.keep_alive_seconds - 1))
+        self.idle_since = monotonic()
+        pool.idle.append(self)
 
     def _break(self, reason: str) -> None:
-        exchange, self._exchange = self._exchange, None
+        exchange, self.exchange = self.exchange, None
         self._transport.abort()
         if exchange is not None:
             self.pool.finished(exchange)

@@ -1,0 +1,26 @@
+"""What is to be done with a request: a value that depends on its head and the route table alone.
+
+So it is made once for each head and table, and remembered: a client that sends the same head again (programs
+do, and most of a browser's requests are alike) costs one look-up, however much there was to check. `start`
+turns it into the `Handler` of one request; what depends on the moment is looked at there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from runtimes.router.client import Client, Handler
+    from runtimes.router.head import RequestHead
+    from runtimes.router.plane import Plane
+
+
+class Decision(Protocol):
+    """Immutable."""
+
+    @property
+    def head(self) -> RequestHead: ...
+
+    def start(self, plane: Plane, client: Client) -> Handler:
+        """Begins to carry it out for one request of a client."""
+        ...
