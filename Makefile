@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check unit soak bench clean
+.PHONY: run test check unit soak bench bench-supervision bench-router clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -21,8 +21,13 @@ unit: .venv/installed-dev
 soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler
 
-bench: .venv/installed-dev
+bench: bench-supervision bench-router
+
+bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
+
+bench-router: .venv/installed-dev
+	$(BIN)/python -m tests.bench.router
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

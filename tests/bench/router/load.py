@@ -1,0 +1,163 @@
+"""Sends one request over and over on some connections, and says how fast the answers came.
+
+wrk does it; for smoke tests a few threads of Python do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tests.bench.packages import from_system
+from tests.bench.router.wire import ANSWER, PATIENCE, Connection, WrongAnswer
+
+if TYPE_CHECKING:
+    from tests.bench.router.wire import Address, Request
+
+_SCRIPT = """\
+wrk.method, wrk.path = %(method)s, %(path)s
+%(headers)s
+wrk.body = %(body)s
+done = function(summary, latency, requests)
+    local e = summary.errors
+    io.write(string.format(
+        '\\nRESULT {"requests": %%d, "seconds": %%f, "bytes": %%d, "p50": %%f, "p99": %%f, "errors": %%d}\\n',
+        summary.requests, summary.duration / 1e6, summary.bytes,
+        latency:percentile(50) / 1e6, latency:percentile(99) / 1e6,
+        e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`p50` and `p99` are seconds from a request to the end of its answer."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p99: float
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds
+
+
+class Load(Protocol):
+    """Raises WrongAnswer when a single answer is none, or not the one that is expected."""
+
+    def run(
+        self, address: Address, request: Request, *, size: int, connections: int, seconds: float
+    ) -> Sample:
+        """`size`: bytes of a right answer, its head included."""
+        ...
+
+
+class Wrk:
+    """One thread, whole seconds."""
+
+    def __init__(self) -> None:
+        self._program = from_system("wrk", "wrk")
+
+    def run(
+        self, address: Address, request: Request, *, size: int, connections: int, seconds: float
+    ) -> Sample:
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            # Its own file, which only we may read, keeps the token out of the command line.
+            script.write(_lua(request))
+            script.flush()
+            host, port = address
+            done = subprocess.run(
+                [self._program, "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--latency",
+                 "--timeout", f"{PATIENCE:g}s", "-s", script.name, f"http://{host}:{port}"],
+                capture_output=True, text=True,
+            )  # fmt: skip
+        return _checked(_result(done), size, connections)
+
+
+def _lua(request: Request) -> str:
+    headers = "\n".join(
+        f"wrk.headers[{_quoted(key)}] = {_quoted(value)}" for key, value in request.headers.items()
+    )
+    body = _quoted(request.body.decode()) if request.body else "nil"
+    return _SCRIPT % {
+        "method": _quoted(request.method), "path": _quoted(request.path), "headers": headers, "body": body
+    }  # fmt: skip
+
+
+def _quoted(text: str) -> str:
+    """A string for Lua, which reads JSON's as they are while they are ASCII."""
+    return json.dumps(text)
+
+
+def _result(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            result: dict[str, float] = json.loads(line.removeprefix("RESULT "))
+            return result
+    raise WrongAnswer(f"wrk said: {done.stdout}{done.stderr}")
+
+
+def _checked(result: dict[str, float], size: int, connections: int) -> Sample:
+    """wrk looks at statuses only, and a gateway's error has status 200: so the sizes have to be right too.
+
+    One byte is allowed for each answer, and one whole answer for each connection, begun when time was up.
+    """
+    requests = int(result["requests"])
+    if result["errors"] or not requests:
+        raise WrongAnswer(f"{result['errors']:.0f} errors among {requests} requests")
+    if abs(result["bytes"] - requests * size) > requests + connections * size:
+        raise WrongAnswer(f"answers of {result['bytes'] / requests:.1f} bytes on average instead of {size}")
+    return Sample(requests, result["seconds"], result["p50"], result["p99"])
+
+
+class Threads:
+    """One for each connection. Slow, but everywhere, and it compares every answer."""
+
+    def run(
+        self, address: Address, request: Request, *, size: int, connections: int, seconds: float
+    ) -> Sample:
+        clients = [_Client(address, request, time.monotonic() + seconds) for _ in range(connections)]
+        for client in clients:
+            client.thread.start()
+        for client in clients:
+            client.thread.join()
+        if wrong := [client.wrong for client in clients if client.wrong]:
+            raise WrongAnswer(f"{len(wrong)} errors, the first: {wrong[0]}")
+        taken = sorted(time for client in clients for time in client.taken)
+        return Sample(len(taken), seconds, taken[len(taken) // 2], taken[len(taken) * 99 // 100])
+
+
+@dataclass
+class _Client:
+    """Asks until the end."""
+
+    address: Address
+    request: Request
+    end: float
+    taken: list[float] = field(default_factory=list)
+    wrong: str = ""
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            with Connection(self.address) as connection:
+                while not self.taken or time.monotonic() < self.end:
+                    self._ask(connection)
+        except (OSError, WrongAnswer) as error:
+            self.wrong = str(error)
+
+    def _ask(self, connection: Connection) -> None:
+        begin = time.perf_counter()
+        answer = connection.ask(self.request)
+        self.taken.append(time.perf_counter() - begin)
+        if (answer.status, answer.body) != (200, ANSWER):
+            raise WrongAnswer(f"{answer.status} {answer.body[:200]!r}")
