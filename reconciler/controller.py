@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from manifests.service import Service
+    from manifests.snapshot import Declared
     from reconciler.conditions import Condition, Verdict
     from reconciler.history import Completed
     from reconciler.world import Instance, World
@@ -61,14 +62,20 @@ class Tracked:
 class Wish:
     """The desired half: what the sources say about a service, resolved, and what a person added to it.
 
-    `rank` is the precedence of the source that declares it, the lowest first.
+    `declared` is what it was made from; `rank` is the precedence of the source that declares it, the lowest
+    first.
     """
 
     service: Service | None = None
     problem: Verdict | None = None
     on_cycle: bool = False
-    file: str = ""
+    declared: Declared | None = None
     rank: int = UNDECLARED
+
+    @property
+    def file(self) -> str:
+        """Who to tell what to change; empty when nobody declares it."""
+        return self.declared.file if self.declared else ""
 
 
 @dataclass(slots=True)

@@ -53,6 +53,7 @@ class DesiredState:
         self._told: set[tuple[str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
+        self._refreshing = anyio.Lock()
 
     async def load(self) -> None:
         """Reads every source for the first time and declares everything."""
@@ -77,6 +78,11 @@ class DesiredState:
         self._again.update(service_ids)
         self._dirty_set()
 
+    async def look_again(self, service_id: str) -> None:
+        """Returns once the service's package was looked at as it is now, and the wish is declared."""
+        self._again.add(service_id)
+        await self.refresh()
+
     async def resync(self) -> None:
         """Looks at everything again, whether or not an event announced a change."""
         await self._scan()
@@ -89,15 +95,17 @@ class DesiredState:
 
     async def refresh(self) -> None:
         """Merges, resolves what differs from before, and declares it."""
-        before, again = self.merged, self._again
-        self.merged, self._again = self._merge(), set()
-        changed = changes(before, self.merged) | (again & self.merged.services.keys())
-        wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
-        wishes |= self._absent(changed)
-        self._reconciler.declare(wishes, known=self.merged.complete)
-        if changed:
-            self._find_roots(changed)
-        self._tell()
+        # One after another: a slow look at an older manifest must not be declared after a newer one.
+        async with self._refreshing:
+            before, again = self.merged, self._again
+            self.merged, self._again = self._merge(), set()
+            changed = changes(before, self.merged) | (again & self.merged.services.keys())
+            wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
+            wishes |= self._absent(changed)
+            self._reconciler.declare(wishes, known=self.merged.complete)
+            if changed:
+                self._find_roots(changed)
+            self._tell()
 
     def _tell(self) -> None:
         """Says each problem and each conflict once, when it comes up."""
@@ -149,7 +157,7 @@ class DesiredState:
             problem = Verdict(error.reason, f"{error.message}{hint}")
             service = controller.wish.service
         rank = self._ranks[winner.source]
-        return Wish(service, problem, on_cycle=bool(cycle), file=winner.declared.file, rank=rank)
+        return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank)
 
     def _dirty_set(self) -> None:
         self._dirty.set()
