@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from runtimes.router.head import RequestHead
-    from runtimes.router.table import Caller
+    from runtimes.router.decision import Decision
 
 #: Bytes that gather before they are written anyway.
 _GATHER = 64 * 1024
@@ -27,10 +26,9 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._size = 0
 
-    def add(
-        self, head: RequestHead, *, peer: str, route: str, status: int, seconds: float, caller: Caller | None,
-        request_id: bytes,
-    ) -> None:  # fmt: skip
+    def add(self, decision: Decision, *, peer: str, status: int, seconds: float, request_id: bytes) -> None:
+        """One request that was answered."""
+        head, caller = decision.head, decision.caller
         line = orjson.dumps(
             {
                 "time": round(time.time(), 3),
@@ -39,7 +37,7 @@ class AccessLog:
                 "method": head.method.decode(),
                 "host": head.host,
                 "path": head.path.decode("latin-1"),
-                "route": route,
+                "route": decision.series[1],
                 "status": status,
                 "ms": round(seconds * 1000, 3),
                 "user": caller.user if caller else None,

@@ -19,11 +19,14 @@ from runtimes.router.pages import page, rpc_page
 if TYPE_CHECKING:
     from runtimes.router.client import Client, Handler
     from runtimes.router.head import RequestHead
+    from runtimes.router.jsonrpc import Incoming
     from runtimes.router.plane import Plane
     from runtimes.router.table import Backend, Caller, RouteTable
 
 #: Calls of one batch that are on their way at the same time.
 AT_A_TIME = 32
+#: What proxies write down for a client that did not wait (nginx's number).
+LEFT = 499
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,12 @@ class Deliver:
     """
 
     head: RequestHead
-    api: str
     caller: Caller | None
     service_id: str
     backends: tuple[Backend, ...]
     prefixes: dict[str, bytes]
     refused: tuple[int, str] | None
+    series: tuple[str, str]
 
     @classmethod
     def make(cls, table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Deliver:
@@ -49,16 +52,22 @@ class Deliver:
         targets = route.targets if route else ()
         return cls(
             head=head,
-            api=api if route else "",
             caller=caller,
             service_id=route.service.id if route else "",
             backends=tuple(target.backend for target in targets),
             prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
             refused=_refusal(table, api, caller),
+            series=("gateway", api if route else ""),
         )
 
     def start(self, plane: Plane, client: Client) -> Handler:
-        return GatewayCall(plane, client, self)
+        return SingleCall(plane, client, self)
+
+    def refusal(self, call: Call) -> bytes | None:
+        """The answer to a call that is not delivered; None when it is."""
+        if self.caller is None and call.method not in OPEN_METHODS:
+            return jsonrpc.failed(call.id, UNAVAILABLE, "Not authorized")
+        return jsonrpc.failed(call.id, *self.refused) if self.refused else None
 
 
 def _prefix(path: str, head: RequestHead, caller: Caller | None) -> bytes:
@@ -84,55 +93,44 @@ def _refusal(table: RouteTable, api: str, caller: Caller | None) -> tuple[int, s
     return None
 
 
-class GatewayCall:
-    """Implements `client.Handler`."""
+class SingleCall(Delivery):
+    """Implements `client.Handler`; hands over to a `Batch` what is not one call in the usual form."""
 
-    __slots__ = (
-        "_answers", "_batch", "_began", "_calls", "_client", "_left", "_next", "_pieces", "_size",
-        "_under_way", "decision", "id", "plane",
-    )  # fmt: skip
+    _size = 0
 
     def __init__(self, plane: Plane, client: Client, decision: Deliver) -> None:
         self.plane = plane
         self.decision = decision
-        self.id = plane.request_id(decision.head)
         self._client = client
         self._began = monotonic()
-        self._batch = False
-        self._under_way: Delivery | set[Delivery] | None = None
 
     # -- client.Handler
 
     def begin(self, payload: bytes, *, done: bool) -> None:
         if done:
-            self._deliver(payload)
+            self._take(payload)
             return
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._request: list[bytes] = []
         if self.decision.head.length > self.plane.limits.request:
             self._too_large()
         else:
             self._client.send_continue()
 
     def body(self, payload: bytes, *, done: bool) -> None:
-        self._pieces.append(payload)
+        self._request.append(payload)
         self._size += len(payload)
         if self._size > self.plane.limits.request:
             self._too_large()
         elif done:
-            self._deliver(b"".join(self._pieces))
+            self._take(b"".join(self._request))
 
     def client_ahead(self, data: bytes) -> None: ...
 
     def client_ended(self) -> None: ...
 
     def client_lost(self) -> None:
-        under_way, self._under_way = self._under_way, None
-        for delivery in list(under_way) if isinstance(under_way, set) else [under_way]:
-            if delivery is not None:
-                delivery.abandon()
-        # What proxies write down for a client that did not wait (nginx's number).
-        self._count(499)
+        self.abandon()
+        self.plane.answered(self._client, self.decision, LEFT, self._began, self.id)
 
     def client_paused(self) -> None: ...
 
@@ -140,92 +138,129 @@ class GatewayCall:
 
     # -- delivering
 
-    def _deliver(self, body: bytes) -> None:
+    def _take(self, body: bytes) -> None:
+        self.id = self.plane.request_id(self.decision.head)
         call = jsonrpc.single(body)
         if call is None:
-            self._deliver_all(jsonrpc.parse(body))
+            self._client.hand_over(Batch(self, self._client, jsonrpc.parse(body), self._began))
             return
-        refusal = self._refusal(call)
-        if refusal is not None:
-            self._answer(None if call.notification else refusal)
-            return
-        delivery = self._under_way = Delivery(self, 0, call)
-        delivery.begin(self._began)
+        decision = self.decision
+        if decision.caller is None or decision.refused is not None:
+            refusal = decision.refusal(call)
+            if refusal is not None:
+                self.delivered(refusal)
+                return
+        self.call = call
+        self.deliver(self._began)
 
-    def _deliver_all(self, incoming: jsonrpc.Incoming) -> None:
-        """A batch, or something that is wrong."""
+    def delivered(self, answer: bytes | None) -> None:
+        client = self._client
+        keep = client.keeps
+        client.send(rpc_page(answer or b"", close=not keep))
+        self.plane.answered(client, self.decision, 200, self._began, self.id)
+        client.finish(keep=keep)
+
+    def _too_large(self) -> None:
+        client = self._client
+        message = f"the request is larger than {self.plane.limits.request} bytes"
+        body = jsonrpc.failed(None, jsonrpc.INVALID_REQUEST, message)
+        client.send(page(413, body, kind=b"application/json", close=True))
+        self.plane.answered(client, self.decision, 413, self._began)
+        client.finish(keep=False)
+
+
+class Part(Delivery):
+    """One call of a batch."""
+
+    def __init__(self, batch: Batch, index: int, call: Call) -> None:
+        self.plane = batch.plane
+        self.decision = batch.decision
+        self.id = batch.id
+        self.call = call
+        self._batch = batch
+        self._index = index
+
+    def delivered(self, answer: bytes | None) -> None:
+        self._batch.delivered(self, self._index, answer)
+
+
+class Batch:
+    """Implements `client.Handler` for everything that is no single call in the usual form."""
+
+    def __init__(self, first: SingleCall, client: Client, incoming: Incoming, began: float) -> None:
+        self.plane = first.plane
+        self.decision = first.decision
+        self.id = first.id
+        self._client = client
+        self._began = began
         self._calls = incoming.calls
-        self._batch = incoming.batch
+        self._is_list = incoming.batch
+        self._answers: list[bytes | None] = [None] * len(incoming.calls)
         self._left = len(incoming.calls)
-        self._answers: list[bytes | None] = [None] * self._left
         self._next = 0
-        self._under_way = set()
-        self._deliver_more(self._under_way)
+        self._under_way: set[Part] = set()
 
-    def _deliver_more(self, under_way: set[Delivery]) -> None:
-        while self._next < len(self._calls) and len(under_way) < AT_A_TIME:
+    # -- client.Handler
+
+    def begin(self, payload: bytes, *, done: bool) -> None:
+        self._deliver_more()
+
+    def body(self, payload: bytes, *, done: bool) -> None: ...
+
+    def client_ahead(self, data: bytes) -> None: ...
+
+    def client_ended(self) -> None: ...
+
+    def client_lost(self) -> None:
+        self._next = len(self._calls)
+        for part in list(self._under_way):
+            part.abandon()
+        self.plane.answered(self._client, self.decision, LEFT, self._began, self.id)
+
+    def client_paused(self) -> None: ...
+
+    def client_resumed(self) -> None: ...
+
+    # -- delivering
+
+    def _deliver_more(self) -> None:
+        while self._next < len(self._calls) and len(self._under_way) < AT_A_TIME:
             index = self._next
             self._next += 1
-            self._deliver_one(index, self._calls[index], under_way)
+            self._deliver_one(index, self._calls[index])
 
-    def _deliver_one(self, index: int, call: Call | Malformed, under_way: set[Delivery]) -> None:
+    def _deliver_one(self, index: int, call: Call | Malformed) -> None:
         if isinstance(call, Malformed):
             self._note(index, call.answer)
             return
-        refusal = self._refusal(call)
+        refusal = self.decision.refusal(call)
         if refusal is not None:
             self._note(index, None if call.notification else refusal)
             return
-        delivery = Delivery(self, index, call)
-        under_way.add(delivery)
-        delivery.begin(monotonic())
+        part = Part(self, index, call)
+        self._under_way.add(part)
+        part.deliver(monotonic())
 
-    def _refusal(self, call: Call) -> bytes | None:
-        """Why a call is not delivered; None when it is."""
-        decision = self.decision
-        if decision.caller is None and call.method not in OPEN_METHODS:
-            return jsonrpc.failed(call.id, UNAVAILABLE, "Not authorized")
-        return jsonrpc.failed(call.id, *decision.refused) if decision.refused else None
-
-    def delivered(self, delivery: Delivery, answer: bytes | None) -> None:
+    def delivered(self, part: Part, index: int, answer: bytes | None) -> None:
         """One call is done. None is the answer to a notification."""
-        under_way = self._under_way
-        if not isinstance(under_way, set):
-            self._answer(answer)
-            return
-        under_way.discard(delivery)
-        self._note(delivery.index, answer)
-        if self._next < len(self._calls):
-            self._deliver_more(under_way)
+        self._under_way.discard(part)
+        self._note(index, answer)
+        self._deliver_more()
 
     def _note(self, index: int, answer: bytes | None) -> None:
         self._answers[index] = answer
         self._left -= 1
         if not self._left:
-            answers = [each for each in self._answers if each is not None]
-            whole = jsonrpc.join(answers) if self._batch else b"".join(answers)
-            self._answer(whole if answers else None)
+            self._answer()
 
-    def _answer(self, answer: bytes | None) -> None:
+    def _answer(self) -> None:
         client = self._client
         keep = client.keeps
-        if answer is None:
-            client.send(page(204, close=not keep))
+        answers = [answer for answer in self._answers if answer is not None]
+        if answers:
+            body = jsonrpc.join(answers) if self._is_list else answers[0]
+            client.send(rpc_page(body, close=not keep))
         else:
-            client.send(rpc_page(answer, close=not keep))
-        self._count(204 if answer is None else 200)
+            client.send(page(204, close=not keep))
+        self.plane.answered(client, self.decision, 200 if answers else 204, self._began, self.id)
         client.finish(keep=keep)
-
-    def _too_large(self) -> None:
-        message = f"the request is larger than {self.plane.limits.request} bytes"
-        body = jsonrpc.failed(None, jsonrpc.INVALID_REQUEST, message)
-        self._client.send(page(413, body, kind=b"application/json", close=True))
-        self._count(413)
-        self._client.finish(keep=False)
-
-    def _count(self, status: int) -> None:
-        decision = self.decision
-        self.plane.answered(
-            self._client, decision.head, kind="gateway", route=decision.api, status=status,
-            began=self._began, caller=decision.caller, request_id=self.id,
-        )  # fmt: skip

@@ -60,19 +60,20 @@ class Client(asyncio.Protocol):
     """One connection. `peer` is the client's address, empty on a Unix socket."""
 
     __slots__ = (
-        "_ahead", "_body", "_ended", "_handler", "_keep", "_paused", "_raw", "_slow", "_taking",
-        "head", "peer", "plane", "send", "transport", "used",
+        "_ahead", "_body", "_ended", "_handler", "_paused", "_raw", "_slow", "_taking",
+        "head", "origin", "peer", "plane", "send", "transport", "used",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.peer = ""
+        #: The last field lines of a request that is passed on: who is at the other end.
+        self.origin = b""
         self.transport: asyncio.Transport
         self.head: RequestHead | None = None
         self._ahead = b""
         self._handler: Handler | None = None
         self._body: Body | None = None
-        self._keep = True
         self._ended = False
         self._paused = False
         self._raw = False
@@ -95,7 +96,8 @@ class Client(asyncio.Protocol):
     @property
     def keeps(self) -> bool:
         """Whether another request may follow; what an answer has to say in its Connection field."""
-        return self._keep and self.body_done and not self.plane.ending
+        body, head = self._body, self.head
+        return head is not None and head.keep_alive and (body is None or body.done) and not self.plane.ending
 
     def finish(self, *, keep: bool) -> None:
         """The answer is complete. Without `keep` the connection ends once it was sent."""
@@ -169,12 +171,21 @@ class Client(asyncio.Protocol):
         self.send = transport.write
         name = transport.get_extra_info("peername")
         self.peer = name[0] if isinstance(name, tuple) else ""
+        self.origin = b"\r\nX-Forwarded-For: %b\r\n\r\n" % (self.peer.encode() or b"unix")
         self.plane.opened(self)
 
     def data_received(self, data: bytes) -> None:
         handler = self._handler
         if handler is None:
-            self._take(self._ahead + data if self._ahead else data)
+            if self._ahead:
+                data = self._ahead + data
+            # By far the most: one whole request, with a head that is known.
+            end = data.find(b"\r\n\r\n") + 4
+            decision = self.plane.decisions.get(data[:end])
+            if decision is not None and decision.head.length == len(data) - end and not self._slow:
+                self._whole(decision, data[end:])
+            else:
+                self._take(data)
         elif self._raw:
             handler.client_ahead(data)
         elif self._body is not None and not self._body.done:
@@ -227,6 +238,13 @@ class Client(asyncio.Protocol):
         self._taking = False
         self._wait_with(data)
 
+    def _whole(self, decision: Decision, payload: bytes) -> None:
+        self.head = decision.head
+        plane = self.plane
+        plane.metrics.in_flight += 1
+        handler = self._handler = decision.start(plane, self)
+        handler.begin(payload, done=True)
+
     def _take_one(self, data: bytes) -> bytes:
         """One request, as much of it as there is; returns what comes after it."""
         end = data.find(b"\r\n\r\n") + 4
@@ -267,16 +285,14 @@ class Client(asyncio.Protocol):
 
     def _begin(self, decision: Decision, data: bytes, end: int) -> bytes:
         """The request whose head ends at `end`; returns what is not yet used of the data."""
-        head = self.head = decision.head
-        self._keep = head.keep_alive
-        length = head.length
-        handler = self._handler = decision.start(self.plane, self)
-        self.plane.metrics.in_flight += 1
+        self.head = decision.head
+        length = decision.head.length
         if 0 <= length <= len(data) - end:
-            # By far the most: all of it is here.
             end_of_body = end + length
-            handler.begin(data[end:end_of_body], done=True)
+            self._whole(decision, data[end:end_of_body])
             return data[end_of_body:]
+        self.plane.metrics.in_flight += 1
+        handler = self._handler = decision.start(self.plane, self)
         body = self._body = body_of(length)
         handler.begin(b"", done=False)
         if self._handler is not handler:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtimes.router.client import Client, Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
+    from runtimes.router.table import Caller
 
 
 class Decision(Protocol):
@@ -20,6 +21,14 @@ class Decision(Protocol):
 
     @property
     def head(self) -> RequestHead: ...
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """What it is counted as: kind (gateway, host or node) and route."""
+        ...
+
+    @property
+    def caller(self) -> Caller | None: ...
 
     def start(self, plane: Plane, client: Client) -> Handler:
         """Begins to carry it out for one request of a client."""

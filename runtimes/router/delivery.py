@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from runtimes.router import jsonrpc
 
 if TYPE_CHECKING:
-    from runtimes.router.calls import GatewayCall
+    from runtimes.router.calls import Deliver
     from runtimes.router.head import AnswerHead
     from runtimes.router.jsonrpc import Call
+    from runtimes.router.plane import Plane
     from runtimes.router.upstream import Pool, Upstream
 
 
 class Delivery:
-    """Implements `upstream.Exchange`. The request is small and goes out in one piece."""
+    """Implements `upstream.Exchange`. The request is small and goes out in one piece.
 
-    __slots__ = ("_call", "_owner", "_pieces", "_pool", "_size", "_tried", "_upstream", "asked", "index")
+    What it delivers is said by the attributes below, before `deliver`.
+    """
 
+    plane: Plane
+    decision: Deliver
+    call: Call
+    id = b""
+
+    asked = 0.0
     sent = True
     endless = False
+    _pool: Pool | None = None
+    _upstream: Upstream | None = None
+    _tried: tuple[Pool, ...] = ()
 
-    def __init__(self, owner: GatewayCall, index: int, call: Call) -> None:
-        self.index = index
-        self.asked = 0.0
-        self._owner = owner
-        self._call = call
-        self._pool: Pool | None = None
-        self._upstream: Upstream | None = None
-        self._tried: tuple[Pool, ...] = ()
+    @abstractmethod
+    def delivered(self, answer: bytes | None) -> None:
+        """It is done. None is the answer to a notification."""
 
-    def begin(self, now: float) -> None:
-        """Leads to `GatewayCall.delivered`."""
-        decision = self._owner.decision
-        pool = self._pool = self._owner.plane.choose(decision.service_id, decision.backends, self._tried)
+    def deliver(self, now: float) -> None:
+        """Leads to `delivered`."""
+        decision = self.decision
+        pool = self._pool = self.plane.choose(decision.service_id, decision.backends, self._tried)
         if pool is None:
-            self._failed("accepts no connection")
+            self._fail("accepts no connection")
             return
         self.asked = now
         pool.acquire(self, now)
@@ -52,43 +59,43 @@ class Delivery:
 
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        owner, body = self._owner, self._call.body
-        prefix = owner.decision.prefixes[upstream.pool.backend.instance]
-        length = b"\r\nContent-Length: %d\r\n\r\n" % len(body)
-        upstream.request(b"POST", b"".join((prefix, owner.id, length, body)))
+        upstream.method = b"POST"
+        body = self.call.body
+        prefix = self.decision.prefixes[upstream.pool.backend.instance]
+        upstream.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (prefix, self.id, len(body), body))
 
     def unreachable(self, pool: Pool, reason: str) -> None:
-        plane = self._owner.plane
-        plane.metrics.failed(self._owner.decision.service_id)
+        self.plane.metrics.failed(self.decision.service_id)
         self._tried = (*self._tried, pool)
-        self.begin(self.asked)
+        self.deliver(self.asked)
 
     def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
-        self.asked = 0.0
         if done:
             self._finish(payload)
-        elif answer.status == 101:
+            return
+        self.asked = 0.0
+        if answer.status == 101:
             self._give_up("switched to a protocol that nobody asked for")
-        else:
-            self._pieces: list[bytes] = []
-            self._size = 0
-            self.more(payload, done=False)
+            return
+        self._answer: list[bytes] = []
+        self._answer_size = 0
+        self.more(payload, done=False)
 
     def more(self, payload: bytes, *, done: bool) -> None:
-        self._pieces.append(payload)
-        self._size += len(payload)
-        limit = self._owner.plane.limits.answer
-        if self._size > limit:
+        self._answer.append(payload)
+        self._answer_size += len(payload)
+        limit = self.plane.limits.answer
+        if self._answer_size > limit:
             self._give_up(f"answered with more than {limit} bytes")
         elif done:
-            self._finish(b"".join(self._pieces))
+            self._finish(b"".join(self._answer))
 
     def broken(self, reason: str) -> None:
         self._upstream = None
-        self._failed(f"failed: {reason}")
+        self._fail(f"failed: {reason}")
 
     def too_late(self) -> None:
-        self._give_up(f"did not answer within {self._owner.plane.limits.answering:g} s")
+        self._give_up(f"did not answer within {self.plane.limits.answering:g} s")
 
     def upstream_paused(self) -> None: ...
 
@@ -102,20 +109,19 @@ class Delivery:
 
     def _finish(self, body: bytes) -> None:
         self._upstream = None
-        owner, call = self._owner, self._call
-        answer = None if call.notification else jsonrpc.answer(call, body, self._name)
-        owner.delivered(self, answer)
+        call = self.call
+        self.delivered(None if call.notification else jsonrpc.answer(call, body, self._name))
 
     def _give_up(self, what: str) -> None:
         self.abandon()
-        self._failed(what)
+        self._fail(what)
 
-    def _failed(self, what: str) -> None:
-        owner, call = self._owner, self._call
-        owner.plane.metrics.failed(owner.decision.service_id)
+    def _fail(self, what: str) -> None:
+        call = self.call
+        self.plane.metrics.failed(self.decision.service_id)
         answer = jsonrpc.failed(call.id, jsonrpc.UNAVAILABLE, f"{self._name} {what}")
-        owner.delivered(self, None if call.notification else answer)
+        self.delivered(None if call.notification else answer)
 
     @property
     def _name(self) -> str:
-        return self._owner.decision.service_id or "the node"
+        return self.decision.service_id or "the node"

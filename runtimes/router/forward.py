@@ -34,16 +34,16 @@ _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 class Pass:
     """A decision: the request goes to one of these instances of a service.
 
-    `fields` are the field lines that are the same for all requests with this head. `paths` are by instance,
-    where they are not the request's own.
+    `prefix` is the request up to its id: the same for all requests with this head. `paths` are by instance,
+    where they are not the request's own; then the prefix has no request line.
     """
 
     head: RequestHead
     service_id: str
     backends: tuple[Backend, ...]
     caller: Caller | None
-    kind: str
-    fields: bytes
+    series: tuple[str, str]
+    prefix: bytes
     paths: Mapping[str, str] | None = None
 
     @classmethod
@@ -59,7 +59,10 @@ class Pass:
         paths: Mapping[str, str] | None = None,
     ) -> Pass:
         """Everything that can be known before there is a client."""
-        return cls(head, route.id, backends, caller, kind, _fields(table, head, caller), paths)
+        line = b"" if paths else b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
+        return cls(
+            head, route.id, backends, caller, (kind, route.id), line + _fields(table, head, caller), paths
+        )
 
     def start(self, plane: Plane, client: Client) -> Handler:
         return Forward(plane, client, self)
@@ -69,9 +72,13 @@ class Pass:
         """Of whoever is asked, for messages."""
         return self.service_id or "the node"
 
-    def target(self, pool: Pool) -> bytes:
-        """The path and query that this instance is asked for."""
-        return self.head.target if self.paths is None else self.paths[pool.backend.instance].encode()
+    def begin_for(self, pool: Pool) -> bytes:
+        """The request to this instance, up to its id."""
+        if self.paths is None:
+            return self.prefix
+        return b"%b %b HTTP/1.1\r\n%b" % (
+            self.head.method, self.paths[pool.backend.instance].encode(), self.prefix,
+        )  # fmt: skip
 
 
 def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> bytes:
@@ -91,28 +98,23 @@ def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> byte
 class Forward:
     """Implements `client.Handler` towards the client and `upstream.Exchange` towards the instance."""
 
-    __slots__ = (
-        "_answered", "_began", "_chunked", "_client", "_client_ended", "_decision", "_first", "_id", "_keep",
-        "_plane", "_pool", "_status", "_tried", "_tunnel", "_upstream", "_upstream_ended", "_waiting",
-        "asked", "endless", "sent",
-    )  # fmt: skip
+    # Defaults here and not in __init__: most requests never touch them.
+    _pool: Pool | None = None
+    _upstream: Upstream | None = None
+    _tried: tuple[Pool, ...] = ()
+    _waiting: list[bytes] | None = None
+    _answered = _chunked = _tunnel = _client_ended = _upstream_ended = False
+    _keep = True
+    _status = 0
+    _id = b""
+    asked = 0.0
+    endless = False
 
     def __init__(self, plane: Plane, client: Client, decision: Pass) -> None:
         self._plane = plane
         self._client = client
         self._decision = decision
         self._began = monotonic()
-        self._id = plane.request_id(decision.head)
-        self._pool: Pool | None = None
-        self._upstream: Upstream | None = None
-        self._tried: tuple[Pool, ...] = ()
-        self._waiting: list[bytes] | None = None
-        self._answered = self._chunked = self._tunnel = False
-        self._keep = True
-        self._status = 0
-        self.asked = 0.0
-        self.sent = False
-        self.endless = False
 
     # -- the request
 
@@ -131,19 +133,19 @@ class Forward:
 
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        decision = self._decision
-        method = decision.head.method
-        start = b"%b %b HTTP/1.1\r\n" % (method, decision.target(upstream.pool))
-        last = b"\r\nX-Forwarded-For: %b\r\n\r\n" % self._origin()
-        upstream.request(method, b"".join((start, decision.fields, self._id, last, self._first)))
+        decision, client = self._decision, self._client
+        upstream.method = decision.head.method
+        self._id = self._plane.request_id(decision.head)
+        origin = self._origin() if decision.head.forwarded_for else client.origin
+        upstream.write(b"".join((decision.begin_for(upstream.pool), self._id, origin, self._first)))
         if self.sent:
-            self.asked = monotonic()
-        else:
-            self._client.send_continue()
+            self.asked = self._began
+            return
+        client.send_continue()
         if self._waiting:
             waiting, self._waiting = self._waiting, None
             upstream.write(b"".join(waiting))
-            self._client.resume_body()
+            client.resume_body()
 
     def unreachable(self, pool: Pool, reason: str) -> None:
         self._plane.metrics.failed(self._decision.service_id)
@@ -172,10 +174,9 @@ class Forward:
     def _origin(self) -> bytes:
         """Who is at the other end; a proxy's word counts only where it was said that there is one."""
         head, client = self._decision.head, self._client
-        peer = client.peer.encode() or b"unix"
-        if head.forwarded_for and client.peer in self._plane.trusted_proxies:
-            return b"%b, %b" % (head.forwarded_for, peer)
-        return peer
+        if client.peer not in self._plane.trusted_proxies:
+            return client.origin
+        return b"\r\nX-Forwarded-For: %b, %b\r\n\r\n" % (head.forwarded_for, client.peer.encode())
 
     # -- the answer
 
@@ -183,10 +184,15 @@ class Forward:
         self.asked = 0.0
         self._answered = True
         self._status = answer.status
+        client = self._client
+        if done and answer.length >= 0 and not self._decision.head.http_1_0 and client.keeps:
+            # By far the most: all of it is here, and nothing has to be added.
+            client.send(answer.complete + payload)
+            self._complete()
+            return
         if answer.status == 101:
             self._switch(answer)
             return
-        client = self._client
         self.endless = answer.endless or answer.length == -2
         close, framing = self._framing(answer)
         self._keep = close is not _CLOSE
@@ -260,11 +266,7 @@ class Forward:
         client.finish(keep=keep)
 
     def _count(self) -> None:
-        decision = self._decision
-        self._plane.answered(
-            self._client, decision.head, kind=decision.kind, route=decision.service_id, status=self._status,
-            began=self._began, caller=decision.caller, request_id=self._id,
-        )  # fmt: skip
+        self._plane.answered(self._client, self._decision, self._status, self._began, self._id)
 
     # -- back-pressure, and clients that leave
 
@@ -309,7 +311,6 @@ class Forward:
             self.broken("it switched to a protocol that nobody asked for")
             return
         self._tunnel = self.endless = True
-        self._client_ended = self._upstream_ended = False
         client.send(b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % answer.passed)
         if ahead := client.splice():
             upstream.write(ahead)

@@ -31,6 +31,7 @@ GATEWAY_PATH = b"/_atek/gateway"
 NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
 #: The node as a service among others in the table; no host name leads to it.
 NODE = ""
+_GATEWAY = ("gateway", "")
 
 
 def decide_own(table: RouteTable, head: RequestHead) -> Decision:
@@ -47,7 +48,7 @@ def decide_own(table: RouteTable, head: RequestHead) -> Decision:
 
 def _decide_gateway(table: RouteTable, head: RequestHead) -> Decision:
     if head.method == b"OPTIONS":
-        return Answer(head, 204, lambda close: preflight_page(close=close), "gateway")
+        return Answer(head, 204, lambda close: preflight_page(close=close), _GATEWAY)
     api = api_of(head.query)
     if head.upgrade == b"websocket" and head.method == b"GET" and not head.length:
         return _decide_socket(table, head, api)
@@ -87,6 +88,8 @@ class Unknown:
 
     head: RequestHead
     api: str
+    series: tuple[str, str] = _GATEWAY
+    caller: Caller | None = None
 
     def start(self, plane: Plane, client: Client) -> Handler:
         def admit(caller: Caller) -> Decision:
@@ -100,6 +103,8 @@ class BindSession:
     """Gives a browser that is logged in here a token for a service's host; others are sent to log in."""
 
     head: RequestHead
+    series: tuple[str, str] = ("node", "")
+    caller: Caller | None = None
 
     def start(self, plane: Plane, client: Client) -> Handler:
         head, table = self.head, plane.table

@@ -93,7 +93,8 @@ class AnswerHead:
     """An answer without its body.
 
     `length` is that of the body in bytes, -1 when it is chunked, -2 when it ends with the connection.
-    `passed` are the status line and the field lines that go to the client. `endless` is an event stream.
+    `passed` are the status line and the field lines that go to the client, `complete` the same with the empty
+    line. `endless` is an event stream.
     """
 
     status: int
@@ -103,6 +104,7 @@ class AnswerHead:
     upgrade: bytes
     endless: bool
     passed: bytes
+    complete: bytes
 
 
 class _Collector:
@@ -208,6 +210,7 @@ def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
     length, passed_length = _answer_length(values, status, bodiless=bodiless, http_1_0=http_1_0)
     line = b"HTTP/1.1" + head[8 : head.index(b"\r\n") + 2]
     kind = _only(values, b"content-type").lower()
+    passed = line + _lines(fields, options) + passed_length
     return AnswerHead(
         status=status,
         length=length,
@@ -215,7 +218,8 @@ def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
         keep_alive_seconds=_keep_alive_seconds(values),
         upgrade=_upgrade(values, options),
         endless=kind.startswith(b"text/event-stream"),
-        passed=line + _lines(fields, options) + passed_length,
+        passed=passed,
+        complete=passed + b"\r\n",
     )
 
 

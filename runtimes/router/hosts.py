@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from runtimes.router.plane import Plane
     from runtimes.router.table import Caller, RouteTable, ServiceRoute
 
+_HOST = ("host", "")
+
 
 def decide_host(table: RouteTable, domain: str, head: RequestHead, service_id: str) -> Decision:
     """All methods and paths go to the service, whoever asks, unless hosts are private."""
@@ -41,7 +43,7 @@ def decide_foreign(head: RequestHead) -> Decision:
 def _unknown_host(head: RequestHead) -> Decision:
     body = b"Not found: no service is currently hosted at %b" % head.authority
     head_only = head.method == b"HEAD"
-    return Answer(head, 404, lambda close: page(404, body, close=close, head_only=head_only), "host")
+    return Answer(head, 404, lambda close: page(404, body, close=close, head_only=head_only), _HOST)
 
 
 def _hindrance(head: RequestHead, domain: str, route: ServiceRoute, caller: Caller | None) -> Decision | None:
@@ -54,7 +56,7 @@ def _hindrance(head: RequestHead, domain: str, route: ServiceRoute, caller: Call
         return None if allowed else refusal(head, 403, "Not authorized", kind="host", route=route.id)
     if head.method in (b"GET", b"HEAD") and head.accepts_html and not head.upgrade:
         location = bind_location(head, route.id, domain)
-        return Answer(head, 302, lambda close: redirect(location, close=close), "host", route.id)
+        return Answer(head, 302, lambda close: redirect(location, close=close), ("host", route.id))
     return refusal(head, 401, "Not authorized", kind="host", route=route.id)
 
 
@@ -66,6 +68,11 @@ class Bind:
     route: ServiceRoute
     token: str
     target: bytes
+    caller: Caller | None = None
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return "host", self.route.id
 
     def start(self, plane: Plane, client: Client) -> Handler:
         session = plane.bindings.take(self.token, self.route.id, monotonic())
@@ -75,4 +82,4 @@ class Bind:
         def make(close: bool) -> bytes:
             return redirect(target, cookie=cookie, close=close)
 
-        return Answer(self.head, 302, make, "host", self.route.id).start(plane, client)
+        return Answer(self.head, 302, make, self.series).start(plane, client)

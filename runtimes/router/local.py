@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtimes.router.decision import Decision
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
+    from runtimes.router.table import Caller
 
     #: Makes the answer, once it is known whether the connection closes after it.
     Page = Callable[[bool], bytes]
@@ -30,8 +31,8 @@ class Answer:
     head: RequestHead
     status: int
     page: Page
-    kind: str = "node"
-    route: str = ""
+    series: tuple[str, str] = ("node", "")
+    caller: Caller | None = None
 
     def start(self, plane: Plane, client: Client) -> Handler:
         return LocalAnswer(plane, client, self)
@@ -44,7 +45,7 @@ def refusal(head: RequestHead, status: int, message: str, *, kind: str = "node",
     def make(close: bool) -> bytes:
         return error_page(status, message, close=close, head_only=head_only)
 
-    return Answer(head, status, make, kind, route)
+    return Answer(head, status, make, (kind, route))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Stranger:
 
     head: RequestHead
     otherwise: Decision
+    series: tuple[str, str] = ("gateway", "")
+    caller: Caller | None = None
 
     def start(self, plane: Plane, client: Client) -> Handler:
         if plane.strangers.admit(plane.address(client, self.head)):
@@ -85,9 +88,7 @@ class LocalAnswer:
         client, answer = self._client, self._answer
         keep = client.keeps
         client.send(answer.page(not keep))
-        self._plane.answered(
-            client, answer.head, kind=answer.kind, route=answer.route, status=answer.status, began=self._began
-        )
+        self._plane.answered(client, answer, answer.status, self._began)
         client.finish(keep=keep)
 
     def client_ahead(self, data: bytes) -> None: ...

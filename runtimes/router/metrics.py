@@ -14,28 +14,42 @@ from runtimes.prometheus import family, histogram
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
+class Series:
+    """The requests of one kind to one route."""
+
+    __slots__ = ("kind", "latencies", "route", "seconds", "statuses")
+
+    def __init__(self, kind: str, route: str) -> None:
+        self.kind = kind
+        self.route = route
+        self.statuses: dict[int, int] = {}
+        self.latencies = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
+
+    def finished(self, status: int, seconds: float) -> None:
+        """One request is answered."""
+        statuses = self.statuses
+        statuses[status] = statuses.get(status, 0) + 1
+        self.latencies[bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+
 @dataclass(slots=True)
 class Metrics:
     """Mutable on purpose: one per router. A route is an API's id or a service's, of those that exist."""
 
-    requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    latencies: dict[str, list[int]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    all: dict[tuple[str, str], Series] = field(default_factory=dict)
     upstream_errors: dict[str, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
     connections: int = 0
     in_flight: int = 0
 
-    def finished(self, kind: str, route: str, status: int, seconds: float) -> None:
-        """One request is answered. `kind` is gateway, host or node."""
-        key = (kind, route, status)
-        self.requests[key] = self.requests.get(key, 0) + 1
-        counts = self.latencies.get(kind)
-        if counts is None:
-            counts = self.latencies[kind] = [0] * (len(BUCKETS) + 1)
-            self.seconds[kind] = 0.0
-        counts[bisect_left(BUCKETS, seconds)] += 1
-        self.seconds[kind] += seconds
+    def series(self, kind: str, route: str) -> Series:
+        """Where requests are counted. `kind` is gateway, host or node."""
+        series = self.all.get((kind, route))
+        if series is None:
+            series = self.all[kind, route] = Series(kind, route)
+        return series
 
     def failed(self, service_id: str) -> None:
         """An instance could not be reached, or did not answer as it should."""
@@ -52,13 +66,17 @@ class Metrics:
                 "counter", "atek_router_requests_total", "Requests by route and status.",
                 (
                     ({"kind": kind, "route": route, "code": str(status)}, count)
-                    for (kind, route, status), count in sorted(self.requests.items())
+                    for (kind, route), series in sorted(self.all.items())
+                    for status, count in sorted(series.statuses.items())
                 ),
             ),
             histogram(
                 "atek_router_request_duration_seconds", "From a request's head to the end of its answer.",
                 BUCKETS,
-                (({"kind": kind}, counts, self.seconds[kind]) for kind, counts in self.latencies.items()),
+                (
+                    ({"kind": kind, "route": route}, series.latencies, series.seconds)
+                    for (kind, route), series in sorted(self.all.items())
+                ),
             ),
             family(
                 "counter", "atek_router_refused_total", "Requests that broke the rules, by the answer.",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from runtimes.router.decision import Decision
     from runtimes.router.head import RequestHead
-    from runtimes.router.table import Backend, Caller, RouteTable, ServiceRoute, Session
+    from runtimes.router.table import Backend, RouteTable, ServiceRoute, Session
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -114,7 +114,7 @@ class Plane:
             current = self._backends(service_id)
             backends = [backend for backend in backends if backend in current]
         elif len(backends) == 1:
-            return self.pool(backends[0])
+            return self.pools.get(backends[0].instance) or self.pool(backends[0])
         self._turn += 1
         chosen: Pool | None = None
         for number in range(len(backends)):
@@ -158,18 +158,17 @@ class Plane:
         return head.request_id or b"%b%08x" % (self._id_prefix, next(self._ids))
 
     def answered(
-        self, client: Client, head: RequestHead, *, kind: str, route: str, status: int, began: float,
-        caller: Caller | None = None, request_id: bytes = b"",
-    ) -> None:  # fmt: skip
+        self, client: Client, decision: Decision, status: int, began: float, request_id: bytes = b""
+    ) -> None:
         """Counts a request, and writes it down."""
-        seconds = monotonic() - began
-        self.metrics.in_flight -= 1
-        self.metrics.finished(kind, route, status, seconds)
+        metrics, seconds = self.metrics, monotonic() - began
+        metrics.in_flight -= 1
+        series = metrics.all.get(decision.series) or metrics.series(*decision.series)
+        series.finished(status, seconds)
         if self.access_log is not None:
             self.access_log.add(
-                head, peer=client.peer, route=route, status=status, seconds=seconds, caller=caller,
-                request_id=request_id,
-            )  # fmt: skip
+                decision, peer=client.peer, status=status, seconds=seconds, request_id=request_id
+            )
 
     def refused(self, client: Client, status: int, message: str) -> None:
         """A request that broke the rules."""

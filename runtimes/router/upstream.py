@@ -185,11 +185,11 @@ class Waiter:
 
 
 class Upstream(asyncio.Protocol):
-    """One connection to an instance."""
+    """One connection to an instance. Whoever has it sets `method` and then uses `write`."""
 
     __slots__ = (
-        "_answer", "_body", "_buffer", "_doubt", "_method", "_raw", "_transport",
-        "exchange", "idle_since", "keep_for", "pool", "write",
+        "_answer", "_body", "_buffer", "_doubt", "_raw", "_transport",
+        "exchange", "idle_since", "keep_for", "method", "pool", "write",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
@@ -198,7 +198,7 @@ class Upstream(asyncio.Protocol):
         self.keep_for = pool.limits.upstream_idle
         self._transport: asyncio.Transport
         self.exchange: Exchange | None = None
-        self._method = b""
+        self.method = b""
         self._buffer = b""
         self._answer: AnswerHead | None = None
         self._body: Body | None = None
@@ -206,11 +206,6 @@ class Upstream(asyncio.Protocol):
         self._doubt: select.poll | None = None
 
     # -- used by the pool and the exchange
-
-    def request(self, method: bytes, data: bytes) -> None:
-        """The head of a request, and as much of its body as there is."""
-        self._method = method
-        self.write(data)
 
     def is_fresh(self, now: float) -> bool:
         """Whether a request may be risked on it. Between its closing and our knowing there is a gap."""
@@ -316,7 +311,7 @@ class Upstream(asyncio.Protocol):
                 self._break("the head of its answer is too long")
             return
         try:
-            answer = parse_answer(data[:end], self._method)
+            answer = parse_answer(data[:end], self.method)
         except BadHead as error:
             self._break(error.message)
             return
