@@ -12,6 +12,15 @@ def children_of(pid: int) -> list[int]:
         return [int(word) for word in file.read().split()]
 
 
+def command_line(pid: int) -> bytes:
+    """Its words, each ending in a NUL; nothing for a process that is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def proportional_memory(pids: list[int]) -> float:
     """MiB of PSS: shared pages count by their share."""
     total = 0

@@ -9,20 +9,21 @@ import argparse
 import json
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.router.backends import Backend, NginxBackend, PlainBackend
+from tests.bench.router.idle import allow_many_files
 from tests.bench.router.load import Threads, Wrk
 from tests.bench.router.ours import Atek
 from tests.bench.router.proxies import Caddy, Direct, Haproxy, HttpProxy, Nginx
-from tests.bench.router.report import speed_table
-from tests.bench.router.speed import KINDS, measure_speed
+from tests.bench.router.report import markdown
+from tests.bench.router.results import PARTS, QUICK, Results, Run, Size, say
 from tests.bench.router.wire import WrongAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.bench.router.backends import BackendKind
     from tests.bench.router.proxies import Proxy
@@ -32,26 +33,32 @@ NAMES = ("direct", "nginx", "haproxy", "caddy", "http-proxy", "atek")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
+    try:
+        results = _run(options)
+    except WrongAnswer as error:
+        say(f"wrong answers: {error}")
+        return 1
+    print(json.dumps(asdict(results)) if options.json else markdown(results))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> Results:
     kind: BackendKind = PlainBackend() if options.plain else NginxBackend()
-    load = Threads() if options.plain else Wrk()
+    room = allow_many_files()
+    size = _size(options)
     with ExitStack() as stack:
         backend = Backend(kind)
         stack.callback(backend.stop)
         proxies = []
         for name in options.only:
-            print(f"{name} …", file=sys.stderr, flush=True)
             proxy = _contestant(name, kind, backend, options.cache)
             stack.callback(proxy.stop)
             proxy.start()
             proxies.append(proxy)
-        speeds = measure_speed(
-            proxies, load, connections=options.connections, rounds=options.rounds, seconds=options.seconds
+        run = Run(
+            proxies, kind, Threads() if options.plain else Wrk(), replace(size, idle=min(size.idle, room))
         )
-    if options.json:
-        print(json.dumps({"speed": [asdict(speed) for speed in speeds]}))
-    else:
-        print("\n\n".join(speed_table(speeds, kind) for kind in KINDS))
-    return 0
+        return run(options.parts)
 
 
 def _contestant(name: str, kind: BackendKind, backend: Backend, cache: Path) -> Proxy:
@@ -69,22 +76,33 @@ def _contestant(name: str, kind: BackendKind, backend: Backend, cache: Path) -> 
     return Atek(kind)
 
 
+def _size(options: argparse.Namespace) -> Size:
+    size = QUICK if options.quick else Size()
+    given = {name: getattr(options, name) for name in ("connections", "rounds", "seconds")}
+    return replace(size, **{name: value for name, value in given.items() if value is not None})
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.router", description=__doc__)
-    parser.add_argument("--only", type=_names, default=NAMES, help="for example: nginx,atek")
-    parser.add_argument("--connections", type=_counts, default=(1, 32, 128))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--only", type=_some_of(NAMES), default=NAMES, help="for example: nginx,atek")
+    parser.add_argument("--parts", type=_some_of(PARTS), default=PARTS, help="for example: speed,idle")
+    parser.add_argument("--connections", type=_counts, help="1,32,128 when left out")
+    parser.add_argument("--rounds", type=int, help="how often each one's turn comes")
+    parser.add_argument("--seconds", type=float, help="of one turn")
+    parser.add_argument("--quick", action="store_true", help="as little as shows that it works")
     parser.add_argument("--plain", action="store_true", help="backend and load in Python; nothing to install")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "atek-bench")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if not set(names) <= set(NAMES):
-        raise argparse.ArgumentTypeError(f"choose from {', '.join(NAMES)}")
+def _some_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def names(text: str) -> tuple[str, ...]:
+        chosen = tuple(text.split(","))
+        if not set(chosen) <= set(known):
+            raise argparse.ArgumentTypeError(f"choose from {', '.join(known)}")
+        return chosen
+
     return names
 
 
@@ -93,7 +111,4 @@ def _counts(text: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except WrongAnswer as error:
-        sys.exit(f"wrong: {error}")
+    sys.exit(main())

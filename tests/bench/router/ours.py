@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.bench.processes import children_of
+from tests.bench.processes import children_of, command_line
 from tests.bench.router.backends import PlainBackend
 from tests.bench.router.daemon import Daemon
 from tests.bench.router.wire import (
@@ -39,11 +39,10 @@ _ATEK = str(Path(sys.executable).with_name("atek"))
 class Atek(Daemon):
     """A node whose services are the backend, a second one for long bodies, and whatever `write` adds."""
 
-    name = "atek"
-
-    def __init__(self, kind: BackendKind, config: str = "") -> None:
+    def __init__(self, kind: BackendKind, name: str = "atek", config: str = "") -> None:
         """`config`: the text of config.toml."""
         super().__init__()
+        self.name = name
         self.manifests, self._home = self.folder / "m", self.folder / "h"
         self.manifests.mkdir()
         self._home.mkdir(mode=0o700)
@@ -76,7 +75,7 @@ class Atek(Daemon):
     def pids(self) -> list[int]:
         """The router's alone."""
         assert self.process
-        found = [pid for pid in children_of(self.process.pid) if b"runtimes.router" in _command(pid)]
+        found = [pid for pid in children_of(self.process.pid) if b"runtimes.router" in command_line(pid)]
         if len(found) != 1:
             raise SystemExit(f"{len(found)} processes of the node are its router, instead of one")
         return found
@@ -105,7 +104,7 @@ class Atek(Daemon):
         if done.returncode != 0:
             return False
         url = urlsplit(json.loads(done.stdout)["node"]["address"])
-        self.address = (url.hostname or "", url.port or 0)
+        self.address = ("127.0.0.1", url.port or 0)
         return True
 
     def _serves(self) -> bool:
@@ -119,10 +118,3 @@ class Atek(Daemon):
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         line = [_ATEK, *words, "--home", str(self._home)]
         return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

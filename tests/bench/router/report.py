@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tests.bench.router.speed import KINDS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.bench.router.results import Results
     from tests.bench.router.speed import Speed
 
 _TITLES = {"call": "JSON-RPC call", "get": "GET by host name"}
 
 
-def speed_table(speeds: Sequence[Speed], kind: str) -> str:
-    """A line for each contestant, a column for each number of connections."""
+def markdown(results: Results) -> str:
+    """Two tables, and a line for each of the rest."""
+    tables = [_speed_table(results.speed, kind) for kind in KINDS] if results.speed else []
+    return "\n\n".join([*tables, "\n".join(f"- {line}" for line in _lines(results))]).rstrip()
+
+
+def _speed_table(speeds: Sequence[Speed], kind: str) -> str:
+    """A row for each contestant, a column for each number of connections."""
     of_kind = [speed for speed in speeds if speed.kind == kind]
     counts = sorted({speed.connections for speed in of_kind})
     title = f"{_TITLES[kind]}: requests/s (÷ nginx), p50 / p99 ms"
@@ -35,3 +44,22 @@ def _connections(count: int) -> str:
 def _cell(speed: Speed) -> str:
     ratio = "" if speed.ratio is None else f" ({speed.ratio:.2f})"
     return f"{speed.rate / 1000:.1f}k{ratio}, {speed.p50 * 1000:.2f} / {speed.p99 * 1000:.2f}"
+
+
+def _lines(results: Results) -> Iterator[str]:
+    for idle in results.idle:
+        yield f"{idle.name} holds {idle.connections} idle connections at {idle.kib:.1f} KiB each"
+    for transfer in results.bodies:
+        yield f"{transfer.name}: {transfer.rate:.0f} MiB/s, memory grows by {transfer.growth:.1f} MiB"
+    if churn := results.churn:
+        yield (
+            f"p99 with {churn.connections} connections: {churn.quiet * 1000:.2f} ms, while {churn.services} "
+            f"services come and go ({churn.changes:.0f} starts and stops/s): {churn.churning * 1000:.2f} ms "
+            f"(× {churn.ratio:.2f})"
+        )
+    for speed in results.log:
+        if speed.name != results.log[0].name:
+            yield (
+                f"{speed.name}, {_TITLES[speed.kind]}, {_connections(speed.connections)}: "
+                f"× {speed.ratio:.2f} requests/s"
+            )

@@ -15,7 +15,7 @@ from tests.bench.processes import cpu_seconds
 from tests.bench.router.wire import WrongAnswer, expect_answer, gateway_call, plain_get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.bench.router.load import Load, Sample
     from tests.bench.router.proxies import Proxy
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 KINDS = ("call", "get")
 #: Seconds before anything counts: connections to the backend are made, and Node compiles.
 WARM_UP = 1.0
-#: Whose numbers the others are divided by.
-YARDSTICK = "nginx"
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,18 @@ class Speed:
 
 
 def measure_speed(
-    proxies: Sequence[Proxy], load: Load, *, connections: Sequence[int], rounds: int, seconds: float
+    proxies: Sequence[Proxy],
+    load: Load,
+    *,
+    connections: Sequence[int],
+    rounds: int,
+    seconds: float,
+    yardstick: str,
 ) -> list[Speed]:
-    """Raises WrongAnswer, naming the contestant, when one of them answers wrongly even once."""
+    """`yardstick` names the one whose numbers the others' are divided by.
+
+    Raises WrongAnswer, naming the contestant, when one of them answers wrongly even once.
+    """
     results = []
     for kind in KINDS:
         for proxy in proxies:
@@ -69,7 +76,7 @@ def measure_speed(
                 print(
                     f"  {kind} × {count}: {proxy.name} {turn.sample.rate:.0f}/s", file=sys.stderr, flush=True
                 )
-            results += [_medians(kind, count, name, turns) for name in turns]
+            results += [_medians(kind, count, name, turns[name], turns.get(yardstick)) for name in turns]
     return results
 
 
@@ -97,9 +104,9 @@ def _take_turn(proxy: Proxy, load: Load, kind: str, *, connections: int, seconds
     return Turn(sample, (after - before) / sample.requests)
 
 
-def _medians(kind: str, connections: int, name: str, turns: Mapping[str, Sequence[Turn]]) -> Speed:
-    own, yardstick = turns[name], turns.get(YARDSTICK)
-
+def _medians(
+    kind: str, connections: int, name: str, own: Sequence[Turn], yardstick: Sequence[Turn] | None
+) -> Speed:
     def median(value: Callable[[Turn], float]) -> float:
         return statistics.median(map(value, own))
 

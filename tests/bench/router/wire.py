@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 #: What the backend answers to everything, and what is sent to have it called.
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":[1,"a"]}'
@@ -33,17 +33,13 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    def head(self) -> bytes:
-        """All before the body, without a length."""
+    def __bytes__(self) -> bytes:
+        headers = {**self.headers, "Content-Length": str(len(self.body))} if self.body else self.headers
         lines = [
             f"{self.method} {self.path} HTTP/1.1",
-            *(f"{key}: {value}" for key, value in self.headers.items()),
+            *(f"{key}: {value}" for key, value in headers.items()),
         ]
-        return "".join(f"{line}\r\n" for line in lines).encode()
-
-    def __bytes__(self) -> bytes:
-        length = f"Content-Length: {len(self.body)}\r\n".encode() if self.body else b""
-        return self.head() + length + b"\r\n" + self.body
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
 
 
 @dataclass(frozen=True)
@@ -85,38 +81,28 @@ class Connection:
         self.socket.close()
 
     def ask(self, request: Request) -> Answer:
-        """Sends it and reads a whole answer, which has to have a Content-Length."""
+        """Sends it and reads a whole answer, which has to have a Content-Length. Raises WrongAnswer."""
         self.socket.sendall(bytes(request))
-        return self.answer()
+        return self._answer()
 
-    def answer(self) -> Answer:
-        """The next answer, whole."""
-        size, status, headers = self.answer_head()
+    def _answer(self) -> Answer:
+        size, status, headers = self._head()
         if "content-length" not in headers:
-            raise WrongAnswer(f"{status} without a Content-Length: {dict(headers)}")
+            raise WrongAnswer(f"{status} without a Content-Length: {headers}")
         length = int(headers["content-length"])
         while len(self._unread) < length:
             self._unread += self._receive()
         body, self._unread = self._unread[:length], self._unread[length:]
         return Answer(status, headers, body, size + length)
 
-    def answer_head(self) -> tuple[int, int, dict[str, str]]:
-        """The head's size in bytes, the status, and the headers by their names in small letters."""
+    def _head(self) -> tuple[int, int, dict[str, str]]:
+        """Its size, the status, and the headers by their names in small letters."""
         while b"\r\n\r\n" not in self._unread:
             self._unread += self._receive()
         head, self._unread = self._unread.split(b"\r\n\r\n", 1)
         first, *lines = head.decode("latin-1").split("\r\n")
         pairs = (line.split(":", 1) for line in lines)
         return len(head) + 4, int(first.split()[1]), {key.lower(): value.strip() for key, value in pairs}
-
-    def body_sizes(self, most: int) -> Iterator[int]:
-        """Reads on, at most so many bytes at a time, and tells how many came, until the connection ends."""
-        if self._unread:
-            yield len(self._unread)
-            self._unread = b""
-        buffer = bytearray(most)
-        while count := self.socket.recv_into(buffer):
-            yield count
 
     def _receive(self) -> bytes:
         data = self.socket.recv(65536)
@@ -128,7 +114,11 @@ class Connection:
 def expect_answer(address: Address, request: Request) -> Answer:
     """The backend's answer, exactly. Raises WrongAnswer."""
     with Connection(address) as connection:
-        answer = connection.ask(request)
+        return checked(connection.ask(request))
+
+
+def checked(answer: Answer) -> Answer:
+    """Raises WrongAnswer when it is not the backend's."""
     if (answer.status, answer.body) != (200, ANSWER):
-        raise WrongAnswer(f"{request.method} {request.path}: {answer.status} {answer.body[:200]!r}")
+        raise WrongAnswer(f"{answer.status} {answer.body[:200]!r}")
     return answer
