@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from reconciler.metrics import Metrics
+    from runtimes.router.port import Router
 
 
 class UserError(Exception):
@@ -54,6 +55,9 @@ class NodeApi(Protocol):
 
     @property
     def metrics(self) -> Metrics: ...
+
+    @property
+    def router(self) -> Router: ...
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""

@@ -2,7 +2,7 @@
 
 JSON-RPC 2.0 by POST to /_atek/control, and /_atek/events, a stream with one JSON object a line, for as long
 as the client stays. The socket is the owner's alone, and the kernel says who connects: this user or root.
-The health pages are there too. `serve` opens all ways into a node at once.
+The health pages are there too.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 from reconciler.api import UserError
 from reconciler.apis.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
-from reconciler.health import health, only_for_hosts
-from reconciler.http import Request, Response, json_response, serve_http
+from reconciler.health import health
+from reconciler.http import Request, Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-
-    from anyio.abc import SocketListener
 
     from reconciler.api import EventRecord, NodeApi
     from reconciler.http import Handler
@@ -40,16 +37,6 @@ USER_ERROR = -32000
 _MOST_EVENTS = 1000
 # struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
-
-
-async def serve(
-    node: NodeApi, *, tcp: SocketListener | None, unix: SocketListener, domain: str = "localhost"
-) -> None:
-    """Answers on both listeners until cancelled, and closes them."""
-    async with anyio.create_task_group() as group:
-        if tcp is not None:
-            group.start_soon(serve_http, tcp, only_for_hosts(health(node), domain))
-        await serve_http(unix, control(node), admit=is_owner)
 
 
 def is_owner(stream: SocketStream) -> bool:

@@ -1,8 +1,8 @@
 """What monitoring asks a node over HTTP: is it alive, is it ready, how is it doing.
 
-`/livez` answers as long as the event loop turns. `/readyz` is 503 while a service that should be Ready is
-not, and names each with the reason. `/metrics` is for Prometheus. All of it is read-only, and answers only
-to the names of this node, so that a web page cannot reach it under a name of its own (DNS rebinding).
+`/livez` answers as long as the router's and the node's event loops turn. `/readyz` is 503 while a service
+that should be Ready is not, and names each with the reason. `/metrics` is for Prometheus. All of it is
+read-only; the router lets through only what was sent to a name of this node.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from reconciler.exposition import CONTENT_TYPE, ProcessFacts, render
 from reconciler.http import Request, Response, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.api import NodeApi
     from reconciler.http import Handler
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _READING = ("GET", "HEAD")
 
 _LANDING = """atek {version}: node {name}
@@ -42,44 +39,21 @@ def health(node: NodeApi) -> Handler:
         if request.method not in _READING:
             message = f"{request.path} can only be read"
             return json_response(405, {"error": True, "message": message}, headers={"allow": "GET, HEAD"})
-        return page(node, request)
+        return await page(node, request)
 
     return handle
 
 
-def only_for_hosts(handler: Handler, domain: str, *, more: Iterable[str] = ()) -> Handler:
-    """Lets through what was sent to this node by name: loopback, the node's domain, and `more` names."""
-    names = {name.lower() for name in (*LOOPBACK_NAMES, domain, *more)}
-
-    async def handle(request: Request) -> Response:
-        # HTTP/1.0 knows no Host, and no browser speaks it.
-        host = request.headers.get("host")
-        if host is not None and host_name(host) not in names:
-            return json_response(421, {"error": True, "message": "this node has no such host name"})
-        return await handler(request)
-
-    return handle
-
-
-def host_name(host: str) -> str:
-    """`localhost` from `LocalHost.:2835`; brackets of an IPv6 address stay."""
-    host = host.strip().lower()
-    name, colon, port = host.rpartition(":")
-    if colon and (port.isdecimal() or not port) and (":" not in name or name.endswith("]")):
-        host = name
-    return host.removesuffix(".")
-
-
-def _landing(node: NodeApi, request: Request) -> Response:
+async def _landing(node: NodeApi, request: Request) -> Response:
     about = node.status()["node"]
     return Response(200, _LANDING.format(version=about["version"], name=about["name"]).encode())
 
 
-def _livez(node: NodeApi, request: Request) -> Response:
+async def _livez(node: NodeApi, request: Request) -> Response:
     return Response(200, b"ok\n")
 
 
-def _readyz(node: NodeApi, request: Request) -> Response:
+async def _readyz(node: NodeApi, request: Request) -> Response:
     unready = node.unready()
     status = 503 if unready else 200
     if "application/json" in request.headers.get("accept", ""):
@@ -92,8 +66,8 @@ def _readyz(node: NodeApi, request: Request) -> Response:
     return Response(status, text.encode(errors="replace"))
 
 
-def _metrics(node: NodeApi, request: Request) -> Response:
-    text = render(node.status(), node.metrics, process_facts(), now=time.time())
+async def _metrics(node: NodeApi, request: Request) -> Response:
+    text = render(node.status(), node.metrics, process_facts(), now=time.time()) + await node.router.metrics()
     return Response(200, text.encode(errors="replace"), CONTENT_TYPE)
 
 

@@ -31,7 +31,7 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EXHAUSTED_PAUSE = 0.1
 # accept() passes on what happened to a connection before anyone took it.
 _NETWORK_TROUBLE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
-_BACKLOG = 128
+_BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ async def serve_http(
             group.start_soon(server.take, stream)
 
 
-async def listen_tcp(host: str, port: int) -> SocketListener:
+def bind_tcp(host: str, port: int) -> socket.socket:
     """Listens on a numeric address; port 0 picks one. Raises UserError when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -103,10 +103,10 @@ async def listen_tcp(host: str, port: int) -> SocketListener:
     except OSError as error:
         bound.close()
         raise _port_error(host, port, error) from error
-    return await SocketListener.from_socket(bound)
+    return bound
 
 
-async def listen_unix(path: Path) -> SocketListener:
+def bind_unix(path: Path) -> socket.socket:
     """Listens on a socket that only its owner may connect to, in place of what is left of an older one.
 
     Call it only while holding the home: a socket in use would be replaced too. Raises UserError.
@@ -121,9 +121,9 @@ async def listen_unix(path: Path) -> SocketListener:
         bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
-        message = f"the control socket {path} cannot be made: {error.strerror or error}"
+        message = f"the socket {path} cannot be made: {error.strerror or error}"
         raise UserError(message, hint="choose a home with a shorter path, on a local file system") from error
-    return await SocketListener.from_socket(bound)
+    return bound
 
 
 def _port_error(host: str, port: int, error: OSError) -> UserError:

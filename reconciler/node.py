@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two full resyncs, which repair what no event announced.
 RESYNC = 30.0
+#: Seconds that requests in flight have when the node ends and its services stay.
+LAST_ANSWERS = 30.0
 
 
 class Node:
@@ -88,7 +90,10 @@ class Node:
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()
-            if not self.keep_services:
+            if self.keep_services:
+                await self._answer_the_last()
+            else:
+                tasks.start_soon(self.router.end)
                 tasks.start_soon(self._kill_when_asked_twice)
                 await self.reconciler.shut_down()
             tasks.cancel_scope.cancel()
@@ -156,6 +161,19 @@ class Node:
         self.desired.resolve_again({service_id})
 
     # -- inside
+
+    async def _answer_the_last(self) -> None:
+        """Services go on without the node; requests that came through it are answered before it goes."""
+        with anyio.move_on_after(LAST_ANSWERS):
+            async with anyio.create_task_group() as tasks:
+
+                async def unless_asked_twice() -> None:
+                    await self._hurry.wait()
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(unless_asked_twice)
+                await self.router.end()
+                tasks.cancel_scope.cancel()
 
     async def _kill_when_asked_twice(self) -> None:
         await self._hurry.wait()

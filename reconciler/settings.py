@@ -21,7 +21,7 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from manifests.documents import BrokenText, Document, read_documents
 from manifests.explain import explain
-from manifests.model import Model
+from manifests.model import Duration, Model, Size
 from manifests.snapshot import Problem
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
@@ -46,6 +46,19 @@ class SourceSettings(Model):
 
     files: tuple[str, ...] = ()
     git: tuple[Any, ...] = ()
+
+
+class RouterSettings(Model):
+    """`max_request` bounds the JSON-RPC calls that the gateway reads, in bytes.
+
+    `answer_timeout` is how long a service may take to begin its answer, in seconds. Only `trusted_proxies`
+    (addresses) are believed when they say for whom they ask.
+    """
+
+    access_log: bool = False
+    max_request: Size = Field(default=4 * 2**20, ge=1024)
+    answer_timeout: Duration = Field(default=60.0, gt=0)
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class HyperSettings(Model):
@@ -76,6 +89,7 @@ class _Values(BaseModel):
     keep_services: bool = False
     core_services: tuple[Any, ...] = ()
     sources: SourceSettings = SourceSettings()
+    router: RouterSettings = RouterSettings()
     hyper: HyperSettings = HyperSettings()
     remote: RemoteSettings = RemoteSettings()
 

@@ -7,43 +7,42 @@ import os
 import random
 import secrets
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
-from anyio.abc import SocketAttribute
 
 from manifests.resolve import resolve
 from manifests.sources.packages import PackageWatcher
 from reconciler.api import UserError
 from reconciler.home import Home
-from reconciler.http import listen_tcp, listen_unix
 from reconciler.node import Node
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
 from reconciler.store import FileStore
+from reconciler.tokens import ensure_tokens
+from reconciler.ways_in import make_router, open_sockets, serve
 from runtimes.base import RuntimeFailure
 from runtimes.logs import trim_all
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
-from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from anyio.abc import SocketListener
-
     from manifests.merge import Winner
     from manifests.service import Service
     from reconciler.api import Console
     from reconciler.settings import Settings
+    from reconciler.ways_in import Sockets
+    from runtimes.router.remote import RouterProcess
 
 VERSION = "0.1.0"
-CONTROL_SOCKET = "control.sock"
 #: Seconds after the sources were read until everything else begins that is not needed to start programs.
 AFTER_BOOT = 0.02
 #: Seconds between two looks at the size of the services' logs.
@@ -69,16 +68,15 @@ async def run_node(
     home = Home(home_path)
     home.open(about)
     try:
+        tokens = ensure_tokens(home_path)
         run = make_run_directory(home_path)
-        async with await listen_tcp("127.0.0.1", settings.port) as tcp:
-            port = tcp.extra(SocketAttribute.local_port)
-            about["address"] = f"http://{settings.domain}:{port}"
+        with closing(open_sockets(run, settings.port)) as sockets:
+            about["address"] = f"http://{settings.domain}:{sockets.port}"
             home.write_about(about)
-            host = ProcessHost(Paths(home_path, run, port))
-            try:
-                await _serve(_make_node(home, settings, about, paths, host), host, tcp, settings, console)
-            finally:
-                host.close()
+            router = make_router(sockets, settings, home_path, tokens)
+            with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
+                node = _make_node(home, settings, about, paths, host, router)
+                await _serve(node, host, sockets, router, console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -87,12 +85,12 @@ async def run_node(
 
 
 async def _serve(
-    node: Node, host: ProcessHost, tcp: SocketListener, settings: Settings, console: Console
+    node: Node, host: ProcessHost, sockets: Sockets, router: RouterProcess, console: Console
 ) -> None:
     """Everything that goes on next to each other while the node runs."""
-    unix = await listen_unix(host.paths.run / CONTROL_SOCKET)
+    router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_listen, node, tcp, unix, settings.domain)
+        tasks.start_soon(_open, node, sockets, router)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
         tasks.start_soon(_watch_packages, node)
@@ -106,6 +104,7 @@ def _make_node(
     about: Mapping[str, Any],
     paths: Sequence[Path],
     host: ProcessHost,
+    router: RouterProcess,
 ) -> Node:
     return Node(
         about=about,
@@ -114,7 +113,7 @@ def _make_node(
         runtimes=make_runtimes(host),
         prober=EndpointProber(),
         store=FileStore(home.path / "state" / "services"),
-        router=NoRouter(),
+        router=router,
         identity=home.identity,
         new_id=lambda: secrets.token_hex(5),
         jitter=random.random,
@@ -130,15 +129,13 @@ async def resolve_in_thread(winner: Winner, generation: int) -> Service:
     return await anyio.to_thread.run_sync(resolve, declared, source, generation)
 
 
-async def _listen(node: Node, tcp: SocketListener, unix: SocketListener, domain: str) -> None:
-    """Answers health and control. Whoever connects while the first programs start waits in the backlog."""
+async def _open(node: Node, sockets: Sockets, router: RouterProcess) -> None:
+    """Opens the ways in. Whoever connects while the first programs start waits in the backlog."""
     await anyio.sleep(AFTER_BOOT)
     # What was made until now stays; the collector need not look at it again and again.
     gc.freeze()
     gc.enable()
-    from reconciler.control import serve
-
-    await serve(node, tcp=tcp, unix=unix, domain=domain)
+    await serve(node, sockets, router)
 
 
 async def _watch_packages(node: Node) -> None:

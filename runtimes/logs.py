@@ -29,9 +29,9 @@ _PUNCH_HOLE = 0x02 | 0x01
 
 
 def trim_all(folder: Path, keep: int = KEEP) -> None:
-    """Every service's logs; only those that have grown too long are opened."""
-    for service in os.scandir(folder):
-        for log in os.scandir(service.path) if service.is_dir() else ():
+    """Every service's logs, and the node's own; only those that have grown too long are opened."""
+    for entry in os.scandir(folder):
+        for log in os.scandir(entry.path) if entry.is_dir() else (entry,):
             if log.name.endswith(".log") and log.stat().st_size > keep:
                 trim(Path(log.path), keep)
 

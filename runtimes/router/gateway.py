@@ -17,6 +17,7 @@ from runtimes.router.identity import USER_SESSIONS_API, caller_of, session_token
 from runtimes.router.local import Answer, Stranger, refusal
 from runtimes.router.pages import preflight_page, redirect
 from runtimes.router.sessions import BIND_PATH, asked_for, back_location, login_location
+from runtimes.router.table import NODE
 from runtimes.router.unknown import UnknownPeer
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 GATEWAY_PATH = b"/_atek/gateway"
 #: What the node itself answers to everybody.
 NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
-#: The node as a service among others in the table; no host name leads to it.
-NODE = ""
 _GATEWAY = ("gateway", "")
 
 

@@ -8,6 +8,7 @@ decision about each request.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from itertools import count
 from time import monotonic
@@ -62,6 +63,8 @@ class Plane:
         self.strangers = Strangers(limits.strangers)
         self.bindings = Bindings()
         self.ending = False
+        self._leaving: set[Client | None] = set()
+        self._left = asyncio.Event()
         self.clients: set[Client] = set()
         self.pools: dict[str, Pool] = {}
         self.idle: Deadlines[Client] = Deadlines(limits.idle, self._idled)
@@ -187,6 +190,8 @@ class Plane:
     def closed(self, client: Client) -> None:
         self.clients.discard(client)
         self.metrics.connections -= 1
+        if self.ending:
+            self._leave(client)
         for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering):
             clock.drop(client)
 
@@ -213,9 +218,20 @@ class Plane:
         """Open connections to instances."""
         return sum(len(pool.idle) + len(pool.in_flight) for pool in self.pools.values())
 
-    def end(self) -> None:
-        """The node is ending: connections close as soon as nothing is in flight on them."""
+    def end(self) -> asyncio.Event:
+        """The node is ending. The event is set once all that is in flight now is answered."""
         self.ending = True
+        for pool in self.pools.values():
+            pool.cut()
         for client in list(self.clients):
             if client.waits:
                 client.transport.close()
+        self._leaving = {client for client in self.clients if not client.waits}
+        self._left = asyncio.Event()
+        self._leave(None)
+        return self._left
+
+    def _leave(self, client: Client | None) -> None:
+        self._leaving.discard(client)
+        if not self._leaving:
+            self._left.set()

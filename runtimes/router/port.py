@@ -33,6 +33,14 @@ class Router(Protocol):
         """The router's own metrics in Prometheus' text format; empty while it is away."""
         ...
 
+    async def end(self) -> None:
+        """The node ends: every connection closes after its answer, and what might never end is cut off.
+
+        Returns once all that was in flight at the call is answered. Services that still run may go on
+        calling each other.
+        """
+        ...
+
 
 class NoRouter:
     """For a node that routes nothing: nobody is ever in flight."""
@@ -45,3 +53,5 @@ class NoRouter:
 
     async def metrics(self) -> str:
         return ""
+
+    async def end(self) -> None: ...

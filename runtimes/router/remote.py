@@ -34,20 +34,14 @@ _LONGEST_ANSWER = 64 * 1024 * 1024
 class RouterProcess:
     """Implements `port.Router`. `sockets` are listening; they stay open from one router to the next.
 
-    `settings` is the router's first message, with `domain` and `adminTokens`. `died` is told when a router
-    ended by itself.
+    `settings` is the router's first message, with `domain` and `adminTokens`. `died` is called with a
+    sentence when a router ended by itself.
     """
 
-    def __init__(
-        self,
-        sockets: Sequence[socket.socket],
-        settings: Mapping[str, Any],
-        *,
-        died: Callable[[str], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, sockets: Sequence[socket.socket], settings: Mapping[str, Any]) -> None:
+        self.died: Callable[[str], None] = lambda _: None
         self._sockets = sockets
         self._settings = settings
-        self._died = died
         self._routes: dict[str, Any] = {}
         self._sessions: dict[str, Any] | None = None
         self._outbox: list[dict[str, Any]] = []
@@ -88,12 +82,10 @@ class RouterProcess:
             return str(answer.get("text", ""))
         return ""
 
-    # -- its life
+    async def end(self) -> None:
+        await self._ask({"end": True})
 
-    def end(self) -> None:
-        """The node is ending: idle connections close, and each other one after its answer."""
-        if self._connected:
-            self._send({"end": True})
+    # -- its life
 
     async def run(self) -> None:
         """Keeps a router running until cancelled; then it is gone."""
@@ -101,7 +93,7 @@ class RouterProcess:
         while True:
             begin = anyio.current_time()
             status = await self._run_one()
-            self._died(f"the router ended unexpectedly ({status}); another one is started")
+            self.died(f"the router ended unexpectedly ({status}); another one is started")
             if anyio.current_time() - begin > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             await anyio.sleep(pause)

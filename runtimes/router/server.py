@@ -24,7 +24,6 @@ from runtimes.router.client import Client
 from runtimes.router.limits import Limits
 from runtimes.router.plane import Plane
 from runtimes.router.table import Session, route_from_json
-from runtimes.router.upstream import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -129,22 +128,23 @@ class Answerer:
         elif "metrics" in message:
             self._reply(message, {"text": self._plane.metrics.text(self._plane.upstreams())})
         elif "end" in message:
-            self._plane.end()
+            self._reply_when(self._plane.end(), message)
 
     def _drain(self, message: dict[str, Any]) -> None:
         pool = self._plane.pools.get(message["drained"])
         if pool is None:
             self._reply(message, {})
-            return
-        waiter = Waiter(hurry=message["hurry"])
-        pool.when_drained(waiter)
-        task = asyncio.get_running_loop().create_task(self._reply_when(waiter, message))
+        else:
+            self._reply_when(pool.drained(hurry=message["hurry"]), message)
+
+    def _reply_when(self, event: asyncio.Event, message: dict[str, Any]) -> None:
+        async def wait() -> None:
+            await event.wait()
+            self._reply(message, {})
+
+        task = asyncio.get_running_loop().create_task(wait())
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
-
-    async def _reply_when(self, waiter: Waiter, message: dict[str, Any]) -> None:
-        await waiter.event.wait()
-        self._reply(message, {})
 
     def _reply(self, message: dict[str, Any], answer: dict[str, Any]) -> None:
         self._write(orjson.dumps({"id": message["id"], **answer}) + b"\n")

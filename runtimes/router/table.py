@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Who acts for the node itself, in Atek-Auth-User and Atek-Auth-Service.
 SYSTEM = "system"
+#: The node itself as a service among others; no host name leads to it.
+NODE = ""
 
 
 @dataclass(frozen=True, slots=True)

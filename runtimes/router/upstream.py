@@ -82,7 +82,7 @@ class Pool:
         self.in_flight: set[Exchange] = set()
         self.idle: list[Upstream] = []
         self.retired = False
-        self.waiters: list[Waiter] = []
+        self._waiters: list[asyncio.Event] = []
         self._connecting: set[asyncio.Task[None]] = set()
 
     def acquire(self, exchange: Exchange, now: float) -> None:
@@ -137,7 +137,7 @@ class Pool:
     def finished(self, exchange: Exchange) -> None:
         """The exchange is over, or never began."""
         self.in_flight.discard(exchange)
-        if self.waiters:
+        if self._waiters:
             self._tell_waiters()
 
     def retire(self) -> None:
@@ -158,30 +158,25 @@ class Pool:
         for exchange in [each for each in self.in_flight if 0 < each.asked < late]:
             exchange.too_late()
 
-    def when_drained(self, waiter: Waiter) -> None:
-        """Calls it once nothing is in flight; a hurried one cuts off what might never end."""
-        self.waiters.append(waiter)
-        if waiter.hurry:
-            for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
-                exchange.cut()
+    def drained(self, *, hurry: bool) -> asyncio.Event:
+        """Is set once nothing is in flight. In a hurry, what might never end is cut off."""
+        event = asyncio.Event()
+        self._waiters.append(event)
+        if hurry:
+            self.cut()
         self._tell_waiters()
+        return event
+
+    def cut(self) -> None:
+        """Ends WebSockets and event streams."""
+        for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
+            exchange.cut()
 
     def _tell_waiters(self) -> None:
         if not self.in_flight:
-            waiters, self.waiters = self.waiters, []
-            for waiter in waiters:
-                waiter.done()
-
-
-class Waiter:
-    """Somebody who waits for a pool to be drained."""
-
-    def __init__(self, *, hurry: bool) -> None:
-        self.hurry = hurry
-        self.event = asyncio.Event()
-
-    def done(self) -> None:
-        self.event.set()
+            waiters, self._waiters = self._waiters, []
+            for event in waiters:
+                event.set()
 
 
 class Upstream(asyncio.Protocol):

@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.abc import SocketListener
 
 from reconciler.api import EventRecord, UserError
-from reconciler.control import serve
+from reconciler.control import control, is_owner
 from reconciler.events import EventLog
-from reconciler.http import listen_tcp, listen_unix
+from reconciler.http import bind_unix, serve_http
 from reconciler.metrics import Metrics
+from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from runtimes.router.port import Router
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, Any]:
@@ -92,6 +96,7 @@ class FakeNode:
     waiting: dict[str, str] = field(default_factory=dict)
     events: EventLog = field(default_factory=EventLog)
     metrics: Metrics = field(default_factory=Metrics)
+    router: Router = field(default_factory=NoRouter)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.
     stop_takes: float = 0.0
@@ -151,27 +156,17 @@ class FakeNode:
         return self.services[service_id]
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    port: int
-    socket: Path
-
-
 @asynccontextmanager
-async def serving(node: FakeNode, home: Path) -> AsyncIterator[Served]:
-    """The fake behind real listeners, as `atek up` has them."""
-    from anyio.abc import SocketAttribute
-
+async def serving(node: FakeNode, home: Path) -> AsyncIterator[Path]:
+    """The fake behind a real control socket, as `atek up` has it; yields the socket's path."""
     home.joinpath("run").mkdir(mode=0o700, exist_ok=True, parents=True)
     path = home / "run" / "control.sock"
-    tcp = await listen_tcp("127.0.0.1", 0)
-    port = tcp.extra(SocketAttribute.local_port)
-    unix = await listen_unix(path)
+    listener = await SocketListener.from_socket(bind_unix(path))
     async with anyio.create_task_group() as group:
 
         async def run() -> None:
-            await serve(node, tcp=tcp, unix=unix)
+            await serve_http(listener, control(node), admit=is_owner)
 
         group.start_soon(run)
-        yield Served(port, path)
+        yield path
         group.cancel_scope.cancel()

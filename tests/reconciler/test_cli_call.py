@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from anyio.abc import SocketListener
 from anyio.from_thread import start_blocking_portal
 
 from reconciler.api import UserError
 from reconciler.cli.call import as_text
-from reconciler.http import Request, Response, json_response, listen_unix, serve_http
+from reconciler.http import Request, Response, bind_unix, json_response, serve_http
 from reconciler.tokens import ensure_tokens, read_tokens, token_file
 from tests.reconciler.cli import Atek
 
@@ -42,7 +43,7 @@ class Gateway:
 
 @asynccontextmanager
 async def serving(gateway: Gateway, home: Path) -> AsyncIterator[None]:
-    listener = await listen_unix(home / "run" / "gateway.sock")
+    listener = await SocketListener.from_socket(bind_unix(home / "run" / "gateway.sock"))
     async with anyio.create_task_group() as group:
         group.start_soon(serve_http, listener, gateway)
         yield

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler.exposition import ProcessFacts, family, render
+from reconciler.exposition import ProcessFacts, render
 from reconciler.metrics import Metrics
+from runtimes.prometheus import family
 from tests.reconciler.fakes import FakeNode, service, source
 
 if TYPE_CHECKING:
