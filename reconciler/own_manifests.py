@@ -51,11 +51,17 @@ def require_own(home: Path, service_id: str, declared: Declarations, *, hint: st
         raise UserError(f"{own} declares other services too: {', '.join(beside)}", hint=hint)
 
 
-def write_manifest(home: Path, service_id: str, value: Mapping[str, Any]) -> str:
-    """Says whether the file was created, configured or unchanged. Raises OSError with nothing changed."""
+def manifest_text(value: Mapping[str, Any]) -> str:
+    """A manifest as the node writes it down."""
     import yaml
 
-    text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True).encode()
+    text: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def write_manifest(home: Path, service_id: str, value: Mapping[str, Any]) -> str:
+    """Says whether the file was created, configured or unchanged. Raises OSError with nothing changed."""
+    text = manifest_text(value).encode()
     file = file_of(home, service_id)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.parent.mkdir(mode=0o700, exist_ok=True)

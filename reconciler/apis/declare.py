@@ -1,0 +1,214 @@
+"""Install, configure and uninstall as desired state: one manifest file a service, in the node's own folder.
+
+`config` is the manifest's `env`, with its keys in capitals. What else stands in a manifest (probes, limits)
+is kept. Only files that declare nothing but the service are written to; who else declares it is named.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from manifests.documents import BrokenText, read_documents
+from manifests.parse import parse_file
+from reconciler.api import UserError
+from reconciler.apis.caller import BAD_PARAMS
+from reconciler.apis.installed import Installed
+from reconciler.apis.jsonrpc import RpcError
+from reconciler.apis.names import folder_of, free_id
+from reconciler.own_manifests import file_of, manifest_text, require_own, write_manifest
+from runtimes.router.table import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from manifests.model import Manifest
+    from reconciler.apis.installed import InstalledServices
+    from reconciler.apis.params import ConfigureOptions, ConfigValue, InstallOptions
+    from reconciler.apis.port import ApiNode
+
+_HINT = "edit that file: the node notices when you save it"
+
+
+class Declarations:
+    """Writes the files. Everything raises UserError or RpcError with nothing changed, or OSError.
+
+    `key_of` is the key that a service has now, installed or not.
+    """
+
+    def __init__(
+        self, node: ApiNode, home: Path, installed: InstalledServices, key_of: Callable[[str], str]
+    ) -> None:
+        self.home = home
+        self.installed = installed
+        self._node = node
+        self._key_of = key_of
+        # Looking and writing are one step: two installs of one id must not both find it free.
+        self._lock = anyio.Lock()
+        self._reserved: set[str] = set()
+
+    # -- what is there
+
+    def taken(self, service_id: str) -> bool:
+        """Whether the id is somebody's, also when that is about to end."""
+        return (
+            service_id in self._reserved
+            or service_id in self._node.declared()
+            or self._node.service(service_id) is not None
+            or os.path.lexists(file_of(self.home, service_id))
+        )
+
+    def require_settled(self, service_id: str) -> None:
+        """Raises UserError while the id is about to change."""
+        if service_id in self._reserved:
+            raise UserError(f"{service_id} is being renamed", hint="try again in a moment")
+
+    def installed_as(self, service_id: str) -> Installed:
+        """What is kept about a service, also when it was not installed through the API."""
+        return self.installed.get(service_id) or Installed(self._key_of(service_id))
+
+    # -- what is to be
+
+    async def install(self, options: InstallOptions, owner: str) -> Manifest:
+        """Declares a new service, with a key of its own."""
+        async with self._lock:
+            folder = await anyio.to_thread.run_sync(folder_of, options.source_url)
+            service_id = options.id or free_id(folder, self._occupied)
+            value = {"id": service_id, "source": folder, "env": with_config({}, options.config)}
+            manifest = checked(value)
+            self._require_free(service_id)
+            self._require_own_data(service_id, owner)
+            key = secrets.token_hex(32)
+            await self.installed.put(service_id, Installed(key, owner, options.desired_version or ""))
+            try:
+                await self.write(service_id, value)
+            except OSError:
+                await self.installed.uninstall(service_id)
+                raise
+            return manifest
+
+    async def configure(self, service_id: str, options: ConfigureOptions) -> Manifest:
+        """Changes all but the id."""
+        async with self._lock:
+            value = await self._changed(service_id, options)
+            manifest = checked(value)
+            if options.desired_version is not None:
+                kept = replace(self.installed_as(service_id), desired_version=options.desired_version)
+                await self.installed.put(service_id, kept)
+            await self.write(service_id, value)
+            return manifest
+
+    @asynccontextmanager
+    async def renaming(self, service_id: str, options: ConfigureOptions) -> AsyncIterator[dict[str, Any]]:
+        """The plain manifest under its new id; nobody else changes or takes either id meanwhile."""
+        async with self._lock:
+            value = await self._changed(service_id, options)
+            new = checked(value).id
+            self._require_free(new)
+            if has_data(self.home, new):
+                hint = "choose another id, or move that folder away"
+                raise UserError(f"data/{new} still holds the data of an earlier service", hint=hint)
+            self._reserved |= {service_id, new}
+        try:
+            yield value
+        finally:
+            self._reserved -= {service_id, new}
+
+    async def unsuspend(self, service_id: str) -> Manifest:
+        """Takes `suspend` out of the service's own manifest."""
+        async with self._lock:
+            value = await self._value_of(service_id)
+            value.pop("suspend", None)
+            await self.write(service_id, value)
+            return checked(value)
+
+    async def remove(self, service_id: str) -> None:
+        """Declares the service no more."""
+        async with self._lock:
+            self._require_own(service_id)
+            await anyio.to_thread.run_sync(file_of(self.home, service_id).unlink, True)
+
+    async def write(self, service_id: str, value: Mapping[str, Any]) -> None:
+        await anyio.to_thread.run_sync(write_manifest, self.home, service_id, value)
+
+    # -- inside
+
+    def _require_own(self, service_id: str) -> None:
+        """Raises UserError naming the file when it is not the node's, or not the service's alone."""
+        self.require_settled(service_id)
+        files = {each: [Path(found.file)] for each, found in self._node.declared().items()}
+        require_own(self.home, service_id, files, hint=_HINT)
+
+    async def _value_of(self, service_id: str) -> dict[str, Any]:
+        """The plain manifest in the service's own file."""
+        self._require_own(service_id)
+        return await anyio.to_thread.run_sync(_read, file_of(self.home, service_id))
+
+    async def _changed(self, service_id: str, options: ConfigureOptions) -> dict[str, Any]:
+        """The plain manifest with these changes; writes nothing."""
+        value = await self._value_of(service_id)
+        if options.source_url is not None:
+            value["source"] = await anyio.to_thread.run_sync(folder_of, options.source_url)
+        if options.config is not None:
+            value["env"] = with_config(value.get("env") or {}, options.config)
+        if options.id is not None:
+            value["id"] = options.id
+        return value
+
+    def _require_free(self, service_id: str) -> None:
+        if self.taken(service_id):
+            raise UserError(f"App already exists under the ID: {service_id}")
+
+    def _occupied(self, service_id: str) -> bool:
+        return self.taken(service_id) or has_data(self.home, service_id)
+
+    def _require_own_data(self, service_id: str, owner: str) -> None:
+        """Data that a service left behind is for nobody but its owner and the node itself."""
+        if owner not in (SYSTEM, self.installed.data_owner(service_id)) and has_data(self.home, service_id):
+            raise UserError(
+                f"data/{service_id} still holds the data of an earlier service",
+                hint="choose another id, or ask the administrator to move it away",
+            )
+
+
+def has_data(home: Path, service_id: str) -> bool:
+    """Whether the id's data folder holds anything."""
+    try:
+        with os.scandir(home / "data" / service_id) as entries:
+            return any(entries)
+    except FileNotFoundError:
+        return False
+
+
+def with_config(env: Mapping[str, Any], config: Mapping[str, ConfigValue] | None) -> dict[str, Any]:
+    """`env` with the config's keys, in capitals; a value of None takes one out."""
+    merged = {**env, **{name.upper(): value for name, value in (config or {}).items()}}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def checked(value: Mapping[str, Any]) -> Manifest:
+    """The manifest as the node will read it. Raises RpcError for what may not stand in one."""
+    parsed = parse_file(manifest_text(value), "", ".yaml")
+    if parsed.problems:
+        problem = parsed.problems[0]
+        where = f"{problem.key}: " if problem.key else ""
+        hint = {"hint": problem.hint} if problem.hint else None
+        raise RpcError(BAD_PARAMS, f"{where}{problem.message}", hint)
+    return parsed.manifests[0]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        documents = read_documents(file.read_text("utf-8"), file.suffix)
+    except (BrokenText, UnicodeDecodeError, FileNotFoundError) as error:
+        raise UserError(f"{file} cannot be read: {error}", hint="mend it first") from error
+    if not documents or not isinstance(documents[0].value, dict):
+        raise UserError(f"{file} declares no service", hint="mend it first")
+    return documents[0].value

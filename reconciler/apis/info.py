@@ -1,0 +1,55 @@
+"""A service as the services API shows it: ServiceInfo of the original's client library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manifests.resolve import package_path, read_atek_json
+
+if TYPE_CHECKING:
+    from manifests.snapshot import Declared
+    from reconciler.apis.installed import Installed
+
+
+def service_info(declared: Declared, entry: dict[str, Any] | None, installed: Installed) -> dict[str, Any]:
+    """Reads the package's atek.json, so call it in a thread. `entry` is the service's in `status`.
+
+    `active` means that something of it runs. A service without a package has its manifest's file for a URL.
+    """
+    folder = package_path(declared)
+    settings = {
+        "id": declared.manifest.id,
+        "owningUserKey": installed.owner,
+        "sourceUrl": Path(folder or declared.file).absolute().as_uri(),
+        "desiredVersion": installed.desired_version or None,
+        "package": {"sourceType": "file"},
+        "manifest": _atek_json(folder) if folder else None,
+        "config": declared.manifest.env,
+    }
+    return {
+        "status": "active" if entry and entry["instances"] else "inactive",
+        "key": installed.key,
+        # JavaScript knows no key of value undefined, and the original left them out.
+        "settings": {name: value for name, value in settings.items() if value is not None},
+    }
+
+
+def _atek_json(folder: str) -> dict[str, Any] | None:
+    """None too where Python reads what JSON does not know: one package must not spoil a list."""
+    value = read_atek_json(folder)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return value or None
+
+
+def versions(entry: dict[str, Any]) -> tuple[str, str]:
+    """Of a service's package: what serves, and what is wanted. Folders have revisions for versions.
+
+    What is stopped has installed what it will run next.
+    """
+    wanted = entry["desiredRevision"] or ""
+    return entry["observedRevision"] or wanted, wanted

@@ -1,0 +1,147 @@
+"""A new id for a service that keeps everything else: its key, its owner, its data, its being stopped.
+
+Two ids are two services to the node, so this one is stopped first, then its folders and its manifest move.
+
+    stop ─► note what is going to happen ─► move data and logs ─► new manifest, old one gone ─► serve
+                └─ a node that dies from here on does the rest when it starts again (`open_installed`)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from reconciler.api import UserError
+from reconciler.apis.convergence import noticed, serving, stopped
+from reconciler.apis.declare import checked
+from reconciler.apis.installed import InstalledServices, Renaming
+from reconciler.own_manifests import file_of, write_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from manifests.model import Manifest
+    from reconciler.apis.convergence import Outcome
+    from reconciler.apis.declare import Declarations
+    from reconciler.apis.params import ConfigureOptions
+    from reconciler.apis.port import ApiNode
+
+#: What a service's id names, and is worth keeping. Prepared packages are not: they contain their own path.
+_FOLDERS = ("data", "logs")
+
+
+async def rename(
+    node: ApiNode, declarations: Declarations, service_id: str, options: ConfigureOptions
+) -> tuple[Manifest, Outcome]:
+    """Carries out changes that include a new id: what is declared then, and how it fares.
+
+    Raises UserError, RpcError or OSError with nothing changed.
+    """
+    async with declarations.renaming(service_id, options) as value:
+        manifest = checked(value)
+        entry = node.service(service_id)
+        runs = entry is not None and not entry["suspended"]
+        await _halt(node, service_id, manifest, runs=runs)
+        try:
+            # Nobody can stop a service that does not exist yet, so at first its manifest does.
+            await _move(declarations, service_id, value if runs else value | {"suspend": True}, options)
+        except BaseException:
+            if runs:
+                await _start_again(node, service_id)
+            raise
+        if not runs and not manifest.suspend:
+            await _keep_stopped(node, declarations, value)
+    return manifest, await serving(node, manifest.id, manifest)
+
+
+async def open_installed(home: Path) -> InstalledServices:
+    """What is kept about installed services, once a rename that was begun is finished.
+
+    Call it before the manifests are read. Raises nothing: see `InstalledServices.problems`.
+    """
+    installed = InstalledServices(home)
+    if installed.renaming is not None:
+        try:
+            await anyio.to_thread.run_sync(_carry_out, home, installed.renaming)
+        except OSError as error:
+            old, new = installed.renaming.old, installed.renaming.new
+            installed.problems.append(f"{old} could not be renamed to {new}: {error.strerror or error}")
+        else:
+            await installed.end_rename()
+    return installed
+
+
+async def _halt(node: ApiNode, service_id: str, manifest: Manifest, *, runs: bool) -> None:
+    """Stops the service; it runs again when that takes too long, or is given up."""
+    try:
+        if runs:
+            await node.stop_service(service_id)
+        outcome = await stopped(node, service_id, manifest)
+        if not outcome.converged:
+            raise UserError(f"{service_id} keeps its id: {outcome.message}")
+    except BaseException:
+        if runs:
+            await _start_again(node, service_id)
+        raise
+
+
+async def _start_again(node: ApiNode, service_id: str) -> None:
+    with anyio.CancelScope(shield=True), suppress(UserError):
+        await node.start_service(service_id)
+
+
+async def _keep_stopped(node: ApiNode, declarations: Declarations, value: dict[str, Any]) -> None:
+    """A person's stop goes with the service; until the node has it, the manifest has `suspend`."""
+    service_id = value["id"]
+    if (await noticed(node, service_id, checked(value | {"suspend": True}))).converged:
+        await node.stop_service(service_id)
+        await declarations.write(service_id, value)
+
+
+async def _move(
+    declarations: Declarations, old: str, value: dict[str, Any], options: ConfigureOptions
+) -> None:
+    """From the note on, to the end of the note. Raises OSError with everything as it was."""
+    home, installed = declarations.home, declarations.installed
+    renaming = Renaming(old, value["id"], value)
+    kept = declarations.installed_as(old)
+    if options.desired_version is not None:
+        kept = replace(kept, desired_version=options.desired_version)
+    # Whoever gives up waiting, or ends the node, does not leave it half done.
+    with anyio.CancelScope(shield=True):
+        await installed.begin_rename(renaming, kept)
+        try:
+            await anyio.to_thread.run_sync(_carry_out, home, renaming)
+        except OSError:
+            await anyio.to_thread.run_sync(_take_back, home, renaming)
+            await installed.take_back_rename()
+            raise
+        await installed.end_rename()
+
+
+def _carry_out(home: Path, renaming: Renaming) -> None:
+    """Does what is not done yet. Raises OSError."""
+    if not os.path.lexists(file_of(home, renaming.old)):
+        return
+    for folder in _FOLDERS:
+        _move_folder(home / folder / renaming.old, home / folder / renaming.new)
+    write_manifest(home, renaming.new, renaming.manifest)
+    file_of(home, renaming.old).unlink()
+
+
+def _take_back(home: Path, renaming: Renaming) -> None:
+    with suppress(OSError):
+        file_of(home, renaming.new).unlink(missing_ok=True)
+        for folder in _FOLDERS:
+            _move_folder(home / folder / renaming.new, home / folder / renaming.old)
+
+
+def _move_folder(old: Path, new: Path) -> None:
+    """Unless there is nothing to move, or something in the way that is not empty."""
+    if old.is_dir() and not (new.is_dir() and any(new.iterdir())):
+        old.rename(new)

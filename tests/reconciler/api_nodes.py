@@ -1,0 +1,166 @@
+"""The system APIs over a real node, real manifest files and imaginary programs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from reconciler.apis.declare import Declarations
+from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
+from reconciler.apis.inspect import InspectApi
+from reconciler.apis.rename import open_installed
+from reconciler.apis.services import ServicesApi
+from reconciler.http import Request, Response, json_response
+from reconciler.node import Node
+from reconciler.sources import make_sources
+from reconciler.status import service_status
+from reconciler.store import MemoryStore
+from reconciler.up import resolve_in_thread
+from runtimes.fake import FakeMachine
+from runtimes.router.port import NoRouter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from manifests.snapshot import Declared
+    from reconciler.apis.installed import InstalledServices
+    from reconciler.http import Handler
+
+#: Seconds that anything may take on a busy machine.
+PATIENCE = 30.0
+
+
+class ApiNode(Node):
+    """Implements `reconciler.apis.port.ApiNode`."""
+
+    def service(self, service_id: str) -> dict[str, Any] | None:
+        controller = self.reconciler.controllers.get(service_id)
+        return service_status(controller, self.routing.lost.get(service_id)) if controller else None
+
+    def declared(self) -> Mapping[str, Declared]:
+        controllers = self.reconciler.controllers.values()
+        return {each.id: each.wish.declared for each in controllers if each.wish.declared}
+
+    async def look_again(self, service_id: str) -> None:
+        await self.desired.look_again(service_id)
+
+
+class Failure(Exception):
+    """A JSON-RPC error."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error['code']} {error['message']}")
+        self.code: int = error["code"]
+        self.message: str = error["message"]
+        self.hint: str = (error.get("data") or {}).get("hint", "")
+
+
+class Apis:
+    """One life of a node with its APIs, called as the router does."""
+
+    def __init__(self, node: ApiNode, handler: Handler, installed: InstalledServices, home: Path) -> None:
+        self.node = node
+        self.handler = handler
+        self.installed = installed
+        self.home = home
+
+    async def __call__(self, method: str, *params: Any, user: str = "system") -> Any:
+        """The result of a method of the services API. Raises Failure."""
+        return await self.call(SERVICES_PATH, method, params, {"atek-auth-user": user})
+
+    async def inspect(self, method: str, *, user: str = "system") -> Any:
+        return await self.call(INSPECT_PATH, method, (), {"atek-auth-user": user})
+
+    async def call(self, path: str, method: str, params: Any, headers: Mapping[str, str]) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        with anyio.fail_after(PATIENCE):
+            response = await self.handler(Request("POST", path, "", headers, body))
+        assert response.status == 200
+        assert isinstance(response.body, bytes)
+        answer = json.loads(response.body)
+        if "error" in answer:
+            raise Failure(answer["error"])
+        return answer["result"]
+
+    async def until(self, holds: Any) -> None:
+        with anyio.fail_after(PATIENCE):
+            while not holds():
+                await anyio.sleep(0.01)
+
+
+class World:
+    """What outlives a node: the machine, the home, what is remembered."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        for folder in ("manifests", "data", "logs", "state"):
+            (self.home / folder).mkdir(parents=True)
+        self.packages = root / "packages"
+        self.machine = FakeMachine()
+        self.config: dict[str, Any] = {"name": "pi"}
+        self._store = MemoryStore()
+        self._ids = itertools.count(1)
+
+    def package(self, folder_name: str = "notes", **atek_json: Any) -> str:
+        """A package's URL."""
+        folder = self.packages / folder_name
+        folder.mkdir(parents=True)
+        (folder / "index.js").write_text("// 1\n")
+        if atek_json:
+            (folder / "atek.json").write_text(json.dumps(atek_json))
+        return folder.as_uri()
+
+    def manifest(self, service_id: str) -> Path:
+        return self.home / "manifests" / f"{service_id}.yaml"
+
+    def write(self, name: str, text: str) -> None:
+        """A manifest file of a person's own."""
+        new, path = self.home / "manifests" / f".{name}.new", self.home / "manifests" / name
+        new.write_text(text)
+        new.rename(path)
+
+    def running(self, service_id: str) -> list[dict[str, str]]:
+        """The environments of what runs of a service."""
+        return [process.running.service.manifest.env for process in self.machine.live(service_id)]
+
+    @asynccontextmanager
+    async def node(self) -> AsyncIterator[Apis]:
+        """A life that ends as by kill -9."""
+        installed = await open_installed(self.home)
+
+        def identity(service_id: str) -> dict[str, str]:
+            return installed.identity(service_id, {"key": f"key of {service_id}", "token": "secret"})
+
+        node = ApiNode(
+            about={"name": "fake"},
+            sources=make_sources(self.home, [], None),
+            resolver=resolve_in_thread,
+            runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
+            prober=self.machine.prober(),
+            store=self._store,
+            router=NoRouter(),
+            identity=identity,
+            new_id=lambda: f"i{next(self._ids)}",
+            jitter=lambda: 0.0,
+        )
+        declarations = Declarations(node, self.home, installed, lambda each: identity(each)["key"])
+        handler = system_apis(
+            ServicesApi(node, declarations), InspectApi(node, self.config), otherwise=_not_found
+        )
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(_run, node)
+            yield Apis(node, handler, installed, self.home)
+            tasks.cancel_scope.cancel()
+
+
+async def _run(node: Node, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    await node.run(task_status=task_status)
+
+
+async def _not_found(request: Request) -> Response:
+    return json_response(404, {"error": True, "message": "Not found"})
