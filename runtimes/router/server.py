@@ -8,7 +8,6 @@ router: a node that is gone has nothing to route.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
 import resource
@@ -33,13 +32,10 @@ LONGEST_MESSAGE = 256 * 1024 * 1024
 #: Seconds between two looks at what is due.
 SWEEP = 0.5
 _BACKLOG = 4096
-# prctl(2): a signal when the parent dies, also when it is killed.
-_PR_SET_PDEATHSIG = 1
 
 
 def run(link: int, listeners: Iterable[int]) -> None:
     """Serves until the link ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The node says when the end has come; a terminal's Ctrl-C is for the node.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _allow_many_connections()

@@ -10,7 +10,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from runtimes.router.local import refusal
-from runtimes.router.peers import session_of
 from runtimes.router.table import caller_of
 
 if TYPE_CHECKING:
@@ -39,6 +38,9 @@ class UnknownPeer:
         self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
+        # Most routers never need it, and it would be a megabyte in each.
+        from runtimes.router.peers import session_of
+
         sock = self._client.transport.get_extra_info("socket")
         services = {
             credential.pid: route

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tests.bench.processes import children_of
+from tests.bench.processes import children_of, command_line
 
 if TYPE_CHECKING:
     from tests.bench.beacons import Beacons
@@ -106,6 +106,12 @@ class Atek(Files):
             self.edit(name, "1")
         command = Path(sys.executable).with_name("atek")
         self.begin(command, "up", self.folder / "m", "--home", self.folder / "h", "--port", "0")
+
+    def pids(self) -> list[int]:
+        """The node and its router."""
+        assert self.process
+        children = children_of(self.process.pid)
+        return [self.process.pid, *(pid for pid in children if b"runtimes.router" in command_line(pid))]
 
     def edit(self, name: str, value: str) -> None:
         words = ", ".join(self.beacons.command(name))
