@@ -6,7 +6,7 @@ Woken by the node's events; every answer is the state of the world, never that o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     #: The outcome, or None while it is still open.
     Look = Callable[[], "Outcome | None"]
 
-#: Seconds. No call waits longer, whatever a manifest allows.
-LONGEST = 300.0
-#: An outcome has to last this long: status is a moment older than a wish that was just declared.
+#: Seconds. An outcome has to last this long: status is a moment older than a wish that was just declared.
 LASTS = 0.02
 #: Not every change of status is told as an event.
 LOOK_ANYWAY = 0.25
@@ -33,6 +31,7 @@ LOOK_ANYWAY = 0.25
 NOTICE = 5.0
 
 _UNNOTICED = "the node has not noticed the change"
+_RUNNING = "its instances have not ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +42,92 @@ class Outcome:
     message: str
 
 
-async def converge(node: ApiNode, look: Look, *, seconds: float, unless: Callable[[], str]) -> Outcome:
-    """The outcome that `look` finds, or after `seconds` (at most `LONGEST`) what `unless` says about it."""
-    seconds = min(seconds, LONGEST)
-    heard = False
-    with node.events.subscribe() as events, anyio.move_on_after(seconds):
-        while True:
-            outcome = look()
-            if outcome is None:
-                # Conditions follow the events that they come from, so after each there is a second look.
-                heard = await _hear(events, within=LASTS if heard else LOOK_ANYWAY)
-                continue
-            await anyio.sleep(LASTS)
-            if look() == outcome:
-                return outcome
-    return Outcome(False, f"not within {seconds:g} s: {unless()}")
+class Convergence:
+    """The waits of one call. Together they last at most `longest` seconds, whatever manifests allow.
+
+    Who asks through the router gets an error after its `answerTimeout`, so this has to be less.
+    """
+
+    def __init__(self, node: ApiNode, longest: float) -> None:
+        self._node = node
+        self._ends = anyio.current_time() + longest
+
+    async def noticed(self, service_id: str, manifest: Manifest) -> Outcome:
+        """Until the node works towards this manifest, or says why it cannot."""
+
+        def look() -> Outcome | None:
+            return Outcome(True, "noticed") if self._follows(service_id, manifest) else None
+
+        return await self._converge(look, seconds=NOTICE, unless=lambda: _UNNOTICED)
+
+    async def serving(
+        self, service_id: str, manifest: Manifest, *, without: Collection[str] = (), more: float = 0
+    ) -> Outcome:
+        """Until what this manifest declares is ready (or, for a stopped service, known), or is given up.
+
+        Within its `healthyDeadline` and `more` seconds. `without`: instances that must be gone.
+        """
+
+        def look() -> Outcome | None:
+            entry = self._node.service(service_id)
+            if entry is None or not self._follows(service_id, manifest):
+                return None
+            return _serving(entry, without)
+
+        def why() -> str:
+            entry = self._node.service(service_id)
+            if entry is None or not self._follows(service_id, manifest):
+                return _UNNOTICED
+            return explanation(entry) or "old instances have not ended"
+
+        seconds = manifest.update.healthy_deadline + NOTICE + more
+        return await self._converge(look, seconds=seconds, unless=why)
+
+    async def stopped(self, service_id: str, manifest: Manifest) -> Outcome:
+        """Until nothing of the service runs."""
+
+        def look() -> Outcome | None:
+            entry = self._node.service(service_id)
+            return None if entry and entry["instances"] else Outcome(True, f"{service_id} is stopped")
+
+        return await self._converge(look, seconds=seconds_to_stop(manifest), unless=lambda: _RUNNING)
+
+    async def gone(self, service_id: str, manifest: Manifest) -> Outcome:
+        """Until nothing is left of a service that nobody declares any more."""
+
+        def look() -> Outcome | None:
+            known = self._node.service(service_id) is not None
+            return None if known else Outcome(True, f"{service_id} is gone")
+
+        def why() -> str:
+            return _UNNOTICED if service_id in self._node.declared() else _RUNNING
+
+        return await self._converge(look, seconds=seconds_to_stop(manifest), unless=why)
+
+    def _follows(self, service_id: str, manifest: Manifest) -> bool:
+        declared = self._node.declared().get(service_id)
+        return declared is not None and declared.manifest == manifest
+
+    async def _converge(self, look: Look, *, seconds: float, unless: Callable[[], str]) -> Outcome:
+        """The outcome that `look` finds, or after so many seconds what `unless` says."""
+        seconds = min(seconds, max(self._ends - anyio.current_time(), 0.0))
+        heard = False
+        with self._node.events.subscribe() as events, anyio.move_on_after(seconds):
+            while True:
+                outcome = look()
+                if outcome is None:
+                    # Conditions follow the events that they come from, so after each there is a second look.
+                    heard = await _hear(events, within=LASTS if heard else LOOK_ANYWAY)
+                    continue
+                await anyio.sleep(LASTS)
+                if look() == outcome:
+                    return outcome
+        return Outcome(False, f"not within {round(seconds, 1):g} s: {unless()}")
+
+
+def seconds_to_stop(manifest: Manifest) -> float:
+    """How long requests in flight, and then the programs, may take to end."""
+    return manifest.update.drain_timeout + manifest.stop.grace_period + NOTICE
 
 
 async def _hear(events: AsyncIterator[EventRecord], *, within: float) -> bool:
@@ -68,73 +138,11 @@ async def _hear(events: AsyncIterator[EventRecord], *, within: float) -> bool:
     return False
 
 
-# What is asked for
-
-
-async def noticed(node: ApiNode, service_id: str, manifest: Manifest) -> Outcome:
-    """Until the node works towards this manifest, or says why it cannot."""
-
-    def look() -> Outcome | None:
-        declared = node.declared().get(service_id)
-        return Outcome(True, "noticed") if declared and declared.manifest == manifest else None
-
-    return await converge(node, look, seconds=NOTICE, unless=lambda: _UNNOTICED)
-
-
-async def serving(
-    node: ApiNode, service_id: str, manifest: Manifest, *, without: Collection[str] = (), more: float = 0
-) -> Outcome:
-    """Until what this manifest declares is ready (or, for a stopped service, known), or is given up.
-
-    Within its `healthyDeadline` and `more` seconds. `without`: instances that must be gone.
-    """
-
-    def look() -> Outcome | None:
-        declared, entry = node.declared().get(service_id), node.service(service_id)
-        if declared is None or declared.manifest != manifest or entry is None:
-            return None
-        if entry["suspended"]:
-            return None if entry["instances"] else Outcome(True, f"{service_id} is stopped")
-        try:
-            done = serves(entry, without=without)
-        except UserError as error:
-            return Outcome(False, error.message)
-        return Outcome(True, done) if done else None
-
-    def why() -> str:
-        declared, entry = node.declared().get(service_id), node.service(service_id)
-        if entry is None or declared is None or declared.manifest != manifest:
-            return _UNNOTICED
-        return explanation(entry) or "old instances have not ended"
-
-    seconds = manifest.update.healthy_deadline + NOTICE + more
-    return await converge(node, look, seconds=seconds, unless=why)
-
-
-async def stopped(node: ApiNode, service_id: str, manifest: Manifest) -> Outcome:
-    """Until nothing of the service runs."""
-
-    def look() -> Outcome | None:
-        entry = node.service(service_id)
-        return None if entry and entry["instances"] else Outcome(True, f"{service_id} is stopped")
-
-    seconds = seconds_to_stop(manifest)
-    return await converge(node, look, seconds=seconds, unless=lambda: "its instances have not ended")
-
-
-async def gone(node: ApiNode, service_id: str, manifest: Manifest) -> Outcome:
-    """Until nothing is left of a service that nobody declares any more."""
-
-    def look() -> Outcome | None:
-        return Outcome(True, f"{service_id} is gone") if node.service(service_id) is None else None
-
-    def why() -> str:
-        undeclared = service_id not in node.declared()
-        return "its instances have not ended" if undeclared else _UNNOTICED
-
-    return await converge(node, look, seconds=seconds_to_stop(manifest), unless=why)
-
-
-def seconds_to_stop(manifest: Manifest) -> float:
-    """How long requests in flight, and then the programs, may take to end."""
-    return manifest.update.drain_timeout + manifest.stop.grace_period + NOTICE
+def _serving(entry: dict[str, Any], without: Collection[str]) -> Outcome | None:
+    if entry["suspended"]:
+        return None if entry["instances"] else Outcome(True, f"{entry['id']} is stopped")
+    try:
+        done = serves(entry, without=without)
+    except UserError as error:
+        return Outcome(False, error.message)
+    return Outcome(True, done) if done else None

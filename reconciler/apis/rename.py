@@ -17,7 +17,6 @@ import anyio
 import anyio.to_thread
 
 from reconciler.api import UserError
-from reconciler.apis.convergence import noticed, serving, stopped
 from reconciler.apis.declare import checked
 from reconciler.apis.installed import InstalledServices, Renaming
 from reconciler.own_manifests import file_of, write_manifest
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from manifests.model import Manifest
-    from reconciler.apis.convergence import Outcome
+    from reconciler.apis.convergence import Convergence, Outcome
     from reconciler.apis.declare import Declarations
     from reconciler.apis.params import ConfigureOptions
     from reconciler.apis.port import ApiNode
@@ -36,7 +35,11 @@ _FOLDERS = ("data", "logs")
 
 
 async def rename(
-    node: ApiNode, declarations: Declarations, service_id: str, options: ConfigureOptions
+    node: ApiNode,
+    declarations: Declarations,
+    until: Convergence,
+    service_id: str,
+    options: ConfigureOptions,
 ) -> tuple[Manifest, Outcome]:
     """Carries out changes that include a new id: what is declared then, and how it fares.
 
@@ -46,7 +49,7 @@ async def rename(
         manifest = checked(value)
         entry = node.service(service_id)
         runs = entry is not None and not entry["suspended"]
-        await _halt(node, service_id, manifest, runs=runs)
+        await _halt(node, until, service_id, manifest, runs=runs)
         try:
             # Nobody can stop a service that does not exist yet, so at first its manifest does.
             await _move(declarations, service_id, value if runs else value | {"suspend": True}, options)
@@ -55,8 +58,8 @@ async def rename(
                 await _start_again(node, service_id)
             raise
         if not runs and not manifest.suspend:
-            await _keep_stopped(node, declarations, value)
-    return manifest, await serving(node, manifest.id, manifest)
+            await _keep_stopped(node, declarations, until, value)
+    return manifest, await until.serving(manifest.id, manifest)
 
 
 async def open_installed(home: Path) -> InstalledServices:
@@ -76,12 +79,14 @@ async def open_installed(home: Path) -> InstalledServices:
     return installed
 
 
-async def _halt(node: ApiNode, service_id: str, manifest: Manifest, *, runs: bool) -> None:
+async def _halt(
+    node: ApiNode, until: Convergence, service_id: str, manifest: Manifest, *, runs: bool
+) -> None:
     """Stops the service; it runs again when that takes too long, or is given up."""
     try:
         if runs:
             await node.stop_service(service_id)
-        outcome = await stopped(node, service_id, manifest)
+        outcome = await until.stopped(service_id, manifest)
         if not outcome.converged:
             raise UserError(f"{service_id} keeps its id: {outcome.message}")
     except BaseException:
@@ -95,10 +100,13 @@ async def _start_again(node: ApiNode, service_id: str) -> None:
         await node.start_service(service_id)
 
 
-async def _keep_stopped(node: ApiNode, declarations: Declarations, value: dict[str, Any]) -> None:
+async def _keep_stopped(
+    node: ApiNode, declarations: Declarations, until: Convergence, value: dict[str, Any]
+) -> None:
     """A person's stop goes with the service; until the node has it, the manifest has `suspend`."""
     service_id = value["id"]
-    if (await noticed(node, service_id, checked(value | {"suspend": True}))).converged:
+    noticed = await until.noticed(service_id, checked(value | {"suspend": True}))
+    if noticed.converged:
         await node.stop_service(service_id)
         await declarations.write(service_id, value)
 

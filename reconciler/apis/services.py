@@ -17,7 +17,7 @@ import anyio.to_thread
 from manifests.snapshot import Declared
 from reconciler.api import UserError
 from reconciler.apis.caller import not_authorized
-from reconciler.apis.convergence import gone, noticed, seconds_to_stop, serving, stopped
+from reconciler.apis.convergence import Convergence, seconds_to_stop
 from reconciler.apis.info import service_info, versions
 from reconciler.apis.params import ConfigureOptions, InstallOptions, Params
 from reconciler.apis.rename import rename
@@ -37,9 +37,13 @@ API = "atek.cloud/services-api"
 
 
 class ServicesApi:
-    """The methods by their names. They raise RpcError, UserError, or OSError when the disk is full."""
+    """The methods by their names. They raise RpcError, UserError, or OSError when the disk is full.
 
-    def __init__(self, node: ApiNode, declarations: Declarations) -> None:
+    `patience`: seconds that a call may wait, see `Convergence`.
+    """
+
+    def __init__(self, node: ApiNode, declarations: Declarations, *, patience: float) -> None:
+        self.patience = patience
         self._node = node
         self._declarations = declarations
         self._installed = declarations.installed
@@ -80,7 +84,7 @@ class ServicesApi:
         if owner != caller.user and not caller.admin:
             raise not_authorized()
         manifest = await self._declarations.install(options, owner)
-        outcome = await serving(self._node, manifest.id, manifest)
+        outcome = await self._waits().serving(manifest.id, manifest)
         file = file_of(self._declarations.home, manifest.id)
         declared = self._node.declared().get(manifest.id) or Declared(manifest, str(file.parent), str(file))
         return await self._info(declared) | asdict(outcome)
@@ -89,10 +93,10 @@ class ServicesApi:
         service_id = self._mine(caller, params.text(0)).manifest.id
         options = params.options(1, ConfigureOptions)
         if options.id is not None and options.id != service_id:
-            _, outcome = await rename(self._node, self._declarations, service_id, options)
+            _, outcome = await rename(self._node, self._declarations, self._waits(), service_id, options)
         else:
             manifest = await self._declarations.configure(service_id, options)
-            outcome = await serving(self._node, service_id, manifest)
+            outcome = await self._waits().serving(service_id, manifest)
         return asdict(outcome)
 
     async def _uninstall(self, caller: Caller, params: Params) -> object:
@@ -100,7 +104,7 @@ class ServicesApi:
         declared = self._mine(caller, params.text(0))
         service_id = declared.manifest.id
         await self._declarations.remove(service_id)
-        outcome = await gone(self._node, service_id, declared.manifest)
+        outcome = await self._waits().gone(service_id, declared.manifest)
         # While something of it runs it acts for its owner, and must not act for the node.
         if outcome.converged:
             await self._installed.uninstall(service_id)
@@ -114,12 +118,12 @@ class ServicesApi:
         if manifest.suspend:
             manifest = await self._unsuspend(manifest)
         await self._node.start_service(manifest.id)
-        return asdict(await serving(self._node, manifest.id, manifest))
+        return asdict(await self._waits().serving(manifest.id, manifest))
 
     async def _stop(self, caller: Caller, params: Params) -> object:
         manifest = self._settled(caller, params).manifest
         await self._node.stop_service(manifest.id)
-        return asdict(await stopped(self._node, manifest.id, manifest))
+        return asdict(await self._waits().stopped(manifest.id, manifest))
 
     async def _restart(self, caller: Caller, params: Params) -> object:
         declared = self._settled(caller, params)
@@ -127,17 +131,20 @@ class ServicesApi:
         old = {instance["instance"] for instance in self._entry(declared)["instances"]}
         await self._node.restart_service(manifest.id)
         more = seconds_to_stop(manifest)
-        return asdict(await serving(self._node, manifest.id, manifest, without=old, more=more))
+        return asdict(await self._waits().serving(manifest.id, manifest, without=old, more=more))
 
     async def _update_package(self, caller: Caller, params: Params) -> object:
         declared = self._settled(caller, params)
         before, _ = versions(self._entry(declared))
         await self._node.look_again(declared.manifest.id)
-        outcome = await serving(self._node, declared.manifest.id, declared.manifest)
+        outcome = await self._waits().serving(declared.manifest.id, declared.manifest)
         after, _ = versions(self._entry(declared))
         return {"installedVersion": after, "oldVersion": before, **asdict(outcome)}
 
     # -- inside
+
+    def _waits(self) -> Convergence:
+        return Convergence(self._node, self.patience)
 
     def _may_touch(self, caller: Caller, service_id: str) -> bool:
         return caller.admin or self._installed.owner(service_id) == caller.user
@@ -166,7 +173,7 @@ class ServicesApi:
     async def _unsuspend(self, manifest: Manifest) -> Manifest:
         """The node starts nothing that its manifest suspends, so that goes first."""
         changed = await self._declarations.unsuspend(manifest.id)
-        await noticed(self._node, manifest.id, changed)
+        await self._waits().noticed(manifest.id, changed)
         return changed
 
     async def _info(self, declared: Declared) -> dict[str, Any]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from manifests.snapshot import Declared
     from reconciler.apis.installed import InstalledServices
-    from reconciler.http import Handler
 
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 30.0
@@ -63,11 +62,13 @@ class Failure(Exception):
 class Apis:
     """One life of a node with its APIs, called as the router does."""
 
-    def __init__(self, node: ApiNode, handler: Handler, installed: InstalledServices, home: Path) -> None:
+    def __init__(
+        self, node: ApiNode, services: ServicesApi, inspect: InspectApi, installed: InstalledServices
+    ) -> None:
         self.node = node
-        self.handler = handler
+        self.services = services
+        self.handler = system_apis(services, inspect, otherwise=_not_found)
         self.installed = installed
-        self.home = home
 
     async def __call__(self, method: str, *params: Any, user: str = "system") -> Any:
         """The result of a method of the services API. Raises Failure."""
@@ -149,12 +150,10 @@ class World:
             jitter=lambda: 0.0,
         )
         declarations = Declarations(node, self.home, installed, lambda each: identity(each)["key"])
-        handler = system_apis(
-            ServicesApi(node, declarations), InspectApi(node, self.config), otherwise=_not_found
-        )
+        services = ServicesApi(node, declarations, patience=PATIENCE)
         async with anyio.create_task_group() as tasks:
             await tasks.start(_run, node)
-            yield Apis(node, handler, installed, self.home)
+            yield Apis(node, services, InspectApi(node, self.config), installed)
             tasks.cancel_scope.cancel()
 
 

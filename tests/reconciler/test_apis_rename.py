@@ -9,7 +9,7 @@ import anyio
 import pytest
 import yaml
 
-from reconciler.apis import convergence, rename
+from reconciler.apis import rename
 from reconciler.apis.installed import Installed, InstalledServices, Renaming
 from runtimes.fake import Behaviour
 from tests.reconciler.api_nodes import Apis, Failure, World
@@ -142,12 +142,10 @@ async def test_an_empty_folder_is_in_nobodys_way(world: World, apis: Apis) -> No
     assert folders(world, "diary") == KEPT
 
 
-async def test_a_service_that_will_not_stop_keeps_its_id(
-    world: World, apis: Apis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_service_that_will_not_stop_keeps_its_id(world: World, apis: Apis) -> None:
     await install(apis, world)
     world.machine.behave("notes", Behaviour(ignores_stop=True))
-    monkeypatch.setattr(convergence, "LONGEST", 0.2)
+    apis.services.patience = 0.2
     with pytest.raises(Failure, match=r"notes keeps its id: not within 0.2 s: its instances have not ended"):
         await apis("configure", "notes", {"id": "diary"})
     world.machine.crash("notes")

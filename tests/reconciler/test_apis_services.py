@@ -10,7 +10,6 @@ import anyio
 import pytest
 import yaml
 
-from reconciler.apis import convergence
 from reconciler.apis.handler import SERVICES_PATH
 from reconciler.http import Request
 from runtimes.fake import Behaviour
@@ -199,10 +198,8 @@ async def test_what_clients_send_beyond_is_ignored(world: World, apis: Apis) -> 
     assert (await apis("install", options, "more"))["settings"]["id"] == "notes"
 
 
-async def test_a_deadline_passes_and_the_call_says_why(
-    world: World, apis: Apis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(convergence, "LONGEST", 0.5)
+async def test_a_deadline_passes_and_the_call_says_why(world: World, apis: Apis) -> None:
+    apis.services.patience = 0.5
     world.machine.behave("notes", Behaviour(ready_after=1e9))
     installed = await apis("install", {"sourceUrl": world.package()})
     assert not installed["converged"]
@@ -393,7 +390,7 @@ async def test_a_stop_is_kept_by_the_next_life(world: World) -> None:
 async def test_a_stop_that_takes_too_long(world: World, apis: Apis, monkeypatch: pytest.MonkeyPatch) -> None:
     world.machine.behave("notes", Behaviour(ignores_stop=True))
     await apis("install", {"sourceUrl": world.package()})
-    monkeypatch.setattr(convergence, "LONGEST", 0.2)
+    apis.services.patience = 0.2
     told = await apis("stop", "notes")
     assert told == {"converged": False, "message": "not within 0.2 s: its instances have not ended"}
 
@@ -453,13 +450,11 @@ async def test_data_that_is_left_is_for_its_owner_alone(world: World, apis: Apis
     assert (folder / "diary").read_text() == "dear diary"
 
 
-async def test_while_something_runs_it_acts_for_its_owner(
-    world: World, apis: Apis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_while_something_runs_it_acts_for_its_owner(world: World, apis: Apis) -> None:
     url = world.package()
     world.machine.behave("notes", Behaviour(ignores_stop=True))
     await apis("install", {"sourceUrl": url}, user="alice")
-    monkeypatch.setattr(convergence, "LONGEST", 1.0)
+    apis.services.patience = 1.0
     told = await apis("uninstall", "notes", user="alice")
     assert told == {"converged": False, "message": "not within 1 s: its instances have not ended"}
     assert apis.installed.owner("notes") == "alice"
