@@ -33,7 +33,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask an instance to end, or with `force` end it. `reason` is for the event.
+    """Let an instance drain and ask it to end, or with `force` end it. `reason` is for the event.
 
     `crash`: the instance is broken, so its end counts as a crash.
     """
@@ -44,4 +44,12 @@ class Stop:
     crash: bool = False
 
 
-Action = Prepare | CancelPrepare | Start | Stop
+@dataclass(frozen=True, slots=True)
+class EndDrain:
+    """The requests that are still in flight to an instance had their time: ask it to end now."""
+
+    instance: str
+    reason: str
+
+
+Action = Prepare | CancelPrepare | Start | Stop | EndDrain

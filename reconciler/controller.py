@@ -34,11 +34,15 @@ class Cancellable(Protocol):
 
 @dataclass(slots=True)
 class Tracked:
-    """One instance: the planner's view of it and the runtime's. `crash`: its stop counts as a crash."""
+    """One instance: the planner's view of it and the runtime's.
+
+    `crash`: its stop counts as a crash. `drain` waits for the requests that are in flight to it.
+    """
 
     view: Instance
     running: Running
     crash: str = ""
+    drain: Cancellable | None = None
 
     def follow(self, service: Service | None) -> None:
         """Policies of the same revision apply at once; to an instance of another revision its own do."""
@@ -52,6 +56,8 @@ class Tracked:
         if state is self.view.state:
             return False
         ready_since = self.view.ready_since
+        if self.drain is not None and state is not State.DRAINING:
+            self.drain.cancel()
         if state is State.READY and ready_since is None:
             ready_since = now
         self.view = replace(self.view, state=state, since=now, ready_since=ready_since)

@@ -13,7 +13,7 @@ import anyio
 
 from manifests.quantities import format_duration
 from reconciler import history as past
-from reconciler.actions import CancelPrepare, Prepare, Start, Stop
+from reconciler.actions import CancelPrepare, EndDrain, Prepare, Start, Stop
 from reconciler.attend import attend
 from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
@@ -73,7 +73,9 @@ class Effects:
             case Start():
                 await self._start(controller, action, tasks)
             case Stop():
-                await self._stop(controller, action)
+                await self._stop(controller, action, tasks)
+            case EndDrain():
+                await self._end_drain(controller, action.instance, action.reason)
             case Prepare():
                 self._begin_preparing(controller, action.service, tasks)
             case CancelPrepare():
@@ -139,18 +141,22 @@ class Effects:
         return verdict
 
     def _happened(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> None:
-        if event is Event.CONDEMN:
-            tracked.crash = tracked.crash or why
-        if not tracked.apply(event, anyio.current_time()):
+        if not self._move(controller, tracked, event, why):
             return
-        self._routing.publish(controller)
+        if event is Event.CONDEMN:
+            tracked.crash = why
         if event in (Event.CONDEMN, Event.FAIL):
             tracked.view = replace(tracked.view, condemned=why)
-        state = tracked.view.state
-        self._events.emit(
-            controller.id, state.value, why, tracked.view.id, warning=event in (Event.FAIL, Event.CONDEMN)
-        )
         self.changed(controller.id)
+
+    def _move(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> bool:
+        """Through the lifecycle table; where that leads elsewhere, the router is told before anybody else."""
+        if not tracked.apply(event, anyio.current_time()):
+            return False
+        self._routing.publish(controller)
+        bad = event in (Event.FAIL, Event.CONDEMN)
+        self._events.emit(controller.id, tracked.view.state.value, why, tracked.view.id, warning=bad)
+        return True
 
     def _ended(self, controller: Controller, tracked: Tracked, exit: Exit) -> None:
         view, now = tracked.view, anyio.current_time()
@@ -179,22 +185,50 @@ class Effects:
         )  # fmt: skip
         self._metrics.restarted(controller.id)
 
-    async def _stop(self, controller: Controller, action: Stop) -> None:
+    async def force(self, controller: Controller, tracked: Tracked, reason: str) -> None:
+        """Ends an instance at once, whatever it is doing."""
+        if not self._move(controller, tracked, Event.FORCE, reason):
+            tracked.view = replace(tracked.view, since=anyio.current_time())
+        await self._signal(controller, tracked, force=True)
+
+    async def _stop(self, controller: Controller, action: Stop, tasks: TaskGroup) -> None:
         tracked = controller.instances.get(action.instance)
         if tracked is None:
             return
         if action.crash:
             tracked.crash = tracked.crash or "it was not ready in time"
-        now = anyio.current_time()
-        if tracked.apply(Event.FORCE if action.force else Event.STOP, now):
-            self._routing.publish(controller)
-            self._events.emit(controller.id, tracked.view.state.value, action.reason, action.instance)
-        elif action.force:
-            tracked.view = replace(tracked.view, since=now)
+        if action.force:
+            await self.force(controller, tracked, action.reason)
+        elif self._move(controller, tracked, Event.STOP, action.reason):
+            if tracked.view.state is State.DRAINING:
+                scope = tracked.drain = anyio.CancelScope()
+                tasks.start_soon(self._drain, controller, tracked, scope, action.reason)
+            else:
+                await self._signal(controller, tracked)
+
+    async def _drain(
+        self, controller: Controller, tracked: Tracked, scope: anyio.CancelScope, reason: str
+    ) -> None:
+        """Waits for the requests in flight, until the instance is left no more time for them."""
         try:
-            await self._runtime(tracked.running.service).stop(tracked.running, force=action.force)
+            with scope:
+                await self._routing.drained(tracked.view.id)
+            await self._end_drain(controller, tracked.view.id, reason)
+        except Exception as error:
+            # The planner's deadline ends this drain; nothing else is concerned.
+            self._defect(controller, error)
+
+    async def _end_drain(self, controller: Controller, instance: str, reason: str) -> None:
+        tracked = controller.instances.get(instance)
+        if tracked is not None and self._move(controller, tracked, Event.DRAINED, reason):
+            self.changed(controller.id)
+            await self._signal(controller, tracked)
+
+    async def _signal(self, controller: Controller, tracked: Tracked, *, force: bool = False) -> None:
+        try:
+            await self._runtime(tracked.running.service).stop(tracked.running, force=force)
         except RuntimeFailure as failure:
-            self._events.emit(controller.id, failure.reason, str(failure), action.instance, warning=True)
+            self._events.emit(controller.id, failure.reason, str(failure), tracked.view.id, warning=True)
 
     def _begin_preparing(self, controller: Controller, service: Service, tasks: TaskGroup) -> None:
         revision = service.revision

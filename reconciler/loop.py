@@ -127,6 +127,7 @@ class Reconciler:
     async def shut_down(self) -> None:
         """Stops everything in reverse dependency order; returns once nothing runs and all is saved."""
         self.stopping = True
+        self._routing.hurry()
         self.wake_all()
         while any(controller.instances or controller.busy for controller in self.controllers.values()):
             self._empty = anyio.Event()
@@ -137,11 +138,7 @@ class Reconciler:
         """Ends every instance at once, for a person who will not wait."""
         for controller in list(self.controllers.values()):
             for tracked in list(controller.instances.values()):
-                runtime = self._runtimes[tracked.running.service.runtime]
-                try:
-                    await runtime.stop(tracked.running, force=True)
-                except RuntimeFailure:
-                    continue
+                await self._effects.force(controller, tracked, "AskedTwice")
 
     def _remember(self) -> None:
         memories, problems = self._store.load()

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.actions import CancelPrepare, Prepare, Stop
+from reconciler.actions import CancelPrepare, EndDrain, Prepare, Stop
 from reconciler.lifecycle import State
 from reconciler.rollout import Draft, converge
 from reconciler.tell import conditions_of, outcome_of
@@ -24,7 +24,7 @@ from reconciler.world import Decision
 if TYPE_CHECKING:
     from manifests.service import Service
     from reconciler.history import History
-    from reconciler.world import World
+    from reconciler.world import Instance, World
 
 #: Seconds between two SIGKILLs to an instance that will not go (a process in uninterruptible sleep).
 KILL_AGAIN = 5.0
@@ -55,17 +55,27 @@ def _current_history(world: World) -> History:
 
 
 def _insist_on_stops(world: World, draft: Draft) -> None:
-    """The grace period ends in SIGKILL, and SIGKILL is repeated until it has worked."""
+    """A drain has its time-out, the grace period ends in SIGKILL, and SIGKILL is repeated until it worked."""
     for instance in world.instances:
         if not instance.leaving:
             continue
-        stopping = instance.state is State.STOPPING
-        wait = instance.service.manifest.stop.grace_period if stopping else KILL_AGAIN
-        if world.now >= instance.since + wait:
-            draft.actions.append(Stop(instance.id, "GracePeriodExceeded", force=True))
-            draft.look_again(world.now + KILL_AGAIN)
+        due = instance.since + _patience(instance)
+        if world.now < due:
+            draft.look_again(due)
+            continue
+        if instance.state is State.DRAINING:
+            draft.actions.append(EndDrain(instance.id, "DrainTimeoutExceeded"))
         else:
-            draft.look_again(instance.since + wait)
+            draft.actions.append(Stop(instance.id, "GracePeriodExceeded", force=True))
+        draft.look_again(world.now + KILL_AGAIN)
+
+
+def _patience(instance: Instance) -> float:
+    """Seconds that an instance may stay in its present way of leaving."""
+    manifest = instance.service.manifest
+    if instance.state is State.DRAINING:
+        return manifest.update.drain_timeout
+    return manifest.stop.grace_period if instance.state is State.STOPPING else KILL_AGAIN
 
 
 def _decide(world: World, draft: Draft) -> Service | None:

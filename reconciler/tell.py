@@ -104,13 +104,26 @@ def _failure(world: World, draft: Draft) -> Verdict | None:
 def _working(world: World, target: Service | None, draft: Draft) -> Verdict | None:
     """What the node is still busy with."""
     if world.shutdown or (world.service is None and world.problem is None and world.known):
-        held = f"waits for {', '.join(world.held_by)} to stop" if world.held_by else ""
-        return Verdict("Stopping", held) if world.instances else None
+        return _ending(world)
     if world.suspended:
-        return Verdict("Stopping", "") if world.instances else None
+        return _ending(world)
     if not world.observed:
         return Verdict("Unobservable", "waits until the runtime can say what runs")
     return _preparing(world, draft) or draft.waiting or _moving(world, target, draft)
+
+
+def _ending(world: World) -> Verdict | None:
+    """Why something is still there of what should not run."""
+    if not world.instances:
+        return None
+    if world.held_by:
+        return Verdict("Stopping", f"waits for {', '.join(world.held_by)} to stop")
+    return _draining(world) or Verdict("Stopping", "")
+
+
+def _draining(world: World) -> Verdict | None:
+    draining = any(instance.state is State.DRAINING for instance in world.instances)
+    return Verdict("Draining", "waits until requests in flight have finished") if draining else None
 
 
 def _preparing(world: World, draft: Draft) -> Verdict | None:
@@ -136,4 +149,6 @@ def _moving(world: World, target: Service | None, draft: Draft) -> Verdict | Non
         if instance.state is State.FAILING:
             return Verdict("Failing", instance.condemned)
     leaving = any(i.leaving for i in world.instances)
-    return Verdict("Stopping", "waits until old instances have ended") if leaving else None
+    return (
+        _draining(world) or Verdict("Stopping", "waits until old instances have ended") if leaving else None
+    )

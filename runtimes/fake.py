@@ -16,7 +16,7 @@ import anyio
 from runtimes.base import Endpoint, Exit, Running, RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from manifests.model import Probe
     from manifests.service import Service
@@ -59,6 +59,7 @@ class FakeMachine:
         self.observable = True
         self.starts = 0
         self.prepared: set[tuple[str, str]] = set()
+        self.before_signal: Callable[[Running], None] = lambda _: None
         self._behaviours: dict[str, Behaviour] = {}
 
     def behave(self, service_id: str, behaviour: Behaviour) -> None:
@@ -159,6 +160,7 @@ class FakeRuntime:
         process = self._machine.processes.get(running.instance)
         if process is None:
             return
+        self._machine.before_signal(running)
         behaviour, now = self._machine.behaviour(running.service), anyio.current_time()
         if force:
             self._machine.end(process, Exit(signal=9))

@@ -24,6 +24,18 @@ def test_nothing_that_leaves_comes_back(state: State, event: Event) -> None:
     assert TRANSITIONS[state, event] not in LIVE
 
 
+@pytest.mark.parametrize("state", sorted(LIVE))
+def test_only_what_may_have_requests_in_flight_drains(state: State) -> None:
+    served = state in (State.READY, State.UNREADY)
+    assert TRANSITIONS[state, Event.STOP] is (State.DRAINING if served else State.STOPPING)
+
+
+@pytest.mark.parametrize("event", sorted(set(Event) - {Event.DRAINED, Event.FORCE, Event.EXIT}))
+def test_nothing_else_ends_a_drain(event: Event) -> None:
+    assert TRANSITIONS[State.DRAINING, event] is State.DRAINING
+    assert TRANSITIONS[State.DRAINING, Event.DRAINED] is State.STOPPING
+
+
 @pytest.mark.parametrize("event", list(Event))
 def test_what_is_gone_stays_gone(event: Event) -> None:
     assert TRANSITIONS[State.EXITED, event] is State.EXITED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler import history as past
-from reconciler.actions import CancelPrepare, Prepare, Start, Stop
+from reconciler.actions import CancelPrepare, EndDrain, Prepare, Start, Stop
 from reconciler.conditions import Verdict
 from reconciler.history import Completed, History, Preparation, Rejected, Rollout
 from reconciler.lifecycle import State
@@ -23,7 +23,7 @@ A, B = service("a"), service("b")
 def instance(
     identity: str, of: Any, state: State = State.READY, slot: int = 0, since: float = 0.0
 ) -> Instance:
-    ready_since = since if state in (State.READY, State.UNREADY) else None
+    ready_since = since if state in (State.READY, State.UNREADY, State.DRAINING) else None
     return Instance(identity, of, slot, state, since, ready_since)
 
 
@@ -41,6 +41,8 @@ def summary(decision: Decision) -> list[str]:
                 words.append(f"start {of.manifest.command[1]}/{slot}" if of.manifest.command else "start")
             case Stop(identity, reason, force, crash):
                 words.append(f"kill {identity}" if force else f"stop {identity} {reason}{' crash' * crash}")
+            case EndDrain(identity, reason):
+                words.append(f"end drain {identity} {reason}")
             case Prepare(of):
                 words.append(f"prepare {of.manifest.command[1] if of.manifest.command else ''}")
             case CancelPrepare():
@@ -254,6 +256,28 @@ def test_grace_period_ends_in_sigkill() -> None:
     stopping = instance("i", A, State.STOPPING, since=95.0)
     assert decide(None, stopping).outcome == RetryAfter(105.0)
     assert summary(decide(None, stopping, now=105.0)) == ["kill i"]
+
+
+def test_requests_in_flight_have_until_the_drain_timeout() -> None:
+    slow = service("a", update={"drainTimeout": "20s"})
+    draining = instance("i", slow, State.DRAINING, since=95.0)
+    waiting = decide(slow, draining, suspended=True)
+    assert (summary(waiting), waiting.outcome) == ([], RetryAfter(115.0))
+    assert waiting.conditions[1].reason == "Draining"
+    assert summary(decide(None, draining, now=115.0)) == ["end drain i DrainTimeoutExceeded"]
+    assert summary(decide(None, draining, now=115.0, observed=False)) == ["end drain i DrainTimeoutExceeded"]
+
+
+def test_what_drains_never_comes_back_and_its_place_is_not_taken_before_it_is_gone() -> None:
+    draining = instance("i", A, State.DRAINING, since=95.0)
+    assert summary(decide(A, draining, history=History(healthy=A))) == []
+    assert summary(decide(B, draining)) == ["start b/0"]
+
+
+def test_a_recreated_service_drains_before_the_next_revision_starts() -> None:
+    b = service("b", update={"strategy": "recreate"})
+    assert summary(decide(b, instance("i", A))) == ["stop i Recreated"]
+    assert summary(decide(b, instance("i", A, State.DRAINING, since=95.0))) == []
 
 
 def test_dependencies_hold_the_first_start_only() -> None:

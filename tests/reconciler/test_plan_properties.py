@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from reconciler.actions import Action, CancelPrepare, Prepare, Start, Stop
+from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Start, Stop
 from reconciler.lifecycle import State
 from reconciler.plan import plan
 from reconciler.world import Decision, Failed, RetryAfter, Stalled, World
@@ -21,6 +21,10 @@ def starts(decision: Decision) -> list[Start]:
 
 def stops(decision: Decision, *, force: bool = False) -> list[Stop]:
     return [action for action in decision.actions if isinstance(action, Stop) and action.force == force]
+
+
+def ended_drains(decision: Decision) -> list[str]:
+    return [action.instance for action in decision.actions if isinstance(action, EndDrain)]
 
 
 def never_two_copies(world: World, decision: Decision) -> None:
@@ -44,7 +48,9 @@ def touches_only_what_it_was_shown(world: World, decision: Decision) -> None:
         assert by_id[stop.instance].live
     for stop in stops(decision, force=True):
         assert by_id[stop.instance].leaving
-    stopped = [action.instance for action in decision.actions if isinstance(action, Stop)]
+    for ended in ended_drains(decision):
+        assert by_id[ended].state is State.DRAINING
+    stopped = [action.instance for action in decision.actions if isinstance(action, (Stop, EndDrain))]
     assert len(stopped) == len(set(stopped))
 
 
@@ -112,6 +118,22 @@ def insists_on_stops(world: World, decision: Decision) -> None:
             assert (instance.id in forced) == over
 
 
+def kills_nothing_that_was_not_asked_to_end(world: World, decision: Decision) -> None:
+    forced = {stop.instance for stop in stops(decision, force=True)}
+    asked = {i.id for i in world.instances if i.state in (State.STOPPING, State.KILLING)}
+    assert forced <= asked
+
+
+def lets_requests_finish_until_the_drain_timeout(world: World, decision: Decision) -> None:
+    over = {
+        instance.id
+        for instance in world.instances
+        if instance.state is State.DRAINING
+        and world.now >= instance.since + instance.service.manifest.update.drain_timeout
+    }
+    assert set(ended_drains(decision)) == over
+
+
 def answers_with_three_conditions(world: World, decision: Decision) -> None:
     assert [condition.type for condition in decision.conditions] == ["Ready", "Reconciling", "Stalled"]
     ready, reconciling, stalled = decision.conditions
@@ -149,6 +171,8 @@ PROPERTIES = (
     recreates_one_after_the_other,
     looks_again_later,
     insists_on_stops,
+    kills_nothing_that_was_not_asked_to_end,
+    lets_requests_finish_until_the_drain_timeout,
     answers_with_three_conditions,
     is_idle_when_nothing_changed,
     gone_means_gone,

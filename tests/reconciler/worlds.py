@@ -37,18 +37,21 @@ def services(draw: st.DrawFn, marker: str | None = None) -> Service:
         policy=draw(st.sampled_from(["always", "onFailure", "never"])),
         strategy=draw(st.sampled_from(["rolling", "recreate"])),
         grace=draw(st.sampled_from(["0s", "10s"])),
+        drain=draw(st.sampled_from(["0s", "30s"])),
     )
 
 
 @cache
-def _service(marker: str, *, package: bool, replicas: int, policy: str, strategy: str, grace: str) -> Service:
+def _service(
+    marker: str, *, package: bool, replicas: int, policy: str, strategy: str, grace: str, drain: str
+) -> Service:
     """Few enough to be made once each; validation would be most of the time of a run."""
     return service(
         marker,
         package=package,
         replicas=replicas,
         restart={"policy": policy},
-        update={"strategy": strategy, "healthyDeadline": "60s"},
+        update={"strategy": strategy, "healthyDeadline": "60s", "drainTimeout": drain},
         stop={"gracePeriod": grace},
     )
 
@@ -60,7 +63,7 @@ times = st.integers(0, 200).map(float)
 def instances(draw: st.DrawFn, number: int) -> Instance:
     state = draw(st.sampled_from([state for state in State if state is not State.EXITED]))
     ready_since = draw(st.none() | times)
-    if state in (State.READY, State.UNREADY) and ready_since is None:
+    if state in (State.READY, State.UNREADY, State.DRAINING) and ready_since is None:
         ready_since = 0.0
     if state is State.STARTING:
         ready_since = None

@@ -15,13 +15,14 @@ from manifests.sources.memory import MemorySource
 from reconciler.node import Node
 from reconciler.store import MemoryStore
 from runtimes.fake import FakeMachine
-from runtimes.router.port import NoRouter
+from tests.sim.router import FakeRouter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from manifests.merge import Winner
     from manifests.service import Service
+    from manifests.snapshot import Source
 
 
 def manifest(service_id: str, marker: str = "a", **rest: Any) -> Manifest:
@@ -47,23 +48,30 @@ class Home:
         self.machine = FakeMachine()
         self.source = MemorySource()
         self.store = MemoryStore()
+        self.requests: dict[str, float] = {}
+        self.router = FakeRouter(self.machine, self.requests)
+        self.lives = 0
         self._random = Random(seed)
         self._ids = itertools.count(1)
 
-    def make_node(self) -> Node:
-        """A new life."""
-        return Node(
+    def make_node(self, sources: Sequence[Source] = ()) -> Node:
+        """A new life, with a router of its own."""
+        self.lives += 1
+        life = self.lives
+        self.router = FakeRouter(self.machine, self.requests)
+        node = self.router.node = Node(
             about={"name": "fake"},
-            sources=[self.source],
+            sources=sources or [self.source],
             resolver=resolve_fake,
             runtimes={"process": self.machine.runtime()},
             prober=self.machine.prober(),
             store=self.store,
-            router=NoRouter(),
-            identity=lambda service_id: {"key": service_id, "token": "secret"},
+            router=self.router,
+            identity=lambda service_id: {"key": f"key-{service_id}", "token": f"token-{service_id}-{life}"},
             new_id=lambda: f"i{next(self._ids)}",
             jitter=self._random.random,
         )
+        return node
 
     @asynccontextmanager
     async def node(self) -> AsyncIterator[Node]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reconciler import history as past
-from reconciler.actions import Action, CancelPrepare, Prepare, Start, Stop
+from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Start, Stop
 from reconciler.conditions import Verdict
 from reconciler.history import History
 from reconciler.lifecycle import TRANSITIONS, Event, State
@@ -42,7 +42,10 @@ class Process:
 
 @dataclass
 class Machine:
-    """The world outside of the node, and its faults by revision."""
+    """The world outside of the node, and its faults by revision.
+
+    `busy`: requests in flight to these never end, unlike those to others, which have ended when it matters.
+    """
 
     processes: dict[str, Process] = field(default_factory=dict)
     count: int = 0
@@ -50,9 +53,10 @@ class Machine:
     never_ready: set[str] = field(default_factory=set)
     cannot_prepare: set[str] = field(default_factory=set)
     deaf: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
 
     def heal(self) -> None:
-        for fault in (self.cannot_start, self.never_ready, self.cannot_prepare, self.deaf):
+        for fault in (self.cannot_start, self.never_ready, self.cannot_prepare, self.deaf, self.busy):
             fault.clear()
 
 
@@ -106,7 +110,10 @@ class Convergence(RuleBasedStateMachine):
         if not suspended:
             self.history = past.asked_again(self.history)
 
-    @rule(marker=st.sampled_from(MARKERS), fault=st.sampled_from(["start", "ready", "prepare", "deaf"]))
+    @rule(
+        marker=st.sampled_from(MARKERS),
+        fault=st.sampled_from(["start", "ready", "prepare", "deaf", "busy"]),
+    )
     def break_it(self, marker: str, fault: str) -> None:
         machine = self.machine
         faults = {
@@ -114,6 +121,7 @@ class Convergence(RuleBasedStateMachine):
             "ready": machine.never_ready,
             "prepare": machine.cannot_prepare,
             "deaf": machine.deaf,
+            "busy": machine.busy,
         }
         faults[fault].add(marker)
 
@@ -121,6 +129,14 @@ class Convergence(RuleBasedStateMachine):
     def mend_it(self, marker: str) -> None:
         for fault in (self.machine.cannot_start, self.machine.never_ready, self.machine.cannot_prepare):
             fault.discard(marker)
+
+    @rule(marker=st.sampled_from(MARKERS))
+    def requests_end(self, marker: str) -> None:
+        """Those in flight to a revision finish, and where that was waited for the instance is told to end."""
+        self.machine.busy.discard(marker)
+        for view in list(self.views.values()):
+            if view.state is State.DRAINING and marker_of(self.machine.processes[view.id]) == marker:
+                self.end_drain(view.id)
 
     @rule(number=st.integers(0, 10), code=st.sampled_from([0, 1]))
     def crash(self, number: int, code: int) -> None:
@@ -191,6 +207,10 @@ class Convergence(RuleBasedStateMachine):
                 self.start(service, slot)
             case Stop():
                 self.stop(action)
+            case EndDrain(identity):
+                view = self.views[identity]
+                assert self.now >= view.since + view.service.manifest.update.drain_timeout
+                self.end_drain(identity)
 
     def finish_preparing(self, service: Service) -> None:
         if service.manifest.command and service.manifest.command[1] in self.machine.cannot_prepare:
@@ -211,13 +231,27 @@ class Convergence(RuleBasedStateMachine):
         self.views[identity] = Instance(identity, service, slot, State.STARTING, self.now)
 
     def stop(self, action: Stop) -> None:
-        self.happen(action.instance, Event.FORCE if action.force else Event.STOP)
         if action.force:
+            assert self.views[action.instance].state in (State.STOPPING, State.KILLING)
+            self.happen(action.instance, Event.FORCE)
             self.views[action.instance] = replace(self.views[action.instance], since=self.now)
-        process = self.machine.processes[action.instance]
+            self.signal(action.instance, force=True)
+            return
+        self.happen(action.instance, Event.STOP)
+        if self.views[action.instance].state is not State.DRAINING:
+            self.signal(action.instance)
+        elif marker_of(self.machine.processes[action.instance]) not in self.machine.busy:
+            self.end_drain(action.instance)
+
+    def end_drain(self, identity: str) -> None:
+        self.happen(identity, Event.DRAINED)
+        self.signal(identity)
+
+    def signal(self, identity: str, *, force: bool = False) -> None:
+        process = self.machine.processes[identity]
         process.asked_to_stop = True
-        if action.force or marker_of(process) not in self.machine.deaf:
-            self.end(action.instance, Exit(signal=15))
+        if force or marker_of(process) not in self.machine.deaf:
+            self.end(identity, Exit(signal=15))
 
     def end(self, identity: str, exit: Exit) -> None:
         process = self.machine.processes.pop(identity)
@@ -254,6 +288,12 @@ class Convergence(RuleBasedStateMachine):
     def no_two_copies(self) -> None:
         copies = [(process.service.revision, process.slot) for process in self.machine.processes.values()]
         assert len(copies) == len(set(copies))
+
+    @invariant()
+    def nobody_is_asked_to_end_while_it_may_get_requests(self) -> None:
+        for process in self.machine.processes.values():
+            if process.asked_to_stop:
+                assert self.views[process.id].state in (State.STOPPING, State.KILLING)
 
     @precondition(lambda self: self.suspended or self.declared is None)
     @rule()

@@ -1,12 +1,14 @@
 """Seeded scenarios for a whole node: random trouble for virtual hours, several lives, then all is healed.
 
-The oracle: at no moment two copies, at the end exactly what is declared. Each seed is a test of its own to
-replay: `ATEK_SEED=17 pytest tests/sim/test_scenarios.py -k replay`.
+The oracle: at no moment two copies, nothing published that is not ready, nothing signalled while it is; at
+the end exactly what is declared runs, and is published. Each seed is a test of its own to replay:
+`ATEK_SEED=17 pytest tests/sim/test_scenarios.py -k replay`.
 """
 
 from __future__ import annotations
 
 import os
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -48,10 +50,15 @@ class Scenario:
 
     async def trouble(self, node: Node) -> None:
         happen = self.random.choice(
-            [self.declare, self.declare, self.declare, self.undeclare, self.behave, self.crash, self.person]
-        )
+            [
+                *[self.declare] * 3, self.undeclare, self.behave, self.crash, self.person,
+                self.requests, self.router_comes_and_goes,
+            ]
+        )  # fmt: skip
         await happen(node)
         await anyio.sleep(self.random.choice([0, 0.001, 0.05, 0.5, 5, 30, 90, 1000]))
+        router = self.home.router
+        assert router.away or router.backends() == router.ready()
 
     async def declare(self, node: Node) -> None:
         random = self.random
@@ -65,7 +72,11 @@ class Scenario:
                 random.choice(MARKERS),
                 replicas=random.choice([1, 1, 1, 2, 3]),
                 dependsOn=random.sample(depends, min(len(depends), random.randint(0, 1))),
-                update={"strategy": random.choice(["rolling", "recreate"]), "healthyDeadline": "60s"},
+                update={
+                    "strategy": random.choice(["rolling", "recreate"]),
+                    "healthyDeadline": "60s",
+                    "drainTimeout": random.choice(["0s", "3s", "30s"]),
+                },
                 stop={"gracePeriod": random.choice(["0s", "2s", "10s"])},
                 **package,
             )
@@ -94,6 +105,17 @@ class Scenario:
     async def crash(self, node: Node) -> None:
         self.home.machine.crash(self.random.choice(IDS), Exit(code=1))
 
+    async def requests(self, node: Node) -> None:
+        """From now on those that are in flight when an instance is to stop take so long."""
+        self.home.requests[self.random.choice(IDS)] = self.random.choice([0, 0.2, 5, 50, inf])
+
+    async def router_comes_and_goes(self, node: Node) -> None:
+        router = self.home.router
+        if router.away:
+            router.come_back()
+        else:
+            router.go_away()
+
     async def person(self, node: Node) -> None:
         service_id = self.random.choice(IDS)
         act = self.random.choice([node.stop_service, node.start_service, node.restart_service])
@@ -104,6 +126,7 @@ class Scenario:
 
     async def heal_and_check(self) -> None:
         machine = self.home.machine
+        self.home.requests.clear()
         for name in IDS:
             machine.behave(name, Behaviour())
             for marker in MARKERS:
@@ -119,6 +142,8 @@ class Scenario:
             await anyio.sleep(100)
             assert self.home.running() == self.declared()
             assert node.unready() == {}
+            assert self.home.router.backends() == {each.running.instance for each in machine.live()}
+            assert self.home.router.routes.keys() == {*IDS}
         assert machine.violations == []
 
     def declared(self) -> list[tuple[str, str, int]]:
