@@ -1,0 +1,140 @@
+"""Existing apps, unmodified: the original's own libraries drive a node's system APIs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from tests.compat.clients import Clients
+from tests.compat.gateway import serving
+from tests.reconciler.api_nodes import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SERVICES = "atek.cloud/services-api"
+INSPECT = "atek.cloud/inspect-api"
+UNDEFINED = {"undefined": True}
+
+pytestmark = pytest.mark.xdist_group("compat")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def clients(world: World, tmp_path: Path) -> Iterator[Clients]:
+    """Apps whose service has an administrator's token."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(world)) as port:
+        yield Clients(folder, port, "admin-token")
+
+
+def call(api: str, method: str, *params: Any, token: str | None = None) -> dict[str, Any]:
+    with_token = {} if token is None else {"token": token}
+    return {"api": api, "method": method, "params": params, **with_token}
+
+
+def test_the_life_of_a_service(clients: Clients, world: World) -> None:
+    url = world.package(title="Notes")
+    assert clients.result(SERVICES, "list") == {"services": []}
+    installed = clients.result(SERVICES, "install", {"sourceUrl": url, "config": {"theme": "dark"}})
+    assert (installed["status"], installed["converged"]) == ("active", True)
+    service = {key: installed[key] for key in ("status", "key", "settings")}
+    assert service["settings"]["manifest"] == {"title": "Notes"}
+    assert service["settings"]["config"] == {"THEME": "dark"}
+    outcomes = clients.outcomes(
+        call(SERVICES, "get", "notes"),
+        call(SERVICES, "list"),
+        call(SERVICES, "stop", "notes"),
+        call(SERVICES, "get", "notes"),
+        call(SERVICES, "configure", "notes", {"id": "diary", "config": {"theme": "light"}}),
+        call(SERVICES, "start", "diary"),
+        call(SERVICES, "restart", "diary"),
+        call(SERVICES, "checkForPackageUpdates", "diary"),
+        call(SERVICES, "updatePackage", "diary"),
+        call(SERVICES, "get", "diary"),
+        call(SERVICES, "uninstall", "diary"),
+        call(SERVICES, "list"),
+    )
+    results = [outcome["result"] for outcome in outcomes]
+    got, listed, stopped, inactive, renamed, started, restarted, updates, updated, diary, gone, rest = results
+    assert (got, listed) == (service, {"services": [service]})
+    assert inactive == service | {"status": "inactive"}
+    assert all(each["converged"] for each in (stopped, renamed, started, restarted, updated, gone))
+    assert updates["hasUpdate"] is False and updates["installedVersion"] == updated["oldVersion"]
+    assert (diary["key"], diary["status"]) == (service["key"], "active")
+    assert diary["settings"] == service["settings"] | {"id": "diary", "config": {"THEME": "light"}}
+    assert rest == {"services": []}
+
+
+def test_the_node_about_itself(clients: Clients) -> None:
+    assert clients.result(INSPECT, "isReady") is True
+    assert clients.result(INSPECT, "getConfig") == {"name": "pi"}
+
+
+def test_errors_arrive_with_code_and_message(clients: Clients, world: World) -> None:
+    url = world.package()
+    clients.result(SERVICES, "install", {"sourceUrl": url, "id": "notes"})
+    errors = clients.outcomes(
+        call(SERVICES, "install", {"sourceUrl": url, "id": "notes"}),
+        call(SERVICES, "install", {}),
+        call(SERVICES, "get", "nothing"),
+        call(SERVICES, "fly"),
+        call(SERVICES, "install", {"sourceUrl": "https://example.com/notes.git"}),
+        call("example.com/nobody", "hello"),
+    )
+    told = [(each["error"]["name"], each["error"]["code"], each["error"]["message"]) for each in errors]
+    assert told[:4] == [
+        ("RpcError", -32003, "App already exists under the ID: notes"),
+        ("RpcError", -32001, "Parameter 1: sourceUrl is missing"),
+        ("RpcError", -32003, "No service found with id nothing"),
+        ("RpcError", -32601, "Method not found: fly"),
+    ]
+    assert told[4][1] == -32003 and "packages from Git" in told[4][2]
+    assert told[5] == ("RpcError", -32601, "No service available which matches example.com/nobody")
+    assert errors[2]["error"]["data"] == {"hint": "`atek status` lists all services"}
+
+
+def test_trailing_params_may_be_undefined(clients: Clients, world: World) -> None:
+    """The library drops them; an undefined option is not sent either."""
+    options = {"sourceUrl": world.package(), "desiredVersion": None}
+    outcomes = clients.outcomes(
+        call(SERVICES, "install", options, UNDEFINED, UNDEFINED),
+        call(SERVICES, "get", "notes", UNDEFINED),
+        call(SERVICES, "get", UNDEFINED),
+        call(SERVICES, "configure", "notes", UNDEFINED),
+    )
+    assert outcomes[0]["result"]["converged"] and outcomes[1]["result"]["status"] == "active"
+    messages = [outcome["error"]["message"] for outcome in outcomes[2:]]
+    assert messages == ["Parameter 1 must be text", "Parameter 2 must be an object"]
+
+
+def test_users_have_their_own(clients: Clients, world: World) -> None:
+    url, alice, bob = world.package(), "Bearer alice-token", "Bearer bob-token"
+    outcomes = clients.outcomes(
+        call(SERVICES, "install", {"sourceUrl": url}, token=alice),
+        call(SERVICES, "list", token=bob),
+        call(SERVICES, "stop", "notes", token=bob),
+        call(INSPECT, "getConfig", token=bob),
+        call(INSPECT, "isReady", token=bob),
+        call(SERVICES, "stop", "notes", token=alice),
+    )
+    assert outcomes[0]["result"]["settings"]["owningUserKey"] == "alice"
+    assert outcomes[1]["result"] == {"services": []}
+    for refused in outcomes[2:4]:
+        assert (refused["error"]["code"], refused["error"]["message"]) == (-32003, "Not authorized")
+    assert outcomes[4]["result"] is True
+    assert outcomes[5]["result"]["converged"] is True
+
+
+@pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic admin-token", "Bearer undefined"])
+def test_a_refused_token_is_no_error_to_the_library(clients: Clients, token: str) -> None:
+    """It takes the body of a 401 for an answer of neither kind, and so gives undefined."""
+    assert clients.outcomes(call(SERVICES, "list", token=token)) == [UNDEFINED]
