@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from runtimes.router import jsonrpc
+from runtimes.router.head import known_answers
 
 if TYPE_CHECKING:
     from runtimes.router.calls import Deliver
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from runtimes.router.jsonrpc import Call
     from runtimes.router.plane import Plane
     from runtimes.router.upstream import Pool, Upstream
+
+
+_ANSWERS = known_answers(b"POST")
 
 
 class Delivery:
@@ -59,7 +63,7 @@ class Delivery:
 
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        upstream.method = b"POST"
+        upstream.known = _ANSWERS
         body = self.call.body
         prefix = self.decision.prefixes[upstream.pool.backend.instance]
         upstream.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (prefix, self.id, len(body), body))

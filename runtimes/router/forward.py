@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.body import LAST_CHUNK, chunk
+from runtimes.router.head import known_answers
 from runtimes.router.identity import fields_of, passed_fields
 from runtimes.router.pages import error_page
 
@@ -44,6 +45,7 @@ class Pass:
     caller: Caller | None
     series: tuple[str, str]
     prefix: bytes
+    known: dict[bytes, AnswerHead]
     paths: Mapping[str, str] | None = None
 
     @classmethod
@@ -61,8 +63,9 @@ class Pass:
         """Everything that can be known before there is a client."""
         line = b"" if paths else b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
         return cls(
-            head, route.id, backends, caller, (kind, route.id), line + _fields(table, head, caller), paths
-        )
+            head, route.id, backends, caller, (kind, route.id), line + _fields(table, head, caller),
+            known_answers(head.method), paths,
+        )  # fmt: skip
 
     def start(self, plane: Plane, client: Client) -> Handler:
         return Forward(plane, client, self)
@@ -134,7 +137,7 @@ class Forward:
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
         decision, client = self._decision, self._client
-        upstream.method = decision.head.method
+        upstream.known = decision.known
         self._id = self._plane.request_id(decision.head)
         origin = self._origin() if decision.head.forwarded_for else client.origin
         upstream.write(b"".join((decision.begin_for(upstream.pool), self._id, origin, self._first)))

@@ -130,14 +130,21 @@ def parse_request(head: bytes) -> RequestHead:
     return known
 
 
-def parse_answer(head: bytes, method: bytes) -> AnswerHead:
-    """The head of the answer to a request with that method, given with its empty line. Raises BadHead."""
-    memory = _answers_to_head if method == b"HEAD" else _answers
-    known = memory.get(head)
-    if known is None:
-        known = _parse_answer(head, bodiless=memory is _answers_to_head)
-        _remember(memory, head, known)
-    return known
+def parse_answer(head: bytes, known: dict[bytes, AnswerHead]) -> AnswerHead:
+    """The head of an answer, given with its empty line. Raises BadHead.
+
+    `known` is what was remembered of answers to that method: `known_answers`.
+    """
+    answer = known.get(head)
+    if answer is None:
+        answer = _parse_answer(head, bodiless=known is _answers_to_head)
+        _remember(known, head, answer)
+    return answer
+
+
+def known_answers(method: bytes) -> dict[bytes, AnswerHead]:
+    """The memory for answers to a method: those to HEAD have the length of a body that does not come."""
+    return _answers_to_head if method == b"HEAD" else _answers
 
 
 _requests: dict[bytes, RequestHead] = {}

@@ -82,7 +82,7 @@ class Pool:
         self.in_flight: set[Exchange] = set()
         self.idle: list[Upstream] = []
         self.retired = False
-        self._waiters: list[asyncio.Event] = []
+        self.waiters: list[asyncio.Event] = []
         self._connecting: set[asyncio.Task[None]] = set()
 
     def acquire(self, exchange: Exchange, now: float) -> None:
@@ -137,8 +137,8 @@ class Pool:
     def finished(self, exchange: Exchange) -> None:
         """The exchange is over, or never began."""
         self.in_flight.discard(exchange)
-        if self._waiters:
-            self._tell_waiters()
+        if self.waiters:
+            self.tell_waiters()
 
     def retire(self) -> None:
         """No exchange begins here any more."""
@@ -161,10 +161,10 @@ class Pool:
     def drained(self, *, hurry: bool) -> asyncio.Event:
         """Is set once nothing is in flight. In a hurry, what might never end is cut off."""
         event = asyncio.Event()
-        self._waiters.append(event)
+        self.waiters.append(event)
         if hurry:
             self.cut()
-        self._tell_waiters()
+        self.tell_waiters()
         return event
 
     def cut(self) -> None:
@@ -172,19 +172,20 @@ class Pool:
         for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
             exchange.cut()
 
-    def _tell_waiters(self) -> None:
+    def tell_waiters(self) -> None:
+        """To be called when something left `in_flight`."""
         if not self.in_flight:
-            waiters, self._waiters = self._waiters, []
+            waiters, self.waiters = self.waiters, []
             for event in waiters:
                 event.set()
 
 
 class Upstream(asyncio.Protocol):
-    """One connection to an instance. Whoever has it sets `method` and then uses `write`."""
+    """One connection to an instance. Whoever has it sets `known` by the method that it asks with."""
 
     __slots__ = (
         "_answer", "_body", "_buffer", "_doubt", "_raw", "_transport",
-        "exchange", "idle_since", "keep_for", "method", "pool", "write",
+        "exchange", "idle_since", "keep_for", "known", "pool", "write",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
@@ -193,7 +194,7 @@ class Upstream(asyncio.Protocol):
         self.keep_for = pool.limits.upstream_idle
         self._transport: asyncio.Transport
         self.exchange: Exchange | None = None
-        self.method = b""
+        self.known: dict[bytes, AnswerHead] = {}
         self._buffer = b""
         self._answer: AnswerHead | None = None
         self._body: Body | None = None
@@ -268,7 +269,16 @@ class Upstream(asyncio.Protocol):
         elif self._body is not None:
             self._take_body(exchange, data)
         else:
-            self._take_head(exchange, self._buffer + data if self._buffer else data)
+            if self._buffer:
+                data = self._buffer + data
+            # By far the most: a whole answer and nothing else, with a head that is known.
+            end = data.find(b"\r\n\r\n") + 4
+            answer = self.known.get(data[:end])
+            if answer is None or answer.length != len(data) - end or answer.status < 200:
+                self._take_head(exchange, data)
+                return
+            self._settle(exchange, answer, b"")
+            exchange.answered(answer, data[end:], done=True)
 
     def eof_received(self) -> bool:
         exchange = self.exchange
@@ -306,16 +316,12 @@ class Upstream(asyncio.Protocol):
                 self._break("the head of its answer is too long")
             return
         try:
-            answer = parse_answer(data[:end], self.method)
+            answer = parse_answer(data[:end], self.known)
         except BadHead as error:
             self._break(error.message)
             return
         self._buffer = b""
-        if answer.length == len(data) - end and answer.status >= 200:
-            # By far the most: all of it came at once, and nothing else.
-            self._settle(exchange, answer, b"")
-            exchange.answered(answer, data[end:], done=True)
-        elif answer.status < 200:
+        if answer.status < 200:
             self._interim(exchange, answer, data[end:])
         else:
             self._answer = answer
@@ -359,8 +365,11 @@ class Upstream(asyncio.Protocol):
     def _settle(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
         """The answer is complete: the connection is kept where both sides are in step."""
         pool = self.pool
+        self._buffer = b""
         self.exchange = self._answer = self._body = None
-        pool.finished(exchange)
+        pool.in_flight.discard(exchange)
+        if pool.waiters:
+            pool.tell_waiters()
         if not answer.keep_alive or rest or not exchange.sent or pool.retired:
             # Not `close`: it would wait until the other side has read what it no longer wants.
             self._transport.abort()
