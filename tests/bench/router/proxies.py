@@ -53,7 +53,7 @@ class Direct:
     """The limit: no proxy at all, the backend itself."""
 
     name = "backend alone"
-    token = "x" * 43
+    token = "x" * 64
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -73,7 +73,7 @@ class Forwarder(Daemon):
     """What those below have in common: a port, a configuration in a file, a command."""
 
     name = ""
-    token = "x" * 43
+    token = "x" * 64
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: What is asked for: a JSON-RPC call through the gateway, and a GET by host name.
 KINDS = ("call", "get")
-#: Seconds before anything counts: connections to the backend are made, and Node compiles.
-WARM_UP = 1.0
+#: Seconds before anything counts, at the most: connections to the backend are made, and Node compiles.
+_WARM_UP = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def measure_speed(
     results = []
     for kind in KINDS:
         for proxy in proxies:
-            _take_turn(proxy, load, kind, connections=max(connections), seconds=WARM_UP)
+            _take_turn(proxy, load, kind, connections=max(connections), seconds=min(seconds, _WARM_UP))
         for count in connections:
             turns: dict[str, list[Turn]] = {proxy.name: [] for proxy in proxies}
             for proxy in _in_turn(proxies, rounds):
