@@ -91,9 +91,10 @@ class InstalledServices:
         return found.owner if found else SYSTEM
 
     def identity(self, service_id: str, derived: Mapping[str, str]) -> dict[str, str]:
-        """`derived`, the identity that comes from an id alone, with the key that the service keeps."""
+        """`derived`, the identity that comes from an id alone, with the key that it keeps, and its owner."""
         found = self.get(service_id)
-        return {**derived, "key": found.key} if found else dict(derived)
+        key = found.key if found else derived["key"]
+        return {**derived, "key": key, "owner": self.owner(service_id)}
 
     async def put(self, service_id: str, installed: Installed) -> None:
         """Returns once it is on disk. Raises OSError with nothing changed."""
@@ -157,3 +158,16 @@ class InstalledServices:
                 f"{damaged[0]} and its copy are damaged: installed services count as the node's own"
             )
         return _Contents({})
+
+
+async def open_installed(home: Path) -> InstalledServices:
+    """What is kept about installed services, once a rename that was begun is finished.
+
+    Call it before the manifests are read.
+    """
+    installed = InstalledServices(home)
+    if installed.renaming is not None:
+        from reconciler.apis.rename import finish
+
+        await finish(installed)
+    return installed

@@ -3,7 +3,7 @@
 Two ids are two services to the node, so this one is stopped first, then its folders and its manifest move.
 
     stop ─► note what is going to happen ─► move data and logs ─► new manifest, old one gone ─► serve
-                └─ a node that dies from here on does the rest when it starts again (`open_installed`)
+                └─ a node that dies from here on does the rest when it starts again (`finish`)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from reconciler.api import UserError
 from reconciler.apis.declare import checked
-from reconciler.apis.installed import InstalledServices, Renaming
+from reconciler.apis.installed import Renaming
 from reconciler.own_manifests import file_of, write_manifest
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from manifests.model import Manifest
     from reconciler.apis.convergence import Convergence, Outcome
     from reconciler.apis.declare import Declarations
+    from reconciler.apis.installed import InstalledServices
     from reconciler.apis.params import ConfigureOptions
     from reconciler.apis.port import ApiNode
 
@@ -62,21 +63,16 @@ async def rename(
     return manifest, await until.serving(manifest.id, manifest)
 
 
-async def open_installed(home: Path) -> InstalledServices:
-    """What is kept about installed services, once a rename that was begun is finished.
-
-    Call it before the manifests are read. Raises nothing: see `InstalledServices.problems`.
-    """
-    installed = InstalledServices(home)
-    if installed.renaming is not None:
-        try:
-            await anyio.to_thread.run_sync(_carry_out, home, installed.renaming)
-        except OSError as error:
-            old, new = installed.renaming.old, installed.renaming.new
-            installed.problems.append(f"{old} could not be renamed to {new}: {error.strerror or error}")
-        else:
-            await installed.end_rename()
-    return installed
+async def finish(installed: InstalledServices) -> None:
+    """Does what an earlier life of the node left undone. Raises nothing: see `installed.problems`."""
+    assert installed.renaming is not None
+    try:
+        await anyio.to_thread.run_sync(_carry_out, installed.home, installed.renaming)
+    except OSError as error:
+        old, new = installed.renaming.old, installed.renaming.new
+        installed.problems.append(f"{old} could not be renamed to {new}: {error.strerror or error}")
+    else:
+        await installed.end_rename()
 
 
 async def _halt(

@@ -12,7 +12,7 @@ import anyio
 from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
-from reconciler.apis.rename import open_installed
+from reconciler.apis.installed import open_installed
 from reconciler.apis.services import ServicesApi
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node

@@ -33,7 +33,7 @@ async def test_what_was_put_is_there_in_the_next_life(home: Path) -> None:
     again = InstalledServices(home)
     assert again.get("notes") == NOTES
     assert (again.owner("notes"), again.data_owner("notes")) == ("alice", "alice")
-    assert again.identity("notes", DERIVED) == {"key": "a key", "token": "secret"}
+    assert again.identity("notes", DERIVED) == {"key": "a key", "token": "secret", "owner": "alice"}
     assert [file.stat().st_mode & 0o777 for file in files(home)] == [0o600, 0o600]
 
 
@@ -41,7 +41,7 @@ async def test_others_belong_to_the_node(home: Path) -> None:
     empty = InstalledServices(home)
     assert empty.get("notes") is None
     assert (empty.owner("notes"), empty.data_owner("notes")) == ("system", "system")
-    assert empty.identity("notes", DERIVED) == DERIVED
+    assert empty.identity("notes", DERIVED) == DERIVED | {"owner": "system"}
     assert (files(home), empty.problems) == ([], [])
 
 
@@ -53,7 +53,7 @@ async def test_uninstalled_services_leave_their_data_to_their_owner(home: Path) 
     for each in (installed, InstalledServices(home)):
         assert each.get("notes") is None
         assert (each.owner("notes"), each.data_owner("notes")) == ("system", "alice")
-        assert each.identity("notes", DERIVED) == DERIVED
+        assert each.identity("notes", DERIVED) == DERIVED | {"owner": "system"}
 
 
 async def test_both_ids_have_the_key_while_a_service_is_renamed(home: Path) -> None:

@@ -1,0 +1,39 @@
+"""The system APIs of a real node, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.apis.declare import Declarations
+from reconciler.apis.handler import system_apis
+from reconciler.apis.inspect import InspectApi
+from reconciler.apis.services import ServicesApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.apis.installed import InstalledServices
+    from reconciler.apis.port import ApiNode
+    from reconciler.http import Handler
+
+#: Of the time that the router gives an answer, what a call may wait for the world.
+_SHARE = 0.9
+
+
+def make_system_apis(
+    node: ApiNode,
+    installed: InstalledServices,
+    identity: Callable[[str], Mapping[str, str]],
+    config: Mapping[str, Any],
+    *,
+    answer_timeout: float,
+    otherwise: Handler,
+) -> Handler:
+    """What the router forwards to the node.
+
+    `identity` is a service's own (its `key` is told), `config` what `public_config` makes, `answer_timeout`
+    the router's in seconds; what is no API's goes to `otherwise`.
+    """
+    declarations = Declarations(node, installed.home, installed, lambda each: identity(each)["key"])
+    services = ServicesApi(node, declarations, patience=_SHARE * answer_timeout)
+    return system_apis(services, InspectApi(node, config), otherwise=otherwise)
