@@ -63,11 +63,11 @@ class Deliver:
     def start(self, plane: Plane, client: Client) -> Handler:
         return SingleCall(plane, client, self)
 
-    def refusal(self, call: Call) -> bytes | None:
+    def refusal(self, call_id: object, method: str) -> bytes | None:
         """The answer to a call that is not delivered; None when it is."""
-        if self.caller is None and call.method not in OPEN_METHODS:
-            return jsonrpc.failed(call.id, UNAVAILABLE, "Not authorized")
-        return jsonrpc.failed(call.id, *self.refused) if self.refused else None
+        if self.caller is None and method not in OPEN_METHODS:
+            return jsonrpc.failed(call_id, UNAVAILABLE, "Not authorized")
+        return jsonrpc.failed(call_id, *self.refused) if self.refused else None
 
 
 def _prefix(path: str, head: RequestHead, caller: Caller | None) -> bytes:
@@ -110,19 +110,19 @@ class SingleCall(Delivery):
         if done:
             self._take(payload)
             return
-        self._request: list[bytes] = []
+        self._pieces: list[bytes] = []
         if self.decision.head.length > self.plane.limits.request:
             self._too_large()
         else:
             self._client.send_continue()
 
     def body(self, payload: bytes, *, done: bool) -> None:
-        self._request.append(payload)
+        self._pieces.append(payload)
         self._size += len(payload)
         if self._size > self.plane.limits.request:
             self._too_large()
         elif done:
-            self._take(b"".join(self._request))
+            self._take(b"".join(self._pieces))
 
     def client_ahead(self, data: bytes) -> None: ...
 
@@ -139,24 +139,26 @@ class SingleCall(Delivery):
     # -- delivering
 
     def _take(self, body: bytes) -> None:
-        self.id = self.plane.request_id(self.decision.head)
+        decision = self.decision
+        self.id = decision.head.request_id or next(self.plane.ids)
         call = jsonrpc.single(body)
         if call is None:
             self._client.hand_over(Batch(self, self._client, jsonrpc.parse(body), self._began))
             return
-        decision = self.decision
         if decision.caller is None or decision.refused is not None:
-            refusal = decision.refusal(call)
+            refusal = decision.refusal(*call)
             if refusal is not None:
                 self.delivered(refusal)
                 return
-        self.call = call
+        self.request = body
+        self.call_id = call[0]
         self.deliver(self._began)
 
     def delivered(self, answer: bytes | None) -> None:
+        assert answer is not None
         client = self._client
         keep = client.keeps
-        client.send(rpc_page(answer or b"", close=not keep))
+        client.send(rpc_page(answer, close=not keep))
         self.plane.answered(client, self.decision, 200, self._began, self.id)
         client.finish(keep=keep)
 
@@ -176,7 +178,9 @@ class Part(Delivery):
         self.plane = batch.plane
         self.decision = batch.decision
         self.id = batch.id
-        self.call = call
+        self.request = call.body
+        self.call_id = call.id
+        self.notification = call.notification
         self._batch = batch
         self._index = index
 
@@ -233,7 +237,7 @@ class Batch:
         if isinstance(call, Malformed):
             self._note(index, call.answer)
             return
-        refusal = self.decision.refusal(call)
+        refusal = self.decision.refusal(call.id, call.method)
         if refusal is not None:
             self._note(index, None if call.notification else refusal)
             return

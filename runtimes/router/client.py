@@ -100,10 +100,10 @@ class Client(asyncio.Protocol):
         return head is not None and head.keep_alive and (body is None or body.done) and not self.plane.ending
 
     def finish(self, *, keep: bool) -> None:
-        """The answer is complete. Without `keep` the connection ends once it was sent."""
+        """The answer is complete. Without `keep` (as `keeps` said) the connection ends once it was sent."""
         if self._handler is None:
             return
-        if not (keep and self.keeps):
+        if not keep:
             read = self.body_done
             self._handler = self.head = self._body = None
             self._end(linger=not read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtimes.router import jsonrpc
 from runtimes.router.head import known_answers
@@ -11,7 +11,6 @@ from runtimes.router.head import known_answers
 if TYPE_CHECKING:
     from runtimes.router.calls import Deliver
     from runtimes.router.head import AnswerHead
-    from runtimes.router.jsonrpc import Call
     from runtimes.router.plane import Plane
     from runtimes.router.upstream import Pool, Upstream
 
@@ -27,7 +26,9 @@ class Delivery:
 
     plane: Plane
     decision: Deliver
-    call: Call
+    request: bytes
+    call_id: Any = None
+    notification = False
     id = b""
 
     asked = 0.0
@@ -64,7 +65,7 @@ class Delivery:
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
         upstream.known = _ANSWERS
-        body = self.call.body
+        body = self.request
         prefix = self.decision.prefixes[upstream.pool.backend.instance]
         upstream.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (prefix, self.id, len(body), body))
 
@@ -113,19 +114,15 @@ class Delivery:
 
     def _finish(self, body: bytes) -> None:
         self._upstream = None
-        call = self.call
-        self.delivered(None if call.notification else jsonrpc.answer(call, body, self._name))
+        name = self.decision.service_id or "the node"
+        self.delivered(None if self.notification else jsonrpc.answer(self.call_id, body, name))
 
     def _give_up(self, what: str) -> None:
         self.abandon()
         self._fail(what)
 
     def _fail(self, what: str) -> None:
-        call = self.call
         self.plane.metrics.failed(self.decision.service_id)
-        answer = jsonrpc.failed(call.id, jsonrpc.UNAVAILABLE, f"{self._name} {what}")
-        self.delivered(None if call.notification else answer)
-
-    @property
-    def _name(self) -> str:
-        return self.decision.service_id or "the node"
+        name = self.decision.service_id or "the node"
+        answer = jsonrpc.failed(self.call_id, jsonrpc.UNAVAILABLE, f"{name} {what}")
+        self.delivered(None if self.notification else answer)

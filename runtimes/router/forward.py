@@ -138,7 +138,7 @@ class Forward:
         self._upstream = upstream
         decision, client = self._decision, self._client
         upstream.known = decision.known
-        self._id = self._plane.request_id(decision.head)
+        self._id = decision.head.request_id or next(self._plane.ids)
         origin = self._origin() if decision.head.forwarded_for else client.origin
         upstream.write(b"".join((decision.begin_for(upstream.pool), self._id, origin, self._first)))
         if self.sent:
@@ -191,7 +191,9 @@ class Forward:
         if done and answer.length >= 0 and not self._decision.head.http_1_0 and client.keeps:
             # By far the most: all of it is here, and nothing has to be added.
             client.send(answer.complete + payload)
-            self._complete()
+            self._upstream = None
+            self._count()
+            client.finish(keep=True)
             return
         if answer.status == 101:
             self._switch(answer)
@@ -229,7 +231,7 @@ class Forward:
     def _complete(self) -> None:
         self._upstream = None
         self._count()
-        self._client.finish(keep=self._keep)
+        self._client.finish(keep=self._keep and self._client.keeps)
 
     def broken(self, reason: str) -> None:
         self.asked = 0.0

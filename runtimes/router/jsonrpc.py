@@ -27,12 +27,9 @@ UNAVAILABLE = -32000
 MOST_CALLS = 1000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One call on its way to a service. `body` is what the service gets; a notification has no answer.
-
-    Not frozen, because that makes it three times as dear, and there is one for each request.
-    """
+    """One call on its way to a service. `body` is what the service gets; a notification has no answer."""
 
     body: bytes
     id: Any = None
@@ -55,18 +52,20 @@ class Incoming:
     batch: bool = False
 
 
-def single(body: bytes) -> Call | None:
-    """The call, if the body is one in the usual form, which goes out as it is; None: `parse` it."""
+def single(body: bytes) -> tuple[int | str, str] | None:
+    """The id and the method, if the body is one call in the usual form, which goes out as it is.
+
+    None for all else, right or wrong: `parse` it.
+    """
     try:
         value = orjson.loads(body)
-    except ValueError:
-        return None
-    if type(value) is not dict or value.get("jsonrpc") != "2.0" or type(value.get("params")) is not list:
-        return None
-    call_id, method = value.get("id"), value.get("method")
-    if type(method) is not str or type(call_id) not in (int, str):
-        return None
-    return Call(body, call_id, False, method)
+        if value["jsonrpc"] == "2.0" and type(value["params"]) is list:
+            call_id, method = value["id"], value["method"]
+            if type(method) is str and (type(call_id) is int or type(call_id) is str):
+                return call_id, method
+    except (ValueError, LookupError, TypeError):
+        pass
+    return None
 
 
 def parse(body: bytes) -> Incoming:
@@ -118,40 +117,42 @@ def _rewritten(value: dict[str, Any], body: bytes | None) -> Call:
     return Call(_dumps(exact), exact.get("id"), "id" not in exact, exact["method"])
 
 
-def answer(call: Call, body: bytes, service_id: str) -> bytes:
+def answer(call_id: Any, body: bytes, service_id: str) -> bytes:
     """What the client gets for what the service answered: the caller's id comes back in any case."""
     try:
         value = orjson.loads(body)
-        if type(value) is dict and len(value) == 3 and "result" in value and _is_for(call, value):
-            # By far the most: nothing has to be written anew.
-            return body
-    except ValueError:
+        if len(value) == 3 and value["jsonrpc"] == "2.0" and "result" in value:
+            own_id = value["id"]
+            if own_id == call_id and type(own_id) is type(call_id) is not float:
+                # By far the most: nothing has to be written anew.
+                return body
+    except (ValueError, LookupError, TypeError):
         pass
     try:
-        return _answer(call, body, service_id)
+        return _answer(call_id, body, service_id)
     except ValueError:
-        return failed(call.id, PARSE_ERROR, f"{service_id} did not answer with JSON")
+        return failed(call_id, PARSE_ERROR, f"{service_id} did not answer with JSON")
 
 
-def _answer(call: Call, body: bytes, service_id: str) -> bytes:
+def _answer(call_id: Any, body: bytes, service_id: str) -> bytes:
     value = _loads(body)
     if type(value) is not dict or ("result" in value) == ("error" in value):
         # Some libraries send `"error": null` beside a result, or the other way round.
         value = _only_one(value)
         if value is None:
-            return failed(call.id, BAD_ANSWER, f"{service_id} answered JSON that is no JSON-RPC answer")
-        return _with_id(call, value)
+            return failed(call_id, BAD_ANSWER, f"{service_id} answered JSON that is no JSON-RPC answer")
+        return _with_id(call_id, value)
     if "error" in value and not _is_error(value["error"]):
-        return failed(call.id, BAD_ANSWER, f"{service_id} answered with an error that is none")
-    if _is_for(call, value):
+        return failed(call_id, BAD_ANSWER, f"{service_id} answered with an error that is none")
+    if _is_for(call_id, value):
         return body
-    return _with_id(call, _exact(body))
+    return _with_id(call_id, _exact(body))
 
 
-def _is_for(call: Call, value: dict[str, Any]) -> bool:
+def _is_for(call_id: Any, value: dict[str, Any]) -> bool:
     """Whether an answer carries the call's id exactly as the caller wrote it."""
     own_id = value.get("id")
-    same = type(own_id) is type(call.id) and own_id == call.id and type(own_id) is not float
+    same = type(own_id) is type(call_id) and own_id == call_id and type(own_id) is not float
     return same and value.get("jsonrpc") == "2.0"
 
 
@@ -167,9 +168,9 @@ def _only_one(value: Any) -> dict[str, Any] | None:
     return {"error": value["error"]} if value["result"] is None and _is_error(value["error"]) else None
 
 
-def _with_id(call: Call, value: dict[str, Any]) -> bytes:
+def _with_id(call_id: Any, value: dict[str, Any]) -> bytes:
     part = "error" if "error" in value else "result"
-    return _dumps({"jsonrpc": "2.0", "id": call.id, part: value[part]})
+    return _dumps({"jsonrpc": "2.0", "id": call_id, part: value[part]})
 
 
 def failed(call_id: Any, code: int, message: str, data: Any = None) -> bytes:

@@ -19,7 +19,7 @@ _PREFLIGHT = (
     b"Access-Control-Max-Age: 86400\r\n"
 )
 _CLOSE = b"Connection: close\r\n"
-_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + CORS
+_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + CORS + b"Content-Length: "
 
 
 def page(
@@ -53,7 +53,9 @@ def error_page(status: int, message: str, *, close: bool = False, head_only: boo
 
 def rpc_page(body: bytes, *, close: bool = False) -> bytes:
     """An answer of the gateway, whose errors are JSON-RPC's."""
-    return b"%bContent-Length: %d\r\n%b\r\n%b" % (_RPC, len(body), _CLOSE if close else b"", body)
+    if close:
+        return b"%b%d\r\nConnection: close\r\n\r\n%b" % (_RPC, len(body), body)
+    return b"%b%d\r\n\r\n%b" % (_RPC, len(body), body)
 
 
 def preflight_page(*, close: bool = False) -> bytes:
