@@ -27,7 +27,7 @@ from reconciler.status import service_status, source_status, unready
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from manifests.snapshot import Source
+    from manifests.snapshot import Declared, Source
     from reconciler.controller import Controller
     from reconciler.desired import Resolver
     from reconciler.store import Store
@@ -42,7 +42,7 @@ LAST_ANSWERS = 30.0
 
 
 class Node:
-    """One node over the ports it is given. Implements `reconciler.api.NodeApi`."""
+    """One node over the ports it is given. Implements `reconciler.apis.port.ApiNode`."""
 
     def __init__(
         self,
@@ -159,6 +159,22 @@ class Node:
             raise _cannot_save(error) from error
         controller.history = past.asked_again(controller.history)
         self.desired.resolve_again({service_id})
+
+    # -- reconciler.apis.port.ApiNode
+
+    def service(self, service_id: str) -> dict[str, Any] | None:
+        """The service's entry in `status`; None when there is nothing of it (any more)."""
+        controller = self.reconciler.controllers.get(service_id)
+        return service_status(controller, self.routing.lost.get(service_id)) if controller else None
+
+    def declared(self) -> Mapping[str, Declared]:
+        """Id → the declaration that the node works towards, or says why it cannot."""
+        controllers = self.reconciler.controllers.values()
+        return {each.id: each.wish.declared for each in controllers if each.wish.declared}
+
+    async def look_again(self, service_id: str) -> None:
+        """Returns once the service's package was looked at as it is now."""
+        await self.desired.look_again(service_id)
 
     # -- inside
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtimes.router.table import Backend, Credential, Export, ServiceRoute
+from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from reconciler.controller import Controller, Tracked
 
 
-def route_of(controller: Controller, key: str) -> ServiceRoute | None:
-    """The route of a service with this public key; None when nobody declares it and nothing of it runs."""
+def route_of(controller: Controller, key: str, owner: str = SYSTEM) -> ServiceRoute | None:
+    """The route of a service with this public key, of this user.
+
+    None when nobody declares it and nothing of it runs.
+    """
     instances = tuple(controller.instances.values())
     service = _spokesman(controller, instances)
     if service is None:
@@ -31,6 +34,7 @@ def route_of(controller: Controller, key: str) -> ServiceRoute | None:
         id=controller.id,
         key=key,
         rank=controller.wish.rank,
+        owner=owner,
         exports=_exports(service) if speaks and not controller.stopped else (),
         backends=backends,
         credentials=tuple(_credentials(instances)),

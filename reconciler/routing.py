@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from reconciler.routes import route_of
-from runtimes.router.table import conflicts
+from runtimes.router.table import SYSTEM, conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,8 +60,11 @@ class Routing:
         changed: dict[str, ServiceRoute | None] = {}
         for controller in controllers:
             before = self.published.get(controller.id)
-            key = before.key if before else self._identity(controller.id)["key"]
-            route = route_of(controller, key)
+            if before:
+                route = route_of(controller, before.key, before.owner)
+            else:
+                identity = self._identity(controller.id)
+                route = route_of(controller, identity["key"], identity.get("owner", SYSTEM))
             if route != before:
                 changed[controller.id] = route
         if changed:

@@ -8,6 +8,7 @@ import random
 import secrets
 import time
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,6 +17,7 @@ import anyio.to_thread
 from manifests.resolve import resolve
 from manifests.sources.packages import PackageWatcher
 from reconciler.api import UserError
+from reconciler.apis.installed import open_installed
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.settings import load_settings
@@ -32,14 +34,15 @@ from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from manifests.merge import Winner
     from manifests.service import Service
     from reconciler.api import Console
+    from reconciler.apis.installed import InstalledServices
+    from reconciler.http import Handler
     from reconciler.settings import Settings
-    from reconciler.ways_in import Sockets
     from runtimes.router.remote import RouterProcess
 
 VERSION = "0.1.0"
@@ -73,10 +76,12 @@ async def run_node(
         with closing(open_sockets(run, settings.port)) as sockets:
             about["address"] = f"http://{settings.domain}:{sockets.port}"
             home.write_about(about)
+            installed = await open_installed(home_path)
             router = make_router(sockets, settings, home_path, tokens)
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
-                node = _make_node(home, settings, about, paths, host, router)
-                await _serve(node, host, sockets, router, console)
+                node = _make_node(home, settings, about, paths, host, router, installed)
+                make_inner = partial(_make_inner, node, home, settings, sockets.port, installed)
+                await _serve(node, host, partial(serve, node, sockets, router, make_inner), console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -85,12 +90,11 @@ async def run_node(
 
 
 async def _serve(
-    node: Node, host: ProcessHost, sockets: Sockets, router: RouterProcess, console: Console
+    node: Node, host: ProcessHost, open_ways_in: Callable[[], Awaitable[None]], console: Console
 ) -> None:
     """Everything that goes on next to each other while the node runs."""
-    router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_open, node, sockets, router)
+        tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
         tasks.start_soon(_watch_packages, node)
@@ -105,8 +109,9 @@ def _make_node(
     paths: Sequence[Path],
     host: ProcessHost,
     router: RouterProcess,
+    installed: InstalledServices,
 ) -> Node:
-    return Node(
+    node = Node(
         about=about,
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots"),
         resolver=resolve_in_thread,
@@ -114,11 +119,24 @@ def _make_node(
         prober=EndpointProber(),
         store=FileStore(home.path / "state" / "services"),
         router=router,
-        identity=home.identity,
+        identity=_identity_of(home, installed),
         new_id=lambda: secrets.token_hex(5),
         jitter=random.random,
         keep_services=settings.keep_services,
     )
+    node.notices += installed.problems
+    router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
+    return node
+
+
+def _identity_of(home: Home, installed: InstalledServices) -> Callable[[str], Mapping[str, str]]:
+    """A service's key, token and owner: what follows from its id, unless it was installed with its own."""
+
+    def identity(service_id: str) -> Mapping[str, str]:
+        own = installed.identity(service_id, home.identity(service_id))
+        return {**own, "owner": installed.owner(service_id)}
+
+    return identity
 
 
 async def resolve_in_thread(winner: Winner, generation: int) -> Service:
@@ -129,13 +147,31 @@ async def resolve_in_thread(winner: Winner, generation: int) -> Service:
     return await anyio.to_thread.run_sync(resolve, declared, source, generation)
 
 
-async def _open(node: Node, sockets: Sockets, router: RouterProcess) -> None:
+async def _open(open_ways_in: Callable[[], Awaitable[None]]) -> None:
     """Opens the ways in. Whoever connects while the first programs start waits in the backlog."""
     await anyio.sleep(AFTER_BOOT)
     # What was made until now stays; the collector need not look at it again and again.
     gc.freeze()
     gc.enable()
-    await serve(node, sockets, router)
+    await open_ways_in()
+
+
+def _make_inner(
+    node: Node, home: Home, settings: Settings, port: int, installed: InstalledServices
+) -> Handler:
+    """What answers to requests that the router forwards to the node: system APIs and pages."""
+    from reconciler.apis.assemble import make_system_apis
+    from reconciler.apis.inspect import public_config
+    from reconciler.health import health
+
+    return make_system_apis(
+        node,
+        installed,
+        _identity_of(home, installed),
+        public_config(settings, port=port, version=VERSION),
+        answer_timeout=settings.router.answer_timeout,
+        otherwise=health(node),
+    )
 
 
 async def _watch_packages(node: Node) -> None:

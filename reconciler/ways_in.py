@@ -25,7 +25,7 @@ from runtimes.router.table import NODE, SYSTEM, Backend, ServiceRoute
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from reconciler.api import NodeApi
@@ -93,17 +93,22 @@ def make_router(sockets: Sockets, settings: Settings, home: Path, tokens: Sequen
     return RouterProcess((sockets.tcp, sockets.gateway), start)
 
 
-async def serve(node: NodeApi, sockets: Sockets, router: RouterProcess) -> None:
-    """Opens all ways in until cancelled. Whoever connected before waits in the listeners' queues."""
+async def serve(
+    node: NodeApi, sockets: Sockets, router: RouterProcess, make_inner: Callable[[], Handler]
+) -> None:
+    """Opens all ways in until cancelled. Whoever connected before waits in the listeners' queues.
+
+    `make_inner` makes what answers to requests that the router forwards to the node.
+    """
     # What answers is imported once the first programs have been started.
+    from reconciler.apis.handler import EXPORTS
     from reconciler.control import control
-    from reconciler.inner import EXPORTS, inner
 
     backend = Backend("node", socket=sockets.node.getsockname(), exports=EXPORTS)
     router.publish({NODE: ServiceRoute(NODE, SYSTEM, rank=_RANK, exports=EXPORTS, backends=(backend,))})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(router.run)
-        tasks.start_soon(_serve, sockets.node, inner(node))
+        tasks.start_soon(_serve, sockets.node, make_inner())
         tasks.start_soon(_serve, sockets.control, control(node))
 
 
