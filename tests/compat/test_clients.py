@@ -8,7 +8,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.compat.clients import Clients
-from tests.compat.gateway import serving
+from tests.compat.gateway import ADMIN, ALICE, BOB, serving
 from tests.reconciler.api_nodes import World
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def clients(world: World, tmp_path: Path) -> Iterator[Clients]:
     folder = tmp_path / "scripts"
     folder.mkdir()
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(world)) as port:
-        yield Clients(folder, port, "admin-token")
+        yield Clients(folder, port, ADMIN)
 
 
 def call(api: str, method: str, *params: Any, token: str | None = None) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def test_trailing_params_may_be_undefined(clients: Clients, world: World) -> Non
 
 
 def test_users_have_their_own(clients: Clients, world: World) -> None:
-    url, alice, bob = world.package(), "Bearer alice-token", "Bearer bob-token"
+    url, alice, bob = world.package(), f"Bearer {ALICE}", f"Bearer {BOB}"
     outcomes = clients.outcomes(
         call(SERVICES, "install", {"sourceUrl": url}, token=alice),
         call(SERVICES, "list", token=bob),
