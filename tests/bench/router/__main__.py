@@ -79,6 +79,7 @@ def _contestant(name: str, kind: BackendKind, backend: Backend, cache: Path) -> 
 def _size(options: argparse.Namespace) -> Size:
     size = QUICK if options.quick else Size()
     given = {name: getattr(options, name) for name in ("connections", "rounds", "seconds")}
+    given |= {"pinned": not options.unpinned}
     return replace(size, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -89,6 +90,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--connections", type=_counts, help="1,32,128 when left out")
     parser.add_argument("--rounds", type=int, help="how often each one's turn comes")
     parser.add_argument("--seconds", type=float, help="of one turn")
+    parser.add_argument("--unpinned", action="store_true", help="contestants get no core of their own")
     parser.add_argument("--quick", action="store_true", help="as little as shows that it works")
     parser.add_argument("--plain", action="store_true", help="backend and load in Python; nothing to install")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "atek-bench")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.bench.router.bodies import MIB, Transfer, measure_bodies
 from tests.bench.router.churn import Churn, measure_churn
+from tests.bench.router.cores import cores_of_their_own
 from tests.bench.router.idle import Idle, measure_idle
 from tests.bench.router.ours import Atek
 from tests.bench.router.speed import Speed, measure_speed
@@ -29,7 +30,7 @@ BUSY = 32
 
 @dataclass(frozen=True)
 class Size:
-    """How long and how much. Seconds, and bytes of a long body."""
+    """How long and how much. Seconds, and bytes of a long body; `pinned` is about speed only."""
 
     connections: tuple[int, ...] = (1, BUSY, 128)
     rounds: int = 3
@@ -38,6 +39,7 @@ class Size:
     body: int = 1024 * MIB
     slow: float = 5.0
     crowd: int = 200
+    pinned: bool = True
 
 
 #: To see that it works.
@@ -92,10 +94,11 @@ class Run:
         )  # fmt: skip
 
     def _speed(self, proxies: Sequence[Proxy], yardstick: str, connections: tuple[int, ...]) -> list[Speed]:
-        return measure_speed(
-            proxies, self._load, connections=connections, rounds=self._size.rounds,
-            seconds=self._size.seconds, yardstick=yardstick,
-        )  # fmt: skip
+        with cores_of_their_own(proxies) if self._size.pinned else nullcontext():
+            return measure_speed(
+                proxies, self._load, connections=connections, rounds=self._size.rounds,
+                seconds=self._size.seconds, yardstick=yardstick,
+            )  # fmt: skip
 
     @contextmanager
     def _logging_node(self) -> Iterator[Atek]:
