@@ -80,7 +80,7 @@ class Declarations:
         """Declares a new service, with a key of its own."""
         async with self._lock:
             folder = await anyio.to_thread.run_sync(folder_of, options.source_url)
-            service_id = options.id or free_id(folder, self._occupied)
+            service_id = options.id or free_id(folder, lambda each: self._occupied(each, owner))
             value = {"id": service_id, "source": folder, "env": with_config({}, options.config)}
             manifest = checked(value)
             self._require_free(service_id)
@@ -166,8 +166,10 @@ class Declarations:
         if self.taken(service_id):
             raise UserError(f"App already exists under the ID: {service_id}")
 
-    def _occupied(self, service_id: str) -> bool:
-        return self.taken(service_id) or has_data(self.home, service_id)
+    def _occupied(self, service_id: str, owner: str) -> bool:
+        """Whether the id is not for this owner, unless somebody insists on it."""
+        foreign = self.installed.data_owner(service_id) != owner
+        return self.taken(service_id) or (foreign and has_data(self.home, service_id))
 
     def _require_own_data(self, service_id: str, owner: str) -> None:
         """Data that a service left behind is for nobody but its owner and the node itself."""
@@ -180,9 +182,13 @@ class Declarations:
 
 def has_data(home: Path, service_id: str) -> bool:
     """Whether the id's data folder holds anything."""
+    return holds_anything(home / "data" / service_id)
+
+
+def holds_anything(folder: Path) -> bool:
+    """Beside `tmp`, which every service gets, and nobody misses."""
     try:
-        with os.scandir(home / "data" / service_id) as entries:
-            return any(entries)
+        return any(name != "tmp" for name in os.listdir(folder))
     except FileNotFoundError:
         return False
 

@@ -9,6 +9,7 @@ Two ids are two services to the node, so this one is stopped first, then its fol
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from reconciler.api import UserError
-from reconciler.apis.declare import checked
+from reconciler.apis.declare import checked, holds_anything
 from reconciler.apis.installed import Renaming
 from reconciler.own_manifests import file_of, write_manifest
 
@@ -146,6 +147,9 @@ def _take_back(home: Path, renaming: Renaming) -> None:
 
 
 def _move_folder(old: Path, new: Path) -> None:
-    """Unless there is nothing to move, or something in the way that is not empty."""
-    if old.is_dir() and not (new.is_dir() and any(new.iterdir())):
-        old.rename(new)
+    """Unless there is nothing to move, or something in the way that is worth keeping."""
+    if not old.is_dir() or holds_anything(new):
+        return
+    if new.is_dir():
+        shutil.rmtree(new)
+    old.rename(new)

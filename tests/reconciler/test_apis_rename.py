@@ -137,7 +137,7 @@ async def test_ids_that_cannot_be_had(world: World, apis: Apis) -> None:
 
 async def test_an_empty_folder_is_in_nobodys_way(world: World, apis: Apis) -> None:
     await install(apis, world)
-    (world.home / "data" / "diary").mkdir()
+    (world.home / "data" / "diary" / "tmp" / "x").mkdir(parents=True)
     assert (await apis("configure", "notes", {"id": "diary"}))["converged"]
     assert folders(world, "diary") == KEPT
 

@@ -445,9 +445,22 @@ async def test_data_that_is_left_is_for_its_owner_alone(world: World, apis: Apis
     await apis("uninstall", "notes", user="alice")
     with pytest.raises(Failure, match="data/notes still holds the data of an earlier service"):
         await apis("install", {"sourceUrl": url, "id": "notes"}, user="bob")
-    assert (await apis("install", {"sourceUrl": url}, user="bob"))["settings"]["id"] == "notes-2"
-    assert (await apis("install", {"sourceUrl": url, "id": "notes"}, user="alice"))["converged"]
+    for other in ("bob", "system"):
+        made = await apis("install", {"sourceUrl": url}, user=other)
+        assert made["settings"]["id"].startswith("notes-")
+    assert (await apis("install", {"sourceUrl": url}, user="alice"))["settings"]["id"] == "notes"
     assert (folder / "diary").read_text() == "dear diary"
+
+
+async def test_an_administrator_may_insist_on_an_id(world: World, apis: Apis) -> None:
+    url = world.package()
+    for folder in ("notes", "empty"):
+        (world.home / "data" / folder / "tmp").mkdir(parents=True)
+    (world.home / "data" / "notes" / "diary").touch()
+    with pytest.raises(Failure, match="still holds the data"):
+        await apis("install", {"sourceUrl": url, "id": "notes", "user": "bob"})
+    assert (await apis("install", {"sourceUrl": url, "id": "notes"}))["converged"]
+    assert (await apis("install", {"sourceUrl": url, "id": "empty", "user": "bob"}))["converged"]
 
 
 async def test_while_something_runs_it_acts_for_its_owner(world: World, apis: Apis) -> None:
