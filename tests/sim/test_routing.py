@@ -89,6 +89,21 @@ async def test_policies_of_the_router_apply_at_once_and_without_a_restart(home: 
         assert home.machine.starts == 1
 
 
+async def test_todays_policies_hold_for_what_is_adopted_after_they_were_read(home: Home) -> None:
+    home.source.declare(manifest("a", exports=[API]))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+    home.machine.observable = False
+    home.source.declare(manifest("a", exports=[{"api": API, "path": "/v2"}]))
+    async with home.node() as node:
+        await eventually(lambda: "a" in home.router.routes)
+        home.machine.observable = True
+        await eventually(lambda: ready(node, "a"))
+        (backend,) = home.router.routes["a"].backends
+        assert [export.path for export in backend.exports] == ["/v2"]
+        assert home.machine.starts == 1
+
+
 async def test_a_service_that_a_person_stopped_exports_nothing_until_it_is_started(home: Home) -> None:
     home.source.declare(manifest("a", exports=[API]))
     async with home.node() as node:
