@@ -19,7 +19,7 @@ unit: .venv/installed-dev
 	$(BIN)/pytest -n auto --dist loadgroup
 
 soak: .venv/installed-dev
-	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler
+	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
 
 bench: bench-supervision bench-router
 

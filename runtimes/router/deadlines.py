@@ -40,6 +40,9 @@ class Deadlines(Generic[T]):
     def drop(self, item: T) -> None:
         self._ends.pop(item, None)
 
+    def __len__(self) -> int:
+        return len(self._ends)
+
     def sweep(self) -> None:
         """Expires what is due."""
         now = monotonic()
