@@ -7,7 +7,7 @@ source with precedence has it, then the one whose id sorts first; a stopped serv
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Who acts for the node itself, in Atek-Auth-User and Atek-Auth-Service.
 SYSTEM = "system"
+#: An API's id and its transport.
+ApiKey = tuple[str, str]
 #: The node itself as a service among others; no host name leads to it.
 NODE = ""
 
@@ -105,14 +107,19 @@ class ApiRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """Everything at one moment. Make it with `make_table`, and the next one with `changed`."""
+    """Everything at one moment. Make it with `make_table`, and the next one with `changed`.
+
+    `apis` and `callers` follow from the services; `claims` are the services that export an API, whether or
+    not they have it.
+    """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
     admin_tokens: frozenset[str] = frozenset()
     sessions: Mapping[str, Session] = field(default_factory=dict)
     private: bool = False
-    apis: Mapping[tuple[str, str], ApiRoute] = field(default_factory=dict)
+    apis: Mapping[ApiKey, ApiRoute] = field(default_factory=dict)
     callers: Mapping[str, Caller] = field(default_factory=dict)
+    claims: Mapping[ApiKey, frozenset[str]] = field(default_factory=dict)
 
     def api(self, api: str, transport: str) -> ApiRoute | None:
         return self.apis.get((api, transport))
@@ -129,27 +136,76 @@ def make_table(
     private: bool = False,
 ) -> RouteTable:
     """The table of these services. `private`: host names of services need a session or a token."""
-    callers = {token: Caller(SYSTEM, SYSTEM, admin=True) for token in admin_tokens}
-    for route in services.values():
-        for credential in route.credentials:
-            callers[credential.token] = caller_of(route)
-    return RouteTable(
-        services=services,
-        admin_tokens=frozenset(admin_tokens),
-        sessions=sessions,
-        private=private,
-        apis=_apis(services.values()),
-        callers=callers,
-    )
+    tokens = frozenset(admin_tokens)
+    callers = {token: Caller(SYSTEM, SYSTEM, admin=True) for token in tokens}
+    empty = RouteTable(admin_tokens=tokens, sessions=sessions, private=private, callers=callers)
+    return changed(empty, services)
 
 
 def changed(table: RouteTable, services: Mapping[str, ServiceRoute | None]) -> RouteTable:
-    """The table after some services changed; None for one that is gone."""
-    merged = {**table.services, **services}
-    present = {service_id: route for service_id, route in merged.items() if route is not None}
-    return make_table(
-        present, admin_tokens=table.admin_tokens, sessions=table.sessions, private=table.private
+    """The table after some services changed; None for one that is gone.
+
+    Costs no more among a thousand services than copying a few dicts: only what these services had, or have
+    now, is looked at.
+    """
+    before = [route for service_id in services if (route := table.services.get(service_id)) is not None]
+    after = [route for route in services.values() if route is not None]
+    present = {**table.services, **{route.id: route for route in after}}
+    for service_id, route in services.items():
+        if route is None:
+            present.pop(service_id, None)
+    claims = _claims(table.claims, before, after)
+    touched = {key for route in (*before, *after) for key in _keys(route)}
+    return replace(
+        table,
+        services=present,
+        apis=_apis(table.apis, touched, claims, present),
+        callers=_callers(table.callers, before, after),
+        claims=claims,
     )
+
+
+def _callers(
+    callers: Mapping[str, Caller], before: Iterable[ServiceRoute], after: Iterable[ServiceRoute]
+) -> dict[str, Caller]:
+    gone = {credential.token for route in before for credential in route.credentials}
+    rest = {token: caller for token, caller in callers.items() if token not in gone} if gone else {**callers}
+    for route in after:
+        caller = caller_of(route)
+        rest.update({credential.token: caller for credential in route.credentials})
+    return rest
+
+
+def _claims(
+    claims: Mapping[ApiKey, frozenset[str]], before: Iterable[ServiceRoute], after: Iterable[ServiceRoute]
+) -> dict[ApiKey, frozenset[str]]:
+    found = {**claims}
+    for route in before:
+        for key in _keys(route):
+            found[key] = found[key] - {route.id}
+    for route in after:
+        for key in _keys(route):
+            found[key] = found.get(key, frozenset()) | {route.id}
+    return {key: ids for key, ids in found.items() if ids}
+
+
+def _apis(
+    apis: Mapping[ApiKey, ApiRoute],
+    touched: Iterable[ApiKey],
+    claims: Mapping[ApiKey, frozenset[str]],
+    services: Mapping[str, ServiceRoute],
+) -> dict[ApiKey, ApiRoute]:
+    found = {**apis}
+    for key in touched:
+        found.pop(key, None)
+        if key in claims:
+            holder = _in_order(services[service_id] for service_id in claims[key])[0]
+            found[key] = ApiRoute(holder, _targets(holder, key))
+    return found
+
+
+def _keys(route: ServiceRoute) -> set[ApiKey]:
+    return {(export.api, export.transport) for export in route.exports}
 
 
 def caller_of(route: ServiceRoute) -> Caller:
@@ -173,23 +229,13 @@ def _in_order(services: Iterable[ServiceRoute]) -> list[ServiceRoute]:
     return sorted(services, key=lambda route: (route.rank, route.id))
 
 
-def _apis(services: Iterable[ServiceRoute]) -> dict[tuple[str, str], ApiRoute]:
-    apis: dict[tuple[str, str], ApiRoute] = {}
-    for route in _in_order(service for service in services if service.exports):
-        for export in route.exports:
-            key = (export.api, export.transport)
-            if key not in apis:
-                apis[key] = ApiRoute(route, _targets(route, export))
-    return apis
-
-
-def _targets(route: ServiceRoute, export: Export) -> tuple[Target, ...]:
+def _targets(route: ServiceRoute, key: ApiKey) -> tuple[Target, ...]:
     """Each backend at the path that its own revision gives the API."""
     return tuple(
         Target(backend, own.path)
         for backend in route.backends
         for own in backend.exports
-        if (own.api, own.transport) == (export.api, export.transport)
+        if (own.api, own.transport) == key
     )
 
 
