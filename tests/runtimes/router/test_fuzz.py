@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +179,9 @@ class Arena:
             for piece in stream:
                 writer.write(piece)
                 await asyncio.sleep(0)
-            writer.write_eof()
+            # The router may have closed it by now, and uvloop says so by a RuntimeError.
+            with suppress(RuntimeError):
+                writer.write_eof()
             return await asyncio.wait_for(reader.read(), PATIENCE)
         except ConnectionError:
             return b""
