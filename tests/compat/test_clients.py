@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
-from tests.compat.clients import Clients
-from tests.compat.gateway import ADMIN, ALICE, BOB, serving
-from tests.reconciler.api_nodes import World
+from tests.compat.nodes import CompatNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.compat.clients import Clients
 
 SERVICES = "atek.cloud/services-api"
 INSPECT = "atek.cloud/inspect-api"
@@ -23,17 +22,18 @@ pytestmark = pytest.mark.xdist_group("compat")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def node() -> Iterator[CompatNode]:
+    node = CompatNode()
+    try:
+        node.up()
+        yield node
+    finally:
+        node.close()
 
 
 @pytest.fixture
-def clients(world: World, tmp_path: Path) -> Iterator[Clients]:
-    """Apps whose service has an administrator's token."""
-    folder = tmp_path / "scripts"
-    folder.mkdir()
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(world)) as port:
-        yield Clients(folder, port, ADMIN)
+def clients(node: CompatNode, tmp_path: Path) -> Clients:
+    return node.clients(tmp_path)
 
 
 def call(api: str, method: str, *params: Any, token: str | None = None) -> dict[str, Any]:
@@ -41,14 +41,16 @@ def call(api: str, method: str, *params: Any, token: str | None = None) -> dict[
     return {"api": api, "method": method, "params": params, **with_token}
 
 
-def test_the_life_of_a_service(clients: Clients, world: World) -> None:
-    url = world.package(title="Notes")
+def test_the_life_of_a_service(clients: Clients, node: CompatNode) -> None:
+    url = node.package(title="Notes")
     assert clients.result(SERVICES, "list") == {"services": []}
     installed = clients.result(SERVICES, "install", {"sourceUrl": url, "config": {"theme": "dark"}})
     assert (installed["status"], installed["converged"]) == ("active", True)
     service = {key: installed[key] for key in ("status", "key", "settings")}
     assert service["settings"]["manifest"] == {"title": "Notes"}
     assert service["settings"]["config"] == {"THEME": "dark"}
+    seen = node.environment("notes")
+    assert (seen["THEME"], seen["ATEK_ASSIGNED_SERVICE_KEY"]) == ("dark", service["key"])
     outcomes = clients.outcomes(
         call(SERVICES, "get", "notes"),
         call(SERVICES, "list"),
@@ -74,13 +76,14 @@ def test_the_life_of_a_service(clients: Clients, world: World) -> None:
     assert rest == {"services": []}
 
 
-def test_the_node_about_itself(clients: Clients) -> None:
+def test_the_node_about_itself(clients: Clients, node: CompatNode) -> None:
     assert clients.result(INSPECT, "isReady") is True
-    assert clients.result(INSPECT, "getConfig") == {"name": "pi"}
+    config = clients.result(INSPECT, "getConfig")
+    assert (config["domain"], config["port"]) == ("localhost", node.port)
 
 
-def test_errors_arrive_with_code_and_message(clients: Clients, world: World) -> None:
-    url = world.package()
+def test_errors_arrive_with_code_and_message(clients: Clients, node: CompatNode) -> None:
+    url = node.package()
     clients.result(SERVICES, "install", {"sourceUrl": url, "id": "notes"})
     errors = clients.outcomes(
         call(SERVICES, "install", {"sourceUrl": url, "id": "notes"}),
@@ -102,9 +105,9 @@ def test_errors_arrive_with_code_and_message(clients: Clients, world: World) -> 
     assert errors[2]["error"]["data"] == {"hint": "`atek status` lists all services"}
 
 
-def test_trailing_params_may_be_undefined(clients: Clients, world: World) -> None:
+def test_trailing_params_may_be_undefined(clients: Clients, node: CompatNode) -> None:
     """The library drops them; an undefined option is not sent either."""
-    options = {"sourceUrl": world.package(), "desiredVersion": None}
+    options = {"sourceUrl": node.package(), "desiredVersion": None}
     outcomes = clients.outcomes(
         call(SERVICES, "install", options, UNDEFINED, UNDEFINED),
         call(SERVICES, "get", "notes", UNDEFINED),
@@ -116,10 +119,13 @@ def test_trailing_params_may_be_undefined(clients: Clients, world: World) -> Non
     assert messages == ["Parameter 1 must be text", "Parameter 2 must be an object"]
 
 
-def test_users_have_their_own(clients: Clients, world: World) -> None:
-    url, alice, bob = world.package(), f"Bearer {ALICE}", f"Bearer {BOB}"
+def test_a_service_has_what_its_owner_has(clients: Clients, node: CompatNode) -> None:
+    url = node.package()
+    for user in ("alice", "bob"):
+        clients.result(SERVICES, "install", {"sourceUrl": url, "id": f"of-{user}", "user": user})
+    alice, bob = (f"Bearer {node.token_of(f'of-{user}')}" for user in ("alice", "bob"))
     outcomes = clients.outcomes(
-        call(SERVICES, "install", {"sourceUrl": url}, token=alice),
+        call(SERVICES, "install", {"sourceUrl": url, "id": "notes"}, token=alice),
         call(SERVICES, "list", token=bob),
         call(SERVICES, "stop", "notes", token=bob),
         call(INSPECT, "getConfig", token=bob),
@@ -127,14 +133,14 @@ def test_users_have_their_own(clients: Clients, world: World) -> None:
         call(SERVICES, "stop", "notes", token=alice),
     )
     assert outcomes[0]["result"]["settings"]["owningUserKey"] == "alice"
-    assert outcomes[1]["result"] == {"services": []}
+    assert [each["settings"]["id"] for each in outcomes[1]["result"]["services"]] == ["of-bob"]
     for refused in outcomes[2:4]:
         assert (refused["error"]["code"], refused["error"]["message"]) == (-32003, "Not authorized")
     assert outcomes[4]["result"] is True
     assert outcomes[5]["result"]["converged"] is True
 
 
-@pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic admin-token", "Bearer undefined"])
+@pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic YTpi", "Bearer undefined"])
 def test_a_refused_token_is_no_error_to_the_library(clients: Clients, token: str) -> None:
     """It takes the body of a 401 for an answer of neither kind, and so gives undefined."""
     assert clients.outcomes(call(SERVICES, "list", token=token)) == [UNDEFINED]

@@ -17,7 +17,6 @@ from reconciler.apis.services import ServicesApi
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.sources import make_sources
-from reconciler.status import service_status
 from reconciler.store import MemoryStore
 from reconciler.up import resolve_in_thread
 from runtimes.fake import FakeMachine
@@ -27,26 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from manifests.snapshot import Declared
     from reconciler.apis.installed import InstalledServices
 
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 30.0
-
-
-class ApiNode(Node):
-    """Implements `reconciler.apis.port.ApiNode`."""
-
-    def service(self, service_id: str) -> dict[str, Any] | None:
-        controller = self.reconciler.controllers.get(service_id)
-        return service_status(controller, self.routing.lost.get(service_id)) if controller else None
-
-    def declared(self) -> Mapping[str, Declared]:
-        controllers = self.reconciler.controllers.values()
-        return {each.id: each.wish.declared for each in controllers if each.wish.declared}
-
-    async def look_again(self, service_id: str) -> None:
-        await self.desired.look_again(service_id)
 
 
 class Failure(Exception):
@@ -63,7 +46,7 @@ class Apis:
     """One life of a node with its APIs, called as the router does."""
 
     def __init__(
-        self, node: ApiNode, services: ServicesApi, inspect: InspectApi, installed: InstalledServices
+        self, node: Node, services: ServicesApi, inspect: InspectApi, installed: InstalledServices
     ) -> None:
         self.node = node
         self.services = services
@@ -137,7 +120,7 @@ class World:
         def identity(service_id: str) -> dict[str, str]:
             return installed.identity(service_id, {"key": f"key of {service_id}", "token": "secret"})
 
-        node = ApiNode(
+        node = Node(
             about={"name": "fake"},
             sources=make_sources(self.home, [], None),
             resolver=resolve_in_thread,
