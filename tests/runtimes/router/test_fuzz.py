@@ -176,11 +176,11 @@ class Arena:
         """All that comes back, after everything was sent and the sending side closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            for piece in stream:
-                writer.write(piece)
-                await asyncio.sleep(0)
             # The router may have closed it by now, and uvloop says so by a RuntimeError.
             with suppress(RuntimeError):
+                for piece in stream:
+                    writer.write(piece)
+                    await asyncio.sleep(0)
                 writer.write_eof()
             return await asyncio.wait_for(reader.read(), PATIENCE)
         except ConnectionError:
