@@ -1,7 +1,7 @@
 """Who computes where.
 
-Left to itself, the kernel puts contestant, load and backend on one core or on two, as it happens: on a machine
-with two, the same contestant's turns then differed by up to 160 %, and by less than 14 % with cores of their own.
+Left to itself, the kernel puts contestant, load and backend on one core or on two, as it happens. On a
+machine with two, the turns of one contestant differed by up to 160 %; with cores of their own, by up to 22 %.
 """
 
 from __future__ import annotations
