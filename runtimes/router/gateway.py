@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from runtimes.router.calls import Deliver
 from runtimes.router.forward import Pass
 from runtimes.router.identity import USER_SESSIONS_API, caller_of, session_token
 from runtimes.router.local import Answer, Stranger, refusal
 from runtimes.router.pages import preflight_page, redirect
+from runtimes.router.query import values_of
 from runtimes.router.sessions import BIND_PATH, asked_for, back_location, login_location
 from runtimes.router.table import NODE
 from runtimes.router.unknown import UnknownPeer
@@ -125,5 +125,5 @@ def _exporter(table: RouteTable, api: str, transport: str) -> ServiceRoute | Non
 
 def api_of(query: bytes) -> str:
     """The API that a query names; empty when it names none, or several."""
-    found = parse_qs(query).get(b"api", [])
-    return found[0].decode("latin-1") if len(found) == 1 else ""
+    found = values_of(query, "api")
+    return found[0] if len(found) == 1 else ""

@@ -9,9 +9,12 @@ The token never reaches the service, is good for 30 seconds, once, for that serv
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, quote, unquote_to_bytes
+from urllib.parse import quote
+
+from runtimes.router.query import values_of
 
 if TYPE_CHECKING:
     from runtimes.router.head import RequestHead
@@ -22,6 +25,8 @@ PARAMETER = b"bst"
 #: Seconds in which a browser follows a redirect.
 GOOD_FOR = 30.0
 _MOST = 10_000
+# What may stand in a request line; browsers read a backslash as a slash.
+_LOCAL = re.compile(rb"/(?:[\x21\x22\x24-\x2e\x30-\x5b\x5d-\x7e][\x21\x22\x24-\x7e]*)?")
 
 
 class Bindings:
@@ -29,6 +34,9 @@ class Bindings:
 
     def __init__(self) -> None:
         self._tokens: dict[str, tuple[str, str, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tokens)
 
     def make(self, session: str, service_id: str, now: float) -> str:
         """A token that stands for a session at one service's host."""
@@ -65,9 +73,9 @@ def bind_location(head: RequestHead, service_id: str, domain: str) -> bytes:
 
 def asked_for(head: RequestHead) -> tuple[str, bytes]:
     """The service and the path that a request to bind-session names; ("", b"/") without."""
-    query = parse_qs(head.query, keep_blank_values=True)
-    service = query.get(b"service", [b""])[0].decode("latin-1")
-    return service, _local(unquote_to_bytes(query.get(b"path", [b"/"])[0]))
+    service = next(iter(values_of(head.query, "service")), "")
+    path = next(iter(values_of(head.query, "path")), "/")
+    return service, _local(path.encode("utf-8", "replace"))
 
 
 def back_location(head: RequestHead, service_id: str, path: bytes, token: str) -> bytes:
@@ -91,6 +99,4 @@ def port_of(head: RequestHead) -> bytes:
 
 def _local(target: bytes) -> bytes:
     """A path on this host: `//evil.example` and control characters lead nowhere else."""
-    if not target.startswith(b"/") or target.startswith((b"//", b"/\\")) or min(target) <= 0x20:
-        return b"/"
-    return target if target.isascii() else b"/"
+    return target if _LOCAL.fullmatch(target) else b"/"
