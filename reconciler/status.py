@@ -105,7 +105,9 @@ def _any_service(controller: Controller) -> Any:
 
 
 def _in_order(controller: Controller) -> list[Tracked]:
-    return sorted(controller.instances.values(), key=lambda tracked: (tracked.view.slot, tracked.view.since))
+    """In each slot the older ones first, whatever state they are in."""
+    instances = controller.instances.values()
+    return sorted(instances, key=lambda tracked: (tracked.view.slot, tracked.running.started_at))
 
 
 def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
