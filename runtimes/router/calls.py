@@ -107,13 +107,12 @@ class SingleCall(Delivery):
     # -- client.Handler
 
     def begin(self, payload: bytes, *, done: bool) -> None:
-        if done:
-            self._take(payload)
-            return
-        self._pieces: list[bytes] = []
         if self.decision.head.length > self.plane.limits.request:
             self._too_large()
+        elif done:
+            self._take(payload)
         else:
+            self._pieces: list[bytes] = []
             self._client.send_continue()
 
     def body(self, payload: bytes, *, done: bool) -> None:

@@ -1,0 +1,209 @@
+"""A router that lives in the test: its plane, its listeners, and services of ours that it leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import orjson
+
+from runtimes.router.client import Client
+from runtimes.router.plane import Plane
+from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute
+from tests.runtimes.router.instances import Instance, Serve, echo
+from tests.runtimes.router.wire import Message, Wire, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from runtimes.router.limits import Limits
+
+ADMIN = "the-admins-token"
+#: What most tests call, at a path that is not the API's name.
+API, PATH = "example.com/notes", "/_api/notes"
+RPC = (Export(API, PATH),)
+SOCKET = (Export(API, PATH, "proxy"),)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Waits for a state that announces itself to nobody; the test's own time-out is the deadline."""
+    while not holds():
+        await anyio.sleep(0.001)
+
+
+class Service:
+    """One service of the world: its route as it was published last, and its instances."""
+
+    def __init__(self, world: World, route: ServiceRoute, instances: list[Instance]) -> None:
+        self._world = world
+        self.route = route
+        self.instances = instances
+
+    @property
+    def id(self) -> str:
+        return self.route.id
+
+    @property
+    def host(self) -> str:
+        return f"{self.id}.localhost:{self._world.port}"
+
+    @property
+    def token(self) -> str:
+        return self.route.credentials[0].token
+
+    @property
+    def bearer(self) -> str:
+        return f"Authorization: Bearer {self.token}"
+
+    @property
+    def requests(self) -> list[Message]:
+        """All that reached any of its instances."""
+        return [request for instance in self.instances for request in instance.requests]
+
+    @property
+    def request(self) -> Message:
+        """The only one."""
+        (only,) = self.requests
+        return only
+
+    def publish(self, *ready: Instance, **changes: Any) -> None:
+        """With these instances ready, none if none is named."""
+        self.route = replace(self.route, backends=tuple(each.backend for each in ready), **changes)
+        self._world.plane.update({self.id: self.route})
+
+
+class World:
+    """Use it as a context. `plane` is the router; it listens on TCP and on a Unix socket."""
+
+    def __init__(self) -> None:
+        self.plane = Plane(admin_tokens=[ADMIN])
+        self.port = 0
+        self._folder = Path(tempfile.mkdtemp(prefix="atek-router-"))
+        self._count = 0
+
+    async def __aenter__(self) -> World:
+        async with AsyncExitStack() as stack:
+            stack.callback(shutil.rmtree, self._folder)
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(self._tasks.cancel_scope.cancel)
+            await self._listen(stack)
+            stack.callback(self._close_plane)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        # The plane of the moment: a test may want another one before anybody connects.
+        tcp = await loop.create_server(lambda: Client(self.plane), "127.0.0.1", 0)
+        stack.callback(tcp.close)
+        self.port = tcp.sockets[0].getsockname()[1]
+        unix = await loop.create_unix_server(lambda: Client(self.plane), self.path)
+        stack.callback(unix.close)
+
+    def _close_plane(self) -> None:
+        for client in list(self.plane.clients):
+            client.abort_all()
+        for pool in self.plane.pools.values():
+            pool.retire()
+
+    @property
+    def path(self) -> str:
+        """The router's Unix socket."""
+        return str(self._folder / "gateway.sock")
+
+    def replace_plane(self, limits: Limits | None = None, **settings: Any) -> None:
+        """Another router, set up as a test wants it, for everything that comes after."""
+        self.plane = Plane(admin_tokens=[ADMIN], limits=limits, **settings)
+
+    # -- services
+
+    async def service(
+        self,
+        service_id: str = "notes",
+        serve: Serve = echo,
+        *,
+        replicas: int = 1,
+        exports: tuple[Export, ...] = RPC,
+        tcp: bool = False,
+        **more: Any,
+    ) -> Service:
+        """A service whose instances are all ready, with a token of its own, owned by the node."""
+        instances = [
+            await self.instance(service_id, serve, exports=exports, tcp=tcp) for _ in range(replicas)
+        ]
+        more = {"owner": SYSTEM, "credentials": (Credential(f"token-of-{service_id}"),), **more}
+        service = Service(
+            self, ServiceRoute(service_id, f"key-of-{service_id}", exports=exports, **more), instances
+        )
+        service.publish(*instances)
+        return service
+
+    async def instance(
+        self, service_id: str, serve: Serve = echo, *, exports: tuple[Export, ...] = RPC, tcp: bool = False
+    ) -> Instance:
+        """Another instance, which listens, and which nobody knows of yet."""
+        self._count += 1
+        name = f"{service_id}-{self._count}"
+        socket = None if tcp else str(self._folder / f"{self._count}.sock")
+        instance = Instance(Backend(name, socket=socket, exports=exports), serve)
+        await self._tasks.start(instance.run)
+        return instance
+
+    # -- clients
+
+    async def connect(self, *, unix: bool = False) -> Wire:
+        """A client's connection, closed with the world."""
+        stream = await (anyio.connect_unix(self.path) if unix else anyio.connect_tcp("127.0.0.1", self.port))
+        self._stack.push_async_callback(stream.aclose)
+        return Wire(stream)
+
+    async def ask(
+        self,
+        method: str = "GET",
+        target: str = "/",
+        *fields: str,
+        host: str = "localhost",
+        body: bytes | None = None,
+        unix: bool = False,
+    ) -> Message:
+        """One request on a connection of its own, and its answer."""
+        client = await self.connect(unix=unix)
+        await client.send(request(method, target, *fields, host=host, body=body))
+        answer = await client.answer(to=method)
+        await client.close()
+        return answer
+
+    async def post(
+        self, body: Any, *fields: str, api: str = API, token: str | None = ADMIN, unix: bool = False
+    ) -> Message:
+        """What the gateway answers to this body (bytes as they are, anything else as JSON)."""
+        sent = body if isinstance(body, bytes) else orjson.dumps(body)
+        if token is not None:
+            fields = (f"Authorization: Bearer {token}", *fields)
+        return await self.ask("POST", f"/_atek/gateway?api={api}", *fields, body=sent, unix=unix)
+
+    def start(self, function: Callable[..., Any], *args: Any, **named: Any) -> None:
+        """Runs something beside the test, until the world ends."""
+        self._tasks.start_soon(partial(function, *args, **named))
+
+
+def call(method: str = "echo", params: Any = (), call_id: Any = 1) -> dict[str, Any]:
+    """A JSON-RPC call."""
+    return {"jsonrpc": "2.0", "id": call_id, "method": method, "params": list(params)}
+
+
+def notification(method: str = "note", params: Any = ()) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": method, "params": list(params)}
