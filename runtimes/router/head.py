@@ -27,6 +27,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\x
 _HOST = re.compile(rb"([A-Za-z0-9_.~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
+_SIGN = re.compile(rb"[^a-z0-9]")
 
 _HOP_BY_HOP = frozenset(
     {
@@ -360,7 +361,8 @@ def _lines(fields: list[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> byte
 
 
 def _is_passed(name: bytes, dropped: frozenset[bytes]) -> bool:
-    if name in _HOP_BY_HOP or name in _OURS or name in dropped:
+    if name in dropped:
         return False
-    # Servers that hand fields on as variables (CGI, WSGI) make no difference between - and _.
-    return not name.replace(b"_", b"-").startswith(_IDENTITY)
+    # Servers that hand fields on as variables (CGI, WSGI) make no difference between - and _ or other signs.
+    name = _SIGN.sub(b"-", name)
+    return not (name in _HOP_BY_HOP or name in _OURS or name.startswith(_IDENTITY))
