@@ -198,7 +198,8 @@ def _parse_request(head: bytes) -> RequestHead:
         traceparent=_only(values, b"traceparent"),
         forwarded_for=b", ".join(values.get(b"x-forwarded-for", ())),
         cookie=cookie,
-        origin=_only(values, b"origin"),
+        # Two of them are nobody's, but they come from a page.
+        origin=b", ".join(values.get(b"origin", ())),
         accepts_html=any(b"text/html" in value for value in values.get(b"accept", ())),
         passed=_lines(fields, named),
         passed_without_cookie=_lines(fields, named | {b"cookie"}),
@@ -260,9 +261,10 @@ def _host(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> tuple[str, byt
     if len(found) != 1:
         raise BadHead(400, "a request has exactly one Host")
     match = _HOST.fullmatch(found[0])
-    if match is None:
+    name = match[1].decode("ascii").lower().removesuffix(".") if match else ""
+    if not name:
         raise BadHead(400, "the Host is not the name of a host")
-    return match[1].decode("ascii").lower().removesuffix("."), found[0]
+    return name, found[0]
 
 
 def _content_length(values: dict[bytes, list[bytes]]) -> int | None:

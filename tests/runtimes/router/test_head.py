@@ -174,6 +174,8 @@ def test_fields_are_passed_in_order_with_their_values_trimmed() -> None:
         b"Host: [::g]\r\n",
         b"Host: notes%2elocalhost\r\n",
         b"Host: n\xc3\xb6tes.localhost\r\n",
+        b"Host: .\r\n",
+        b"Host: .:80\r\n",
         b"Host: :80\r\n",
         b"Host: <script>\r\n",
         b"Host: a;b\r\n",
@@ -438,6 +440,12 @@ def test_the_token_of_an_authorization(value: bytes, token: str) -> None:
 def test_two_authorizations_are_none() -> None:
     head = parse(b"Authorization: Bearer A", b"authorization: Bearer B")
     assert (head.token, head.authorization, names(head)) == ("", b"", {b"host"})
+
+
+def test_two_origins_are_nobodys() -> None:
+    """A page of another origin cannot become none by saying two."""
+    head = parse(b"Origin: http://evil.example", b"Origin: http://notes.localhost")
+    assert head.origin not in (b"", b"http://notes.localhost")
 
 
 @pytest.mark.parametrize("value", [b"a b", b"", b"\xff", b"x" * 129, b"a\tb"])
