@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from tests.bench.router.backends import BackendKind
     from tests.bench.router.proxies import Proxy
 
-NAMES = ("direct", "nginx", "haproxy", "caddy", "http-proxy", "atek")
+NAMES = ("nginx", "haproxy", "caddy", "http-proxy", "atek")
+#: Only by name: on the same core as the load, the backend alone compares with nobody.
+DIRECT = "direct"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,7 +87,9 @@ def _size(options: argparse.Namespace) -> Size:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.router", description=__doc__)
-    parser.add_argument("--only", type=_some_of(NAMES), default=NAMES, help="for example: nginx,atek")
+    parser.add_argument(
+        "--only", type=_some_of((DIRECT, *NAMES)), default=NAMES, help="for example: nginx,atek"
+    )
     parser.add_argument("--parts", type=_some_of(PARTS), default=PARTS, help="for example: speed,idle")
     parser.add_argument("--connections", type=_counts, help="1,32,128 when left out")
     parser.add_argument("--rounds", type=int, help="how often each one's turn comes")

@@ -50,7 +50,7 @@ class Proxy(Protocol):
 
 
 class Direct:
-    """The limit: no proxy at all, the backend itself."""
+    """No proxy at all, the backend itself."""
 
     name = "backend alone"
     token = "x" * 64

@@ -46,7 +46,23 @@ def _cell(speed: Speed) -> str:
     return f"{speed.rate / 1000:.1f}k{ratio}, {speed.p50 * 1000:.2f} / {speed.p99 * 1000:.2f}"
 
 
+def _latency_lines(speeds: Sequence[Speed]) -> Iterator[str]:
+    """Ours against the yardstick's."""
+    for kind in KINDS:
+        own = [speed for speed in speeds if (speed.name, speed.kind) == ("atek", kind)]
+        p50 = [speed.ratio_p50 for speed in own if speed.ratio_p50 is not None]
+        p99 = [speed.ratio_p99 for speed in own if speed.ratio_p99 is not None]
+        if p50 and p99:
+            counts = " / ".join(str(speed.connections) for speed in own)
+            yield f"atek ÷ nginx, {_TITLES[kind]}, {counts} connections: p50 {_times(p50)}, p99 {_times(p99)}"
+
+
+def _times(ratios: Sequence[float]) -> str:
+    return "× " + " / ".join(f"{ratio:.2f}" for ratio in ratios)
+
+
 def _lines(results: Results) -> Iterator[str]:
+    yield from _latency_lines(results.speed)
     for idle in results.idle:
         yield f"{idle.name} holds {idle.connections} idle connections at {idle.kib:.1f} KiB each"
     for transfer in results.bodies:
