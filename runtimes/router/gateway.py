@@ -64,7 +64,8 @@ def _decide_socket(table: RouteTable, head: RequestHead, api: str) -> Decision:
     caller = caller_of(table, head, _exporter(table, api, "proxy"))
     if caller is not None:
         return decide_tunnel(table, head, api, caller)
-    if head.authorization:
+    if head.authorization or head.origin or head.for_another:
+        # A page or a proxy asks for somebody else than whose process it is.
         return Stranger(head, refusal(head, 401, "Not authorized", kind="gateway"))
     return Stranger(head, Unknown(head, api))
 

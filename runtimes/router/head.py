@@ -43,6 +43,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 _IDENTITY = b"atek-auth-"
+#: Said by proxies, beside whatever begins with X-Forwarded-.
+_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 
 T = TypeVar("T")
 
@@ -63,7 +65,8 @@ class RequestHead:
     `host` is in small letters and without its port, empty when there is none (HTTP/1.0). `length` is that of
     the body in bytes, -1 when it is chunked. `passed` are the field lines that may go to a backend as they
     are; `authorization` and `token` (of a Bearer) are kept apart, because they are the node's as often as the
-    service's. `upgrade` is the protocol asked for, in small letters.
+    service's. `upgrade` is the protocol asked for, in small letters. `for_another`: a proxy says that it
+    asks for somebody else.
     """
 
     method: bytes
@@ -82,6 +85,7 @@ class RequestHead:
     request_id: bytes
     traceparent: bytes
     forwarded_for: bytes
+    for_another: bool
     cookie: bytes
     origin: bytes
     accepts_html: bool
@@ -197,6 +201,7 @@ def _parse_request(head: bytes) -> RequestHead:
         request_id=_checked(_only(values, b"x-request-id"), _REQUEST_ID),
         traceparent=_only(values, b"traceparent"),
         forwarded_for=b", ".join(values.get(b"x-forwarded-for", ())),
+        for_another=any(name in _PROXIES or name.startswith(b"x-forwarded-") for name in values),
         cookie=cookie,
         # Two of them are nobody's, but they come from a page.
         origin=b", ".join(values.get(b"origin", ())),

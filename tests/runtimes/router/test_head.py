@@ -458,6 +458,17 @@ def test_request_ids_that_are_kept() -> None:
     assert parse(b"X-Request-Id: a", b"X-Request-Id: b").request_id == b""
 
 
+@pytest.mark.parametrize(
+    "field",
+    [b"Forwarded: for=10.0.0.1", b"X-Forwarded-For: 10.0.0.1", b"X-Forwarded-Host: a",
+     b"X-Forwarded-Proto: https",
+     b"X-Forwarded-Port: 443", b"X-Real-IP: 10.0.0.1", b"Via: 1.1 proxy", b"X-Forwarded-For:"],
+)  # fmt: skip
+def test_a_proxy_is_known_by_what_it_adds(field: bytes) -> None:
+    assert parse(field).for_another
+    assert not parse(b"X-A: 1").for_another
+
+
 # -- properties
 
 tokens = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=12)

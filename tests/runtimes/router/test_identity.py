@@ -1,0 +1,62 @@
+"""Who a service is told that somebody is, whatever that somebody tries."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runtimes.router.table import Credential
+from tests.runtimes.router.harness import API, SOCKET
+from tests.runtimes.router.instances import echo
+from tests.runtimes.router.wire import request
+
+if TYPE_CHECKING:
+    from tests.runtimes.router.harness import World
+
+pytestmark = pytest.mark.anyio
+
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: k", "Sec-WebSocket-Version: 13")
+GATEWAY = f"/_atek/gateway?api={API}"
+
+
+async def open_socket(world: World, *fields: str, unix: bool = False) -> int:
+    """The status that a WebSocket without a token gets, sent by a process of the service `caller`."""
+    await world.service("caller", exports=(), credentials=(Credential("its token", os.getsid(0)),))
+    client = await world.connect(unix=unix)
+    await client.send(request("GET", GATEWAY, *UPGRADE, *fields))
+    return (await client.answer()).status
+
+
+# -- WebSockets of the node's own programs
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "X-Forwarded-For: 203.0.113.7",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: home.example",
+        "X-Real-IP: 203.0.113.7",
+        "Forwarded: for=203.0.113.7",
+        "Via: 1.1 nginx",
+        "Origin: https://home.example",
+        "Origin: http://localhost:2835",
+        "Origin: null",
+    ],
+)
+async def test_a_program_that_asks_for_somebody_else_is_not_that_somebody(
+    world: World, field: str, *, unix: bool
+) -> None:
+    """A service may be a proxy: what a stranger sends through it is not the service's own."""
+    service = await world.service(serve=echo, exports=SOCKET)
+    assert await open_socket(world, field, unix=unix) == 401
+    assert service.requests == []
+
+
+async def test_a_program_that_asks_for_itself_needs_no_token(world: World) -> None:
+    service = await world.service(serve=echo, exports=SOCKET)
+    assert await open_socket(world, "User-Agent: ws", "Cookie: a=b") == 200
+    assert service.request["atek-auth-service"] == "key-of-caller"
