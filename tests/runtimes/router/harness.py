@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
 from contextlib import AsyncExitStack
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import orjson
 
 from runtimes.router.client import Client
 from runtimes.router.plane import Plane
@@ -190,7 +190,7 @@ class World:
         self, body: Any, *fields: str, api: str = API, token: str | None = ADMIN, unix: bool = False
     ) -> Message:
         """What the gateway answers to this body (bytes as they are, anything else as JSON)."""
-        sent = body if isinstance(body, bytes) else orjson.dumps(body)
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         if token is not None:
             fields = (f"Authorization: Bearer {token}", *fields)
         return await self.ask("POST", f"/_atek/gateway?api={api}", *fields, body=sent, unix=unix)

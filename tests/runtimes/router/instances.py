@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import orjson
 from anyio.abc import SocketAttribute
 
 from tests.runtimes.router.wire import Message, Wire, reply
@@ -131,7 +131,7 @@ async def echo(asked: Asked) -> None:
     if asked.request["content-type"] != "application/json":
         await asked.respond(200, asked.request.line.rpartition(" ")[0].encode() + b"\n" + body)
         return
-    call = orjson.loads(body)
+    call = json.loads(body)
     if "id" in call:
         await asked.respond(200, result(call, call["params"]))
     else:
@@ -139,7 +139,9 @@ async def echo(asked: Asked) -> None:
 
 
 def result(call: dict[str, Any], value: Any) -> bytes:
-    return orjson.dumps({"jsonrpc": "2.0", "id": call["id"], "result": value})
+    """The answer to a call, in the fewest bytes."""
+    answer = {"jsonrpc": "2.0", "id": call["id"], "result": value}
+    return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def says(status: int, body: bytes | str = b"", *fields: str) -> Serve:

@@ -1,6 +1,6 @@
 """One end of a connection, for a test's clients and services: bytes as they are, HTTP taken apart.
 
-Nothing here is forgiving, and nothing is clever: a test sends the bytes that it names and sees those that come.
+Nothing here is forgiving or clever: a test sends the bytes that it names, and sees those that come.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Wire:
         return Message.parse(await self.until(_END))
 
     async def chunk(self) -> bytes:
-        """The payload of one chunk; empty for the last one, after which nothing but an empty line may come."""
+        """The payload of one chunk; empty for the last one, after which no trailer may come."""
         size = int(await self.until(b"\r\n"), 16)
         data = await self.exactly(size)
         assert await self.exactly(2) == b"\r\n"
