@@ -98,7 +98,7 @@ class Wire:
             return b""
 
     async def exactly(self, size: int) -> bytes:
-        data = b""
+        data, self._ahead = self._ahead, b""
         while len(data) < size:
             data += await self._more(data)
         data, self._ahead = data[:size], data[size:]

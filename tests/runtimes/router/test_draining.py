@@ -1,0 +1,93 @@
+"""The end of an instance, and of the node: nothing new begins, what began is finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from runtimes.router.table import Export
+from tests.runtimes.router.harness import call, until
+from tests.runtimes.router.instances import Held
+from tests.runtimes.router.test_tunnels import mirror, opened
+from tests.runtimes.router.wire import request
+
+if TYPE_CHECKING:
+    from tests.runtimes.router.harness import World
+    from tests.runtimes.router.instances import Asked
+
+pytestmark = pytest.mark.anyio
+
+HOST = "notes.localhost"
+
+
+async def test_an_instance_finishes_what_it_has_and_gets_nothing_new(world: World) -> None:
+    held = Held()
+    service = await world.service(serve=held)
+    old = service.instances[0]
+    client = await world.connect()
+    await client.send(request("GET", "/old", host=HOST))
+    await until(lambda: held.waiting)
+    service.publish(await world.instance("notes"))
+    drained = world.plane.pools["notes-1"].drained(hurry=False)
+    assert (await world.ask("GET", "/new", host=HOST)).body == b"GET /new\n"
+    assert "result" in (await world.post(call())).json
+    assert len(old.requests) == 1 and not drained.is_set()
+    held.release()
+    assert (await client.answer()).body == b"GET /old\n"
+    await drained.wait()
+    await until(lambda: old.open == 0)
+
+
+async def test_idle_connections_to_an_instance_close_when_it_goes(world: World) -> None:
+    service = await world.service()
+    await world.ask(host=HOST)
+    assert world.plane.pools["notes-1"].idle
+    service.publish()
+    await until(lambda: service.instances[0].open == 0)
+    assert "notes-1" not in world.plane.pools
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_what_may_never_end(world: World) -> None:
+    async def stream(asked: Asked) -> None:
+        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await anyio.sleep_forever()
+
+    await world.service("chat", serve=mirror)
+    await world.service("news", serve=stream)
+    chat = await opened(world, "/", host="chat.localhost")
+    news = await world.connect()
+    await news.send(request("GET", host="news.localhost"))
+    await news.head()
+    pools = [pool for pool in world.plane.pools.values() if pool.in_flight]
+    patient = [pool.drained(hurry=False) for pool in pools]
+    await anyio.lowlevel.checkpoint()
+    assert [event.is_set() for event in patient] == [False, False]
+    hurried = [pool.drained(hurry=True) for pool in pools]
+    for event in (*hurried, *patient):
+        await event.wait()
+    await chat.rest()
+    await news.rest()
+    assert world.plane.metrics.in_flight == 0
+
+
+async def test_a_node_that_ends_closes_what_is_idle_and_answers_what_is_asked(world: World) -> None:
+    held = Held()
+    await world.service(serve=held)
+    await world.service("live", exports=(Export("example.com/live", "/"),))
+    idle, busy = await world.connect(), await world.connect()
+    await busy.send(request("GET", "/x", host=HOST))
+    await until(lambda: held.waiting)
+    await until(lambda: len(world.plane.clients) == 2)
+    ended = world.plane.end()
+    assert await idle.rest() == b""
+    assert not ended.is_set()
+    held.release()
+    answer = await busy.answer()
+    assert (answer.body, answer["connection"]) == (b"GET /x\n", "close")
+    assert await busy.rest() == b""
+    await ended.wait()
+    # Services that still run may go on calling each other.
+    late = await world.post(call(), api="example.com/live")
+    assert (late.status, late["connection"]) == (200, "close")

@@ -1,0 +1,192 @@
+"""WebSockets: on a service's host and through the gateway, and who may open one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runtimes.router.peers import session_of
+from runtimes.router.table import Credential, Session
+from tests.runtimes.router.harness import API, SOCKET, until
+from tests.runtimes.router.instances import says
+from tests.runtimes.router.wire import request
+
+if TYPE_CHECKING:
+    from tests.runtimes.router.harness import World
+    from tests.runtimes.router.instances import Asked
+    from tests.runtimes.router.wire import Message, Wire
+
+pytestmark = pytest.mark.anyio
+
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: k", "Sec-WebSocket-Version: 13")
+SWITCHED = (
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a\r\n\r\n"
+)
+GATEWAY = f"/_atek/gateway?api={API}"
+
+
+async def mirror(asked: Asked) -> None:
+    """Sends back what comes, until nothing more does; then says goodbye."""
+    await asked.send(SWITCHED)
+    while data := await asked.some():
+        await asked.send(data.upper())
+    await asked.send(b"bye")
+    await asked.close()
+
+
+async def opened(
+    world: World, target: str, *fields: str, host: str = "localhost", unix: bool = False
+) -> Wire:
+    client = await world.connect(unix=unix)
+    await client.send(request("GET", target, *UPGRADE, *fields, host=host))
+    answer = await client.head()
+    assert (answer.status, answer["upgrade"], answer["connection"]) == (101, "websocket", "Upgrade"), (
+        answer.raw
+    )
+    assert answer["sec-websocket-accept"] == "a"
+    return client
+
+
+async def refused(world: World, *fields: str, target: str = GATEWAY, unix: bool = False) -> Message:
+    client = await world.connect(unix=unix)
+    await client.send(request("GET", target, *UPGRADE, *fields))
+    return await client.answer()
+
+
+async def test_a_websocket_on_a_host(world: World) -> None:
+    service = await world.service(serve=mirror)
+    client = await opened(world, "/chat?room=1", host="notes.localhost")
+    for number in range(3):
+        await client.send(b"hello %d" % number)
+        assert await client.exactly(7) == b"HELLO %d" % number
+    got = service.request
+    assert (got.target, got["upgrade"], got["connection"]) == ("/chat?room=1", "websocket", "Upgrade")
+    assert got["sec-websocket-key"] == "k"
+
+
+async def test_a_websocket_through_the_gateway_goes_to_the_exporters_path(world: World) -> None:
+    service = await world.service(serve=mirror, exports=SOCKET)
+    caller = await world.service("caller", exports=(), owner="alice")
+    client = await opened(world, GATEWAY, caller.bearer)
+    await client.send(b"x")
+    assert await client.exactly(1) == b"X"
+    got = service.request
+    assert (got.target, got["atek-auth-user"], got["authorization"]) == ("/_api/notes", "alice", "")
+
+
+async def test_what_is_sent_early_is_not_lost(world: World) -> None:
+    await world.service(serve=mirror)
+    client = await world.connect()
+    await client.send(request("GET", "/", *UPGRADE, host="notes.localhost") + b"early")
+    assert (await client.head()).status == 101
+    assert await client.exactly(5) == b"EARLY"
+
+
+async def test_each_side_may_stop_sending_first(world: World) -> None:
+    await world.service(serve=mirror)
+    client = await opened(world, "/", host="notes.localhost")
+    await client.send(b"last")
+    await client.end()
+    assert await client.rest() == b"LASTbye"
+    await until(lambda: not world.plane.clients)
+    assert world.plane.metrics.in_flight == 0 and not world.plane.pools["notes-1"].in_flight
+
+
+async def test_a_service_that_closes_closes_the_client_too(world: World) -> None:
+    async def serve(asked: Asked) -> None:
+        await asked.send(SWITCHED + b"and at once")
+        await asked.close()
+
+    await world.service(serve=serve)
+    client = await opened(world, "/", host="notes.localhost")
+    assert await client.rest() == b"and at once"
+
+
+async def test_a_client_that_vanishes_closes_the_service_too(world: World) -> None:
+    service = await world.service(serve=mirror)
+    client = await opened(world, "/", host="notes.localhost")
+    await client.close()
+    await until(lambda: service.instances[0].open == 0)
+    assert world.plane.metrics.in_flight == 0
+
+
+async def test_a_refusal_is_passed_on(world: World) -> None:
+    await world.service(serve=says(403, "not you", "X: 1"), exports=SOCKET)
+    caller = await world.service("caller", exports=())
+    answer = await refused(world, caller.bearer)
+    assert (answer.status, answer.text, answer["x"]) == (403, "not you", "1")
+
+
+async def test_other_protocols_are_not_switched_to(world: World) -> None:
+    service = await world.service()
+    fields = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x")
+    assert (await world.ask("GET", "/", *fields, host="notes.localhost")).status == 200
+    assert service.request.names & {"upgrade", "connection", "http2-settings"} == set()
+
+
+async def test_a_switch_that_nobody_asked_for_is_an_error(world: World) -> None:
+    async def serve(asked: Asked) -> None:
+        await asked.send(SWITCHED)
+
+    await world.service(serve=serve)
+    assert (await world.ask(host="notes.localhost")).status == 502
+
+
+async def test_who_may_open_one_through_the_gateway(world: World) -> None:
+    service = await world.service(serve=mirror, exports=SOCKET)
+    caller = await world.service("caller", exports=(), allow=("example.com/other",))
+    answers = [
+        await refused(world),
+        await refused(world, "Authorization: Bearer wrong"),
+        await refused(world, caller.bearer),
+        await refused(
+            world, "Authorization: Bearer the-admins-token", target="/_atek/gateway?api=example.com/no"
+        ),
+    ]
+    assert [each.status for each in answers] == [401, 401, 403, 404]
+    assert service.requests == []
+    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    origin = f"Origin: http://localhost:{world.port}"
+    assert (await refused(world, "Cookie: session=s1", "Origin: http://evil.localhost")).status == 401
+    client = await world.connect()
+    fields = (*UPGRADE, "Cookie: session=s1", origin)
+    await client.send(request("GET", GATEWAY, *fields, host=f"localhost:{world.port}"))
+    assert (await client.head()).status == 101
+    assert service.requests[-1]["atek-auth-user"] == "bob"
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+async def test_a_program_of_the_nodes_own_needs_no_token(world: World, unix: bool) -> None:
+    """This very process stands for a service's: its session is the one that the service's instance leads."""
+    service = await world.service(serve=mirror, exports=SOCKET)
+    assert (await refused(world, unix=unix)).status == 401
+    own = (Credential("its token", os.getsid(0)),)
+    await world.service("caller", exports=(), owner="carol", credentials=own)
+    client = await opened(world, GATEWAY, unix=unix)
+    await client.send(b"x")
+    assert await client.exactly(1) == b"X"
+    assert service.request["atek-auth-user"] == "carol"
+    # A wrong token is not mended by being known.
+    assert (await refused(world, "Authorization: Bearer wrong", unix=unix)).status == 401
+    await client.close()
+    await until(lambda: not service.instances[0].open)
+
+
+def test_the_kernel_says_whose_the_other_end_is() -> None:
+    """Of a process in another session, and of nobody's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        code = f"import socket; s = socket.create_connection(('127.0.0.1', {port})); s.recv(1)"
+        with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as child:
+            connection, _ = listener.accept()
+            with connection:
+                assert session_of(connection, frozenset({child.pid})) == child.pid
+                assert session_of(connection, frozenset({os.getsid(0)})) is None
+                assert session_of(connection, frozenset()) is None
+                connection.send(b"x")
+            child.wait()
