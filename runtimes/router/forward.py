@@ -141,14 +141,22 @@ class Forward:
         self._id = decision.head.request_id or next(self._plane.ids)
         origin = self._origin() if decision.head.forwarded_for else client.origin
         upstream.write(b"".join((decision.begin_for(upstream.pool), self._id, origin, self._first)))
-        if self.sent:
+        if self.sent and self._waiting is None:
             self.asked = self._began
-            return
-        client.send_continue()
-        if self._waiting:
+        else:
+            self._go_on(upstream)
+
+    def _go_on(self, upstream: Upstream) -> None:
+        """What came of the body meanwhile goes out, and the rest may come."""
+        client = self._client
+        if self._waiting is None:
+            client.send_continue()
+        else:
             waiting, self._waiting = self._waiting, None
-            upstream.write(b"".join(waiting))
             client.resume_body()
+            upstream.write(b"".join(waiting))
+        if self.sent:
+            self.asked = monotonic()
 
     def unreachable(self, pool: Pool, reason: str) -> None:
         self._plane.metrics.failed(self._decision.service_id)
