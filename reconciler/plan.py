@@ -179,10 +179,15 @@ def _fall_back(world: World, draft: Draft) -> Service | None:
     """A revision was rejected just now: its instances stop, and what was healthy serves on."""
     fallback = _last_healthy(world, draft)
     if fallback is not None:
-        leaving = {action.instance for action in draft.actions if isinstance(action, Stop)}
-        rest = tuple(i for i in world.instances if i.id not in leaving)
-        converge(replace(world, instances=rest), fallback, draft)
+        stopped = {action.instance for action in draft.actions if isinstance(action, Stop)}
+        # What is on its way out, now or already, keeps its place until it is gone.
+        left = tuple(_leaving(i) if i.id in stopped else i for i in world.instances)
+        converge(replace(world, instances=left), fallback, draft)
     return fallback
+
+
+def _leaving(instance: Instance) -> Instance:
+    return replace(instance, state=State.STOPPING) if instance.live else instance
 
 
 def _gone(world: World) -> bool:

@@ -181,6 +181,23 @@ def test_after_a_rejected_recreate_the_old_revision_comes_back() -> None:
     assert summary(first) == ["stop new HealthyDeadlineExceeded", "start a/0"]
 
 
+def test_after_a_rejection_a_recreated_service_waits_until_the_rejected_revision_is_gone() -> None:
+    a, b = (service(marker, update={"strategy": "recreate"}) for marker in "ab")
+    history = History(healthy=a, rollout=Rollout(b.revision, since=0.0))
+    rejected = decide(b, instance("new", b, State.STARTING), history=history)
+    assert summary(rejected) == ["stop new HealthyDeadlineExceeded"]
+    still_there = instance("new", b, State.STOPPING, since=100.0)
+    assert summary(decide(b, still_there, history=rejected.history)) == []
+    assert summary(decide(b, history=rejected.history)) == ["start a/0"]
+
+
+def test_a_rejection_asks_for_no_second_copy_of_what_is_killed_at_the_same_moment() -> None:
+    """The generated worlds found this one, too."""
+    history = History(healthy=A, rollout=Rollout(B.revision, since=0.0))
+    old = instance("old", A, State.STOPPING, since=0.0)
+    assert summary(decide(B, old, history=history)) == ["kill old"]
+
+
 def test_the_deadline_counts_from_the_last_progress() -> None:
     b = service("b", replicas=2)
     ready_one = instance("new0", b)
