@@ -18,7 +18,7 @@ from runtimes.router.client import Client
 from runtimes.router.plane import Plane
 from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute
 from tests.runtimes.router.instances import Instance, Serve, echo
-from tests.runtimes.router.wire import Message, Wire, request
+from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,10 @@ SOCKET = (Export(API, PATH, "proxy"),)
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Waits for a state that announces itself to nobody; the test's own time-out is the deadline."""
-    while not holds():
-        await anyio.sleep(0.001)
+    """Waits for a state that announces itself to nobody."""
+    with anyio.fail_after(PATIENCE):
+        while not holds():
+            await anyio.sleep(0.001)
 
 
 class Service:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
 from runtimes.router.table import Session
 from tests.runtimes.router.harness import until
@@ -242,6 +245,9 @@ async def test_a_client_that_leaves_takes_its_request_with_it(world: World) -> N
     client = await world.connect()
     await client.send(request("GET", host=HOST))
     await until(lambda: held.waiting)
+    # Without this it would only say that it sends nothing more, and its answer would be awaited.
+    linger = struct.pack("ii", 1, 0)
+    client.stream.extra(SocketAttribute.raw_socket).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     await client.close()
     pool = world.plane.pools["notes-1"]
     await until(lambda: not pool.in_flight and not world.plane.clients)

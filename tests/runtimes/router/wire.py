@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from anyio.abc import SocketStream
 
 _END = b"\r\n\r\n"
+#: Seconds that anything may take on a busy machine. Said here, because uvloop lets no signal end a test.
+PATIENCE = 20.0
 #: Their answers have no body, whatever their fields say.
 _BODILESS = frozenset({204, 304})
 
@@ -78,7 +80,8 @@ class Wire:
 
     async def send(self, data: bytes) -> None:
         """Returns once the kernel has it, or little of it is left."""
-        await self.stream.send(data)
+        with anyio.fail_after(PATIENCE):
+            await self.stream.send(data)
 
     async def end(self) -> None:
         """Nothing more will be sent; what comes can still be read."""
@@ -93,7 +96,8 @@ class Wire:
         if ahead:
             return ahead
         try:
-            return await self.stream.receive()
+            with anyio.fail_after(PATIENCE):
+                return await self.stream.receive()
         except anyio.EndOfStream:
             return b""
 
