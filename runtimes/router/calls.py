@@ -37,7 +37,9 @@ class Deliver:
     `prefixes` begin the requests to each instance.
     """
 
+    table: RouteTable
     head: RequestHead
+    api: str
     caller: Caller | None
     service_id: str
     backends: tuple[Backend, ...]
@@ -51,7 +53,9 @@ class Deliver:
         route = table.api(api, "rpc")
         targets = route.targets if route else ()
         return cls(
+            table=table,
             head=head,
+            api=api,
             caller=caller,
             service_id=route.service.id if route else "",
             backends=tuple(target.backend for target in targets),
@@ -59,6 +63,10 @@ class Deliver:
             refused=_refusal(table, api, caller),
             series=("gateway", api if route else ""),
         )
+
+    def by(self, table: RouteTable) -> Deliver:
+        """The same by the table of the moment: a body or a batch may take longer than the first one lasts."""
+        return self if table is self.table else Deliver.make(table, self.head, self.api, self.caller)
 
     def start(self, plane: Plane, client: Client) -> Handler:
         return SingleCall(plane, client, self)
@@ -121,6 +129,7 @@ class SingleCall(Delivery):
         if self._size > self.plane.limits.request:
             self._too_large()
         elif done:
+            self.decision = self.decision.by(self.plane.table)
             self._take(b"".join(self._pieces))
 
     def client_ahead(self, data: bytes) -> None: ...
@@ -227,6 +236,7 @@ class Batch:
     # -- delivering
 
     def _deliver_more(self) -> None:
+        self.decision = self.decision.by(self.plane.table)
         while self._next < len(self._calls) and len(self._under_way) < AT_A_TIME:
             index = self._next
             self._next += 1

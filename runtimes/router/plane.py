@@ -90,6 +90,9 @@ class Plane:
                 pool.retire()
                 if not pool.in_flight:
                     del self.pools[instance]
+        for instance in (after - before) & self.pools.keys():
+            # It was unready for a while, and something is still in flight from before.
+            self.pools[instance].retired = False
 
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
         table = self.table

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from orjson import dumps
 
+from runtimes.router.calls import AT_A_TIME
 from runtimes.router.table import Export
-from tests.runtimes.router.harness import call, until
-from tests.runtimes.router.instances import Held
+from tests.runtimes.router.harness import ADMIN, API, call, until
+from tests.runtimes.router.instances import Held, echo
 from tests.runtimes.router.test_tunnels import mirror, opened
 from tests.runtimes.router.wire import request
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 HOST = "notes.localhost"
+GATEWAY = f"/_atek/gateway?api={API}"
+AS_ADMIN = f"Authorization: Bearer {ADMIN}"
 
 
 async def test_an_instance_finishes_what_it_has_and_gets_nothing_new(world: World) -> None:
@@ -91,3 +95,63 @@ async def test_a_node_that_ends_closes_what_is_idle_and_answers_what_is_asked(wo
     # Services that still run may go on calling each other.
     late = await world.post(call(), api="example.com/live")
     assert (late.status, late["connection"]) == (200, "close")
+
+
+async def test_a_call_whose_body_takes_its_time_goes_where_the_service_is_then(world: World) -> None:
+    service = await world.service()
+    old, body = service.instances[0], dumps(call())
+    client = await world.connect()
+    await client.send(request("POST", GATEWAY, AS_ADMIN, f"Content-Length: {len(body)}"))
+    await until(lambda: world.plane.sending)
+    service.publish(await world.instance("notes"))
+    old.stop()
+    await client.send(body)
+    assert (await client.answer()).json["result"] == []
+    assert old.requests == []
+
+
+async def test_the_rest_of_a_batch_goes_where_the_service_is_then(world: World) -> None:
+    held = Held()
+    service = await world.service(serve=held)
+    old, new = service.instances[0], await world.instance("notes")
+    client = await world.connect()
+    calls = [call(call_id=number) for number in range(AT_A_TIME + 8)]
+    await client.send(request("POST", GATEWAY, AS_ADMIN, body=dumps(calls)))
+    await until(lambda: held.waiting == AT_A_TIME)
+    service.publish(new)
+    drained = world.plane.pools["notes-1"].drained(hurry=False)
+    held.release()
+    assert [each["result"] for each in (await client.answer()).json] == [[]] * len(calls)
+    await drained.wait()
+    assert (len(old.requests), len(new.requests)) == (AT_A_TIME, 8)
+
+
+async def test_the_rest_of_a_batch_fails_if_the_service_is_gone_then(world: World) -> None:
+    held = Held()
+    service = await world.service(serve=held)
+    client = await world.connect()
+    calls = [call(call_id=number) for number in range(AT_A_TIME + 8)]
+    await client.send(request("POST", GATEWAY, AS_ADMIN, body=dumps(calls)))
+    await until(lambda: held.waiting == AT_A_TIME)
+    world.plane.update({service.id: None})
+    held.release()
+    answers = (await client.answer()).json
+    assert [each["error"]["code"] for each in answers if "error" in each] == [-32601] * 8
+    assert len(service.requests) == AT_A_TIME
+
+
+async def test_an_instance_that_was_unready_for_a_moment_keeps_its_connections_again(world: World) -> None:
+    held = Held()
+    service = await world.service(serve=held)
+    (instance,) = service.instances
+    client = await world.connect()
+    await client.send(request("GET", "/before", host=HOST))
+    await until(lambda: held.waiting)
+    service.publish()
+    service.publish(instance)
+    held.release()
+    assert (await client.answer()).body == b"GET /before\n"
+    instance.serve = echo
+    for _ in range(3):
+        assert (await world.ask(host=HOST)).status == 200
+    assert {visit.connection for visit in instance.visits} == {1}
