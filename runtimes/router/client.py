@@ -60,7 +60,7 @@ class Client(asyncio.Protocol):
     """One connection. `peer` is the client's address, empty on a Unix socket."""
 
     __slots__ = (
-        "_ahead", "_body", "_ended", "_handler", "_paused", "_raw", "_slow", "_taking",
+        "_ahead", "_body", "_ended", "_full", "_handler", "_paused", "_raw", "_slow", "_taking",
         "head", "origin", "peer", "plane", "send", "transport", "used",
     )  # fmt: skip
 
@@ -75,6 +75,7 @@ class Client(asyncio.Protocol):
         self._handler: Handler | None = None
         self._body: Body | None = None
         self._ended = False
+        self._full = False
         self._paused = False
         self._raw = False
         self._slow = False
@@ -110,7 +111,7 @@ class Client(asyncio.Protocol):
             return
         self._handler = self.head = self._body = None
         self.used = monotonic()
-        if not self._taking and (self._ahead or self._paused or self._ended):
+        if not self._taking and (self._ahead or self._paused or self._ended or self._full):
             self._next()
 
     def hand_over(self, handler: Handler) -> None:
@@ -154,6 +155,11 @@ class Client(asyncio.Protocol):
     def waits(self) -> bool:
         """Whether nothing is in flight, not even half a request."""
         return self._handler is None and not self._ahead
+
+    @property
+    def waits_for_reader(self) -> bool:
+        """Whether nothing is begun because the client does not take what it was sent."""
+        return self._handler is None and self._full
 
     def too_slow(self) -> None:
         """The head, or the rest of a body, did not come in time."""
@@ -217,20 +223,26 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.plane.stalled.add(self)
-        if self._handler is not None:
+        self._full = True
+        if self._handler is None:
+            self.pause_body()
+        else:
             self._handler.client_paused()
 
     def resume_writing(self) -> None:
         self.plane.stalled.drop(self)
-        if self._handler is not None:
+        self._full = False
+        if self._handler is None:
+            self._next()
+        else:
             self._handler.client_resumed()
 
     # -- reading
 
     def _take(self, data: bytes) -> None:
-        """Takes requests from `data`, one after another, as long as they are answered at once."""
+        """Takes requests from `data`, one after another, as long as they are answered at once and read."""
         self._taking = True
-        while data and self._handler is None and not self.transport.is_closing():
+        while data and self._handler is None and not self._full and not self.transport.is_closing():
             rest = self._take_one(data)
             if rest is data:
                 break
@@ -333,15 +345,21 @@ class Client(asyncio.Protocol):
     def _wait_with(self, data: bytes) -> None:
         """Nothing more can be done with what has arrived."""
         self._ahead = data
-        if not data or self.transport.is_closing():
+        if self.waits_for_reader:
+            self.pause_body()
+        elif not data or self.transport.is_closing():
             return
-        if self._handler is None:
+        elif self._handler is None:
             self._slow = True
             self.plane.reading.start(self)
         elif len(data) > MOST_AHEAD:
             self.pause_body()
 
     def _next(self) -> None:
+        """Goes on after an answer, once there is room for the next one."""
+        if self._full:
+            self.pause_body()
+            return
         ahead, self._ahead = self._ahead, b""
         self.resume_body()
         if ahead:

@@ -198,8 +198,8 @@ class Forward:
         client = self._client
         if done and answer.length >= 0 and not self._decision.head.http_1_0 and client.keeps:
             # By far the most: all of it is here, and nothing has to be added.
-            client.send(answer.complete + payload)
             self._upstream = None
+            client.send(answer.complete + payload)
             self._count()
             client.finish(keep=True)
             return
@@ -211,6 +211,9 @@ class Forward:
         self._keep = close is not _CLOSE
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
+        if done:
+            # It is the next one's already: a client that is slow has no say in it.
+            self._upstream = None
         client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
         if done:
             self._complete()
@@ -231,13 +234,14 @@ class Forward:
             return
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
+        if done:
+            self._upstream = None
         if payload:
             self._client.send(payload)
         if done:
             self._complete()
 
     def _complete(self) -> None:
-        self._upstream = None
         self._count()
         self._client.finish(keep=self._keep and self._client.keeps)
 
