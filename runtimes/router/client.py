@@ -124,6 +124,11 @@ class Client(asyncio.Protocol):
         self._handler = None
         self.transport.abort()
 
+    def close(self) -> None:
+        """Ends it once it was sent what is on its way, for which it has as long as any reader."""
+        self.transport.close()
+        self.plane.closing.start(self)
+
     def abort_all(self) -> None:
         """Ends it, whatever it is doing."""
         self.transport.abort()
@@ -207,6 +212,7 @@ class Client(asyncio.Protocol):
         self._ended = True
         handler = self._handler
         if handler is None or handler is LINGERING:
+            self.close()
             return False
         if self._raw:
             handler.client_ended()
@@ -365,7 +371,7 @@ class Client(asyncio.Protocol):
         if ahead:
             self._take(ahead)
         if self._ended and self._handler is None:
-            self.transport.close()
+            self.close()
 
     # -- ending
 
@@ -379,7 +385,7 @@ class Client(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if self._ended or not linger:
-            self.transport.close()
+            self.close()
             return
         self.write_eof()
         self._handler, self._ahead, self._raw = LINGERING, b"", True

@@ -72,6 +72,7 @@ class Plane:
         self.reading: Deadlines[Client] = Deadlines(limits.reading_head, Client.too_slow)
         self.sending: Deadlines[Client] = Deadlines(limits.stalled, Client.too_slow)
         self.stalled: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
+        self.closing: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
         self.lingering: Deadlines[Client] = Deadlines(limits.lingering, Client.abort_all)
         self._turn = 0
         #: Names for requests that come without one; made in C, because each request needs one.
@@ -188,26 +189,26 @@ class Plane:
         self.idle.add(client)
         if self.metrics.connections > self.limits.connections:
             client.send(error_page(503, "too many connections", close=True))
-            client.transport.close()
+            client.close()
 
     def closed(self, client: Client) -> None:
         self.clients.discard(client)
         self.metrics.connections -= 1
         if self.ending:
             self._leave(client)
-        for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering):
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.closing, self.lingering):
             clock.drop(client)
 
     def _idled(self, client: Client) -> None:
         """Idle connections keep their place in line while they work; it is looked at when it is due."""
         if client.waits and monotonic() - client.used >= self.limits.idle:
-            client.transport.close()
+            client.close()
         else:
             self.idle.add(client)
 
     def sweep(self) -> None:
         """To be called twice a second."""
-        for clock in (self.idle, self.reading, self.sending, self.stalled, self.lingering):
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.closing, self.lingering):
             clock.sweep()
         now = monotonic()
         for instance, pool in list(self.pools.items()):
@@ -228,7 +229,7 @@ class Plane:
             pool.cut()
         for client in list(self.clients):
             if client.waits:
-                client.transport.close()
+                client.close()
         self._leaving = {client for client in self.clients if not client.waits}
         self._left = asyncio.Event()
         self._leave(None)

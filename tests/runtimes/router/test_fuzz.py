@@ -216,7 +216,14 @@ class Arena:
         ] == []
         assert all(answer == b"" or answer.startswith(b"HTTP/1.1 ") for answer in answers)
         plane = self.plane
-        clocks: tuple[Any, ...] = (plane.idle, plane.reading, plane.sending, plane.stalled, plane.lingering)
+        clocks: tuple[Any, ...] = (
+            plane.idle,
+            plane.reading,
+            plane.sending,
+            plane.stalled,
+            plane.closing,
+            plane.lingering,
+        )
         assert [len(clock) for clock in clocks] == [0] * len(clocks)
         assert plane.metrics.connections == 0
 
