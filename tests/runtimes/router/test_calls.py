@@ -1,132 +1,116 @@
-"""POST /_atek/gateway?api=ID: what is answered, and what exactly reaches the service."""
+"""POST /_atek/gateway?api=ID: who may call what, what a service is told of its caller, and batches."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
+from runtimes.router.identity import OPEN_METHODS, USER_SESSIONS_API
+from runtimes.router.jsonrpc import MOST_CALLS
 from runtimes.router.limits import Limits
 from runtimes.router.table import Export, Session
-from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call, notification, until
-from tests.runtimes.router.instances import Held, says
-from tests.runtimes.router.wire import chunks, request
+from tests.runtimes.router.harness import ADMIN, API, RPC, call, notification, until
+from tests.runtimes.router.instances import Held, echo
+from tests.runtimes.router.wire import request
 
 if TYPE_CHECKING:
-    from tests.runtimes.router.harness import World
+    from tests.runtimes.router.harness import Service, World
     from tests.runtimes.router.instances import Asked
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-async def test_a_call_is_answered_with_its_result(world: World, unix: bool) -> None:
-    await world.service()
-    answer = await world.post(call("echo", [1, "a"]), unix=unix)
-    assert (answer.status, answer["content-type"]) == (200, "application/json")
-    assert answer.body == b'{"jsonrpc":"2.0","id":1,"result":[1,"a"]}'
+def told(service: Service) -> tuple[str, str]:
+    """What its only request says about the caller."""
+    return service.request["atek-auth-user"], service.request["atek-auth-service"]
 
 
-async def test_the_callers_id_comes_back_whatever_the_service_answered(world: World) -> None:
-    await world.service(serve=says(200, b'{"jsonrpc":"2.0","id":99,"result":5}'))
-    for call_id in ("a", 2**80, 1.5, None, "", -1):
-        answer = await world.post(json.dumps(call(call_id=call_id)).encode())
-        assert answer.json == {"jsonrpc": "2.0", "id": call_id, "result": 5}
+# -- "unauthenticated callers may only call user-sessions-api `login` and `whoami`"
 
 
-async def test_an_error_is_passed_on_with_code_message_and_data(world: World) -> None:
-    body = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32003,"message":"no","data":[1]}}'
-    await world.service(serve=says(200, body))
-    assert (await world.post(call())).body == body
+@pytest.mark.parametrize("method", sorted(OPEN_METHODS))
+async def test_who_is_not_known_may_log_in(world: World, method: str) -> None:
+    service = await world.service(exports=(Export(USER_SESSIONS_API, "/"),))
+    assert (await world.post(call(method), api=USER_SESSIONS_API, token=None)).json["result"] == []
+    assert not service.request.names & {"atek-auth-user", "atek-auth-service"}
 
 
-async def test_no_json_is_a_parse_error(world: World) -> None:
-    await world.service(serve=says(500, "<h1>Oops</h1>"))
-    answer = await world.post(call())
-    assert (answer.status, answer.json["error"]["code"], answer.json["id"]) == (200, -32700, 1)
-
-
-async def test_unknown_stopped_and_proxy_apis_have_no_service(world: World) -> None:
-    service = await world.service()
-    await world.service("sockets", exports=(Export("example.com/ws", "/ws", "proxy"),))
-    service.publish()
-    answers = [await world.post(call(), api=api) for api in ("example.com/none", API, "example.com/ws")]
-    service.publish(exports=())
-    answers.append(await world.post(call()))
-    assert [(each.status, each.json["error"]["code"]) for each in answers] == [(200, -32601)] * 4
-    assert all(
-        each.json["error"]["message"].startswith("No service available which matches") for each in answers
-    )
-
-
-@pytest.mark.parametrize(
-    "authorization",
-    ["", "Bearer wrong", "Bearer ", "Basic the-admins-token", "the-admins-token", "Bearer a b"],
-)
-async def test_who_is_not_known_is_refused(world: World, authorization: str) -> None:
-    service = await world.service()
-    fields = (f"Authorization: {authorization}",) if authorization else ()
-    answer = await world.post(call(), *fields, token=None)
-    assert (answer.status, answer.json) == (401, {"error": True, "message": "Not authorized"})
+async def test_who_is_not_known_may_do_nothing_else(world: World) -> None:
+    service = await world.service(exports=(Export(USER_SESSIONS_API, "/"), *RPC))
+    for method in ("logout", "Login", "", "login "):
+        answer = await world.post(call(method), api=USER_SESSIONS_API, token=None)
+        assert answer.json["error"]["message"] == "Not authorized"
+    assert (await world.post(notification("logout"), api=USER_SESSIONS_API, token=None)).status == 204
+    assert (await world.post(call("login"), token=None)).status == 401
     assert service.requests == []
 
 
-async def test_who_is_not_known_may_only_log_in(world: World) -> None:
-    api = "atek.cloud/user-sessions-api"
-    await world.service(exports=(Export(api, "/"),))
-    for method, answered in (("login", "result"), ("whoami", "result"), ("logout", "error"), ("x", "error")):
-        assert answered in (await world.post(call(method), api=api, token=None)).json
-    batch = await world.post([call("logout", call_id=1), call("whoami", call_id=2)], api=api, token=None)
-    assert ["error" in each for each in batch.json] == [True, False]
+async def test_a_batch_of_somebody_who_is_not_known_logs_in_and_nothing_else(world: World) -> None:
+    service = await world.service(exports=(Export(USER_SESSIONS_API, "/"),))
+    calls = [call("logout", call_id=1), call("whoami", call_id=2), notification("logout")]
+    batch = await world.post(calls, api=USER_SESSIONS_API, token=None)
+    assert [each.get("result") for each in batch.json] == [None, []]
+    assert service.request.json["method"] == "whoami"
 
 
-async def test_browsers_may_ask_first(world: World) -> None:
-    answer = await world.ask("OPTIONS", f"/_atek/gateway?api={API}", "Origin: http://a.example")
-    assert answer.status == 204
-    assert answer["access-control-allow-origin"] == "*"
-    assert "POST" in answer["access-control-allow-methods"]
-    assert "Authorization" in answer["access-control-allow-headers"]
+# -- "caller | Atek-Auth-User | Atek-Auth-Service"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_other_methods_are_not_found(world: World, method: str) -> None:
-    await world.service()
-    answer = await world.ask(method, f"/_atek/gateway?api={API}", f"Authorization: Bearer {ADMIN}")
-    assert (answer.status, answer.json) == (404, {"error": True, "message": "Not found"})
-
-
-async def test_the_service_gets_nothing_of_the_client_but_the_call(world: World) -> None:
-    service = await world.service()
-    fields = [
-        "Cookie: a=b",
-        "X-Own: 1",
-        "Atek-Auth-User: system",
-        "Atek_Auth_User: x",
-        "traceparent: 00-ab-cd-01",
-    ]
-    await world.post(call("m", [1]), *fields, "User-Agent: me")
-    got = service.request
-    assert got.line == f"POST {PATH} HTTP/1.1"
-    assert got["x-request-id"] and got["traceparent"] == "00-ab-cd-01"
-    assert (got["atek-auth-user"], got["atek-auth-service"]) == ("system", "system")
-    assert got.names == {
-        "host", "content-type", "content-length", "atek-auth-user", "atek-auth-service", "x-request-id",
-        "traceparent",
-    }  # fmt: skip
-
-
-async def test_who_calls_is_told_as_the_caller_is_known(world: World) -> None:
+async def test_a_system_token_calls_as_the_system(world: World) -> None:
     target = await world.service()
-    caller = await world.service("caller", exports=(), owner="alice")
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    await world.post(call())
+    assert told(target) == ("system", "system")
+
+
+@pytest.mark.parametrize("owner", ["alice", "system"])
+async def test_a_services_token_calls_as_its_owner_and_the_service(world: World, owner: str) -> None:
+    target = await world.service()
+    caller = await world.service("caller", exports=(), owner=owner)
     await world.post(call(), token=caller.token)
-    await world.post(call(), "Cookie: x=1; session=s1", token=None)
-    await world.post(call(), "Cookie: session=s1", f"Origin: http://localhost:{world.port}", token=None)
-    told = [(each["atek-auth-user"], each["atek-auth-service"]) for each in target.requests]
-    assert told[:2] == [("alice", "key-of-caller"), ("bob", "key-of-notes")]
-    foreign = await world.post(call(), "Cookie: session=s1", "Origin: http://evil.localhost", token=None)
-    assert foreign.status == 401
+    assert told(target) == (owner, "key-of-caller")
+
+
+@pytest.mark.parametrize("origin", [False, True], ids=["no origin", "own origin"])
+async def test_a_session_calls_as_the_user_and_the_target(world: World, origin: bool) -> None:
+    target = await world.service()
+    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    host = f"localhost:{world.port}"
+    fields = ["Cookie: x=1; session=s1", *([f"Origin: http://{host}"] if origin else [])]
+    body = json.dumps(call()).encode()
+    answer = await world.ask("POST", f"/_atek/gateway?api={API}", *fields, host=host, body=body)
+    assert answer.json["result"] == []
+    assert told(target) == ("bob", "key-of-notes")
+
+
+@pytest.mark.parametrize("cookie", ["session=s2", "session=", "sessions=s1", "x=session=s1"])
+async def test_other_cookies_are_nobodys(world: World, cookie: str) -> None:
+    target = await world.service()
+    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    assert (await world.post(call(), f"Cookie: {cookie}", token=None)).status == 401
+    assert target.requests == []
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://notes.localhost", "http://evil.example", "null", "http://localhost:1"]
+)
+async def test_a_page_of_another_origin_does_not_call_as_its_reader(world: World, origin: str) -> None:
+    """A browser sends the cookie along for whatever page it shows."""
+    target = await world.service()
+    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    answer = await world.post(call(), "Cookie: session=s1", f"Origin: {origin}", token=None)
+    assert (answer.status, target.requests) == (401, [])
+
+
+async def test_a_token_that_was_taken_back_is_nobodys(world: World) -> None:
+    await world.service()
+    caller = await world.service("caller", exports=())
+    token = caller.token
+    assert (await world.post(call(), token=token)).status == 200
+    caller.publish(credentials=())
+    assert (await world.post(call(), token=token)).status == 401
 
 
 async def test_a_service_may_call_what_its_manifest_allows(world: World) -> None:
@@ -138,13 +122,37 @@ async def test_a_service_may_call_what_its_manifest_allows(world: World) -> None
     assert "result" in (await world.post(call(), token=caller.token)).json
 
 
-async def test_notifications_are_delivered_and_not_answered(world: World) -> None:
+# -- "notifications and batches are answered `{}` and dropped" (better)
+
+
+async def test_a_batch_of_notifications_is_delivered_and_not_answered(world: World) -> None:
     service = await world.service()
-    answer = await world.post(notification("note", [7]))
+    answer = await world.post([notification("a"), notification("b")])
     assert (answer.status, answer.body) == (204, b"")
-    assert [each["params"] for each in service.instances[0].calls] == [[7]]
-    assert (await world.post([notification(), notification()])).status == 204
-    assert (await world.post(notification(), api="example.com/none")).status == 204
+    assert sorted(each["method"] for each in service.instances[0].calls) == ["a", "b"]
+
+
+async def test_the_calls_of_a_batch_do_not_wait_for_each_other(world: World) -> None:
+    last = anyio.Event()
+
+    async def serve(asked: Asked) -> None:
+        if json.loads(await asked.body())["method"] == "first":
+            await last.wait()
+        else:
+            last.set()
+        await echo(asked)
+
+    await world.service(serve=serve)
+    answers = (await world.post([call("first", [1], "a"), call("last", [2], "b")])).json
+    assert {each["id"]: each["result"] for each in answers} == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize("count", [0, MOST_CALLS + 1])
+async def test_a_batch_of_nothing_or_too_much_is_one_error(world: World, count: int) -> None:
+    service = await world.service()
+    answer = await world.post([call()] * count)
+    assert (answer.json["id"], answer.json["error"]["code"]) == (None, -32600)
+    assert service.requests == []
 
 
 async def test_a_batch_has_an_answer_for_each_call_in_any_order(world: World) -> None:
@@ -187,38 +195,6 @@ async def test_a_large_batch_goes_out_a_few_at_a_time(world: World) -> None:
     assert len((await client.answer()).json) == 100
 
 
-@pytest.mark.parametrize(
-    ("body", "code"), [(b"", -32700), (b"{", -32700), (b"[]", -32600), (b"7", -32600), (b'{"id":1}', -32600)]
-)
-async def test_what_is_no_call_is_an_error_in_json(world: World, body: bytes, code: int) -> None:
-    service = await world.service()
-    answer = await world.post(body)
-    assert (answer.status, answer.json["error"]["code"], service.requests) == (200, code, [])
-
-
-async def test_a_missing_api_is_named(world: World) -> None:
-    for target in ("/_atek/gateway", "/_atek/gateway?api=", "/_atek/gateway?api=a&api=b"):
-        body = b'{"jsonrpc":"2.0","id":3,"method":"m","params":[]}'
-        answer = await world.ask("POST", target, f"Authorization: Bearer {ADMIN}", body=body)
-        error = answer.json["error"]
-        assert (answer.json["id"], error["code"]) == (3, -32602) and "api" in error["message"]
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-async def test_what_is_too_large_is_refused_and_the_limit_can_be_set(world: World, chunked: bool) -> None:
-    world.replace_plane(Limits(request=1000))
-    service = await world.service()
-    assert "result" in (await world.post(call("m", ["x" * 900]))).json
-    client = await world.connect()
-    fields = ["Transfer-Encoding: chunked"] if chunked else ["Content-Length: 5000"]
-    head = request("POST", f"/_atek/gateway?api={API}", f"Authorization: Bearer {ADMIN}", *fields)
-    await client.send(head + (chunks(b"y" * 5000) if chunked else b"y" * 5000))
-    answer = await client.answer()
-    assert (answer.status, answer.json["error"]["code"]) == (413, -32600)
-    assert "1000 bytes" in answer.json["error"]["message"]
-    assert len(service.requests) == 1
-
-
 async def test_a_body_in_pieces_is_one_call(world: World) -> None:
     await world.service()
     client = await world.connect()
@@ -227,16 +203,6 @@ async def test_a_body_in_pieces_is_one_call(world: World) -> None:
     for byte in whole:
         await client.send(bytes([byte]))
     assert (await client.answer()).json["result"] == [1]
-
-
-async def test_two_exporters_have_an_order(world: World) -> None:
-    await world.service("b", serve=says(200, b'{"jsonrpc":"2.0","id":1,"result":"b"}'), rank=1)
-    await world.service("a", serve=says(200, b'{"jsonrpc":"2.0","id":1,"result":"a"}'), rank=1)
-    assert (await world.post(call())).json["result"] == "a"
-    winner = await world.service("z", serve=says(200, b'{"jsonrpc":"2.0","id":1,"result":"z"}'), rank=0)
-    assert (await world.post(call())).json["result"] == "z"
-    world.plane.update({winner.id: None})
-    assert (await world.post(call())).json["result"] == "a"
 
 
 async def test_strangers_may_ask_only_so_often_and_proxies_speak_for_others_only_if_known(
@@ -258,12 +224,6 @@ async def test_strangers_may_ask_only_so_often_and_proxies_speak_for_others_only
     assert (await world.post(call())).status == 200
     world.replace_plane(Limits(strangers=3), trusted_proxies=["127.0.0.1"])
     assert [await stranger(f"X-Forwarded-For: 1.2.3.{number}") for number in range(5)] == [401] * 5
-
-
-async def test_the_socket_api_is_not_called_by_post(world: World) -> None:
-    service = await world.service(exports=SOCKET)
-    assert (await world.post(call())).json["error"]["code"] == -32601
-    assert service.requests == []
 
 
 async def test_nothing_of_the_node_is_reached_around_the_gateway(world: World) -> None:

@@ -1,4 +1,7 @@
-"""POST /_atek/gateway?api=ID: what is answered, and what exactly reaches the service (ATEK.md, "Gateway")."""
+"""POST /_atek/gateway?api=ID: what is answered, and what exactly reaches the service.
+
+The headings are the rows of the original's behaviour; (better) is where ours differs on purpose.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,7 @@ async def test_a_proxy_api_by_post_is_no_such_method(world: World) -> None:
     assert service.requests == []
 
 
-# -- "an unknown API with no `api=` goes to the first provider" (BETTER)
+# -- "an unknown API with no `api=` goes to the first provider" (better)
 
 
 @pytest.mark.parametrize("query", ["", "?", "?api=", "?other=1", f"?api={API}&api={API}"])
@@ -155,7 +158,7 @@ async def test_the_api_may_be_percent_encoded(world: World) -> None:
     assert (await world.post(call(), api="example.com%2Fnotes")).json["result"] == []
 
 
-# -- "malformed JSON: an HTML stack trace; over 100 KiB: HTML 413" (BETTER)
+# -- "malformed JSON: an HTML stack trace; over 100 KiB: HTML 413" (better)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"a": NaN}', b"\xff\xfe"], ids=repr)
@@ -257,6 +260,7 @@ async def test_other_methods_with_a_good_token_are_not_found(world: World, metho
 async def test_what_exactly_reaches_the_service(world: World) -> None:
     service = await world.service()
     fields = ["X-Other: 1", "Cookie: a=b", "Accept: x/y", "User-Agent: me", "Content-Type: text/plain"]
+    fields += ["Atek-Auth-User: eve", "Atek_Auth_User: eve", "Atek-Auth-Service: eves"]
     await world.post(call("echo", ["a"]), *fields)
     reached = service.request
     assert reached.line == f"POST {PATH} HTTP/1.1"
@@ -302,7 +306,7 @@ async def test_each_revision_has_the_api_at_its_own_path(world: World) -> None:
     assert later.request.target == "/v2"
 
 
-# -- "notifications … are answered `{}` and dropped" (BETTER)
+# -- "notifications … are answered `{}` and dropped" (better)
 
 
 async def test_a_notification_is_delivered_and_answered_with_nothing(world: World) -> None:
@@ -322,7 +326,7 @@ async def test_a_notification_that_leads_nowhere_has_no_answer_either(world: Wor
     assert (await world.post(notification(), api="example.com/other")).status == 204
 
 
-# -- "two services exporting one API: whoever registered first, silently" (BETTER)
+# -- "two services exporting one API: whoever registered first, silently" (better)
 
 
 @pytest.mark.parametrize("order", [("alpha", "beta"), ("beta", "alpha")], ids="-".join)

@@ -124,10 +124,10 @@ class Wire:
             data += piece
         return data
 
-    async def _more(self, data: bytes) -> bytes:
+    async def _more(self, data: bytes | bytearray) -> bytes:
         piece = await self.some()
         if not piece:
-            raise EOFError(f"the connection ended after {data!r}")
+            raise EOFError(f"the connection ended after {len(data)} bytes: {bytes(data[-200:])!r}")
         return piece
 
     async def _piece_or_break(self) -> bytes:
