@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from runtimes.router import jsonrpc
@@ -72,13 +73,12 @@ class Delivery:
     def unreachable(self, pool: Pool, reason: str) -> None:
         self.plane.metrics.failed(self.decision.service_id)
         self._tried = (*self._tried, pool)
-        self.deliver(self.asked)
+        self.deliver(monotonic())
 
     def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
         if done:
             self._finish(payload)
             return
-        self.asked = 0.0
         if answer.status == 101:
             self._give_up("switched to a protocol that nobody asked for")
             return
@@ -87,6 +87,8 @@ class Delivery:
         self.more(payload, done=False)
 
     def more(self, payload: bytes, *, done: bool) -> None:
+        # Nobody gets half an answer, so it may not stand still in the middle either.
+        self.asked = monotonic()
         self._answer.append(payload)
         self._answer_size += len(payload)
         limit = self.plane.limits.answer

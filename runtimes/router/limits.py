@@ -10,10 +10,10 @@ class Limits:
     """Sizes are bytes, times are seconds.
 
     `request` and `answer` bound JSON-RPC bodies, which are read whole; others stream and have no bound.
-    `answering` is from the last byte of a request to the first of its answer; `stalled` how long a reader may
-    stand still, or a sender in the middle of a body. An upstream connection is not used again after
-    `upstream_idle`: it has to be shorter than the services' own limit, or a request may meet their closing
-    (gunicorn's is 2 s, Node's and uvicorn's 5 s).
+    `answering` is from the last byte of a request to the first of its answer, and between two pieces of the
+    answer to a call; `stalled` how long a reader may stand still, or a sender in the middle of a body. An
+    upstream connection is not used again after `upstream_idle`: it has to be shorter than the services' own
+    limit, or a request may meet their closing (gunicorn's is 2 s, Node's and uvicorn's 5 s).
     """
 
     head: int = 16 * 1024

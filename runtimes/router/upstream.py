@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Longest head of an answer, bytes; cookies can be many.
 LONGEST_HEAD = 64 * 1024
+#: Heads that may come at once: interim answers, and the answer.
+MOST_HEADS = 100
 #: Pauses before a connection is tried again whose listener's queue was full, seconds.
 _QUEUE_FULL_PAUSES = (0.002, 0.01, 0.05, 0.2, 0.5)
 #: A connection that was idle for longer than this is looked at before it is used: it may be closed by now.
@@ -33,7 +35,7 @@ class Exchange(Protocol):
 
     #: Whether all of the request was handed to the upstream.
     sent: bool
-    #: Since when an answer is waited for (`monotonic`); 0 while none is.
+    #: Since when an answer, or the rest of it, is waited for (`monotonic`); 0 while none is.
     asked: float
     #: An exchange that may never end by itself (a WebSocket, an event stream): draining in a hurry closes it.
     endless: bool
@@ -309,27 +311,36 @@ class Upstream(asyncio.Protocol):
     # -- inside
 
     def _take_head(self, exchange: Exchange, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            self._buffer = data
-            if len(data) > LONGEST_HEAD:
-                self._break("the head of its answer is too long")
-            return
-        try:
-            answer = parse_answer(data[:end], self.known)
-        except BadHead as error:
-            self._break(error.message)
-            return
-        self._buffer = b""
-        if answer.status < 200:
-            self._interim(exchange, answer, data[end:])
-        else:
-            self._answer = answer
-            self._body = body_of(answer.length)
-            self._first_piece(exchange, answer, data[end:])
+        """100 and 103 have served their purpose here; 101 makes a tunnel of the connection."""
+        for _ in range(MOST_HEADS):
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
+                self._wait_for_head(data)
+                return
+            try:
+                answer = parse_answer(data[:end], self.known)
+            except BadHead as error:
+                self._break(error.message)
+                return
+            data = data[end:]
+            if answer.status >= 200:
+                self._first_piece(exchange, answer, data)
+                return
+            if answer.status == 101:
+                self._buffer = data
+                exchange.answered(answer, b"", done=False)
+                return
+        self._break("it only says that its answer will come")
+
+    def _wait_for_head(self, data: bytes) -> None:
+        self._buffer = data
+        if len(data) > LONGEST_HEAD:
+            self._break("the head of its answer is too long")
 
     def _first_piece(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
-        assert self._body is not None
+        self._buffer = b""
+        self._answer = answer
+        self._body = body_of(answer.length)
         try:
             payload, rest = self._body.feed(rest)
         except BadBody as error:
@@ -353,14 +364,6 @@ class Upstream(asyncio.Protocol):
             self._settle(exchange, self._answer, rest)
         if payload or done:
             exchange.more(payload, done=done)
-
-    def _interim(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
-        """100 and 103 have served their purpose here; 101 makes a tunnel of the connection."""
-        if answer.status == 101:
-            self._buffer = rest
-            exchange.answered(answer, b"", done=False)
-        else:
-            self._take_head(exchange, rest)
 
     def _settle(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
         """The answer is complete: the connection is kept where both sides are in step."""
