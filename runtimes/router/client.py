@@ -42,7 +42,7 @@ class Handler(Protocol):
         ...
 
     def client_ended(self) -> None:
-        """A tunnel's client will send nothing more."""
+        """The client will send nothing more: it has left, or it waits for the answer."""
         ...
 
     def client_lost(self) -> None:
@@ -57,11 +57,11 @@ class Handler(Protocol):
 
 
 class Client(asyncio.Protocol):
-    """One connection. `peer` is the client's address, empty on a Unix socket."""
+    """One connection. `peer` is the client's address, empty on a Unix socket; `ended`: no more will come."""
 
     __slots__ = (
-        "_ahead", "_body", "_ended", "_full", "_handler", "_paused", "_raw", "_slow", "_taking",
-        "head", "origin", "peer", "plane", "send", "transport", "used",
+        "_ahead", "_body", "_full", "_handler", "_paused", "_raw", "_slow", "_taking",
+        "ended", "head", "origin", "peer", "plane", "send", "transport", "used",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -74,7 +74,7 @@ class Client(asyncio.Protocol):
         self._ahead = b""
         self._handler: Handler | None = None
         self._body: Body | None = None
-        self._ended = False
+        self.ended = False
         self._full = False
         self._paused = False
         self._raw = False
@@ -111,7 +111,7 @@ class Client(asyncio.Protocol):
             return
         self._handler = self.head = self._body = None
         self.used = monotonic()
-        if not self._taking and (self._ahead or self._paused or self._ended or self._full):
+        if not self._taking and (self._ahead or self._paused or self.ended or self._full):
             self._next()
 
     def hand_over(self, handler: Handler) -> None:
@@ -189,7 +189,7 @@ class Client(asyncio.Protocol):
         handler = self._handler
         if handler is None:
             if self._ahead:
-                data = self._ahead + data
+                data, self._ahead = self._ahead + data, b""
             # By far the most: one whole request, with a head that is known.
             end = data.find(b"\r\n\r\n") + 4
             decision = self.plane.decisions.get(data[:end])
@@ -209,14 +209,14 @@ class Client(asyncio.Protocol):
             self._keep_ahead(data)
 
     def eof_received(self) -> bool:
-        self._ended = True
+        self.ended = True
         handler = self._handler
         if handler is None or handler is LINGERING:
             self.close()
             return False
-        if self._raw:
+        if self._raw or self.body_done:
             handler.client_ended()
-        elif not self.body_done:
+        else:
             # A body that ends too early is not forwarded as if it were whole.
             self.transport.abort()
         return True
@@ -370,7 +370,7 @@ class Client(asyncio.Protocol):
         self.resume_body()
         if ahead:
             self._take(ahead)
-        if self._ended and self._handler is None:
+        if self.ended and self._handler is None:
             self.close()
 
     # -- ending
@@ -384,7 +384,7 @@ class Client(asyncio.Protocol):
         """Closing on unread bytes resets the connection, and the client may lose the answer it was sent."""
         if self.transport.is_closing():
             return
-        if self._ended or not linger:
+        if self.ended or not linger:
             self.close()
             return
         self.write_eof()

@@ -206,7 +206,7 @@ class Forward:
         if answer.status == 101:
             self._switch(answer)
             return
-        self.endless = answer.endless or answer.length == -2
+        self.endless = answer.endless
         close, framing = self._framing(answer)
         self._keep = close is not _CLOSE
         if self._chunked:
@@ -333,12 +333,19 @@ class Forward:
             upstream.write(ahead)
         if rest := upstream.splice():
             client.send(rest)
+        if client.ended:
+            self.client_ended()
 
     def client_ahead(self, data: bytes) -> None:
         if self._upstream is not None:
             self._upstream.write(data)
 
     def client_ended(self) -> None:
+        if not self._tunnel:
+            # Its answer is still awaited; only an event stream is what nobody awaits the end of.
+            if self.endless:
+                self.cut()
+            return
         self._client_ended = True
         if self._upstream is not None:
             self._upstream.write_eof()

@@ -155,3 +155,24 @@ async def test_an_instance_that_was_unready_for_a_moment_keeps_its_connections_a
     for _ in range(3):
         assert (await world.ask(host=HOST)).status == 200
     assert {visit.connection for visit in instance.visits} == {1}
+
+
+async def test_an_answer_that_ends_with_its_connection_is_awaited_even_in_a_hurry(world: World) -> None:
+    go = anyio.Event()
+
+    async def serve(asked: Asked) -> None:
+        await asked.send(b"HTTP/1.0 200 OK\r\n\r\nhalf of it, ")
+        await go.wait()
+        await asked.send(b"and the rest")
+        await asked.close()
+
+    await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(request("GET", host=HOST))
+    head = await client.head()
+    drained = world.plane.pools["notes-1"].drained(hurry=True)
+    ended = world.plane.end()
+    go.set()
+    assert await client.body_of(head) == b"half of it, and the rest"
+    await drained.wait()
+    await ended.wait()

@@ -13,7 +13,7 @@ import pytest
 from runtimes.router.peers import session_of
 from runtimes.router.table import Credential, Session
 from tests.runtimes.router.harness import API, SOCKET, until
-from tests.runtimes.router.instances import says
+from tests.runtimes.router.instances import Held, says
 from tests.runtimes.router.wire import request
 
 if TYPE_CHECKING:
@@ -190,3 +190,17 @@ def test_the_kernel_says_whose_the_other_end_is() -> None:
                 assert session_of(connection, frozenset()) is None
                 connection.send(b"x")
             child.wait()
+
+
+async def test_a_client_that_stops_sending_before_the_switch_has_stopped_after_it(world: World) -> None:
+    held = Held(mirror)
+    await world.service(serve=held)
+    client = await world.connect()
+    await client.send(request("GET", "/", *UPGRADE, host="notes.localhost") + b"early")
+    await until(lambda: held.waiting)
+    await client.end()
+    (router_side,) = world.plane.clients
+    await until(lambda: router_side.ended)
+    held.release()
+    assert (await client.head()).status == 101
+    assert await client.rest() == b"EARLYbye"

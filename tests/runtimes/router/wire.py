@@ -102,11 +102,11 @@ class Wire:
             return b""
 
     async def exactly(self, size: int) -> bytes:
-        data, self._ahead = self._ahead, b""
+        data, self._ahead = bytearray(self._ahead), b""
         while len(data) < size:
             data += await self._more(data)
-        data, self._ahead = data[:size], data[size:]
-        return data
+        self._ahead = bytes(data[size:])
+        return bytes(data[:size])
 
     async def until(self, mark: bytes) -> bytes:
         """Everything up to the mark, with it."""
