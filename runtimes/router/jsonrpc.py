@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -92,21 +93,29 @@ def _parse(body: bytes) -> Incoming:
 def _call(value: Any, body: bytes | None) -> Call | Malformed:
     if type(value) is not dict:
         return Malformed(failed(None, INVALID_REQUEST, "a request is a JSON object"))
+    if type(value.get("id")) is float and body is not None:
+        value = _exact(body)
     call_id = value.get("id")
-    if call_id is not None and type(call_id) not in (str, int, float):
+    if not _is_id(call_id):
         return Malformed(failed(None, INVALID_REQUEST, "an id is a string, a number or null"))
     method = value.get("method")
     if value.get("jsonrpc") != "2.0" or type(method) is not str:
         message = 'a request has "jsonrpc": "2.0" and a method'
         return Malformed(failed(call_id, INVALID_REQUEST, message))
     params = value.get("params")
-    if type(params) is not list or body is None:
-        if params is not None and type(params) not in (list, dict):
-            return Malformed(failed(call_id, INVALID_REQUEST, "params are a list or an object"))
+    if type(params) is list and body is not None:
+        return Call(body, call_id, "id" not in value, method)
+    if params is not None and type(params) not in (list, dict):
+        return Malformed(failed(call_id, INVALID_REQUEST, "params are a list or an object"))
+    try:
         return _rewritten(value, body)
-    if type(call_id) is float:
-        call_id = _exact(body)["id"]
-    return Call(body, call_id, "id" not in value, method)
+    except ValueError:
+        return Malformed(failed(call_id, INVALID_REQUEST, "a number in it is out of all range"))
+
+
+def _is_id(value: Any) -> bool:
+    """What is beyond the range of floats could not be given back."""
+    return value is None or type(value) in (str, int) or (type(value) is float and isfinite(value))
 
 
 def _rewritten(value: dict[str, Any], body: bytes | None) -> Call:
@@ -197,7 +206,8 @@ def _loads(body: bytes) -> Any:
 def _exact(body: bytes) -> Any:
     """With numbers as they were written. Raises ValueError."""
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        # Given bytes, it would take other encodings than UTF-8 too, and let broken ones pass.
+        return json.loads(str(body, "utf-8"), parse_constant=_no_constant)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -208,4 +218,7 @@ def _no_constant(name: str) -> Any:
 
 def _dumps(value: Any) -> bytes:
     """Raises ValueError for what is beyond the range of floats, which JSON has no words for."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

@@ -139,6 +139,76 @@ def test_an_id_comes_back_as_the_number_it_was(text: str) -> None:
         assert given == json.loads(text) and type(given) is type(json.loads(text))
 
 
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1" * 5000])
+@pytest.mark.parametrize("batch", [False, True])
+def test_an_id_that_could_not_be_given_back_is_none(text: str, *, batch: bool) -> None:
+    """Also where somebody tries it in each place where an id is written down again."""
+    for members in ('"method":"m","params":[]', '"method":"m"', '"method":"m","params":{}', '"method":1'):
+        body = f'{{"jsonrpc":"2.0","id":{text},{members}}}'
+        found = only(f"[{body}]".encode() if batch else body.encode())
+        assert isinstance(found, Malformed)
+        assert code(found.answer) in (-32600, -32700)
+        assert json.loads(found.answer)["id"] is None
+
+
+def test_a_number_out_of_all_range_spoils_its_own_call_alone() -> None:
+    wide = b'{"jsonrpc":"2.0","id":1,"method":"m","params":[1e400]}'
+    good = b'{"jsonrpc":"2.0","id":2,"method":"m","params":[1]}'
+    first, second = jsonrpc.parse(b"[%b,%b]" % (wide, good)).calls
+    assert isinstance(first, Malformed) and isinstance(second, Call)
+    assert (code(first.answer), json.loads(first.answer)["id"]) == (-32600, 1)
+    # Alone it goes out as it came: what it means is the service's to say.
+    assert only(wide) == Call(wide, 1, False, "m")
+
+
+def test_the_id_of_what_is_no_request_comes_back_exactly() -> None:
+    found = only(b'{"jsonrpc":"2.0","id":%d}' % 2**80)
+    assert isinstance(found, Malformed)
+    assert json.loads(found.answer)["id"] == 2**80
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig", "latin-1"])
+def test_json_is_utf_8(encoding: str) -> None:
+    body = json.dumps(call(params=["é"]), ensure_ascii=False).encode(encoding)
+    found = only(body)
+    assert isinstance(found, Malformed) and code(found.answer) == -32700
+    reply = json.dumps({"jsonrpc": "2.0", "id": 1, "result": "é"}, ensure_ascii=False).encode(encoding)
+    assert code(jsonrpc.answer(1, reply, "s")) == -32700
+
+
+def test_half_a_character_is_no_utf_8_but_may_be_spelled_out() -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"m","params":["%b"]}'
+    raw, spelled = only(body % b"\xed\xa0\x80"), only(body % b"\\ud800")
+    assert isinstance(raw, Malformed) and code(raw.answer) == -32700
+    assert spelled == Call(body % b"\\ud800", 1, False, "m")
+
+
+@pytest.mark.parametrize("depth", range(900, 1030, 3))
+def test_nesting_at_the_edge_of_what_can_be_read_or_written(depth: int) -> None:
+    """What can be read by one library may be too deep for another, or too deep to be written."""
+    nested = b"[" * depth + b"]" * depth
+    for template in (
+        b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":%b}}',
+        b'[{"jsonrpc":"2.0","id":1,"method":"m","params":%b}]',
+        b'{"jsonrpc":"2.0","id":%b}',
+        b"[%b]",
+    ):
+        assert jsonrpc.parse(template % nested).calls
+    assert json.loads(jsonrpc.answer(1, b'{"id":2,"result":%b}' % nested, "s"))["id"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "method"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"method":"a","method":"b","params":[]}', "b"),
+        (b'{"jsonrpc":"2.0","id":1,"params":[1],"params":[],"method":"b"}', "b"),
+    ],
+)
+def test_of_two_members_with_one_name_the_last_counts(body: bytes, method: str) -> None:
+    found = only(body)
+    assert isinstance(found, Call) and found.method == method
+
+
 def test_numbers_in_results_are_kept_where_the_id_has_to_be_mended() -> None:
     body = b'{"id":2,"result":{"big":12345678901234567890123,"small":1e-9}}'
     answer = jsonrpc.answer(1, body, "s")
