@@ -46,7 +46,7 @@ class Backend:
 class Credential:
     """A token that an instance was given, and the session id of its processes (its pid)."""
 
-    token: str
+    token: str = field(repr=False)
     pid: int = 0
 
 
@@ -114,11 +114,11 @@ class RouteTable:
     """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
-    admin_tokens: frozenset[str] = frozenset()
-    sessions: Mapping[str, Session] = field(default_factory=dict)
+    admin_tokens: frozenset[str] = field(default=frozenset(), repr=False)
+    sessions: Mapping[str, Session] = field(default_factory=dict, repr=False)
     private: bool = False
     apis: Mapping[ApiKey, ApiRoute] = field(default_factory=dict)
-    callers: Mapping[str, Caller] = field(default_factory=dict)
+    callers: Mapping[str, Caller] = field(default_factory=dict, repr=False)
     claims: Mapping[ApiKey, frozenset[str]] = field(default_factory=dict)
 
     def api(self, api: str, transport: str) -> ApiRoute | None:

@@ -14,7 +14,7 @@ from reconciler.routing import Routing
 from reconciler.world import Instance
 from runtimes.base import Endpoint, Running
 from runtimes.router.port import NoRouter
-from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute
+from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute, Session, make_table
 from tests.reconciler.worlds import service
 
 API = {"api": "example.com/notes", "path": "/v1"}
@@ -116,6 +116,15 @@ def test_an_undeclared_service_exports_while_it_serves() -> None:
 def test_a_token_that_nobody_knows_lets_nobody_in() -> None:
     of = exporting()
     assert route(controller(of, tracked(of, token=""))).credentials == ()
+
+
+def test_no_token_shows_by_accident() -> None:
+    of = exporting()
+    found = route(controller(of, tracked(of, token="s3cret")))
+    table = make_table({"app": found}, admin_tokens=["t0ken"], sessions={"c0okie": Session("user")})
+    assert table.caller("s3cret") and table.caller("t0ken")
+    for secret in ("s3cret", "t0ken", "c0okie"):
+        assert secret not in repr(found) and secret not in repr(table)
 
 
 class Told(NoRouter):
