@@ -150,14 +150,13 @@ class SingleCall(Delivery):
         decision = self.decision
         self.id = decision.head.request_id or next(self.plane.ids)
         call = jsonrpc.single(body)
-        if call is None:
-            self._client.hand_over(Batch(self, self._client, jsonrpc.parse(body), self._began))
+        if call is None or decision.caller is None:
+            incoming = jsonrpc.parse(body, plain=decision.caller is None)
+            self._client.hand_over(Batch(self, self._client, incoming, self._began))
             return
-        if decision.caller is None or decision.refused is not None:
-            refusal = decision.refusal(*call)
-            if refusal is not None:
-                self.delivered(refusal)
-                return
+        if decision.refused is not None:
+            self.delivered(jsonrpc.failed(call[0], *decision.refused))
+            return
         self.request = body
         self.call_id = call[0]
         self.deliver(self._began)

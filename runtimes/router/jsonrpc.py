@@ -24,6 +24,7 @@ BAD_ANSWER = -32002
 #: The node's own: the service could not be asked, or may not be.
 UNAVAILABLE = -32000
 
+_MEMBERS = ("jsonrpc", "id", "method", "params")
 #: Calls in one batch.
 MOST_CALLS = 1000
 
@@ -69,25 +70,34 @@ def single(body: bytes) -> tuple[int | str, str] | None:
     return None
 
 
-def parse(body: bytes) -> Incoming:
-    """What a client sent. Total: what is wrong becomes an answer."""
+def parse(body: bytes, *, plain: bool = False) -> Incoming:
+    """What a client sent. Total: what is wrong becomes an answer.
+
+    `plain`: only what was looked at goes out, each member once, because libraries differ in which of two
+    they take, and some in whether `Method` is one of them.
+    """
     try:
-        return _parse(body)
+        return _parse(body, plain=plain)
     except ValueError:
         return Incoming((Malformed(failed(None, PARSE_ERROR, "the request is not JSON")),))
 
 
-def _parse(body: bytes) -> Incoming:
-    value = _loads(body)
+def _parse(body: bytes, *, plain: bool) -> Incoming:
+    value = _exact(body) if plain else _loads(body)
     if type(value) is not list:
-        return Incoming((_call(value, body),))
+        return Incoming((_call(_plain(value), None) if plain else _call(value, body),))
     if not value:
         return Incoming((Malformed(failed(None, INVALID_REQUEST, "the batch is empty")),))
     if len(value) > MOST_CALLS:
         message = f"a batch has at most {MOST_CALLS} calls"
         return Incoming((Malformed(failed(None, INVALID_REQUEST, message)),))
     # Parts of a batch are written anew, so they are read with exact numbers.
-    return Incoming(tuple(_call(item, None) for item in _exact(body)), batch=True)
+    items = map(_plain, value) if plain else _exact(body)
+    return Incoming(tuple(_call(item, None) for item in items), batch=True)
+
+
+def _plain(value: Any) -> Any:
+    return {name: value[name] for name in _MEMBERS if name in value} if type(value) is dict else value
 
 
 def _call(value: Any, body: bytes | None) -> Call | Malformed:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.router.table import Credential
-from tests.runtimes.router.harness import API, SOCKET
+from runtimes.router.identity import USER_SESSIONS_API
+from runtimes.router.table import Credential, Export
+from tests.runtimes.router.harness import API, SOCKET, call
 from tests.runtimes.router.instances import echo
 from tests.runtimes.router.wire import request
 
@@ -60,3 +61,22 @@ async def test_a_program_that_asks_for_itself_needs_no_token(world: World) -> No
     service = await world.service(serve=echo, exports=SOCKET)
     assert await open_socket(world, "User-Agent: ws", "Cookie: a=b") == 200
     assert service.request["atek-auth-service"] == "key-of-caller"
+
+
+# -- who is not known
+
+
+async def test_who_is_not_known_cannot_call_more_than_the_router_sees(world: World) -> None:
+    """The service that takes the first of two methods, or one in other letters, sees only the one allowed."""
+    export = (Export(USER_SESSIONS_API, "/sessions"),)
+    service = await world.service("sessions", exports=export)
+    for members in ('"method":"secret","method":"login"', '"Method":"secret","method":"login"'):
+        body = f'{{"jsonrpc":"2.0","id":1,{members},"params":["a"]}}'.encode()
+        answer = await world.post(body, api=USER_SESSIONS_API, token=None)
+        assert answer.json == {"jsonrpc": "2.0", "id": 1, "result": ["a"]}
+    assert {each.body for each in service.requests} == {
+        b'{"jsonrpc":"2.0","id":1,"method":"login","params":["a"]}'
+    }
+    refused = await world.post(call("secret"), api=USER_SESSIONS_API, token=None)
+    assert refused.json["error"]["message"] == "Not authorized"
+    assert not {"atek-auth-user", "atek-auth-service"} & service.requests[0].names

@@ -194,6 +194,7 @@ def test_nesting_at_the_edge_of_what_can_be_read_or_written(depth: int) -> None:
         b"[%b]",
     ):
         assert jsonrpc.parse(template % nested).calls
+        assert jsonrpc.parse(template % nested, plain=True).calls
     assert json.loads(jsonrpc.answer(1, b'{"id":2,"result":%b}' % nested, "s"))["id"] == 1
 
 
@@ -270,3 +271,30 @@ def test_any_bytes_are_taken_apart_and_any_answer_is_one(data: bytes) -> None:
             json.loads(each.body)
     answer = json.loads(jsonrpc.answer(1, data, "s"))
     assert answer["id"] == 1 and ("result" in answer) != ("error" in answer)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jsonrpc":"2.0","id":1,"method":"secret","method":"login","params":[1.50]}',
+        b'{"jsonrpc":"2.0","id":1,"method":"login","Method":"secret","params":[1.50],"params ":2}',
+        b'{"jsonrpc":"2.0","id":1,"params":{"method":"secret"},"params":[1.50],"method":"login","x":{}}',
+    ],
+)
+def test_plainly_only_what_was_looked_at_goes_out(body: bytes) -> None:
+    wanted = Call(b'{"jsonrpc":"2.0","id":1,"method":"login","params":[1.5]}', 1, False, "login")
+    assert jsonrpc.parse(body, plain=True).calls == (wanted,)
+    assert jsonrpc.parse(b"[%b,%b]" % (body, body), plain=True).calls == (wanted, wanted)
+
+
+def test_what_is_wrong_is_wrong_plainly_too() -> None:
+    for body in (
+        b"1",
+        b"[]",
+        b"{",
+        b'{"method":"m"}',
+        b"[[{}]]",
+        b"[1]",
+        b'{"jsonrpc":"2.0","id":[],"method":"m"}',
+    ):
+        assert jsonrpc.parse(body, plain=True) == jsonrpc.parse(body)
