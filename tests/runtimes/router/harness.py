@@ -1,16 +1,16 @@
-"""A router that lives in the test: its plane, its listeners, and services of ours that it leads to."""
+"""A router that lives in the test, and all that a router has around it: services of ours, and clients."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import tempfile
+from abc import abstractmethod
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -21,7 +21,7 @@ from tests.runtimes.router.instances import Instance, Serve, echo
 from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from runtimes.router.limits import Limits
@@ -41,10 +41,10 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 class Service:
-    """One service of the world: its route as it was published last, and its instances."""
+    """One service: its route as it was published last, and its instances."""
 
-    def __init__(self, world: World, route: ServiceRoute, instances: list[Instance]) -> None:
-        self._world = world
+    def __init__(self, around: Surroundings, route: ServiceRoute, instances: list[Instance]) -> None:
+        self._around = around
         self.route = route
         self.instances = instances
 
@@ -54,7 +54,7 @@ class Service:
 
     @property
     def host(self) -> str:
-        return f"{self.id}.localhost:{self._world.port}"
+        return f"{self.id}.localhost:{self._around.port}"
 
     @property
     def token(self) -> str:
@@ -78,25 +78,22 @@ class Service:
     def publish(self, *ready: Instance, **changes: Any) -> None:
         """With these instances ready, none if none is named."""
         self.route = replace(self.route, backends=tuple(each.backend for each in ready), **changes)
-        self._world.plane.update({self.id: self.route})
+        self._around.update({self.id: self.route})
 
 
-class World:
-    """Use it as a context. `plane` is the router; it listens on TCP and on a Unix socket."""
+class Surroundings:
+    """A router's services and clients, and where it listens: TCP and a Unix socket. Use it as a context."""
 
     def __init__(self) -> None:
-        self.plane = Plane(admin_tokens=[ADMIN])
         self.port = 0
-        self._folder = Path(tempfile.mkdtemp(prefix="atek-router-"))
         self._count = 0
 
-    async def __aenter__(self) -> World:
+    async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            stack.callback(shutil.rmtree, self._folder)
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atek-router-")))
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
-            await self._listen(stack)
-            stack.callback(self._close_plane)
+            await self._open(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -105,29 +102,18 @@ class World:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def _listen(self, stack: AsyncExitStack) -> None:
-        loop = asyncio.get_running_loop()
-        # The plane of the moment: a test may want another one before anybody connects.
-        tcp = await loop.create_server(lambda: Client(self.plane), "127.0.0.1", 0)
-        stack.callback(tcp.close)
-        self.port = tcp.sockets[0].getsockname()[1]
-        unix = await loop.create_unix_server(lambda: Client(self.plane), self.path)
-        stack.callback(unix.close)
+    @abstractmethod
+    async def _open(self, stack: AsyncExitStack) -> None:
+        """Begins to listen on `path` and a port; the stack ends it."""
 
-    def _close_plane(self) -> None:
-        for client in list(self.plane.clients):
-            client.abort_all()
-        for pool in self.plane.pools.values():
-            pool.retire()
+    @abstractmethod
+    def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
+        """Tells the router."""
 
     @property
     def path(self) -> str:
         """The router's Unix socket."""
-        return str(self._folder / "gateway.sock")
-
-    def replace_plane(self, limits: Limits | None = None, **settings: Any) -> None:
-        """Another router, set up as a test wants it, for everything that comes after."""
-        self.plane = Plane(admin_tokens=[ADMIN], limits=limits, **settings)
+        return str(self.folder / "gateway.sock")
 
     # -- services
 
@@ -158,7 +144,7 @@ class World:
         """Another instance, which listens, and which nobody knows of yet."""
         self._count += 1
         name = f"{service_id}-{self._count}"
-        socket = None if tcp else str(self._folder / f"{self._count}.sock")
+        socket = None if tcp else str(self.folder / f"{self._count}.sock")
         instance = Instance(Backend(name, socket=socket, exports=exports), serve)
         await self._tasks.start(instance.run)
         return instance
@@ -166,7 +152,7 @@ class World:
     # -- clients
 
     async def connect(self, *, unix: bool = False) -> Wire:
-        """A client's connection, closed with the world."""
+        """A client's connection, closed at the end."""
         stream = await (anyio.connect_unix(self.path) if unix else anyio.connect_tcp("127.0.0.1", self.port))
         self._stack.push_async_callback(stream.aclose)
         return Wire(stream)
@@ -197,8 +183,39 @@ class World:
         return await self.ask("POST", f"/_atek/gateway?api={api}", *fields, body=sent, unix=unix)
 
     def start(self, function: Callable[..., Any], *args: Any, **named: Any) -> None:
-        """Runs something beside the test, until the world ends."""
+        """Runs something beside the test, until everything ends."""
         self._tasks.start_soon(partial(function, *args, **named))
+
+
+class World(Surroundings):
+    """`plane` is the router; it lives in the test's own loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plane = Plane(admin_tokens=[ADMIN])
+
+    def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
+        self.plane.update(routes)
+
+    def replace_plane(self, limits: Limits | None = None, **settings: Any) -> None:
+        """Another router, set up as a test wants it, for everything that comes after."""
+        self.plane = Plane(admin_tokens=[ADMIN], limits=limits, **settings)
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        # The plane of the moment: a test may want another one before anybody connects.
+        tcp = await loop.create_server(lambda: Client(self.plane), "127.0.0.1", 0)
+        stack.callback(tcp.close)
+        self.port = tcp.sockets[0].getsockname()[1]
+        unix = await loop.create_unix_server(lambda: Client(self.plane), self.path)
+        stack.callback(unix.close)
+        stack.callback(self._close_plane)
+
+    def _close_plane(self) -> None:
+        for client in list(self.plane.clients):
+            client.abort_all()
+        for pool in self.plane.pools.values():
+            pool.retire()
 
 
 def call(method: str = "echo", params: Any = (), call_id: Any = 1) -> dict[str, Any]:
