@@ -215,6 +215,10 @@ class Plane:
             pool.sweep(now)
             if pool.retired and not pool.in_flight and not pool.idle:
                 del self.pools[instance]
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what has gathered of the access log."""
         if self.access_log is not None:
             self.access_log.flush()
 
@@ -238,4 +242,6 @@ class Plane:
     def _leave(self, client: Client | None) -> None:
         self._leaving.discard(client)
         if not self._leaving:
+            # The node may end the router right after this.
+            self.flush()
             self._left.set()

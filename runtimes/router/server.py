@@ -64,6 +64,7 @@ async def _serve(link: socket.socket, sockets: list[socket.socket]) -> None:
         sweeper.cancel()
         for server in servers:
             server.close()
+        plane.flush()
         os._exit(0)
 
 
