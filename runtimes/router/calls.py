@@ -191,6 +191,11 @@ class Part(Delivery):
         self._batch = batch
         self._index = index
 
+    def keep(self, size: int) -> int:
+        self._batch.kept += size
+        super().keep(size)
+        return self._batch.kept
+
     def delivered(self, answer: bytes | None) -> None:
         self._batch.delivered(self, self._index, answer)
 
@@ -210,6 +215,8 @@ class Batch:
         self._left = len(incoming.calls)
         self._next = 0
         self._under_way: set[Part] = set()
+        #: Bytes of answers, and of what has come of others: together no more than one answer may have.
+        self.kept = 0
 
     # -- client.Handler
 
@@ -256,8 +263,19 @@ class Batch:
     def delivered(self, part: Part, index: int, answer: bytes | None) -> None:
         """One call is done. None is the answer to a notification."""
         self._under_way.discard(part)
-        self._note(index, answer)
+        self.kept -= part.kept
+        self._note(index, self._fitting(part, answer))
         self._deliver_more()
+
+    def _fitting(self, part: Part, answer: bytes | None) -> bytes | None:
+        if answer is None:
+            return None
+        limit = self.plane.limits.answer
+        if self.kept + len(answer) > limit:
+            message = f"the answers to this batch are larger than {limit} bytes"
+            answer = jsonrpc.failed(part.call_id, UNAVAILABLE, message)
+        self.kept += len(answer)
+        return answer
 
     def _note(self, index: int, answer: bytes | None) -> None:
         self._answers[index] = answer

@@ -32,6 +32,7 @@ class Delivery:
     notification = False
     id = b""
 
+    kept = 0
     asked = 0.0
     sent = True
     endless = False
@@ -83,19 +84,25 @@ class Delivery:
             self._give_up("switched to a protocol that nobody asked for")
             return
         self._answer: list[bytes] = []
-        self._answer_size = 0
         self.more(payload, done=False)
 
     def more(self, payload: bytes, *, done: bool) -> None:
+        if done:
+            # It is the next one's already, also where this is too much.
+            self._upstream = None
         # Nobody gets half an answer, so it may not stand still in the middle either.
         self.asked = monotonic()
         self._answer.append(payload)
-        self._answer_size += len(payload)
         limit = self.plane.limits.answer
-        if self._answer_size > limit:
+        if self.keep(len(payload)) > limit:
             self._give_up(f"answered with more than {limit} bytes")
         elif done:
             self._finish(b"".join(self._answer))
+
+    def keep(self, size: int) -> int:
+        """Counts bytes of the answer that wait for the rest; returns how many wait for this client."""
+        self.kept += size
+        return self.kept
 
     def broken(self, reason: str) -> None:
         self._upstream = None

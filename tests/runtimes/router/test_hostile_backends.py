@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+import orjson
 import pytest
 
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import call, until
-from tests.runtimes.router.instances import sends
+from tests.runtimes.router.instances import result, sends
 from tests.runtimes.router.wire import reply
 
 if TYPE_CHECKING:
@@ -85,3 +86,60 @@ async def test_a_call_whose_answer_stands_still_is_answered_with_an_error(world:
     assert (error["code"], error["message"]) == (-32000, "notes did not answer within 0.1 s")
     await nothing_is_left(world)
     assert world.plane.metrics.upstream_errors == {"notes": 1}
+
+
+# -- answers that are too much
+
+
+@pytest.mark.parametrize("pieces", [1, 10])
+async def test_the_answers_to_a_batch_have_one_bound_together(world: World, pieces: int) -> None:
+    """Otherwise one request could make the router keep a thousand of the largest answers."""
+    world.replace_plane(Limits(answer=100_000))
+
+    async def serve(asked: Asked) -> None:
+        body = result(orjson.loads(await asked.body()), "x" * 20_000)
+        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        size = -(-len(body) // pieces)
+        for start in range(0, len(body), size):
+            await asked.send(body[start : start + size])
+            await anyio.lowlevel.checkpoint()
+
+    await world.service(serve=serve)
+    answers = (await world.post([call(call_id=number) for number in range(100)])).json
+    assert [each["id"] for each in answers] == list(range(100))
+    good = [each for each in answers if "result" in each]
+    assert 1 <= len(good) <= 4
+    errors = {(each["error"]["code"], each["error"]["message"]) for each in answers if "error" in each}
+    assert errors <= {
+        (-32000, "the answers to this batch are larger than 100000 bytes"),
+        (-32000, "notes answered with more than 100000 bytes"),
+    }
+    await nothing_is_left(world)
+
+
+async def test_a_batch_of_short_answers_is_within_the_bound(world: World) -> None:
+    world.replace_plane(Limits(answer=100_000))
+    await world.service()
+    answers = (await world.post([call(call_id=number) for number in range(1000)])).json
+    assert all("result" in each for each in answers)
+
+
+async def test_an_answer_that_is_too_much_with_its_last_piece_harms_no_other(world: World) -> None:
+    """The connection is in step by then, and may be used again."""
+    world.replace_plane(Limits(answer=10_000))
+
+    async def serve(asked: Asked) -> None:
+        body = result(orjson.loads(await asked.body()), "x" * int(asked.request.json["params"][0]))
+        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        (router_side,) = world.plane.pools["notes-1"].in_flight
+        # The head has arrived once it counts what is kept of the body.
+        await until(lambda: vars(router_side).get("kept") == 0)
+        await asked.send(body)
+
+    service = await world.service(serve=serve)
+    for _ in range(3):
+        error = (await world.post(call(params=[12_000]))).json["error"]
+        assert error["message"] == "notes answered with more than 10000 bytes"
+        assert "result" in (await world.post(call(params=[10]))).json
+    assert service.instances[0].connections == 1
+    await nothing_is_left(world)
