@@ -119,6 +119,8 @@ class SingleCall(Delivery):
             self._too_large()
         elif done:
             self._take(payload)
+        elif self.decision.head.length > self._most:
+            self._too_large()
         else:
             self._pieces: list[bytes] = []
             self._client.send_continue()
@@ -126,7 +128,7 @@ class SingleCall(Delivery):
     def body(self, payload: bytes, *, done: bool) -> None:
         self._pieces.append(payload)
         self._size += len(payload)
-        if self._size > self.plane.limits.request:
+        if self._size > self._most:
             self._too_large()
         elif done:
             self.decision = self.decision.by(self.plane.table)
@@ -145,6 +147,12 @@ class SingleCall(Delivery):
     def client_resumed(self) -> None: ...
 
     # -- delivering
+
+    @property
+    def _most(self) -> int:
+        """How many bytes of a body are gathered."""
+        limits = self.plane.limits
+        return limits.request if self.decision.caller else min(limits.login, limits.request)
 
     def _take(self, body: bytes) -> None:
         decision = self.decision
@@ -171,7 +179,7 @@ class SingleCall(Delivery):
 
     def _too_large(self) -> None:
         client = self._client
-        message = f"the request is larger than {self.plane.limits.request} bytes"
+        message = f"the request is larger than {self._most} bytes"
         body = jsonrpc.failed(None, jsonrpc.INVALID_REQUEST, message)
         client.send(page(413, body, kind=b"application/json", close=True))
         self.plane.answered(client, self.decision, 413, self._began)

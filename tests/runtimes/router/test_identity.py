@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from runtimes.router.identity import USER_SESSIONS_API
+from runtimes.router.limits import Limits
 from runtimes.router.table import Credential, Export
-from tests.runtimes.router.harness import API, SOCKET, call
+from tests.runtimes.router.harness import ADMIN, API, SOCKET, call
 from tests.runtimes.router.instances import echo
-from tests.runtimes.router.wire import request
+from tests.runtimes.router.wire import chunks, request
 
 if TYPE_CHECKING:
     from tests.runtimes.router.harness import World
@@ -80,3 +82,23 @@ async def test_who_is_not_known_cannot_call_more_than_the_router_sees(world: Wor
     refused = await world.post(call("secret"), api=USER_SESSIONS_API, token=None)
     assert refused.json["error"]["message"] == "Not authorized"
     assert not {"atek-auth-user", "atek-auth-service"} & service.requests[0].names
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_little_is_gathered_of_who_is_not_known(world: World, *, chunked: bool) -> None:
+    """Anybody may log in; that is no reason to keep megabytes for anybody."""
+    world.replace_plane(Limits(login=1000))
+    await world.service("sessions", exports=(Export(USER_SESSIONS_API, "/sessions"),))
+    framing = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1001"
+    target = f"/_atek/gateway?api={USER_SESSIONS_API}"
+    for fields, status in (((), 413), ((f"Authorization: Bearer {ADMIN}",), 200)):
+        client = await world.connect()
+        await client.send(request("POST", target, framing, *fields))
+        if chunked or status == 200:
+            # The length alone says enough.
+            body = orjson.dumps(call("login")).ljust(1001)
+            await client.send(chunks(body[:500], body[500:]) if chunked else body)
+        answer = await client.answer()
+        assert answer.status == status
+        if status == 413:
+            assert answer.json["error"]["message"] == "the request is larger than 1000 bytes"
