@@ -118,7 +118,8 @@ class RouterProcess:
 
     def _spawn(self, link: socket.socket) -> subprocess.Popen[bytes]:
         descriptors = [each.fileno() for each in self._sockets]
-        command = [sys.executable, "-m", "runtimes.router", "--link", str(link.fileno())]
+        # -P: nothing is imported from the folder that the node happens to be started in.
+        command = [sys.executable, "-P", "-m", "runtimes.router", "--link", str(link.fileno())]
         for descriptor in descriptors:
             command += ["--listen", str(descriptor)]
         return subprocess.Popen(
