@@ -111,9 +111,9 @@ class BindSession:
         service_id, path = asked_for(head)
         if service_id not in table.services or service_id == NODE:
             return refusal(head, 404, "Not found").start(plane, client)
-        session = session_token(head.cookie)
+        session = session_token(table, head.cookie)
         location = login_location(head)
-        if session in table.sessions:
+        if session:
             token = plane.bindings.make(session, service_id, monotonic())
             location = back_location(head, service_id, path, token)
         return Answer(head, 302, lambda close: redirect(location, close=close)).start(plane, client)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtimes.router.table import RouteTable, ServiceRoute
 
 SESSION_COOKIE = b"session"
+_SPACE = b" \t"
 USER_SESSIONS_API = "atek.cloud/user-sessions-api"
 #: What somebody without a session needs to get one.
 OPEN_METHODS = frozenset({"login", "whoami"})
@@ -30,7 +31,7 @@ def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None
         return table.callers.get(head.token)
     if not table.sessions or not head.cookie:
         return None
-    session = table.sessions.get(session_token(head.cookie))
+    session = table.sessions.get(session_token(table, head.cookie))
     if session is None or not _same_origin(head):
         return None
     return Caller(session.user, service.key if service else SYSTEM, admin=session.admin)
@@ -40,19 +41,26 @@ def _same_origin(head: RequestHead) -> bool:
     return not head.origin or head.origin.partition(b"://")[2].lower() == head.authority.lower()
 
 
-def session_token(cookie: bytes) -> str:
-    """The value of the session's cookie; empty without one."""
-    for pair in cookie.split(b";"):
-        name, _, value = pair.strip(b" ").partition(b"=")
-        if name == SESSION_COOKIE and value.isascii():
-            return value.decode("ascii")
-    return ""
+def session_token(table: RouteTable, cookie: bytes) -> str:
+    """The first session that is known; empty without one.
+
+    A browser may send several: those of the host, of a path of it, and of the domain above.
+    """
+    return next((token for token in map(_session, cookie.split(b";")) if token in table.sessions), "")
 
 
-def without_session(cookie: bytes) -> bytes:
+def without_sessions(table: RouteTable, cookie: bytes) -> bytes:
     """The other cookies: a service has no business with what proves who its user is to the node."""
-    pairs = (pair.strip(b" ") for pair in cookie.split(b";"))
-    return b"; ".join(pair for pair in pairs if pair and pair.partition(b"=")[0] != SESSION_COOKIE)
+    pairs = (pair.strip(_SPACE) for pair in cookie.split(b";"))
+    return b"; ".join(pair for pair in pairs if pair and _session(pair) not in table.sessions)
+
+
+def _session(pair: bytes) -> str:
+    name, _, value = pair.partition(b"=")
+    if name.strip(_SPACE) != SESSION_COOKIE:
+        return ""
+    # Many libraries take quotation marks off.
+    return value.strip(_SPACE).strip(b'"').decode("latin-1")
 
 
 def may_visit(caller: Caller, service: ServiceRoute) -> bool:
@@ -71,9 +79,9 @@ def fields_of(caller: Caller | None) -> bytes:
 def passed_fields(table: RouteTable, head: RequestHead) -> bytes:
     """The client's own field lines that go on to a service, without what belongs to the node."""
     lines = head.passed
-    if head.cookie and table.sessions and session_token(head.cookie) in table.sessions:
+    if head.cookie and table.sessions and session_token(table, head.cookie):
         lines = head.passed_without_cookie
-        if rest := without_session(head.cookie):
+        if rest := without_sessions(table, head.cookie):
             lines += b"Cookie: %b\r\n" % rest
     if head.authorization and head.token not in table.callers:
         lines += b"Authorization: %b\r\n" % head.authorization

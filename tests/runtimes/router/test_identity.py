@@ -10,7 +10,7 @@ import pytest
 
 from runtimes.router.identity import USER_SESSIONS_API
 from runtimes.router.limits import Limits
-from runtimes.router.table import Credential, Export
+from runtimes.router.table import Credential, Export, Session
 from tests.runtimes.router.harness import ADMIN, API, SOCKET, call
 from tests.runtimes.router.instances import echo
 from tests.runtimes.router.wire import chunks, request
@@ -102,3 +102,35 @@ async def test_little_is_gathered_of_who_is_not_known(world: World, *, chunked: 
         assert answer.status == status
         if status == 413:
             assert answer.json["error"]["message"] == "the request is larger than 1000 bytes"
+
+
+# -- what a service does not get to see
+
+
+@pytest.mark.parametrize(
+    ("cookies", "passed"),
+    [
+        (["session=s1"], None),
+        (["a=b; session=s1; c=d"], "a=b; c=d"),
+        (["session=old; session=s1"], "session=old"),
+        (["session=s1; session=old"], "session=old"),
+        (["session=s2; session=s1"], None),
+        (["session=old", "session=s1; a=b"], "session=old; a=b"),
+        (["session = s1;a=b"], "a=b"),
+        (["session=s1;"], None),
+        (["a=s1; sessions=s1"], "a=s1; sessions=s1"),
+        (["session=its own"], "session=its own"),
+        (["session"], "session"),
+        (['session="s1"'], None),
+    ],
+)
+async def test_no_session_of_the_nodes_reaches_a_service(
+    world: World, cookies: list[str], passed: str | None
+) -> None:
+    service = await world.service()
+    world.plane.set_sessions({"s1": Session("bob"), "s2": Session("eve")}, private=False)
+    await world.ask("GET", "/", *(f"Cookie: {cookie}" for cookie in cookies), host="notes.localhost")
+    assert service.request["cookie"] == (passed or "")
+    assert ("cookie" in service.request.names) is (passed is not None)
+    known = [each for each in ("bob", "eve") if service.request["atek-auth-user"] == each]
+    assert len(known) == (passed is None or passed != cookies[0])
