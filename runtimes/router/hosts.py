@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.forward import Pass
-from runtimes.router.identity import caller_of, may_visit
+from runtimes.router.identity import caller_of, may_reach, may_visit
 from runtimes.router.local import Answer, refusal
 from runtimes.router.pages import page, redirect
 from runtimes.router.sessions import bind_location, without_binding
@@ -28,6 +28,9 @@ def decide_host(table: RouteTable, domain: str, head: RequestHead, service_id: s
     if route is None:
         return _unknown_host(head)
     caller = caller_of(table, head, route)
+    if caller is not None and not may_reach(caller, route):
+        message = f"Not authorized: this service may not call what {route.id} exports"
+        return refusal(head, 403, message, kind="host", route=route.id)
     if table.private:
         hindrance = _hindrance(head, domain, route, caller)
         if hindrance is not None:

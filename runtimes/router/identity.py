@@ -68,6 +68,17 @@ def may_visit(caller: Caller, service: ServiceRoute) -> bool:
     return caller.admin or service.owner in (SYSTEM, caller.user)
 
 
+def may_reach(caller: Caller, service: ServiceRoute) -> bool:
+    """Whether a caller may be told of at a service's host, where the service's APIs are within reach too.
+
+    Which of its paths lead to an API only the service knows; so all of its APIs have to be allowed.
+    """
+    if caller.allow is None or caller.service == service.key:
+        return True
+    offered = (*service.exports, *(export for backend in service.backends for export in backend.exports))
+    return all(caller.may_call(export.api) for export in offered)
+
+
 def fields_of(caller: Caller | None) -> bytes:
     """The field lines that tell a service who calls it."""
     if caller is None:

@@ -11,7 +11,7 @@ import pytest
 from runtimes.router.identity import USER_SESSIONS_API
 from runtimes.router.limits import Limits
 from runtimes.router.table import Credential, Export, Session
-from tests.runtimes.router.harness import ADMIN, API, SOCKET, call
+from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call
 from tests.runtimes.router.instances import echo
 from tests.runtimes.router.wire import chunks, request
 
@@ -134,3 +134,37 @@ async def test_no_session_of_the_nodes_reaches_a_service(
     assert ("cookie" in service.request.names) is (passed is not None)
     known = [each for each in ("bob", "eve") if service.request["atek-auth-user"] == each]
     assert len(known) == (passed is None or passed != cookies[0])
+
+
+# -- what a service may call
+
+
+@pytest.mark.parametrize(
+    ("allow", "status"), [(None, 200), ((), 403), (("example.com/other",), 403), ((API,), 200)]
+)
+async def test_a_services_host_is_no_way_around_what_its_callers_may_call(
+    world: World, allow: tuple[str, ...] | None, status: int
+) -> None:
+    service = await world.service()
+    caller = await world.service("caller", exports=(), allow=allow)
+    for method, target in (("POST", PATH), ("GET", "/_api/../_api/notes"), ("GET", "/")):
+        answer = await world.ask(method, target, caller.bearer, host="notes.localhost", body=b"")
+        assert answer.status == status
+    assert {each["atek-auth-service"] for each in service.requests} == (
+        {"key-of-caller"} if status == 200 else set()
+    )
+
+
+async def test_a_service_reaches_itself_and_what_exports_nothing(world: World) -> None:
+    caller = await world.service("caller", allow=())
+    await world.service("pages", exports=())
+    for host in ("caller.localhost", "pages.localhost"):
+        assert (await world.ask("GET", "/", caller.bearer, host=host)).status == 200
+
+
+async def test_an_older_revisions_api_is_one_too(world: World) -> None:
+    """It is in the routes until it is stopped."""
+    service = await world.service()
+    service.publish(*service.instances, exports=())
+    caller = await world.service("caller", exports=(), allow=())
+    assert (await world.ask("GET", "/", caller.bearer, host="notes.localhost")).status == 403
