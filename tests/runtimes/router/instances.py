@@ -60,7 +60,8 @@ class Instance:
         self.visits: list[Visit] = []
         self.connections = 0
         self.open = 0
-        self.scope = anyio.CancelScope()
+        self.gone = anyio.Event()
+        self._scope = anyio.CancelScope()
 
     @property
     def requests(self) -> list[Message]:
@@ -79,14 +80,16 @@ class Instance:
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Listens until its scope is cancelled; then nothing listens there any more."""
-        with self.scope:
+        with self._scope:
             async with await self._listener() as listener:
                 task_status.started()
                 await listener.serve(self._handle)
+        self.gone.set()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """It is gone, and everything with it that it was doing."""
-        self.scope.cancel()
+        self._scope.cancel()
+        await self.gone.wait()
 
     async def _listener(self) -> Any:
         if self.backend.socket is not None:

@@ -104,7 +104,7 @@ async def test_a_call_whose_body_takes_its_time_goes_where_the_service_is_then(w
     await client.send(request("POST", GATEWAY, AS_ADMIN, f"Content-Length: {len(body)}"))
     await until(lambda: world.plane.sending)
     service.publish(await world.instance("notes"))
-    old.stop()
+    await old.stop()
     await client.send(body)
     assert (await client.answer()).json["result"] == []
     assert old.requests == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import socket
 import struct
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from tests.runtimes.router.instances import Asked
 
 pytestmark = pytest.mark.anyio
-
-
-def waits(held: Held, count: int) -> bool:
-    return held.waiting == count
 
 
 HOST = "notes.localhost"
@@ -355,50 +350,6 @@ async def test_proxies_that_are_known_are_believed(world: World) -> None:
     world.plane.update({"notes": service.route})
     await world.ask("GET", "/", "X-Forwarded-For: 1.2.3.4", host=HOST)
     assert [each["x-forwarded-for"] for each in service.requests] == ["127.0.0.1", "1.2.3.4, 127.0.0.1"]
-
-
-async def test_replicas_share_by_what_is_in_flight_and_take_turns(world: World) -> None:
-    held = Held()
-    service = await world.service(serve=held, replicas=3)
-    clients = [await world.connect() for _ in range(6)]
-    for number, client in enumerate(clients, 1):
-        await client.send(request("GET", host=HOST))
-        await until(partial(waits, held, number))
-    assert [len(each.requests) for each in service.instances] == [2, 2, 2]
-    held.release()
-    for client in clients:
-        await client.answer()
-    for _ in range(6):
-        asking = await world.connect()
-        await asking.send(request("GET", host=HOST))
-        await until(lambda: held.waiting)
-        held.release()
-        await asking.answer()
-    assert [len(each.requests) for each in service.instances] == [4, 4, 4]
-
-
-async def test_a_refused_connection_leads_to_another_replica(world: World) -> None:
-    service = await world.service(replicas=2)
-    service.instances[0].stop()
-    await until(lambda: service.instances[0].open == 0)
-    for _ in range(4):
-        assert (await world.ask(host=HOST)).status == 200
-    service.instances[1].stop()
-    answer = await world.ask(host=HOST)
-    assert (answer.status, answer.json["message"]) == (502, "notes accepts no connection")
-    assert world.plane.metrics.in_flight == 0
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_what_was_sent_once_is_not_sent_twice(world: World, method: str) -> None:
-    async def serve(asked: Asked) -> None:
-        await asked.body()
-        await asked.close()
-
-    service = await world.service(serve=serve, replicas=3)
-    answer = await world.ask(method, host=HOST, body=b"x")
-    assert answer.status == 502
-    assert len(service.requests) == 1
 
 
 async def test_the_request_id_of_a_client_is_kept_and_others_get_one(world: World) -> None:

@@ -200,7 +200,7 @@ async def test_an_answer_to_a_call_has_its_bounds(world: World) -> None:
 
 async def test_a_service_that_is_gone_is_an_error_and_comes_back(world: World) -> None:
     service = await world.service()
-    service.instances[0].stop()
+    await service.instances[0].stop()
     await until(lambda: service.instances[0].open == 0)
     error = (await world.post(call())).json["error"]
     assert (error["code"], error["message"]) == (-32000, "notes accepts no connection")
