@@ -31,6 +31,8 @@ ADMIN = "the-admins-token"
 API, PATH = "example.com/notes", "/_api/notes"
 RPC = (Export(API, PATH),)
 SOCKET = (Export(API, PATH, "proxy"),)
+#: Seconds for what is on its way when a test is over.
+GRACE = 0.2
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -86,13 +88,14 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.port = 0
-        self._count = 0
+        self._instances: list[Instance] = []
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atek-router-")))
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
+            stack.push_async_callback(self._settle)
             await self._open(stack)
             self._stack = stack.pop_all()
         return self
@@ -101,6 +104,14 @@ class Surroundings:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    async def _settle(self) -> None:
+        """Clients and router are gone: instances see that by themselves, if they wait for anything from them.
+
+        A wait for a socket had better not be cancelled in the moment in which the socket has news.
+        """
+        with anyio.move_on_after(GRACE):
+            await until(lambda: not any(each.open for each in self._instances))
 
     @abstractmethod
     async def _open(self, stack: AsyncExitStack) -> None:
@@ -142,10 +153,10 @@ class Surroundings:
         self, service_id: str, serve: Serve = echo, *, exports: tuple[Export, ...] = RPC, tcp: bool = False
     ) -> Instance:
         """Another instance, which listens, and which nobody knows of yet."""
-        self._count += 1
-        name = f"{service_id}-{self._count}"
-        socket = None if tcp else str(self.folder / f"{self._count}.sock")
-        instance = Instance(Backend(name, socket=socket, exports=exports), serve)
+        number = len(self._instances) + 1
+        socket = None if tcp else str(self.folder / f"{number}.sock")
+        instance = Instance(Backend(f"{service_id}-{number}", socket=socket, exports=exports), serve)
+        self._instances.append(instance)
         await self._tasks.start(instance.run)
         return instance
 

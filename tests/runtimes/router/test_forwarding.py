@@ -262,64 +262,6 @@ async def test_large_bodies_arrive_as_they_were_sent(world: World) -> None:
     assert answer.body == hashlib.sha256(data).digest() + data
 
 
-async def test_a_reader_that_stands_still_stops_its_sender_and_nobody_else(world: World) -> None:
-    sent = 0
-
-    async def serve(asked: Asked) -> None:
-        nonlocal sent
-        if asked.request.target == "/small":
-            await asked.respond(200, b"small")
-            return
-        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
-        while True:
-            await asked.send(b"x" * 65536)
-            sent += 65536
-
-    await world.service(serve=serve)
-    slow = await world.connect()
-    await slow.send(request("GET", "/big", host=HOST))
-    await slow.head()
-    still = -1
-    while still != sent:
-        still = sent
-        for _ in range(50):
-            assert (await world.ask("GET", "/small", host=HOST)).body == b"small"
-    assert sent < 16 * 2**20
-    before = sent
-    await slow.exactly(8 * 2**20)
-    await until(lambda: sent > before)
-
-
-async def test_an_instance_that_does_not_read_stops_its_client(world: World) -> None:
-    go = anyio.Event()
-
-    async def serve(asked: Asked) -> None:
-        await go.wait()
-        body = await asked.body()
-        await asked.respond(200, str(len(body)))
-
-    await world.service(serve=serve)
-    client = await world.connect()
-    size, sent = 64 * 2**20, 0
-    await client.send(request("PUT", "/", f"Content-Length: {size}", host=HOST))
-    async with anyio.create_task_group() as tasks:
-
-        async def send() -> None:
-            nonlocal sent
-            while sent < size:
-                await client.send(b"y" * 65536)
-                sent += 65536
-
-        tasks.start_soon(send)
-        still = -1
-        while still != sent:
-            still = sent
-            await anyio.sleep(0.05)
-        assert sent < 16 * 2**20
-        go.set()
-    assert (await client.answer()).text == str(size)
-
-
 async def test_a_nodes_token_does_not_reach_a_service_but_its_own_does(world: World) -> None:
     service = await world.service()
     caller = await world.service("caller", exports=(), owner="alice")

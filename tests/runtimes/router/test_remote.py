@@ -76,6 +76,7 @@ class Node(Surroundings):
         settings = {"domain": "localhost", "adminTokens": [ADMIN], "accessLog": str(self.log)}
         self.router = RouterProcess((tcp, unix), settings)
         self.router.died = self.deaths.append
+        stack.callback(self.running.cancel)
 
     def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
         self.router.publish(routes)
