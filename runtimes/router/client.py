@@ -150,6 +150,11 @@ class Client(asyncio.Protocol):
         self.resume_body()
         return ahead
 
+    def end_soon(self) -> None:
+        """Nothing more will be sent to it, and it has as long as any reader to have its say."""
+        self.write_eof()
+        self.plane.closing.start(self)
+
     def write_eof(self) -> None:
         if not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()

@@ -353,7 +353,7 @@ class Forward:
 
     def upstream_ended(self) -> None:
         self._upstream_ended = True
-        self._client.write_eof()
+        self._client.end_soon()
         self._close_if_both_ended()
 
     def _close_if_both_ended(self) -> None:

@@ -240,9 +240,11 @@ class Upstream(asyncio.Protocol):
         self._transport.close()
 
     def leave(self) -> None:
-        """The end of a tunnel: what is on its way still arrives."""
+        """The end of a tunnel: what is on its way still arrives, if the instance takes it in time."""
         exchange, self.exchange = self.exchange, None
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(self.pool.limits.stalled, self._transport.abort)
         if exchange is not None:
             self.pool.finished(exchange)
 

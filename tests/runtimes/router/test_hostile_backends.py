@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,17 +10,21 @@ import orjson
 import pytest
 
 from runtimes.router.limits import Limits
+from runtimes.router.upstream import Upstream
 from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import result, sends
-from tests.runtimes.router.wire import reply
+from tests.runtimes.router.wire import reply, request
 
 if TYPE_CHECKING:
     from tests.runtimes.router.harness import World
     from tests.runtimes.router.instances import Asked
+    from tests.runtimes.router.wire import Wire
 
 pytestmark = pytest.mark.anyio
 
 HOST = "notes.localhost"
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: k", "Sec-WebSocket-Version: 13")
+SWITCHED = b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 
@@ -143,3 +148,57 @@ async def test_an_answer_that_is_too_much_with_its_last_piece_harms_no_other(wor
         assert "result" in (await world.post(call(params=[10]))).json
     assert service.instances[0].connections == 1
     await nothing_is_left(world)
+
+
+# -- tunnels that one side does not let go of
+
+
+async def test_a_client_that_keeps_a_tunnel_whose_service_has_left_is_cut_off(world: World) -> None:
+    world.replace_plane(Limits(stalled=0.05))
+
+    async def serve(asked: Asked) -> None:
+        await asked.send(SWITCHED)
+        await asked.close()
+
+    await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(request("GET", "/", *UPGRADE, host=HOST))
+    assert (await client.head()).status == 101
+    assert await client.rest() == b""
+    world.start(sweep, world)
+    await nothing_is_left(world)
+
+
+async def test_a_service_that_takes_nothing_keeps_no_tunnel(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.replace_plane(Limits(stalled=0.05))
+    lost: list[Upstream] = []
+    really = Upstream.connection_lost
+
+    def connection_lost(upstream: Upstream, error: Exception | None) -> None:
+        lost.append(upstream)
+        really(upstream, error)
+
+    monkeypatch.setattr(Upstream, "connection_lost", connection_lost)
+
+    async def serve(asked: Asked) -> None:
+        await asked.send(SWITCHED)
+        await anyio.sleep_forever()
+
+    await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(request("GET", "/", *UPGRADE, host=HOST))
+    assert (await client.head()).status == 101
+    world.start(send_until_closed, client)
+    (router_side,) = world.plane.clients
+    await until(lambda: router_side._paused)
+    router_side.abort_all()
+    await nothing_is_left(world)
+    await until(lambda: lost)
+
+
+async def send_until_closed(client: Wire) -> None:
+    with suppress(anyio.BrokenResourceError):
+        while True:
+            await client.send(b"x" * 65536)
