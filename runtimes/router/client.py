@@ -290,9 +290,11 @@ class Client(asyncio.Protocol):
 
     def _after_empty_lines(self, data: bytes) -> bytes:
         """RFC 9112, section 2.2: an empty line before a request is harmless. Many are no request."""
-        rest = data.lstrip(b"\r\n")
-        if len(data) - len(rest) <= MOST_EMPTY:
-            return rest
+        end = 0
+        while end <= MOST_EMPTY and data.startswith(b"\r\n", end):
+            end += 2
+        if end <= MOST_EMPTY:
+            return data[end:]
         self._refuse(400, "not HTTP")
         return b""
 
