@@ -176,3 +176,50 @@ async def test_an_answer_that_ends_with_its_connection_is_awaited_even_in_a_hurr
     assert await client.body_of(head) == b"half of it, and the rest"
     await drained.wait()
     await ended.wait()
+
+
+async def test_a_node_that_ends_cuts_off_what_might_never_end(world: World) -> None:
+    async def stream(asked: Asked) -> None:
+        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await anyio.sleep_forever()
+
+    await world.service("chat", serve=mirror)
+    await world.service("news", serve=stream)
+    chat = await opened(world, "/", host="chat.localhost")
+    news = await world.connect()
+    await news.send(request("GET", host="news.localhost"))
+    await news.head()
+    await world.plane.end().wait()
+    assert await chat.rest() == b""
+    await news.rest()
+    assert world.plane.metrics.in_flight == 0
+
+
+async def test_a_node_that_ends_answers_a_request_that_has_begun_to_arrive(world: World) -> None:
+    await world.service()
+    client = await world.connect()
+    whole = request("GET", "/begun", host=HOST)
+    await client.send(whole[:30])
+    await until(lambda: world.plane.reading)
+    ended = world.plane.end()
+    assert not ended.is_set()
+    await client.send(whole[30:])
+    answer = await client.answer()
+    assert (answer.body, answer["connection"]) == (b"GET /begun\n", "close")
+    await ended.wait()
+
+
+async def test_a_node_that_ends_answers_no_request_that_was_sent_ahead(world: World) -> None:
+    """It says in its last answer that it closes, so the client knows which ones it has to send again."""
+    held = Held()
+    service = await world.service(serve=held)
+    client = await world.connect()
+    await client.send(request("GET", "/one", host=HOST) + request("GET", "/two", host=HOST))
+    await until(lambda: held.waiting)
+    ended = world.plane.end()
+    held.release()
+    answer = await client.answer()
+    assert (answer.body, answer["connection"]) == (b"GET /one\n", "close")
+    assert await client.rest() == b""
+    await ended.wait()
+    assert [each.target for each in service.requests] == ["/one"]

@@ -302,3 +302,22 @@ async def test_the_request_id_of_a_client_is_kept_and_others_get_one(world: Worl
     ids = [each["x-request-id"] for each in service.requests]
     assert ids[0] == "mine" and len(set(ids)) == 3 and all(ids)
     assert service.requests[0]["traceparent"] == "00-1-2-03"
+
+
+@pytest.mark.parametrize("target", ["/", "/_atek/gateway?api=example.com/notes"])
+async def test_http_1_0_without_a_host_is_for_the_node_itself(world: World, target: str) -> None:
+    service = await world.service()
+    client = await world.connect()
+    await client.send(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+    assert (await client.answer()).status in (401, 404)
+    assert await client.rest() == b""
+    assert service.requests == []
+
+
+async def test_an_answer_in_chunks_has_no_body_for_head_either(world: World) -> None:
+    await world.service(serve=sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: 1\r\n\r\n"))
+    client = await world.connect()
+    for _ in range(2):
+        await client.send(request("HEAD", host=HOST))
+        answer = await client.answer(to="HEAD")
+        assert (answer.status, answer["x"]) == (200, "1")
