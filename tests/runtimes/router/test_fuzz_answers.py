@@ -66,7 +66,7 @@ pieces = st.one_of(
 
 @dataclass(frozen=True)
 class Script:
-    """What an instance answers: pieces, and what it does then (keep, close, reset)."""
+    """What an instance answers: pieces, and what it does then (keep, close, reset its connection)."""
 
     pieces: list[bytes]
     then: str
@@ -107,7 +107,7 @@ class Lane:
                 if script is None:
                     target = head.split(b" ")[1]
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
-                elif not await self._play(script, writer):
+                elif not await self._play(script, head, writer):
                     return
         except (ConnectionError, asyncio.IncompleteReadError, RuntimeError):
             # The router left, which it may. (uvloop says RuntimeError where a transport is closed.)
@@ -116,8 +116,8 @@ class Lane:
             self.played.set()
             writer.close()
 
-    async def _play(self, script: Script, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection goes on."""
+    async def _play(self, script: Script, head: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection goes on. A body that has begun may take as long as it likes: so it ends."""
         for piece in script.pieces:
             writer.write(piece)
             await asyncio.sleep(0)
@@ -125,7 +125,8 @@ class Lane:
         self.played.set()
         if script.then == "reset":
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        return script.then == "keep"
+        answer = read(script.data, head.split(b" ")[0].decode(), ended=False)
+        return script.then == "keep" and (isinstance(answer, str) or answer.whole)
 
 
 def _length(head: bytes) -> int:
