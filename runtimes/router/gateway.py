@@ -114,7 +114,8 @@ class BindSession:
         session = session_token(table, head.cookie)
         location = login_location(head)
         if session:
-            token = plane.bindings.make(session, service_id, monotonic())
+            # Hosts that are for everybody take no token: it would reach the service.
+            token = plane.bindings.make(session, service_id, monotonic()) if table.private else ""
             location = back_location(head, service_id, path, token)
         return Answer(head, 302, lambda close: redirect(location, close=close)).start(plane, client)
 

@@ -43,6 +43,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 _IDENTITY = b"atek-auth-"
+#: Where pages of other origins ask from, in the words of Fetch Metadata.
+_OTHERS = frozenset({b"cross-site", b"same-site"})
 #: Said by proxies, beside whatever begins with X-Forwarded-.
 _PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 
@@ -66,7 +68,8 @@ class RequestHead:
     the body in bytes, -1 when it is chunked. `passed` are the field lines that may go to a backend as they
     are; `authorization` and `token` (of a Bearer) are kept apart, because they are the node's as often as the
     service's. `upgrade` is the protocol asked for, in small letters. `for_another`: a proxy says that it
-    asks for somebody else.
+    asks for somebody else. `elsewhere`: a page of another origin asks by itself, without a person who goes
+    there (Fetch Metadata, which browsers send and pages cannot).
     """
 
     method: bytes
@@ -88,6 +91,7 @@ class RequestHead:
     for_another: bool
     cookie: bytes
     origin: bytes
+    elsewhere: bool
     accepts_html: bool
     passed: bytes
     passed_without_cookie: bytes
@@ -205,6 +209,8 @@ def _parse_request(head: bytes) -> RequestHead:
         cookie=cookie,
         # Two of them are nobody's, but they come from a page.
         origin=b", ".join(values.get(b"origin", ())),
+        elsewhere=_only(values, b"sec-fetch-site") in _OTHERS
+        and _only(values, b"sec-fetch-mode") != b"navigate",
         accepts_html=any(b"text/html" in value for value in values.get(b"accept", ())),
         passed=_lines(fields, named),
         passed_without_cookie=_lines(fields, named | {b"cookie"}),

@@ -38,6 +38,8 @@ def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None
 
 
 def _same_origin(head: RequestHead) -> bool:
+    if head.elsewhere:
+        return False
     return not head.origin or head.origin.partition(b"://")[2].lower() == head.authority.lower()
 
 

@@ -79,11 +79,11 @@ def asked_for(head: RequestHead) -> tuple[str, bytes]:
 
 
 def back_location(head: RequestHead, service_id: str, path: bytes, token: str) -> bytes:
-    """Back to the service's host, with the token."""
+    """Back to the service's host, with the token if there is one."""
     joint = b"&" if b"?" in path else b"?"
     host = head.authority.rpartition(b":")[0] if port_of(head) else head.authority
     origin = b"http://%b.%b%b" % (service_id.encode(), host, port_of(head))
-    return b"%b%b%b%b=%b" % (origin, path, joint, PARAMETER, token.encode())
+    return origin + path + (b"%b%b=%b" % (joint, PARAMETER, token.encode()) if token else b"")
 
 
 def login_location(head: RequestHead) -> bytes:

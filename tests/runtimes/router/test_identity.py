@@ -168,3 +168,42 @@ async def test_an_older_revisions_api_is_one_too(world: World) -> None:
     service.publish(*service.instances, exports=())
     caller = await world.service("caller", exports=(), allow=())
     assert (await world.ask("GET", "/", caller.bearer, host="notes.localhost")).status == 403
+
+
+# -- pages
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "known"),
+    [
+        ("same-origin", "cors", True),
+        ("none", "navigate", True),
+        ("cross-site", "navigate", True),
+        ("same-site", "navigate", True),
+        ("same-site", "no-cors", False),
+        ("cross-site", "no-cors", False),
+        ("cross-site", "cors", False),
+    ],
+)
+async def test_what_a_page_loads_from_another_host_is_not_asked_by_its_reader(
+    world: World, site: str, mode: str, *, known: bool
+) -> None:
+    """A picture's address needs no Origin. The pages of one service are no part of another."""
+    service = await world.service()
+    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    fields = ("Cookie: session=s1", f"Sec-Fetch-Site: {site}", f"Sec-Fetch-Mode: {mode}")
+    assert (await world.ask("GET", "/", *fields, host="notes.localhost")).status == 200
+    assert service.request["atek-auth-user"] == ("bob" if known else "")
+    assert service.request["cookie"] == ""
+
+
+async def test_a_host_for_everybody_is_given_no_token_for_a_session(world: World) -> None:
+    """It would stand in the address that reaches the service."""
+    await world.service()
+    target = "/_atek/bind-session?service=notes&path=%2Fa%3Fb"
+    for private in (False, True):
+        world.plane.set_sessions({"s1": Session("bob")}, private=private)
+        answer = await world.ask("GET", target, "Cookie: session=s1")
+        there, _, token = answer["location"].partition("&bst=")
+        assert (answer.status, there, bool(token)) == (302, "http://notes.localhost/a?b", private)
+        assert len(world.plane.bindings) == private
