@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from runtimes.router.body import BadBody, Body, body_of
 from runtimes.router.head import BadHead
+from runtimes.router.lingering import LINGERING
 from runtimes.router.pages import CONTINUE, error_page
 
 if TYPE_CHECKING:
@@ -399,24 +400,3 @@ class Client(asyncio.Protocol):
         self.resume_body()
         self.plane.sending.drop(self)
         self.plane.lingering.start(self)
-
-
-class _Lingering:
-    """Loses what a refused client goes on sending, for a short while."""
-
-    def begin(self, payload: bytes, *, done: bool) -> None: ...
-
-    def body(self, payload: bytes, *, done: bool) -> None: ...
-
-    def client_ahead(self, data: bytes) -> None: ...
-
-    def client_ended(self) -> None: ...
-
-    def client_lost(self) -> None: ...
-
-    def client_paused(self) -> None: ...
-
-    def client_resumed(self) -> None: ...
-
-
-LINGERING: Handler = _Lingering()
