@@ -172,8 +172,8 @@ class Arena:
 
     # -- clients
 
-    async def send(self, stream: list[bytes]) -> bytes:
-        """All that comes back, after everything was sent and the sending side closed."""
+    async def send(self, stream: list[bytes], *, leave: bool) -> bytes:
+        """All that comes back after everything was sent; nothing for one that leaves without waiting."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             # The router may have closed it by now, and uvloop says so by a RuntimeError.
@@ -181,6 +181,9 @@ class Arena:
                 for piece in stream:
                     writer.write(piece)
                     await asyncio.sleep(0)
+                if leave:
+                    writer.transport.abort()
+                    return b""
                 writer.write_eof()
             return await asyncio.wait_for(reader.read(), PATIENCE)
         except ConnectionError:
@@ -188,13 +191,15 @@ class Arena:
         finally:
             writer.close()
 
-    def run(self, many: list[list[bytes]]) -> list[bytes]:
-        """All streams next to each other; then nothing of them may be left."""
+    def run(self, many: list[list[bytes]], leaving: frozenset[int] = frozenset()) -> list[bytes]:
+        """All streams next to each other, some of which leave; then nothing of them may be left."""
 
         self.sent = b"".join(b"".join(stream) for stream in many)
 
         async def all_of_them() -> list[bytes]:
-            answers = await asyncio.gather(*(self.send(stream) for stream in many))
+            answers = await asyncio.gather(
+                *(self.send(stream, leave=number in leaving) for number, stream in enumerate(many))
+            )
             async with asyncio.timeout(PATIENCE):
                 while self.plane.clients or self._in_flight():
                     await asyncio.sleep(0.01)
@@ -205,10 +210,10 @@ class Arena:
     def _in_flight(self) -> int:
         return self.plane.metrics.in_flight + sum(len(pool.in_flight) for pool in self.plane.pools.values())
 
-    def check(self, many: list[list[bytes]]) -> None:
+    def check(self, many: list[list[bytes]], leaving: frozenset[int]) -> None:
         """The properties that the module's docstring names."""
         self.targets.clear()
-        answers = self.run(many)
+        answers = self.run(many, leaving)
         assert self.wrong == []
         sent = b"".join(b"".join(stream) for stream in many)
         assert [
@@ -236,22 +241,23 @@ def arena() -> Iterator[Arena]:
 
 
 MANY = st.lists(streams(), min_size=10, max_size=10)
+LEAVING = st.frozensets(st.integers(0, 9), max_size=4)
 QUIETLY = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.large_base_example)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=QUIETLY)
-@given(many=MANY)
+@given(many=MANY, leaving=LEAVING)
 def test_whatever_comes_nothing_malformed_is_passed_on_and_nothing_stays(
-    arena: Arena, many: list[list[bytes]]
+    arena: Arena, many: list[list[bytes]], leaving: frozenset[int]
 ) -> None:
-    arena.check(many)
+    arena.check(many, leaving)
 
 
 @pytest.mark.soak
 @settings(max_examples=6000, deadline=None, suppress_health_check=QUIETLY)
-@given(many=MANY)
-def test_whatever_comes_for_long(arena: Arena, many: list[list[bytes]]) -> None:
-    arena.check(many)
+@given(many=MANY, leaving=LEAVING)
+def test_whatever_comes_for_long(arena: Arena, many: list[list[bytes]], leaving: frozenset[int]) -> None:
+    arena.check(many, leaving)
 
 
 def test_good_requests_among_bad_ones_are_answered(arena: Arena) -> None:
