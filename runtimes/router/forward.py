@@ -90,6 +90,9 @@ def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> byte
         lines.append(b"Content-Length: %d\r\n" % head.length)
     elif head.length < 0:
         lines.append(b"Transfer-Encoding: chunked\r\n")
+    if head.length and head.method not in _WITH_BODY:
+        # Servers forget that there may be a body, and would read it as the next request, identity and all.
+        lines.append(_CLOSE)
     if head.upgrade == b"websocket" and not head.length:
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
     if not head.authority:

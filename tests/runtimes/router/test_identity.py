@@ -207,3 +207,28 @@ async def test_a_host_for_everybody_is_given_no_token_for_a_session(world: World
         there, _, token = answer["location"].partition("&bst=")
         assert (answer.status, there, bool(token)) == (302, "http://notes.localhost/a?b", private)
         assert len(world.plane.bindings) == private
+
+
+# -- what is read as another request
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("method", "closes"),
+    [("GET", True), ("DELETE", True), ("OPTIONS", True), ("POST", False), ("PUT", False)],
+)
+async def test_a_body_where_servers_expect_none_is_the_last_thing_on_its_connection(
+    world: World, method: str, *, closes: bool, chunked: bool
+) -> None:
+    """A server that does not read it takes it for a request, in which everything can be said."""
+    forged = request("GET", "/forged", "Atek-Auth-User: system")
+    service = await world.service()
+    client = await world.connect()
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(forged)}"
+    head = request(method, "/", framing, host="notes.localhost")
+    await client.send(head + (chunks(forged) if chunked else forged))
+    assert (await client.answer()).body.endswith(forged)
+    assert service.request["connection"] == ("close" if closes else "")
+    await client.send(request(method, "/bare", host="notes.localhost"))
+    await client.answer()
+    assert service.requests[1]["connection"] == ""
