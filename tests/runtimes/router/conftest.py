@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,11 @@ from tests.runtimes.router.harness import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+# The tests stand for programs by their session's id. Where the leader of it is outside this process's pid
+# namespace, as in a container that was entered, the kernel says 0, which is nobody's id.
+if os.getsid(0) == 0:
+    os.setsid()
 
 
 @pytest.fixture
