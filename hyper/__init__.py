@@ -1,5 +1,10 @@
-"""Hypercore: the client, the records and the Atek Database.
+"""Hypercore: the port, its client, the records, and the Atek Database.
 
-Nothing lives here yet. The package holds its place in the import order (reconciler, runtimes,
-manifests, hyper) so that what comes next has one obvious home.
+    daemon/     a Node program on the official libraries; the only one that opens the store
+    port        what the rest of the node may ask of it, and the errors it answers with
+    client      the port over the daemon's socket;  fake  the port in memory
+    adb/        the Atek Database: a service of its own over the same port
+
+A record is a JSON document in a Hyperbee, found by its path. A position in a database is its fork and its
+version: what was read at one position stays true of it for ever, unless the log was forked.
 """
