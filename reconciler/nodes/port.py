@@ -1,0 +1,149 @@
+"""What the control socket, the system APIs and the command line may ask about a node's databases and follows.
+
+Everything raises `UserError` where a person asked for what cannot be done, also when the daemon is away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hyper.port import Database, Hyper
+
+#: The tables of a node's two databases: records of its own, and what it publishes.
+SERVICE_TABLE = "atek.cloud/service"
+CHANGE_TABLE = "atek.cloud/change"
+NODE_TABLE = "atek.cloud/node"
+STATUS_TABLE = "atek.cloud/status"
+#: The one record of `NODE_TABLE`, in both databases.
+SELF = "self"
+#: The names of the two databases in the daemon's store.
+RECORDS = "records"
+STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """How others find this node: its records' database, its status', who it proves to be, and where.
+
+    `address` is host:port, empty where it takes no peers by TCP.
+    """
+
+    name: str
+    records: str
+    status: str
+    noise: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Another node that this one takes services from.
+
+    `key` is its records' database, 64 hex digits. `noise` is the key that it proves when it connects, `at`
+    its host:port; empty where they are not known. `policy` as it is written into the state
+    (`manifests.policy`). `allow_empty`: it may take all its services away at once.
+    """
+
+    name: str
+    key: str
+    noise: str = ""
+    at: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How a follow fares. `database` is None while the daemon is away, and `status` empty until it is known.
+
+    `status` is the database that the followed node publishes its status in; `node` what it says about itself
+    there or in its records: name, noiseKey, labels.
+    """
+
+    follow: Follow
+    database: Database | None = None
+    status: str = ""
+    node: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changed what, for the history: `by` is a user, `system` or a node; `what` is "push", "stop", …"""
+
+    by: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """A service as it is written in this node's own records. `key` is its place in the table."""
+
+    key: str
+    seq: int
+    value: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.value.get("id", ""))
+
+
+class ServiceRecords(Protocol):
+    """The services in this node's own records."""
+
+    async def read(self) -> Mapping[str, ServiceRecord]:
+        """All of them by the service's id."""
+        ...
+
+    async def declare(self, manifest: Mapping[str, Any], change: Change) -> int:
+        """Makes or replaces the record of a plain manifest (camelCase, with `id`); returns the version.
+
+        Returns once it is on disk and this node has seen it.
+        """
+        ...
+
+    async def remove(self, service_id: str, change: Change) -> int:
+        """Takes a record away; does nothing where there is none."""
+        ...
+
+    async def write(self, values: Mapping[str, Mapping[str, Any] | None], change: Change) -> int:
+        """Records as they are (by their keys in the table; None takes one away), with one change entry."""
+        ...
+
+
+class Nodes(Protocol):
+    """This node's databases and follows."""
+
+    @property
+    def configured(self) -> bool:
+        """Whether this node has a Hypercore daemon among its core services."""
+        ...
+
+    @property
+    def hyper(self) -> Hyper:
+        """The daemon itself. Raises UserError where none is configured."""
+        ...
+
+    @property
+    def services(self) -> ServiceRecords: ...
+
+    async def keys(self) -> Keys:
+        """Waits a moment for a daemon that is just starting."""
+        ...
+
+    def follows(self) -> Sequence[Follow]: ...
+
+    async def followed(self, name: str) -> Followed:
+        """One follow, by its name. Raises UserError where there is no such."""
+        ...
+
+    async def follow(self, follow: Follow) -> None:
+        """Follows, or changes how (same name); kept across restarts once this returns."""
+        ...
+
+    async def unfollow(self, name: str) -> None:
+        """Its services are stopped and pruned, unless others declare them."""
+        ...
