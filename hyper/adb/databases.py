@@ -58,7 +58,7 @@ class Databases:
         db_id = self.resolve(caller, name)
         entry = self._tables.entry(db_id)
         if entry is None and not caller.admin:
-            nodes_own = db_id == self._tables.server_db or await self._store.is_own(db_id)
+            nodes_own = db_id == self._tables.server_db or await self._store.is_own(db_id, caller.service)
             require_read(caller, db_id, entry, nodes_own=nodes_own)
         else:
             require_read(caller, db_id, entry)
@@ -124,7 +124,11 @@ class Databases:
         entry = self._tables.entry(db_id)
         if entry is not None:
             return entry.info()
-        return {"dbId": db_id, "writable": await self._store.is_own(db_id), "isServerDb": False}
+        return {
+            "dbId": db_id,
+            "writable": await self._store.is_own(db_id, caller.service),
+            "isServerDb": False,
+        }
 
     # -- an administrator's
 

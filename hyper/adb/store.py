@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Databases of others that one life of this service opens because somebody gave their keys.
-MOST_STRANGERS = 1000
+#: Databases that no table names, and that are opened in one life of this process for one asker.
+MOST_STRANGERS = 100
 
 
 class Store:
@@ -28,7 +28,8 @@ class Store:
     def __init__(self, hyper: Hyper) -> None:
         self.hyper = hyper
         self._own: set[str] = set()
-        self._strangers: set[str] = set()
+        self._others: set[str] = set()
+        self._strangers: dict[str, int] = {}
 
     async def call(self, db_id: str, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` returns; it is called twice where the database was not open. Raises HyperError."""
@@ -41,15 +42,21 @@ class Store:
         return await ask()
 
     async def open(self, db_id: str) -> Database:
-        """Raises HyperError, and RpcError when too many were opened."""
-        if len(self._strangers) >= MOST_STRANGERS and db_id not in self._strangers | self._own:
-            raise refused("Too many databases of others are open", hint="restart core.adb")
+        """Raises HyperError."""
         database = await self.hyper.open(db_id)
-        (self._own if database.writable else self._strangers).add(db_id)
+        (self._own if database.writable else self._others).add(db_id)
         return database
 
-    async def is_own(self, db_id: str) -> bool:
-        """Whether this node is the writer of a database."""
-        if db_id not in self._own and db_id not in self._strangers:
+    async def is_own(self, db_id: str, asker: str) -> bool:
+        """Whether this node is the writer of a database.
+
+        A key is all that `asker` needs to have a database opened, and followed from then on: so not too many.
+        Raises RpcError, and HyperError.
+        """
+        if db_id not in self._own and db_id not in self._others:
+            opened = self._strangers.get(asker, 0)
+            if opened >= MOST_STRANGERS:
+                raise refused("Too many databases of others are open", hint="restart core.adb")
+            self._strangers[asker] = opened + 1
             await self.open(db_id)
         return db_id in self._own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ class World:
 
     async def rpc(self, method: str, params: Any, *fields: str) -> dict[str, Any]:
         call_id = next(self._ids)
-        body = orjson.dumps({"jsonrpc": "2.0", "id": call_id, "method": method, "params": params})
+        call = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
+        body = json.dumps(call, allow_nan=False).encode()
         answer = await self.ask(request("POST", ADB_RPC_PATH, *fields, body=body))
         assert answer.status == 200, answer
         told: dict[str, Any] = answer.json

@@ -209,7 +209,13 @@ async def test_what_the_daemon_closed_is_opened_again(world: World) -> None:
     """As after its restart."""
     db = await a_database(world)
     await world.notes("recordPut", db, "a", {"b": 1})
-    for ask in (("recordGet", db, "a"), ("recordList", db, ""), ("recordPut", db, "a", {}),
-                ("recordDelete", db, "a"), ("recordDiff", db, {"left": 1})):  # fmt: skip
+    asks: list[list[Any]] = [
+        ["recordGet", db, "a"],
+        ["recordList", db, ""],
+        ["recordPut", db, "a", {}],
+        ["recordDelete", db, "a"],
+        ["recordDiff", db, {"left": 1}],
+    ]
+    for ask in asks:
         await world.hyper.close(db)
         await world.notes(*ask)
