@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from tests.compat.clients import Clients
+from tests.compat.clients import PATIENCE, Clients
 from tests.e2e.nodes import Bench
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ class CompatNode(Bench):
         with open(f"/proc/{self.pid(service_id)}/environ", "rb") as file:
             lines = os.fsdecode(file.read()).split("\0")
         return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def get(self, service_id: str, path: str) -> str:
+        """What the service answers at its own host."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", headers={"Host": f"{service_id}.localhost"}
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            text: str = answer.read().decode()
+            return text
 
     def clients(self, folder: Path) -> Clients:
         """Scripts that call as an administrator."""
