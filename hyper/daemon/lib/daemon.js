@@ -1,0 +1,85 @@
+/*
+ * The daemon as a whole: what it is made of, the order in which that begins, and the reverse at its end.
+ */
+import SecretStream from '@hyperswarm/secret-stream'
+import { readFileSync } from 'node:fs'
+
+import { Databases } from './databases.js'
+import { Marker } from './marker.js'
+import { Memory } from './memory.js'
+import { Network } from './network/network.js'
+import { makeCall } from './rpc/methods.js'
+import { RpcServer } from './rpc/server.js'
+import { Watchers } from './rpc/watchers.js'
+import { openStore, sizeOf } from './store.js'
+import { Wal } from './wal.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+export class Daemon {
+  #settings
+  #store = null
+  #memory = null
+  #marker
+  #wal
+  #rpc = null
+
+  constructor (settings) {
+    this.#settings = settings
+    this.#marker = new Marker(settings.store)
+    this.#wal = new Wal(settings.store)
+  }
+
+  /** Opens the store, then the ways to it. Raises STORE_LOCKED, STORE_COPIED. */
+  async start () {
+    const settings = this.#settings
+    this.#store = await openStore(settings.store)
+    const mayHaveLost = this.#marker.start()
+    this.#memory = new Memory(settings.store)
+    if (this.#memory.isNew) this.#memory.setNoiseSeed()
+    const keyPair = SecretStream.keyPair(this.#memory.noiseSeed)
+    this.databases = new Databases({
+      store: this.#store, memory: this.#memory, wal: this.#wal, holdMs: settings.holdMs, mayHaveLost
+    })
+    await this.databases.resume()
+    this.network = new Network({ settings, store: this.#store, keyPair, databases: this.databases })
+    this.watchers = new Watchers(this.databases, this.network)
+    await this.network.start()
+    this.#rpc = new RpcServer(settings.socket, makeCall(this))
+    await this.#rpc.listen()
+  }
+
+  async status () {
+    return {
+      version,
+      ...this.network.describe(),
+      held: this.databases.isHeld,
+      rss: process.memoryUsage.rss(),
+      storeBytes: await sizeOf(this.#settings.store),
+      databases: this.databases.all().map(database => database.describe())
+    }
+  }
+
+  /** Everything that a new store needs to be this one. */
+  exportKeys () {
+    const own = this.databases.all().filter(database => database.writable)
+    const facts = this.#memory.databases()
+    return {
+      primaryKey: this.#store.primaryKey.toString('hex'),
+      noiseSeed: this.#memory.noiseSeed.toString('hex'),
+      names: Object.fromEntries(own.filter(({ name }) => name).map(({ name, id }) => [name, id])),
+      encryptionKeys: Object.fromEntries(
+        facts.filter(([, { encryptionKey }]) => encryptionKey).map(([dbId, { encryptionKey }]) => [dbId, encryptionKey])
+      )
+    }
+  }
+
+  async close () {
+    await this.#rpc?.close()
+    await this.network?.close()
+    await this.databases?.closeAll()
+    await this.#store?.close()
+    this.#wal.close()
+    if (this.#memory) this.#marker.finish()
+  }
+}

@@ -1,0 +1,185 @@
+/*
+ * The databases that are open here, ours and others'. Which ones is remembered: after a restart the same
+ * are open again, served to their followers before any client has asked.
+ *
+ * Events: `state` (database) after anything about one has changed; `conflict` (database).
+ */
+import { EventEmitter } from 'node:events'
+
+import { Database } from './database.js'
+import { HyperError } from './errors.js'
+import { Hold } from './hold.js'
+import { log } from './log.js'
+import { Writer } from './writer.js'
+
+export class Databases extends EventEmitter {
+  #store
+  #memory
+  #wal
+  #holdMs
+  #mayHaveLost
+  #open = new Map()
+  #opening = new Map()
+  #holds = new Map()
+  #changed = new Set()
+
+  /** `mayHaveLost`: the run before may have lost what it wrote last. */
+  constructor ({ store, memory, wal, holdMs, mayHaveLost }) {
+    super()
+    this.setMaxListeners(0)
+    this.#store = store
+    this.#memory = memory
+    this.#wal = wal
+    this.#holdMs = holdMs
+    this.#mayHaveLost = mayHaveLost
+  }
+
+  /** Opens what was open before. */
+  async resume () {
+    const open = this.#memory.databases().filter(([, facts]) => facts.isOpen)
+    await Promise.all(open.map(([dbId]) => this.open(dbId)))
+  }
+
+  all () {
+    return [...this.#open.values()]
+  }
+
+  get isHeld () {
+    return [...this.#holds.values()].some(hold => hold.isHeld)
+  }
+
+  /** An open one. Raises NOT_FOUND. */
+  get (dbId) {
+    const database = this.#open.get(dbId)
+    if (!database) throw new HyperError('NOT_FOUND', `no database ${dbId} is open`)
+    return database
+  }
+
+  /** One that may be written to. Raises NOT_FOUND, NOT_WRITABLE, CONFLICT. */
+  getWritable (dbId) {
+    const database = this.get(dbId)
+    if (database.conflict) throw forked(database)
+    if (!database.writable) throw new HyperError('NOT_WRITABLE', `${dbId} has another writer`)
+    return database
+  }
+
+  /** Our own database of that name, made when it is not there. */
+  async create (name, encryptionKey) {
+    const key = await keyOfOwn(this.#store, name)
+    const database = await this.#once(key, () => this.#start({ name, encryptionKey }))
+    database.name = name
+    this.#memory.note(database.id, { name })
+    if (database.version === 0 && !this.#holds.get(database.id).isHeld) await database.writer.write([])
+    return database
+  }
+
+  /** Anybody's database by its key. */
+  async open (dbId, encryptionKey) {
+    return this.#once(dbId, () => this.#start({ key: dbId, encryptionKey }))
+  }
+
+  /** Follows it no further; what is here stays. */
+  async close (dbId) {
+    const database = this.get(dbId)
+    this.#open.delete(dbId)
+    this.#holds.get(dbId)?.release()
+    this.#memory.note(dbId, { isOpen: false })
+    this.emit('close', database)
+    await database.close()
+  }
+
+  async closeAll () {
+    for (const hold of this.#holds.values()) hold.release()
+    await Promise.all(this.all().map(database => database.close()))
+  }
+
+  /** Makes an own database writable again: what it is here becomes a new fork, which its followers take. */
+  async repair (dbId) {
+    const database = this.get(dbId)
+    if (!database.writable) throw new HyperError('NOT_WRITABLE', `${dbId} is not ours to repair`)
+    if (!database.conflict) return database
+    await database.beginFork()
+    await this.#wal.sync()
+    database.conflict = null
+    this.#memory.note(dbId, { conflict: null })
+    this.#tell(database)
+    return database
+  }
+
+  /** One that is open already, is being opened, or is opened by `start`. */
+  async #once (dbId, start) {
+    const database = this.#open.get(dbId)
+    if (database) return database
+    if (!this.#opening.has(dbId)) {
+      this.#opening.set(dbId, start().finally(() => this.#opening.delete(dbId)))
+    }
+    return this.#opening.get(dbId)
+  }
+
+  async #start ({ name, key, encryptionKey }) {
+    const dbId = key ?? await keyOfOwn(this.#store, name)
+    const facts = this.#memory.database(dbId)
+    const secret = encryptionKey ?? facts.encryptionKey ?? null
+    const core = this.#store.get({
+      ...(name === undefined ? { key: Buffer.from(dbId, 'hex') } : { name }),
+      encryption: secret ? { key: Buffer.from(secret, 'hex') } : null
+    })
+    const database = await new Database(core, { name: name ?? facts.name, conflict: facts.conflict ?? null }).ready()
+    this.#memory.note(database.id, { isOpen: true, ...(secret ? { encryptionKey: secret } : {}) })
+    this.#watch(database)
+    this.#prepareWriting(database, facts)
+    this.#open.set(database.id, database)
+    this.emit('open', database)
+    return database
+  }
+
+  #watch (database) {
+    database.on('change', () => this.#tell(database))
+    database.on('peer', () => {
+      if (database.writable) this.#memory.note(database.id, { isFollowed: true })
+      this.#tell(database)
+    })
+    database.on('conflict', conflict => this.#onConflict(database, conflict))
+  }
+
+  #prepareWriting (database, facts) {
+    if (!database.writable) return
+    const hold = new Hold(database)
+    this.#holds.set(database.id, hold)
+    if (facts.isFollowed && this.#mayHaveLost) hold.start(this.#holdMs)
+    database.writer = new Writer(database.bee, this.#wal, async () => {
+      await hold.over()
+      if (database.conflict) throw forked(database)
+    })
+  }
+
+  #onConflict (database, conflict) {
+    log(`the log of ${database.id} was forked: two of its kind were written from block ${conflict.length - 1} on, or before`)
+    database.conflict = conflict
+    this.#memory.note(database.id, { conflict })
+    this.emit('conflict', database)
+    this.#tell(database)
+  }
+
+  /** Many changes at once are told once. */
+  #tell (database) {
+    if (this.#changed.has(database)) return
+    this.#changed.add(database)
+    setImmediate(() => {
+      this.#changed.delete(database)
+      if (this.#open.has(database.id)) this.emit('state', database)
+    })
+  }
+}
+
+async function keyOfOwn (store, name) {
+  const core = store.get({ name, active: false })
+  await core.ready()
+  const key = core.key.toString('hex')
+  await core.close()
+  return key
+}
+
+function forked (database) {
+  return new HyperError('CONFLICT', `the log of ${database.id} was forked`, 'it needs repair')
+}

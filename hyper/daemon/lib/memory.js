@@ -1,0 +1,67 @@
+/*
+ * What the daemon remembers beside the cores, in state.json of its store: the seed of its noise key, which
+ * databases are open, their names and encryption keys, who ever followed our own, and which logs were forked.
+ *
+ * Small and seldom written; every change is on the disk when its method returns.
+ */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+
+import { HyperError } from './errors.js'
+import { readIfThere, replaceFile } from './files.js'
+
+export class Memory {
+  #file
+  #state
+
+  constructor (folder) {
+    this.#file = join(folder, 'state.json')
+    this.#state = load(this.#file)
+  }
+
+  get noiseSeed () {
+    return Buffer.from(this.#state.noiseSeed, 'hex')
+  }
+
+  get isNew () {
+    return !this.#state.noiseSeed
+  }
+
+  /** For a store that has none yet: one of its own, or the one of a backup. */
+  setNoiseSeed (seed = randomBytes(32).toString('hex')) {
+    this.#state.noiseSeed = seed
+    this.#save()
+  }
+
+  /** [dbId, what is known of it], of all databases ever seen here. */
+  databases () {
+    return Object.entries(this.#state.databases)
+  }
+
+  database (dbId) {
+    return this.#state.databases[dbId] ?? {}
+  }
+
+  /** Adds to what is known of a database; writes only when that is news. */
+  note (dbId, facts) {
+    const known = this.database(dbId)
+    const news = Object.entries(facts).filter(([name, value]) => known[name] !== value)
+    if (news.length === 0) return
+    this.#state.databases[dbId] = { ...known, ...Object.fromEntries(news) }
+    this.#save()
+  }
+
+  #save () {
+    replaceFile(this.#file, JSON.stringify(this.#state, null, 1) + '\n')
+  }
+}
+
+function load (file) {
+  const text = readIfThere(file)
+  if (text === null) return { noiseSeed: '', databases: {} }
+  try {
+    const { noiseSeed, databases } = JSON.parse(text)
+    if (typeof noiseSeed === 'string' && databases && typeof databases === 'object') return { noiseSeed, databases }
+  } catch {}
+  throw new HyperError('INTERNAL', `${file} is broken`, 'restore the store from a backup')
+}

@@ -1,0 +1,143 @@
+/*
+ * All ways to other nodes: those whose address we know over TCP, and, only where bootstrap nodes were given,
+ * a DHT of the user's own. Without any of it, nothing leaves this machine.
+ *
+ * Events: `up` (key), `down` (key).
+ */
+import { EventEmitter } from 'node:events'
+
+import { Connections } from './connections.js'
+import { Dialer } from './dialer.js'
+import { Firewall } from './firewall.js'
+import { Listener } from './listener.js'
+
+/** So often we look for peers of databases that have none, in milliseconds. */
+const LOOK_EVERY = 20_000
+
+export class Network extends EventEmitter {
+  #settings
+  #keyPair
+  #databases
+  #firewall
+  #connections
+  #listener = null
+  #swarm = null
+  #dialers = new Map()
+  #timer = null
+
+  constructor ({ settings, store, keyPair, databases }) {
+    super()
+    this.#settings = settings
+    this.#keyPair = keyPair
+    this.#databases = databases
+    this.#firewall = new Firewall(settings.knownOnly)
+    this.#connections = new Connections(store, keyPair.publicKey.toString('hex'))
+    for (const event of ['up', 'down']) this.#connections.on(event, key => this.emit(event, key))
+  }
+
+  async start () {
+    const { listen, peers, bootstrap } = this.#settings
+    for (const peer of peers) this.addPeer(peer)
+    if (listen) await this.#listen(listen)
+    if (bootstrap.length > 0) await this.#join()
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY)
+  }
+
+  get noiseKey () {
+    return this.#keyPair.publicKey.toString('hex')
+  }
+
+  get firewall () {
+    return this.#firewall
+  }
+
+  /** The DHT, null where there is none. */
+  get dht () {
+    return this.#swarm?.dht ?? null
+  }
+
+  describe () {
+    return {
+      noiseKey: this.noiseKey,
+      address: this.#listener?.address ?? '',
+      peers: this.#connections.keys(),
+      dht: this.#swarm?.address ?? null
+    }
+  }
+
+  /** Only these may connect to us, beside the configured peers. */
+  allow (keys) {
+    this.#firewall.allow(keys)
+    this.#dropStrangers()
+    this.#swarm?.seek(this.#firewall.known())
+  }
+
+  addPeer (peer) {
+    this.#dialers.get(peer.key)?.stop()
+    this.#firewall.addPeer(peer.key)
+    this.#dialers.set(peer.key, new Dialer({ peer, keyPair: this.#keyPair, connections: this.#connections }))
+    this.#swarm?.seek(this.#firewall.known())
+  }
+
+  removePeer (key) {
+    this.#dialers.get(key)?.stop()
+    this.#dialers.delete(key)
+    this.#firewall.removePeer(key)
+    this.#connections.drop(key)
+    this.#swarm?.seek(this.#firewall.known())
+  }
+
+  /** Looks for everybody again, now. */
+  refresh () {
+    for (const dialer of this.#dialers.values()) dialer.hurry()
+    this.#swarm?.refresh()
+  }
+
+  /** Ends all connections; those that we keep come back by themselves. */
+  reconnect () {
+    this.#connections.dropAll()
+  }
+
+  async close () {
+    clearInterval(this.#timer)
+    for (const dialer of this.#dialers.values()) dialer.stop()
+    await Promise.all([this.#listener?.close(), this.#swarm?.close()])
+    this.#connections.dropAll()
+  }
+
+  async #listen (address) {
+    this.#listener = new Listener({
+      keyPair: this.#keyPair,
+      firewall: this.#firewall,
+      onStream: stream => this.#connections.add(stream)
+    })
+    await this.#listener.listen(address)
+  }
+
+  /** The libraries for it take memory: they are loaded only where they are used. */
+  async #join () {
+    const { Swarm } = await import('./swarm.js')
+    this.#swarm = new Swarm({
+      settings: this.#settings,
+      keyPair: this.#keyPair,
+      firewall: this.#firewall,
+      onStream: stream => this.#connections.add(stream)
+    })
+    await this.#swarm.start()
+    this.#swarm.seek(this.#firewall.known())
+    this.#databases.on('open', database => this.#swarm.join(database))
+    this.#databases.on('close', database => this.#swarm.leave(database))
+    for (const database of this.#databases.all()) this.#swarm.join(database)
+  }
+
+  #look () {
+    const isLonely = this.#databases.all().some(database => !database.writable && database.peers === 0)
+    if (isLonely) this.refresh()
+  }
+
+  #dropStrangers () {
+    for (const key of this.#connections.keys()) {
+      if (!this.#firewall.lets(key)) this.#connections.drop(key)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/*
+ * The store's folder: opened by one daemon at a time, and never a copy of another one that still lives.
+ */
+import { mkdirSync, chmodSync } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import Corestore from 'corestore'
+
+import { makeCache } from './cache.js'
+import { HyperError } from './errors.js'
+
+/** Opens the corestore in a folder, which only its owner may enter. Raises STORE_LOCKED, STORE_COPIED. */
+export async function openStore (folder, primaryKey = null) {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  chmodSync(folder, 0o700)
+  const store = new Corestore(folder, { globalCache: makeCache(), ...(primaryKey ? { primaryKey, unsafe: true } : {}) })
+  try {
+    await store.ready()
+  } catch (error) {
+    throw whyNotOpened(error, folder)
+  }
+  return store
+}
+
+/** The bytes that its files take. */
+export async function sizeOf (folder) {
+  let sum = 0
+  for (const name of await readdir(folder, { recursive: true })) {
+    const found = await stat(join(folder, name)).catch(() => null)
+    if (found?.isFile()) sum += found.size
+  }
+  return sum
+}
+
+function whyNotOpened (error, folder) {
+  const message = error.message || ''
+  if (/could not be locked|lock hold|resource temporarily unavailable/i.test(message)) {
+    return new HyperError('STORE_LOCKED', `another daemon has the store ${folder} open`)
+  }
+  if (error.code === 'DEVICE_FILE' || /device file/i.test(message)) {
+    return new HyperError(
+      'STORE_COPIED', `the store ${folder} is a copy: two of them would write the same logs`,
+      'restore a backup instead of copying the folder'
+    )
+  }
+  return error
+}
