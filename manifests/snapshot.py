@@ -22,7 +22,8 @@ SourceKind = Literal["config", "file", "git", "record", "follow"]
 class Problem:
     """One thing that is wrong with a source: where, what, and what to do about it.
 
-    `service` is the id it concerns, where that is known.
+    `service` is the id it concerns, where that is known. `reason` (UpperCamelCase: PolicyForbids, Fetching …)
+    says why a service that is known is not declared as its source has it.
     """
 
     message: str
@@ -31,6 +32,7 @@ class Problem:
     key: str = ""
     hint: str = ""
     service: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.file and self.line else self.file

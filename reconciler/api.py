@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from reconciler.metrics import Metrics
+    from reconciler.nodes.port import Nodes
     from runtimes.router.port import Router
 
 
@@ -58,6 +59,11 @@ class NodeApi(Protocol):
 
     @property
     def router(self) -> Router: ...
+
+    @property
+    def nodes(self) -> Nodes:
+        """Its databases, and the other nodes that it follows."""
+        ...
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""

@@ -7,15 +7,18 @@ keeps the service's last resolved form and says why.
 
 from __future__ import annotations
 
+import itertools
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import anyio
 
 from manifests.merge import Merged, merge
 from manifests.resolve import ResolveError, package_path
+from manifests.snapshot import SourceKind
 from reconciler.conditions import Verdict
 from reconciler.controller import Wish
+from reconciler.heldback import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -24,11 +27,15 @@ if TYPE_CHECKING:
 
     from manifests.merge import Winner
     from manifests.service import Service
-    from manifests.snapshot import Source
+    from manifests.snapshot import Snapshot, Source
+    from reconciler.heldback import HeldBack
     from reconciler.loop import Reconciler
 
     #: declared manifest, source's name, generation → service; raises ResolveError.
     Resolver = Callable[[Winner, int], Awaitable[Service]]
+
+#: More sources of one kind than any node will see: ranks of the next kind begin behind them.
+_PER_KIND = 10_000
 
 
 class DesiredState:
@@ -42,8 +49,13 @@ class DesiredState:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._wall = wall
-        self.sources = sources
-        self._ranks = {source.name: rank for rank, source in enumerate(sources)}
+        self.sources: list[Source] = []
+        self._ranks: dict[str, int] = {}
+        self._next_rank = itertools.count()
+        self._watches: dict[str, anyio.CancelScope] = {}
+        self._tasks: TaskGroup | None = None
+        self.applied: dict[str, Snapshot] = {}
+        self.held_back: dict[str, HeldBack] = {}
         self.merged = Merged({}, {}, {}, complete=False)
         self._resolver = resolver
         self._reconciler = reconciler
@@ -54,6 +66,23 @@ class DesiredState:
         self._dirty = anyio.Event()
         self._again: set[str] = set()
         self._refreshing = anyio.Lock()
+        for source in sources:
+            self.add_source(source)
+
+    def add_source(self, source: Source) -> None:
+        """One more, behind those of its kind that are there; one of the same name is replaced."""
+        self._drop(source.name)
+        self.sources.append(source)
+        kind = get_args(SourceKind).index(source.snapshot.kind)
+        self._ranks.setdefault(source.name, kind * _PER_KIND + next(self._next_rank))
+        if self._tasks is not None:
+            self._tasks.start_soon(self._begin, source)
+
+    def remove_source(self, name: str) -> None:
+        """Nothing is wanted any more because of it."""
+        self._drop(name)
+        self.last_read.pop(name, None)
+        self._dirty_set()
 
     async def load(self) -> None:
         """Reads every source for the first time and declares everything."""
@@ -62,8 +91,9 @@ class DesiredState:
 
     async def run(self, tasks: TaskGroup) -> None:
         """Follows the sources until cancelled."""
+        self._tasks = tasks
         for source in self.sources:
-            tasks.start_soon(source.watch, self._dirty_set)
+            tasks.start_soon(self._watch, source)
         while True:
             await self._dirty.wait()
             self._dirty = anyio.Event()
@@ -98,11 +128,15 @@ class DesiredState:
         # One after another: a slow look at an older manifest must not be declared after a newer one.
         async with self._refreshing:
             before, again = self.merged, self._again
-            self.merged, self._again = self._merge(), set()
+            snapshots = [source.snapshot for source in self.sources]
+            self.merged, self._again = merge(snapshots, before.services), set()
             changed = changes(before, self.merged) | (again & self.merged.services.keys())
             wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
             wishes |= self._absent(changed)
             self._reconciler.declare(wishes, known=self.merged.complete)
+            self.applied = {snapshot.source: snapshot for snapshot in snapshots}
+            self.held_back = held_back(snapshots, self.merged, self.held_back, self._wall())
+            self._reconciler.heard("")
             if changed:
                 self._find_roots(changed)
             self._tell()
@@ -118,10 +152,30 @@ class DesiredState:
         self._told = found
 
     async def _scan(self) -> None:
-        for source in self.sources:
-            await source.scan()
-            if source.snapshot.known and not source.snapshot.problems:
-                self.last_read[source.name] = self._wall()
+        for source in list(self.sources):
+            await self._scan_one(source)
+
+    async def _scan_one(self, source: Source) -> None:
+        await source.scan()
+        if source.snapshot.known and not source.snapshot.problems:
+            self.last_read[source.name] = self._wall()
+
+    async def _begin(self, source: Source) -> None:
+        """A source that came while the node runs."""
+        await self._scan_one(source)
+        if source in self.sources:
+            self._dirty_set()
+            await self._watch(source)
+
+    async def _watch(self, source: Source) -> None:
+        with anyio.CancelScope() as scope:
+            self._watches[source.name] = scope
+            await source.watch(self._dirty_set)
+
+    def _drop(self, name: str) -> None:
+        self.sources = [source for source in self.sources if source.name != name]
+        if (scope := self._watches.pop(name, None)) is not None:
+            scope.cancel()
 
     def _find_roots(self, changed: set[str]) -> None:
         """Which package folders there are, and whose, after some services changed."""
@@ -133,9 +187,6 @@ class DesiredState:
         if roots.keys() != self._roots.keys():
             self.roots_changed(roots.keys())
         self._roots = roots
-
-    def _merge(self) -> Merged:
-        return merge([source.snapshot for source in self.sources], self.merged.services)
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""

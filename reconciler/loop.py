@@ -62,6 +62,8 @@ class Reconciler:
         self.observed = False
         self.known = False
         self.stopping = False
+        #: Told the id of each service of which `status` may say something new; "" stands for the sources.
+        self.heard: Callable[[str], None] = lambda _: None
         self._runtimes = runtimes
         self._effects = effects
         self._routing = routing
@@ -81,6 +83,7 @@ class Reconciler:
             self._link(controller.wish, wish, service_id)
             controller.wishes(wish)
             self.queue.wake(service_id)
+            self.heard(service_id)
         self._routing.publish(*(self.controllers[service_id] for service_id in wishes))
 
     def wake_all(self) -> None:
@@ -106,6 +109,7 @@ class Reconciler:
             raise
         finally:
             self._routing.publish(controller)
+            self.heard(controller.id)
         if not suspended:
             controller.history = past.asked_again(controller.history)
         self.queue.wake(controller.id)
@@ -283,6 +287,7 @@ class Reconciler:
         before = {condition.type: condition.status for condition in controller.conditions}
         was_ready = controller.ready
         controller.conditions = conditions
+        self.heard(controller.id)
         for condition in conditions:
             if before.get(condition.type) != condition.status:
                 controller.transitions[condition.type] = self._wall()
@@ -294,12 +299,14 @@ class Reconciler:
     def _forget(self, controller: Controller) -> None:
         del self.controllers[controller.id]
         self.saver.save_soon(controller.id)
+        self.heard(controller.id)
         self.events.emit(controller.id, "Pruned", "nothing declares it any more")
 
     # -- wiring
 
     def _changed(self, service_id: str) -> None:
         self.queue.wake(service_id)
+        self.heard(service_id)
         controller = self.controllers.get(service_id)
         if controller is not None and controller.history.completed is not controller.kept_completed:
             # Completions come from effects, not from a decision, and what is done must not be done again.

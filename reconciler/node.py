@@ -22,14 +22,15 @@ from reconciler.events import EventLog
 from reconciler.loop import Reconciler
 from reconciler.metrics import Metrics
 from reconciler.routing import Routing
-from reconciler.status import service_status, source_status, unready
+from reconciler.status import held_back_status, service_status, source_status, unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from manifests.snapshot import Declared, Source
+    from manifests.snapshot import Declared, Snapshot, Source
     from reconciler.controller import Controller
     from reconciler.desired import Resolver
+    from reconciler.nodes.port import Member
     from reconciler.store import Store
     from runtimes.base import Runtime
     from runtimes.probes import Prober
@@ -54,6 +55,7 @@ class Node:
         prober: Prober,
         store: Store,
         router: Router,
+        nodes: Member,
         identity: Callable[[str], Mapping[str, str]],
         new_id: Callable[[], str],
         jitter: Callable[[], float],
@@ -63,6 +65,7 @@ class Node:
         self.events = EventLog()
         self.metrics = Metrics()
         self.router = router
+        self.nodes = nodes
         self.routing = Routing(router, identity, self.events)
         effects = Effects(
             runtimes=runtimes, prober=prober, events=self.events, metrics=self.metrics, routing=self.routing,
@@ -72,7 +75,7 @@ class Node:
             runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics,
             routing=self.routing,
         )  # fmt: skip
-        self.desired = DesiredState(sources, resolver, self.reconciler)
+        self.desired = DesiredState([*sources, *nodes.sources()], resolver, self.reconciler)
         self.keep_services = keep_services
         self.notices: list[str] = []
         self._ending = anyio.Event()
@@ -87,6 +90,7 @@ class Node:
             self._loaded = True
             self.reconciler.wake_all()
             tasks.start_soon(self.desired.run, tasks)
+            tasks.start_soon(self.nodes.run, self)
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()
@@ -108,14 +112,14 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""
-        controllers = sorted(self.reconciler.controllers.values(), key=lambda controller: controller.id)
         return {
             "node": {**self.about, "problems": self._problems()},
-            "services": [
-                service_status(controller, self.routing.lost.get(controller.id)) for controller in controllers
-            ],
+            "services": [entry for _, entry in sorted(self.entries().items())],
             "sources": [
-                source_status(source, self.desired.merged, self.desired.last_read.get(source.name))
+                {
+                    **source_status(source, self.desired.merged, self.desired.last_read.get(source.name)),
+                    **self.nodes.source_status(source.name),
+                }
                 for source in self.desired.sources
             ],
         }
@@ -165,7 +169,10 @@ class Node:
     def service(self, service_id: str) -> dict[str, Any] | None:
         """The service's entry in `status`; None when there is nothing of it (any more)."""
         controller = self.reconciler.controllers.get(service_id)
-        return service_status(controller, self.routing.lost.get(service_id)) if controller else None
+        held = self.desired.held_back.get(service_id)
+        if controller is not None:
+            return service_status(controller, self.routing.lost.get(service_id), held)
+        return held_back_status(service_id, held) if held else None
 
     def declared(self) -> Mapping[str, Declared]:
         """Id → the declaration that the node works towards, or says why it cannot."""
@@ -175,6 +182,29 @@ class Node:
     async def look_again(self, service_id: str) -> None:
         """Returns once the service's package was looked at as it is now."""
         await self.desired.look_again(service_id)
+
+    # -- reconciler.nodes.port.Host
+
+    def add_source(self, source: Source) -> None:
+        """Declares what it says from now on. A source of the same name is replaced."""
+        self.desired.add_source(source)
+
+    def remove_source(self, name: str) -> None:
+        """What only this source declared is wanted no more."""
+        self.desired.remove_source(name)
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Id → the service's entry in `status`, of all services."""
+        ids = self.reconciler.controllers.keys() | self.desired.held_back.keys()
+        return {service_id: entry for service_id in ids if (entry := self.service(service_id))}
+
+    def applied(self, source: str) -> Snapshot | None:
+        """What the source said when its services were last declared to the loop."""
+        return self.desired.applied.get(source)
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Calls `heard` with the id of each service whose entry may have changed; "" is any of them."""
+        self.reconciler.heard = heard
 
     # -- inside
 

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from manifests.snapshot import Source
     from reconciler.conditions import Condition
     from reconciler.controller import Controller, Tracked
+    from reconciler.heldback import HeldBack
     from reconciler.routing import Lost
 
 
-def service_status(controller: Controller, lost: Lost | None = None) -> dict[str, Any]:
-    """One service, in the shape that the command line promises. `lost`: what it exports in vain."""
+def service_status(
+    controller: Controller, lost: Lost | None = None, held: HeldBack | None = None
+) -> dict[str, Any]:
+    """One service, in the shape that the command line promises.
+
+    `lost`: what it exports in vain. `held`: what keeps a newer state of it from being declared.
+    """
     service = controller.wish.service
     shown = service or controller.history.healthy or _any_service(controller)
     return {
@@ -35,7 +41,24 @@ def service_status(controller: Controller, lost: Lost | None = None) -> dict[str
             *(_condition(controller, condition) for condition in controller.conditions),
             *_limits(controller),
             *_exports(lost),
+            *_newer(held),
         ],
+    }
+
+
+def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:
+    """A service of which nothing runs, and nothing is to run for now."""
+    return {
+        "id": service_id,
+        "source": held.source,
+        "file": held.file or None,
+        "runtime": None,
+        "desiredRevision": None,
+        "observedRevision": None,
+        "suspended": False,
+        "restarts": 0,
+        "instances": [],
+        "conditions": [_plain(condition, held.since) for condition in held.conditions()],
     }
 
 
@@ -154,6 +177,20 @@ def _exports(lost: Lost | None) -> list[dict[str, Any]]:
             "lastTransitionTime": timestamp(lost.since),
         }
     ]
+
+
+def _newer(held: HeldBack | None) -> list[dict[str, Any]]:
+    return [] if held is None else [_plain(held.up_to_date(), held.since)]
+
+
+def _plain(condition: Condition, since: float) -> dict[str, Any]:
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": timestamp(since),
+    }
 
 
 def _condition(controller: Controller, condition: Condition) -> dict[str, Any]:

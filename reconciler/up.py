@@ -20,6 +20,7 @@ from reconciler.api import UserError
 from reconciler.apis.installed import open_installed
 from reconciler.home import Home
 from reconciler.node import Node
+from reconciler.nodes.alone import Alone
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
@@ -119,6 +120,7 @@ def _make_node(
         prober=EndpointProber(),
         store=FileStore(home.path / "state" / "services"),
         router=router,
+        nodes=Alone(),
         identity=_identity_of(home, installed),
         new_id=lambda: secrets.token_hex(5),
         jitter=random.random,

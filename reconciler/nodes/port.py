@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hyper.port import Database, Hyper
+    from manifests.snapshot import Snapshot, Source
+    from reconciler.api import Events
 
 #: The tables of a node's two databases: records of its own, and what it publishes.
 SERVICE_TABLE = "atek.cloud/service"
@@ -146,4 +148,54 @@ class Nodes(Protocol):
 
     async def unfollow(self, name: str) -> None:
         """Its services are stopped and pruned, unless others declare them."""
+        ...
+
+
+class Host(Protocol):
+    """The node, as its membership among others sees it."""
+
+    @property
+    def events(self) -> Events: ...
+
+    def add_source(self, source: Source) -> None:
+        """Declares what it says from now on. A source of the same name is replaced."""
+        ...
+
+    def remove_source(self, name: str) -> None:
+        """What only this source declared is wanted no more."""
+        ...
+
+    def entries(self) -> Mapping[str, Mapping[str, Any]]:
+        """Id → the service's entry in `status`, of all services."""
+        ...
+
+    def service(self, service_id: str) -> Mapping[str, Any] | None:
+        """One of them; None when there is nothing of it (any more)."""
+        ...
+
+    def applied(self, source: str) -> Snapshot | None:
+        """What the source said when its services were last declared to the loop."""
+        ...
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Calls `heard` with the id of each service whose entry may have changed; "" is any of them.
+
+        It is called from inside the loop, so it only notes what it hears.
+        """
+        ...
+
+
+class Member(Nodes, Protocol):
+    """`Nodes`, as the node itself uses it."""
+
+    def sources(self) -> Sequence[Source]:
+        """Those that are there when the node boots, in their order; nothing is waited for."""
+        ...
+
+    async def run(self, host: Host) -> None:
+        """Everything that goes on beside the loop, until cancelled."""
+        ...
+
+    def source_status(self, name: str) -> Mapping[str, Any]:
+        """What to add to that source's entry in `status`."""
         ...

@@ -16,6 +16,7 @@ from reconciler.apis.installed import open_installed
 from reconciler.apis.services import ServicesApi
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
+from reconciler.nodes.alone import Alone
 from reconciler.sources import make_sources
 from reconciler.store import MemoryStore
 from reconciler.up import resolve_in_thread
@@ -128,6 +129,7 @@ class World:
             prober=self.machine.prober(),
             store=self._store,
             router=NoRouter(),
+            nodes=Alone(),
             identity=identity,
             new_id=lambda: f"i{next(self._ids)}",
             jitter=lambda: 0.0,

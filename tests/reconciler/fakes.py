@@ -15,6 +15,7 @@ from reconciler.control import control, is_owner
 from reconciler.events import EventLog
 from reconciler.http import bind_unix, serve_http
 from reconciler.metrics import Metrics
+from reconciler.nodes.alone import Alone
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from reconciler.nodes.port import Nodes
     from runtimes.router.port import Router
 
 
@@ -97,6 +99,7 @@ class FakeNode:
     events: EventLog = field(default_factory=EventLog)
     metrics: Metrics = field(default_factory=Metrics)
     router: Router = field(default_factory=NoRouter)
+    nodes: Nodes = field(default_factory=Alone)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.
     stop_takes: float = 0.0

@@ -13,6 +13,7 @@ from manifests.model import Manifest
 from manifests.service import Package, make_service
 from manifests.sources.memory import MemorySource
 from reconciler.node import Node
+from reconciler.nodes.alone import Alone
 from reconciler.store import MemoryStore
 from runtimes.fake import FakeMachine
 from tests.sim.router import FakeRouter
@@ -67,6 +68,7 @@ class Home:
             prober=self.machine.prober(),
             store=self.store,
             router=self.router,
+            nodes=Alone(),
             identity=lambda service_id: {"key": f"key-{service_id}", "token": f"token-{service_id}-{life}"},
             new_id=lambda: f"i{next(self._ids)}",
             jitter=self._random.random,
