@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check unit soak bench bench-supervision bench-router clean
+.PHONY: run test check unit soak bench bench-supervision bench-router bench-adb clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -21,13 +21,16 @@ unit: .venv/installed-dev
 soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
 
-bench: bench-supervision bench-router
+bench: bench-supervision bench-router bench-adb
 
 bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
 
 bench-router: .venv/installed-dev
 	$(BIN)/python -m tests.bench.router
+
+bench-adb: .venv/installed-dev
+	$(BIN)/python -m tests.bench.adb
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
