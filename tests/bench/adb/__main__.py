@@ -36,7 +36,7 @@ WRITTEN = 5000
 
 @dataclass(frozen=True)
 class Speed:
-    """`goal` is None for what nobody asked for. Times are seconds; `cpu` is what a core service used a call."""
+    """`goal` is None for what nobody asked for. Times are seconds; `cpu` is the core services' a call."""
 
     name: str
     connections: int
