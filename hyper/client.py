@@ -1,0 +1,346 @@
+"""The port over the daemon's socket.
+
+`run` keeps one connection for calls and makes it anew whenever it ends; what the daemon has to know (which
+databases are open, who may connect, where the peers are) is told again then. A call in between raises AWAY at
+once. Each watch has a connection of its own, so that who reads one slowly holds up nobody else, and the
+kernel's buffers are all that it can fill; it goes on from the position it told last.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import orjson
+
+from hyper.connection import Connection, away
+from hyper.port import Changes, Drive, Forked, HyperError, Listing, Position, Range
+from hyper.wire import (
+    Lines,
+    bounds,
+    change_of,
+    database_of,
+    error_of,
+    given,
+    op_of,
+    optional_record_of,
+    record_of,
+    request_line,
+    status_of,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from anyio.abc import SocketStream
+
+    from hyper.port import Change, Database, Event, Peer, Record, RecordPath, Status, Write
+
+#: Seconds until a lost connection is tried again, doubling.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_CHUNK = 256 * 1024
+_EVERYTHING = Range()
+
+
+class HyperClient:
+    """Implements `port.Hyper`. Nothing works unless `run` does."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+        self._connection: Connection | None = None
+        self._ready = anyio.Event()
+        self._opened: dict[str, dict[str, Any]] = {}
+        self._allowed: list[str] | None = None
+        self._peers: dict[str, Peer] = {}
+
+    async def run(self) -> None:
+        """Keeps the connection, until cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                stream = await anyio.connect_unix(self._socket)
+            except OSError:
+                await anyio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            await self._live(Connection(stream))
+
+    async def ready(self) -> None:
+        """Returns once the daemon is there and knows what it has to."""
+        while self._connection is None:
+            await self._ready.wait()
+
+    async def _live(self, connection: Connection) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._restore, connection)
+                await connection.run()
+                tasks.cancel_scope.cancel()
+        finally:
+            if self._connection is connection:
+                self._connection, self._ready = None, anyio.Event()
+
+    async def _restore(self, connection: Connection) -> None:
+        """Tells a daemon, which may have just started, what its predecessor knew."""
+        try:
+            if self._allowed is not None:
+                await connection.call("net.allow", {"keys": self._allowed})
+            for peer in list(self._peers.values()):
+                await connection.call("net.addPeer", _peer(peer))
+        except HyperError:
+            return
+        for params in list(self._opened.values()):
+            try:
+                await connection.call("db.open", params)
+            except HyperError:
+                # It stays closed, and whoever asks for it is told why.
+                continue
+        self._connection = connection
+        self._ready.set()
+
+    async def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+        if self._connection is None:
+            raise away()
+        return await self._connection.call(method, params)
+
+    # -- port.Hyper
+
+    async def status(self) -> Status:
+        return status_of(await self._call("status", {}))
+
+    async def create(self, name: str, *, encryption_key: str | None = None) -> Database:
+        params = given(name=name, encryptionKey=encryption_key)
+        database = database_of(await self._call("db.create", params))
+        self._opened[database.db_id] = given(dbId=database.db_id, encryptionKey=encryption_key)
+        return database
+
+    async def open(self, db_id: str, *, encryption_key: str | None = None) -> Database:
+        params = given(dbId=db_id, encryptionKey=encryption_key)
+        database = database_of(await self._call("db.open", params))
+        self._opened[db_id] = params
+        return database
+
+    async def close(self, db_id: str) -> None:
+        self._opened.pop(db_id, None)
+        await self._call("db.close", {"dbId": db_id})
+
+    async def info(self, db_id: str) -> Database:
+        return database_of(await self._call("db.info", {"dbId": db_id}))
+
+    async def sync(self, db_id: str, *, timeout: float) -> Database:
+        return database_of(await self._call("db.sync", {"dbId": db_id, "timeoutMs": _ms(timeout)}))
+
+    async def get(self, db_id: str, path: RecordPath, *, version: int | None = None) -> Record | None:
+        params = given(dbId=db_id, path=list(path), version=version)
+        return optional_record_of(await self._call("rec.get", params))
+
+    async def list(
+        self,
+        db_id: str,
+        prefix: RecordPath = (),
+        range: Range = _EVERYTHING,
+        *,
+        version: int | None = None,
+    ) -> Sequence[Record]:
+        records: list[Record] = []
+        params = given(dbId=db_id, prefix=list(prefix), version=version) | bounds(range)
+        params["reverse"] = range.reverse
+        while True:
+            left = None if range.limit is None else range.limit - len(records)
+            page = await self._call("rec.list", params | given(limit=left))
+            records += map(record_of, page["records"])
+            after = page.get("next")
+            if after is None or (range.limit is not None and len(records) >= range.limit):
+                return records
+            # All pages are of the version that the first one had.
+            params["version"] = page["version"]
+            params = _from(params, after, reverse=range.reverse)
+
+    async def put(self, db_id: str, path: RecordPath, value: Any, *, if_seq: int | None = None) -> Record:
+        params = {"dbId": db_id, "path": list(path), "value": value} | given(ifSeq=if_seq)
+        done = await self._call("rec.put", params)
+        return record_of({"path": path, "seq": done["seq"], "value": value})
+
+    async def delete(self, db_id: str, path: RecordPath, *, if_seq: int | None = None) -> None:
+        await self._call("rec.del", given(dbId=db_id, path=list(path), ifSeq=if_seq))
+
+    async def batch(self, db_id: str, writes: Sequence[Write], *, if_version: int | None = None) -> int:
+        params = given(dbId=db_id, ops=[op_of(write) for write in writes], ifVersion=if_version)
+        version: int = (await self._call("rec.batch", params))["version"]
+        return version
+
+    async def history(
+        self,
+        db_id: str,
+        *,
+        since: int = 0,
+        until: int | None = None,
+        prefix: RecordPath = (),
+        limit: int = 1000,
+        reverse: bool = False,
+    ) -> Sequence[Change]:
+        found: list[Change] = []
+        params = given(dbId=db_id, since=since, until=until, prefix=list(prefix), reverse=reverse)
+        while True:
+            page = await self._call("db.history", params | {"limit": limit - len(found)})
+            found += map(change_of, page["changes"])
+            after = page.get("next")
+            if after is None or len(found) >= limit:
+                return found
+            params["until" if reverse else "since"] = after
+
+    async def diff(
+        self, db_id: str, left: int, right: int | None = None, prefix: RecordPath = ()
+    ) -> Sequence[tuple[Record | None, Record | None]]:
+        params = given(dbId=db_id, left=left, right=right, prefix=list(prefix))
+        changes = (await self._call("db.diff", params))["changes"]
+        return [(optional_record_of(each["left"]), optional_record_of(each["right"])) for each in changes]
+
+    async def watch(
+        self, db_id: str, prefix: RecordPath = (), since: Position | None = None
+    ) -> AsyncIterator[Event]:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with self._watching(db_id, prefix, since) as events:
+                    async for event in events:
+                        pause = _FIRST_PAUSE
+                        if not isinstance(event, Forked):
+                            since = event.position
+                        yield event
+            except HyperError as error:
+                if error.code not in ("AWAY", "NOT_FOUND", "NOT_SYNCED", "TIMEOUT"):
+                    raise
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def put_drive(self, name: str, folder: str, *, ignore: Sequence[str] = ()) -> Drive:
+        params = {"name": name, "folder": folder, "ignore": list(ignore)}
+        done = await self._call("drive.put", params)
+        return Drive(done["key"], done["version"])
+
+    async def get_drive(self, drive: Drive, folder: str, *, timeout: float) -> None:
+        params = {"key": drive.key, "version": drive.version, "folder": folder, "timeoutMs": _ms(timeout)}
+        await self._call("drive.get", params)
+
+    async def allow(self, keys: Sequence[str]) -> None:
+        self._allowed = list(keys)
+        await self._call("net.allow", {"keys": self._allowed})
+
+    async def add_peer(self, peer: Peer) -> None:
+        self._peers[peer.key] = peer
+        await self._call("net.addPeer", _peer(peer))
+
+    async def remove_peer(self, key: str) -> None:
+        self._peers.pop(key, None)
+        await self._call("net.removePeer", {"key": key})
+
+    async def export_keys(self) -> Mapping[str, Any]:
+        keys: Mapping[str, Any] = await self._call("key.export", {})
+        return keys
+
+    async def repair(self, db_id: str) -> Database:
+        return database_of(await self._call("db.repair", {"dbId": db_id}))
+
+    # -- watching
+
+    @asynccontextmanager
+    async def _watching(
+        self, db_id: str, prefix: RecordPath, since: Position | None
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        """The events that one connection brings. Raises HyperError, AWAY when it cannot be made."""
+        params = self._opened.get(db_id)
+        if params is None:
+            raise HyperError("NOT_FOUND", f"no database {db_id} is open")
+        try:
+            async with await anyio.connect_unix(self._socket) as stream:
+                watch = _Watch(self, stream, db_id, prefix)
+                yield watch.events(params, since)
+        except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise away() from error
+
+
+class _Watch:
+    """A connection that is read only as fast as its events are taken."""
+
+    def __init__(self, client: HyperClient, stream: SocketStream, db_id: str, prefix: RecordPath) -> None:
+        self._client = client
+        self._stream = stream
+        self._db_id = db_id
+        self._prefix = prefix
+        self._messages = self._receive()
+        # False until the reader has all that was written before: then changes make sense to it.
+        self._listed = True
+
+    async def events(self, opening: Mapping[str, Any], since: Position | None) -> AsyncIterator[Event]:
+        database = database_of(await self._ask("db.open", opening))
+        if database.conflict:
+            yield Forked()
+        wish = {"dbId": self._db_id, "prefix": list(self._prefix)}
+        answer = await self._ask("db.watch", wish | ({"since": since._asdict()} if since else {}))
+        if answer["reset"]:
+            async for event in self._list(Position(answer["fork"], answer["version"])):
+                yield event
+        async for message in self._messages:
+            async for event in self._understand(message.get("method"), message.get("params") or {}):
+                yield event
+
+    async def _understand(self, method: str | None, params: Mapping[str, Any]) -> AsyncIterator[Event]:
+        if method == "db.conflict" and params["dbId"] == self._db_id:
+            yield Forked()
+        elif method == "db.reset":
+            async for event in self._list(Position(params["fork"], params["version"])):
+                yield event
+        elif method == "db.changed":
+            position = Position(params["fork"], params["to"])
+            if not self._listed:
+                async for event in self._list(position):
+                    yield event
+            elif changes := [change_of(each) for each in params["changes"]]:
+                yield Changes(Position(params["fork"], params["from"]), position, changes)
+
+    async def _list(self, position: Position) -> AsyncIterator[Event]:
+        """Nothing while nothing of it has arrived: an empty database is another thing than an unknown one."""
+        self._listed = position.version > 0
+        if self._listed:
+            records = await self._client.list(self._db_id, self._prefix, version=position.version)
+            yield Listing(position, records)
+
+    async def _ask(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The answer to a request; before the watch has begun nothing else is of interest."""
+        await self._stream.send(request_line(0, method, params))
+        async for message in self._messages:
+            if message.get("id") == 0:
+                if "error" in message:
+                    raise error_of(message["error"])
+                return message["result"]
+        raise away()
+
+    async def _receive(self) -> AsyncIterator[Mapping[str, Any]]:
+        lines = Lines()
+        while True:
+            for line in lines.feed(await self._stream.receive(_CHUNK)):
+                try:
+                    yield orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise away() from error
+
+
+def _from(params: dict[str, Any], after: str, *, reverse: bool) -> dict[str, Any]:
+    """The same range, from where a page has ended."""
+    kept = {
+        key: value
+        for key, value in params.items()
+        if key not in (("lt", "lte") if reverse else ("gt", "gte"))
+    }
+    return kept | {"lt" if reverse else "gt": after}
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
+
+
+def _peer(peer: Peer) -> dict[str, Any]:
+    return {"host": peer.host, "port": peer.port, "key": peer.key}

@@ -1,0 +1,61 @@
+"""A folder's content in memory, as drives keep it: regular files, executable or not, and links inside."""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Entry(NamedTuple):
+    """A file's content, or a link's target."""
+
+    content: bytes = b""
+    executable: bool = False
+    link: str = ""
+
+
+def read_folder(folder: Path, ignore: Sequence[str]) -> dict[str, Entry]:
+    """By relative path. What is neither a file nor a link that stays inside is left out."""
+    return dict(_entries(folder, "", ignore))
+
+
+def write_folder(entries: Mapping[str, Entry], folder: Path) -> None:
+    for name, entry in entries.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if entry.link:
+            target.symlink_to(entry.link)
+        else:
+            target.write_bytes(entry.content)
+            target.chmod(0o755 if entry.executable else 0o644)
+
+
+def _entries(root: Path, under: str, ignore: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+    with os.scandir(root / under) as found:
+        for each in sorted(found, key=lambda entry: entry.name):
+            name = f"{under}{each.name}"
+            if _ignored(name, ignore):
+                continue
+            if each.is_symlink():
+                target = os.readlink(each.path)
+                if _stays_inside(root, Path(each.path).parent, target):
+                    yield name, Entry(link=target)
+            elif each.is_dir():
+                yield from _entries(root, f"{name}/", ignore)
+            elif each.is_file():
+                yield name, Entry(Path(each.path).read_bytes(), bool(each.stat().st_mode & 0o100))
+
+
+def _ignored(name: str, ignore: Sequence[str]) -> bool:
+    """A pattern is about a name at any depth, or about a whole path."""
+    return any(fnmatch(name, pattern) or fnmatch(name.rsplit("/", 1)[-1], pattern) for pattern in ignore)
+
+
+def _stays_inside(root: Path, folder: Path, target: str) -> bool:
+    whole = os.path.normpath(folder / target)
+    return not os.path.isabs(target) and whole.startswith(f"{os.path.normpath(root)}{os.sep}")
