@@ -40,9 +40,8 @@ _REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")
 _UNBUILT_KEYS = {
     "version": "versions of Git packages",
     "image": "the docker runtime",
-    "nodes": "choosing nodes",
 }
-_REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git|hyper)://\S+|\S+\.git)")
+_REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git)://\S+|\S+\.git)")
 
 
 def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
@@ -55,8 +54,10 @@ def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
     if document.get("sandbox") == "strict":
         return "sandbox", "the strict sandbox"
     source = document.get("source")
+    if isinstance(source, str) and source.startswith("hyper://"):
+        return "source", "packages on drives in files"
     if isinstance(source, str) and _REMOTE_SOURCE.fullmatch(source):
-        return "source", "packages from Git and Hypercore"
+        return "source", "packages from Git"
     return None
 
 
@@ -213,6 +214,23 @@ class Resources(Model):
     pids: int | None = Field(default=None, ge=1)
 
 
+class Label(Model):
+    """All nodes that have this label."""
+
+    label: str
+
+    @field_validator("label")
+    @classmethod
+    def _is_label(cls, label: str) -> str:
+        return _dns_label(label)
+
+
+def _dns_label(name: str) -> str:
+    if not _DNS_LABEL.fullmatch(name):
+        raise ValueError("nodes and labels have small letters, digits and -, at most 63 characters")
+    return name
+
+
 def _bare_api(value: object) -> object:
     return {"api": value} if isinstance(value, str) else value
 
@@ -220,7 +238,8 @@ def _bare_api(value: object) -> object:
 class Manifest(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
-    `exports` left out: what the package's atek.json says. `allow` left out: the service may call every API.
+    `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
+    standing for anything; every API when left out. `nodes` left out: every node runs it.
     """
 
     id: str
@@ -240,6 +259,9 @@ class Manifest(Model):
     resources: Resources = Resources()
     sandbox: Literal["none"] = "none"
     suspend: bool = False
+    nodes: tuple[Annotated[str, AfterValidator(_dns_label)] | Label, ...] | None = Field(
+        default=None, min_length=1
+    )
 
     @field_validator("id")
     @classmethod

@@ -188,7 +188,7 @@ def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:
         ("id: a", "f.yaml:1: a service needs a source (its package folder) or a command"),
         (
             "id: a\nsource: https://github.com/x/y",
-            "f.yaml:2: source: it is for packages from Git and Hypercore",
+            "f.yaml:2: source: it is for packages from Git",
         ),
         ("id: a\nruntime: docker\nsource: .", "f.yaml:2: runtime: it is for the docker runtime"),
         ("id: a\nsource: .\ndependsOn: [{id: a}]", "a service cannot depend on itself"),

@@ -1,0 +1,135 @@
+"""What a follow allows another node's services to be. Pure.
+
+A service is judged twice: as its record says, before anything is fetched, and again once its package is here
+and says which program it is and what it exports. What is declared in the end is narrowed: it has no more
+memory than allowed, calls no API that is not allowed, and its runtime and its exports stand in the manifest
+itself, so that nobody who changes the package later changes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from manifests.model import Export, Model, Resources, Size
+from manifests.patterns import matches, matches_any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from manifests.model import Manifest
+
+#: Ids and APIs of the node's own parts: nobody else's service has them, unless a pattern says so on purpose.
+OWN_IDS, OWN_APIS = "core.", "atek.cloud/"
+
+_PATTERN_LENGTH = 255
+_SHOWN = 80
+
+
+def _pattern(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text or not 0 < len(text) <= _PATTERN_LENGTH:
+        raise ValueError("a pattern is an id or an API, with * for anything, like lab-* or example.com/*")
+    if any(character in text for character in "?[]"):
+        raise ValueError("* is the only wildcard")
+    return text
+
+
+Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...]
+
+
+class Policy(Model):
+    """What is left out is not limited; an empty list allows none.
+
+    `ids` and `apis` are patterns. `apis` bound what a service exports as well as what it calls. Limits are
+    those of one instance, in bytes, cores and processes. `sandbox` has room for a demand that no version can
+    meet yet. `status_only`: nothing of the other node's is run. `allow_empty`: it may take all services away
+    at once.
+    """
+
+    runtimes: tuple[Literal["node", "python", "docker", "process"], ...] | None = None
+    ids: Patterns | None = None
+    apis: Patterns | None = None
+    memory: Size | None = Field(default=None, gt=0)
+    cpu: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    pids: int | None = Field(default=None, ge=1)
+    sandbox: Literal["none"] = "none"
+    status_only: bool = False
+    allow_empty: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain value that `model_validate` reads back; only what is limited stands in it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def judge(policy: Policy, manifest: Manifest) -> str | None:
+    """Why a service is not allowed, in words for a person; None when nothing is known against it.
+
+    Looks only at the manifest; its package may tell more: `judge_package`.
+    """
+    return next(_objections(policy, manifest), None)
+
+
+def judge_package(policy: Policy, manifest: Manifest, runtime: str, exports: Iterable[Export]) -> str | None:
+    """The same, once it is known what the package is and exports."""
+    whole = manifest.model_copy(update={"runtime": runtime, "exports": tuple(exports)})
+    return judge(policy, whole)
+
+
+def narrow(policy: Policy, manifest: Manifest, runtime: str, exports: Iterable[Export]) -> Manifest:
+    """What is declared of a service that was judged with this runtime and these exports."""
+    return manifest.model_copy(
+        update={
+            "runtime": runtime,
+            "exports": tuple(exports),
+            "allow": policy.apis if manifest.allow is None else manifest.allow,
+            "resources": _within(policy, manifest.resources),
+        }
+    )
+
+
+def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
+    if policy.status_only:
+        yield "nothing of this node's is run here"
+    if manifest.source is not None and not manifest.source.startswith("hyper://"):
+        yield "a service of another node cannot have a folder of this one as its package"
+    if not _is_allowed(manifest.id, policy.ids, OWN_IDS):
+        yield f"a service of the id {manifest.id} is not allowed{_only(policy.ids)}"
+    if not (policy.runtimes is None or manifest.runtime in (None, *policy.runtimes)):
+        yield f"the runtime {manifest.runtime} is not allowed{_only(policy.runtimes)}"
+    for export in manifest.exports or ():
+        if not _is_allowed(export.api, policy.apis, OWN_APIS):
+            yield f"it may not export {_shown(export.api)}{_only(policy.apis)}"
+    for api in manifest.allow or ():
+        if policy.apis is not None and not matches_any(policy.apis, api):
+            yield f"it may not call {_shown(api)}{_only(policy.apis)}"
+
+
+def _is_allowed(name: str, patterns: Patterns | None, own: str) -> bool:
+    if patterns is not None and not matches_any(patterns, name):
+        return False
+    return not name.startswith(own) or any(
+        pattern.startswith(own) and matches(pattern, name) for pattern in patterns or ()
+    )
+
+
+def _only(allowed: Iterable[str] | None) -> str:
+    if allowed is None:
+        return ""
+    return f"; allowed is {', '.join(allowed)}" if allowed else "; none is"
+
+
+def _shown(api: str) -> str:
+    return api if len(api) <= _SHOWN else f"{api[:_SHOWN]}…"
+
+
+def _within(policy: Policy, wanted: Resources) -> Resources:
+    return Resources(
+        memory=_least(wanted.memory, policy.memory),
+        cpu=_least(wanted.cpu, policy.cpu),
+        pids=_least(wanted.pids, policy.pids),
+    )
+
+
+def _least(wanted: Any, allowed: Any) -> Any:
+    return min((each for each in (wanted, allowed) if each is not None), default=None)
