@@ -12,9 +12,9 @@ import re
 import socket
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
@@ -61,11 +61,49 @@ class RouterSettings(Model):
     trusted_proxies: tuple[str, ...] = ()
 
 
-class HyperSettings(Model):
-    """Known, so that the defaults may be written down."""
+def _host_and_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise ValueError("an address is a host and a port, like 10.0.0.7:49737")
+    return address
 
-    bootstrap: tuple[Any, ...] = ()
-    peers: tuple[Any, ...] = ()
+
+def _empty_or_address(address: str) -> str:
+    return _host_and_port(address) if address else address
+
+
+Address = Annotated[str, AfterValidator(_host_and_port)]
+OptionalAddress = Annotated[str, AfterValidator(_empty_or_address)]
+
+
+class PeerSettings(Model):
+    """Another node at a fixed address. `key` is its noise key, which it proves when it connects."""
+
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    key: str
+
+    @field_validator("key")
+    @classmethod
+    def _is_key(cls, key: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{64}", key):
+            raise ValueError("a noise key has 64 hex digits: `atek key` on that node tells it")
+        return key
+
+
+class HyperSettings(Model):
+    """How the Hypercore daemon finds other nodes, and who may find it.
+
+    `bootstrap`: nodes of a private DHT; without any there is none, and no public one ever is by itself.
+    `listen`: where peers connect by TCP. `dht`: where this node's part of the DHT is. With `known_peers_only`
+    nobody connects but `peers` and those that this node follows.
+    """
+
+    bootstrap: tuple[Address, ...] = ()
+    listen: OptionalAddress = ""
+    dht: OptionalAddress = ""
+    peers: tuple[PeerSettings, ...] = ()
+    known_peers_only: bool = True
 
 
 class RemoteSettings(Model):
@@ -86,8 +124,9 @@ class _Values(BaseModel):
     name: str = Field(default_factory=default_name)
     port: int = Field(default=2835, ge=0, le=65535)
     domain: str = "localhost"
+    labels: tuple[str, ...] = ()
     keep_services: bool = False
-    core_services: tuple[Any, ...] = ()
+    core_services: tuple[Any, ...] | None = None
     sources: SourceSettings = SourceSettings()
     router: RouterSettings = RouterSettings()
     hyper: HyperSettings = HyperSettings()
@@ -99,6 +138,13 @@ class _Values(BaseModel):
         if not _LABEL.fullmatch(name):
             raise ValueError("a node's name has small letters, digits and -, at most 63 characters")
         return name
+
+    @field_validator("labels")
+    @classmethod
+    def _are_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [label for label in labels if not _LABEL.fullmatch(label)]:
+            raise ValueError(f"{wrong[0]!r} is no label: small letters, digits and -, at most 63 characters")
+        return labels
 
     @field_validator("domain")
     @classmethod
@@ -115,7 +161,10 @@ class _FileValues(_Values):
 
 
 class Settings(_Values, BaseSettings):
-    """What a node runs with. Port 0 is any free one; `core_services` is read by `ConfigSource`."""
+    """What a node runs with.
+
+    Port 0 is any free one. `core_services` is read by `ConfigSource`; None where the file says nothing of them.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="forbid"
@@ -221,8 +270,6 @@ def _outside_the_file(error: ValidationError, flags: Mapping[str, Any]) -> Itera
 def _unbuilt(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.sources.git:
         yield "sources.git", "Git sources"
-    if settings.hyper.bootstrap or settings.hyper.peers:
-        yield "hyper", "Hypercore"
     if settings.remote.enabled:
         yield "remote.enabled", "access from other machines"
 

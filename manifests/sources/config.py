@@ -7,21 +7,22 @@ are none of this module's business.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from manifests.documents import BrokenText, Document, read_documents
+from manifests.model import Manifest
 from manifests.parse import Parsed, parse_manifest
-from manifests.snapshot import Problem, Snapshot
+from manifests.snapshot import Declared, Problem, Snapshot
 from manifests.sources.folder import FolderSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from manifests.documents import LineOf
     from manifests.documents import Path as KeyPath
     from manifests.lastgood import LastGood
-    from manifests.model import Manifest
 
 #: In the order in which they are preferred.
 CONFIG_FILES = ("config.toml", "config.json")
@@ -30,12 +31,23 @@ _OTHER_WORDS = {"sourceUrl": "source", "config": "env"}
 
 
 class ConfigSource:
-    """A `Source` of the config file in a node's home; a home without one has no core services."""
+    """A `Source` of the config file in a node's home.
 
-    def __init__(self, home: Path, last_good: LastGood | None = None) -> None:
+    `shipped` are the core services (plain manifests) of a home whose file says nothing of core services, or
+    that has no such file.
+    """
+
+    def __init__(
+        self, home: Path, last_good: LastGood | None = None, shipped: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         existing = (name for name in CONFIG_FILES if (home / name).exists())
         path = home / next(existing, CONFIG_FILES[0])
-        self._file = FolderSource(path, "config", last_good, "config", parse=parse_config, optional=True)
+        self._shipped = tuple(
+            Declared(Manifest.model_validate(each), str(home), str(path)) for each in shipped
+        )
+        self._file = FolderSource(path, "config", last_good, "config", parse=self._parse, optional=True)
+        self._silent = True
+        self._nothing = self._file.snapshot.revision
 
     @property
     def name(self) -> str:
@@ -43,7 +55,10 @@ class ConfigSource:
 
     @property
     def snapshot(self) -> Snapshot:
-        return self._file.snapshot
+        found = self._file.snapshot
+        if found.known and (self._silent or found.revision == self._nothing):
+            return replace(found, services=self._shipped)
+        return found
 
     async def scan(self) -> None:
         """See `Source`."""
@@ -52,6 +67,18 @@ class ConfigSource:
     async def watch(self, changed: Callable[[], None]) -> None:
         """See `Source`. Watches the file that was there when the node started, or config.toml."""
         await self._file.watch(changed)
+
+    def _parse(self, text: str, file: str, suffix: str) -> Parsed:
+        parsed = parse_config(text, file, suffix)
+        if not parsed.problems:
+            self._silent = not mentions_core_services(text, suffix)
+        return parsed
+
+
+def mentions_core_services(text: str, suffix: str) -> bool:
+    """Whether a config file that can be read says which they are, and be it none."""
+    documents = read_documents(text, suffix)
+    return bool(documents) and isinstance(documents[0].value, dict) and _KEY in documents[0].value
 
 
 def parse_config(text: str, file: str, suffix: str) -> Parsed:

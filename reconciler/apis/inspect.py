@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.apis.caller import require_admin
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from reconciler.api import NodeApi
     from reconciler.apis.caller import Caller
@@ -38,10 +38,12 @@ class InspectApi:
         return dict(self._config)
 
 
-def public_config(settings: Settings, *, port: int, version: str) -> dict[str, Any]:
+def public_config(
+    settings: Settings, core_services: Sequence[Any], *, port: int, version: str
+) -> dict[str, Any]:
     """The settings without a secret in them: each key is named here, so that a new one is not told by chance.
 
-    `port` is the one that the node listens on.
+    `core_services` are those that the node has by its config or without, `port` the one that it listens on.
     """
     return {
         "name": settings.name,
@@ -51,7 +53,7 @@ def public_config(settings: Settings, *, port: int, version: str) -> dict[str, A
         "keepServices": settings.keep_services,
         "coreServices": [
             {key: each[key] for key in _CORE_SERVICE_KEYS if key in each}
-            for each in settings.core_services
+            for each in core_services
             if isinstance(each, dict)
         ],
         "sources": {"files": list(settings.sources.files)},

@@ -8,20 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from manifests.policy import Policy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hyper.port import Database, Hyper
+    from hyper.port import Database, Hyper, RecordPath
     from manifests.snapshot import Snapshot, Source
     from reconciler.api import Events
 
-#: The tables of a node's two databases: records of its own, and what it publishes.
-SERVICE_TABLE = "atek.cloud/service"
-CHANGE_TABLE = "atek.cloud/change"
-NODE_TABLE = "atek.cloud/node"
-STATUS_TABLE = "atek.cloud/status"
-#: The one record of `NODE_TABLE`, in both databases.
-SELF = "self"
+#: In a node's records: who changed what, the newest block last. Services are at `manifests.record.SERVICES`.
+CHANGE: RecordPath = ("atek.cloud", "change")
+#: In both databases: what the node says about itself.
+NODE_SELF: RecordPath = ("atek.cloud", "node", "self")
+#: In a node's status: one record a service, by its id.
+STATUSES: RecordPath = ("atek.cloud", "status")
 #: The names of the two databases in the daemon's store.
 RECORDS = "records"
 STATUS = "status"
@@ -46,16 +47,14 @@ class Follow:
     """Another node that this one takes services from.
 
     `key` is its records' database, 64 hex digits. `noise` is the key that it proves when it connects, `at`
-    its host:port; empty where they are not known. `policy` as it is written into the state
-    (`manifests.policy`). `allow_empty`: it may take all its services away at once.
+    its host:port; empty where they are not known.
     """
 
     name: str
     key: str
     noise: str = ""
     at: str = ""
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    allow_empty: bool = False
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +81,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """A service as it is written in this node's own records. `key` is its place in the table."""
+    """A service as it is written in this node's own records. `key` is the last part of its path."""
 
     key: str
     seq: int
     value: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        return str(self.value.get("id", ""))
 
 
 class ServiceRecords(Protocol):

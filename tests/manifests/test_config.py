@@ -97,3 +97,34 @@ async def test_a_broken_config_at_boot_runs_what_it_said_before(tmp_path: Path) 
     await after.scan()
     assert ids(after.snapshot) == ["core.hyper"]
     assert "config.toml:1: this is not valid TOML" in problems(after.snapshot)
+
+
+SHIPPED = [{"id": "core.hyper", "command": ["run"]}, {"id": "core.adb", "command": ["run"]}]
+
+
+@pytest.mark.parametrize("text", [None, "", "port = 1"])
+async def test_who_says_nothing_of_core_services_gets_the_shipped_ones(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        write(tmp_path / "config.toml", text)
+    source = ConfigSource(tmp_path, shipped=SHIPPED)
+    assert not source.snapshot.known and not source.snapshot.services
+    await source.scan()
+    assert source.snapshot.known and ids(source.snapshot) == ["core.hyper", "core.adb"]
+    assert source.snapshot.services[0] is source.snapshot.services[0]
+
+
+async def test_who_names_them_gets_those_and_no_others(tmp_path: Path) -> None:
+    write(tmp_path / "config.toml", "coreServices = []")
+    source = ConfigSource(tmp_path, LastGood(tmp_path / "kept", "config"), shipped=SHIPPED)
+    async with watching(source) as watched:
+        await watched.until(lambda _: source.snapshot.known and not source.snapshot.services)
+        write(tmp_path / "config.toml", TOML)
+        await watched.until(lambda _: ids(source.snapshot) == ["core.hyper"])
+        assert source.snapshot.services[0].manifest.source == "./hyper"
+        write(tmp_path / "config.toml", "coreServices = 'x'")
+        await watched.until(lambda _: bool(source.snapshot.problems))
+        assert ids(source.snapshot) == ["core.hyper"]
+        (tmp_path / "config.toml").unlink()
+        await watched.until(lambda _: ids(source.snapshot) == ["core.hyper", "core.adb"])

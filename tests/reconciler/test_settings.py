@@ -42,7 +42,32 @@ def test_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert (settings.port, settings.domain, settings.keep_services) == (2835, "localhost", False)
     assert settings.name == default_name()
-    assert settings.core_services == () and settings.sources.files == ()
+    assert settings.core_services is None and settings.sources.files == ()
+    assert settings.labels == () and settings.hyper.known_peers_only
+    assert (settings.hyper.bootstrap, settings.hyper.listen, settings.hyper.dht) == ((), "", "")
+
+
+def test_how_other_nodes_are_found(tmp_path: Path) -> None:
+    key = "ab" * 32
+    text = f"""
+labels = ["kitchen"]
+[hyper]
+bootstrap = ["10.0.0.1:49737"]
+listen = "0.0.0.0:49800"
+dht = "[::1]:0"
+peers = [{{host = "10.0.0.7", port = 49800, key = "{key}"}}]
+knownPeersOnly = false
+"""
+    settings = load(tmp_path, text)
+    assert settings.labels == ("kitchen",)
+    assert settings.hyper.bootstrap == ("10.0.0.1:49737",) and settings.hyper.dht == "[::1]:0"
+    assert settings.hyper.listen == "0.0.0.0:49800" and not settings.hyper.known_peers_only
+    (peer,) = settings.hyper.peers
+    assert (peer.host, peer.port, peer.key) == ("10.0.0.7", 49800, key)
+
+
+def test_no_core_services_is_not_the_same_as_nothing_said(tmp_path: Path) -> None:
+    assert load(tmp_path, "coreServices = []").core_services == ()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +144,14 @@ def test_the_defaults_of_what_is_not_built_may_be_written_down(tmp_path: Path) -
             "config.toml:1: sources.git: it is for Git sources, which this version does not have yet",
             "leave it out",
         ),
-        ("[hyper]\npeers = [{host = 'x'}]", "config.toml:1: hyper: it is for Hypercore", "leave it out"),
+        ("[hyper]\nlisten = '49800'", "config.toml:2: hyper.listen: an address is a host and a port", ""),
+        ("[hyper]\nbootstrap = ['a:70000']", "config.toml:2: hyper.bootstrap[0]: an address is", ""),
+        (
+            "[hyper]\npeers = [{host = 'x', port = 1, key = 'abc'}]",
+            "hyper.peers[0].key: a noise key has 64 hex digits",
+            "",
+        ),
+        ("labels = ['Two words']", "config.toml:1: labels: 'Two words' is no label", ""),
         ("[remote]\nenabled = true", "config.toml:2: remote.enabled: it is for access", "leave it out"),
     ],
 )
