@@ -104,13 +104,13 @@ const scenarios = {
     const db = adb.db('fed')
     await db.isReady
     const socket = ws('atek.cloud/adb-api')
-    socket.write(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscribe', params: [db.dbId, 'example.com'] }))
     const heard = []
-    const next = async () => heard.push(JSON.parse((await once(socket, 'data'))[0].toString()))
-    await next()
-    await next()
+    socket.on('data', data => heard.push(JSON.parse(data.toString())))
+    const until = async count => { while (heard.length < count) await once(socket, 'data') }
+    socket.write(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscribe', params: [db.dbId, 'example.com'] }))
+    await until(2)
     await cats(db).create({ id: 'kit' })
-    await next()
+    await until(3)
     socket.destroy()
     return heard
   }
