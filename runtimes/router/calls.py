@@ -11,13 +11,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router import jsonrpc
-from runtimes.router.delivery import Delivery
+from runtimes.router.delivery import Delivery, length_line
 from runtimes.router.identity import OPEN_METHODS, fields_of
 from runtimes.router.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE, Call, Malformed
-from runtimes.router.pages import page, rpc_page
+from runtimes.router.pages import last_rpc_page, page, rpc_page
 
 if TYPE_CHECKING:
-    from runtimes.router.client import Client, Handler
+    from runtimes.router.client import Client
+    from runtimes.router.handler import Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.jsonrpc import Incoming
     from runtimes.router.plane import Plane
@@ -34,7 +35,8 @@ class Deliver:
     """A decision: the calls in the body go to whoever exports the API.
 
     `caller` is None for somebody who may only log in. `refused` is the error that every call gets instead.
-    `prefixes` begin the requests to each instance.
+    `prefixes` begin the requests to each instance, up to the request's id; `length` goes on from there to a
+    body that is as long as the client's. `only` names the instance where there is just one.
     """
 
     table: RouteTable
@@ -42,8 +44,11 @@ class Deliver:
     api: str
     caller: Caller | None
     service_id: str
+    name: str
     backends: tuple[Backend, ...]
+    only: str
     prefixes: dict[str, bytes]
+    length: bytes
     refused: tuple[int, str] | None
     series: tuple[str, str]
 
@@ -58,8 +63,11 @@ class Deliver:
             api=api,
             caller=caller,
             service_id=route.service.id if route else "",
+            name=(route.service.id if route else "") or "the node",
             backends=tuple(target.backend for target in targets),
+            only=targets[0].backend.instance if len(targets) == 1 else "",
             prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
+            length=length_line(head.length),
             refused=_refusal(table, api, caller),
             series=("gateway", api if route else ""),
         )
@@ -102,28 +110,36 @@ def _refusal(table: RouteTable, api: str, caller: Caller | None) -> tuple[int, s
 
 
 class SingleCall(Delivery):
-    """Implements `client.Handler`; hands over to a `Batch` what is not one call in the usual form."""
+    """Implements `handler.Handler`; hands over to a `Batch` what is not one call in the usual form."""
 
-    _size = 0
+    __slots__ = ("_pieces", "_size")
 
-    def __init__(self, plane: Plane, client: Client, decision: Deliver) -> None:
-        self.plane = plane
-        self.decision = decision
-        self._client = client
-        self._began = monotonic()
+    # -- handler.Handler
 
-    # -- client.Handler
-
-    def begin(self, payload: bytes, *, done: bool) -> None:
-        if self.decision.head.length > self.plane.limits.request:
+    def whole(self, payload: bytes) -> None:
+        plane, decision = self.plane, self.decision
+        if len(payload) > plane.limits.request:
             self._too_large()
-        elif done:
-            self._take(payload)
-        elif self.decision.head.length > self._most:
+            return
+        self.id = decision.head.request_id or next(plane.ids)
+        call_id = jsonrpc.single(payload)
+        if call_id is None or decision.caller is None:
+            incoming = jsonrpc.parse(payload, plain=decision.caller is None)
+            self.client.hand_over(Batch(self, incoming))
+        elif decision.refused is not None:
+            self.delivered(jsonrpc.failed(call_id, *decision.refused), self.began)
+        else:
+            self.request = payload
+            self.call_id = call_id
+            self.deliver(self.began)
+
+    def begin(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        if self.decision.head.length > self._most:
             self._too_large()
         else:
-            self._pieces: list[bytes] = []
-            self._client.send_continue()
+            self.client.send_continue()
 
     def body(self, payload: bytes, *, done: bool) -> None:
         self._pieces.append(payload)
@@ -132,7 +148,7 @@ class SingleCall(Delivery):
             self._too_large()
         elif done:
             self.decision = self.decision.by(self.plane.table)
-            self._take(b"".join(self._pieces))
+            self.whole(b"".join(self._pieces))
 
     def client_ahead(self, data: bytes) -> None: ...
 
@@ -140,7 +156,7 @@ class SingleCall(Delivery):
 
     def client_lost(self) -> None:
         self.abandon()
-        self.plane.answered(self._client, self.decision, LEFT, self._began, self.id)
+        self.plane.answered(self.client, self.decision, LEFT, monotonic() - self.began, self.id)
 
     def client_paused(self) -> None: ...
 
@@ -154,48 +170,38 @@ class SingleCall(Delivery):
         limits = self.plane.limits
         return limits.request if self.decision.caller else min(limits.login, limits.request)
 
-    def _take(self, body: bytes) -> None:
-        decision = self.decision
-        self.id = decision.head.request_id or next(self.plane.ids)
-        call = jsonrpc.single(body)
-        if call is None or decision.caller is None:
-            incoming = jsonrpc.parse(body, plain=decision.caller is None)
-            self._client.hand_over(Batch(self, self._client, incoming, self._began))
-            return
-        if decision.refused is not None:
-            self.delivered(jsonrpc.failed(call[0], *decision.refused))
-            return
-        self.request = body
-        self.call_id = call[0]
-        self.deliver(self._began)
-
-    def delivered(self, answer: bytes | None) -> None:
-        assert answer is not None
-        client = self._client
-        keep = client.keeps
-        client.send(rpc_page(answer, close=not keep))
-        self.plane.answered(client, self.decision, 200, self._began, self.id)
-        client.finish(keep=keep)
+    def delivered(self, answer: bytes, now: float) -> None:
+        plane, decision, client = self.plane, self.decision, self.client
+        # `client.keeps`, where all of the request was read.
+        keep = decision.head.keep_alive and not plane.ending
+        send = client.send
+        send(rpc_page(answer) if keep else last_rpc_page(answer))
+        plane.answered(client, decision, 200, now - self.began, self.id)
+        if keep:
+            client.next(now)
+        else:
+            client.finish(keep=False)
 
     def _too_large(self) -> None:
-        client = self._client
+        client = self.client
         message = f"the request is larger than {self._most} bytes"
         body = jsonrpc.failed(None, jsonrpc.INVALID_REQUEST, message)
         client.send(page(413, body, kind=b"application/json", close=True))
-        self.plane.answered(client, self.decision, 413, self._began)
+        self.plane.answered(client, self.decision, 413, monotonic() - self.began)
         client.finish(keep=False)
 
 
 class Part(Delivery):
-    """One call of a batch."""
+    """One call of a batch. The answer to a notification is lost."""
+
+    __slots__ = ("_batch", "_index", "_notification")
 
     def __init__(self, batch: Batch, index: int, call: Call) -> None:
-        self.plane = batch.plane
-        self.decision = batch.decision
+        super().__init__(batch.plane, batch.client, batch.decision)
         self.id = batch.id
         self.request = call.body
         self.call_id = call.id
-        self.notification = call.notification
+        self._notification = call.notification
         self._batch = batch
         self._index = index
 
@@ -204,19 +210,19 @@ class Part(Delivery):
         super().keep(size)
         return self._batch.kept
 
-    def delivered(self, answer: bytes | None) -> None:
-        self._batch.delivered(self, self._index, answer)
+    def delivered(self, answer: bytes, now: float) -> None:
+        self._batch.delivered(self, self._index, None if self._notification else answer)
 
 
 class Batch:
-    """Implements `client.Handler` for everything that is no single call in the usual form."""
+    """Implements `handler.Handler` for everything that is no single call in the usual form."""
 
-    def __init__(self, first: SingleCall, client: Client, incoming: Incoming, began: float) -> None:
+    def __init__(self, first: SingleCall, incoming: Incoming) -> None:
         self.plane = first.plane
         self.decision = first.decision
         self.id = first.id
-        self._client = client
-        self._began = began
+        self.client = first.client
+        self._began = first.began
         self._calls = incoming.calls
         self._is_list = incoming.batch
         self._answers: list[bytes | None] = [None] * len(incoming.calls)
@@ -226,10 +232,12 @@ class Batch:
         #: Bytes of answers, and of what has come of others: together no more than one answer may have.
         self.kept = 0
 
-    # -- client.Handler
+    # -- handler.Handler
 
-    def begin(self, payload: bytes, *, done: bool) -> None:
+    def whole(self, payload: bytes) -> None:
         self._deliver_more()
+
+    def begin(self) -> None: ...
 
     def body(self, payload: bytes, *, done: bool) -> None: ...
 
@@ -241,7 +249,7 @@ class Batch:
         self._next = len(self._calls)
         for part in list(self._under_way):
             part.abandon()
-        self.plane.answered(self._client, self.decision, LEFT, self._began, self.id)
+        self.plane.answered(self.client, self.decision, LEFT, monotonic() - self._began, self.id)
 
     def client_paused(self) -> None: ...
 
@@ -266,7 +274,7 @@ class Batch:
             return
         part = Part(self, index, call)
         self._under_way.add(part)
-        part.deliver(monotonic())
+        part.deliver(part.began)
 
     def delivered(self, part: Part, index: int, answer: bytes | None) -> None:
         """One call is done. None is the answer to a notification."""
@@ -292,13 +300,14 @@ class Batch:
             self._answer()
 
     def _answer(self) -> None:
-        client = self._client
+        client = self.client
         keep = client.keeps
         answers = [answer for answer in self._answers if answer is not None]
         if answers:
             body = jsonrpc.join(answers) if self._is_list else answers[0]
-            client.send(rpc_page(body, close=not keep))
+            client.send(rpc_page(body) if keep else last_rpc_page(body))
         else:
             client.send(page(204, close=not keep))
-        self.plane.answered(client, self.decision, 200 if answers else 204, self._began, self.id)
+        seconds = monotonic() - self._began
+        self.plane.answered(client, self.decision, 200 if answers else 204, seconds, self.id)
         client.finish(keep=keep)

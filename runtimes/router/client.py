@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from runtimes.router.body import BadBody, Body, body_of
-from runtimes.router.head import BadHead
+from runtimes.router.head import END, BadHead
 from runtimes.router.lingering import LINGERING
 from runtimes.router.pages import CONTINUE, error_page
 
 if TYPE_CHECKING:
     from runtimes.router.decision import Decision
+    from runtimes.router.handler import Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
 
@@ -27,41 +28,11 @@ MOST_AHEAD = 64 * 1024
 MOST_EMPTY = 8
 
 
-class Handler(Protocol):
-    """What is done with one request. Told about the client; answers through `Client.send` and `finish`."""
-
-    def begin(self, payload: bytes, *, done: bool) -> None:
-        """The request, whole with its body if `done`; otherwise the body follows."""
-        ...
-
-    def body(self, payload: bytes, *, done: bool) -> None:
-        """The next piece of the body, the last time with `done`."""
-        ...
-
-    def client_ahead(self, data: bytes) -> None:
-        """Bytes after the request, for a handler that took the connection over."""
-        ...
-
-    def client_ended(self) -> None:
-        """The client will send nothing more: it has left, or it waits for the answer."""
-        ...
-
-    def client_lost(self) -> None:
-        """Nobody waits for the answer any more."""
-        ...
-
-    def client_paused(self) -> None:
-        """The client takes no more at the moment."""
-        ...
-
-    def client_resumed(self) -> None: ...
-
-
 class Client(asyncio.Protocol):
     """One connection. `peer` is the client's address, empty on a Unix socket; `ended`: no more will come."""
 
     __slots__ = (
-        "_ahead", "_body", "_full", "_handler", "_paused", "_raw", "_slow", "_taking",
+        "_ahead", "_body", "_full", "_handler", "_last", "_last_of", "_paused", "_raw", "_slow", "_taking",
         "ended", "head", "origin", "peer", "plane", "send", "transport", "used",
     )  # fmt: skip
 
@@ -75,6 +46,9 @@ class Client(asyncio.Protocol):
         self._ahead = b""
         self._handler: Handler | None = None
         self._body: Body | None = None
+        #: What the last head that is remembered led to, and in whose memory: that of one route table.
+        self._last: Decision | None = None
+        self._last_of: dict[bytes, Decision] | None = None
         self.ended = False
         self._full = False
         self._paused = False
@@ -105,20 +79,24 @@ class Client(asyncio.Protocol):
         """The answer is complete. Without `keep` (as `keeps` said) the connection ends once it was sent."""
         if self._handler is None:
             return
-        if not keep:
-            read = self.body_done
-            self._handler = self.head = self._body = None
-            self._end(linger=not read)
+        if keep:
+            self.next(monotonic())
             return
+        read = self.body_done
         self._handler = self.head = self._body = None
-        self.used = monotonic()
-        if not self._taking and (self._ahead or self._paused or self.ended or self._full):
+        self._end(linger=not read)
+
+    def next(self, now: float) -> None:
+        """The answer is complete, and the connection is kept."""
+        self._handler = self.head = self._body = None
+        self.used = now
+        if (self._ahead or self._paused or self.ended or self._full) and not self._taking:
             self._next()
 
     def hand_over(self, handler: Handler) -> None:
         """Another handler goes on with a request that has no body."""
         self._handler = handler
-        handler.begin(b"", done=True)
+        handler.whole(b"")
 
     def abort(self) -> None:
         """The answer cannot be completed: the client has to see that it is cut off."""
@@ -194,13 +172,23 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         handler = self._handler
         if handler is None:
-            if self._ahead:
+            if self._ahead or self._slow:
                 data, self._ahead = self._ahead + data, b""
-            # By far the most: one whole request, with a head that is known.
-            end = data.find(b"\r\n\r\n") + 4
-            decision = self.plane.decisions.get(data[:end])
-            if decision is not None and decision.head.length == len(data) - end and not self._slow:
-                self._whole(decision, data[end:])
+                self._take(data)
+                return
+            # By far the most: one whole request, with the same head as the last one, or one that is
+            # remembered. Every call counts here; to compare costs less than to look for the end and to hash.
+            known, decision = self.plane.decisions, self._last
+            if decision is None or self._last_of is not known:
+                decision, payload = self._remembered(data)
+            elif data == decision.head.raw:
+                payload = b""
+            elif data.startswith(decision.head.raw):
+                payload = data[len(decision.head.raw) :]
+            else:
+                decision, payload = self._remembered(data)
+            if decision is not None and decision.head.length == len(payload):
+                self._whole(decision, payload)
             else:
                 self._take(data)
         elif self._raw:
@@ -262,20 +250,29 @@ class Client(asyncio.Protocol):
         self._taking = False
         self._wait_with(data)
 
+    def _remembered(self, data: bytes) -> tuple[Decision | None, bytes]:
+        """The decision about the head that `data` begins with, if it was made before, and what follows it."""
+        known = self.plane.decisions
+        head, end, rest = data.partition(END)
+        decision = known.get(head) if end else None
+        if decision is not None:
+            self._last, self._last_of = decision, known
+        return decision, rest
+
     def _whole(self, decision: Decision, payload: bytes) -> None:
-        self.head = decision.head
         plane = self.plane
+        self.head = decision.head
         plane.metrics.in_flight += 1
         handler = self._handler = decision.start(plane, self)
-        handler.begin(payload, done=True)
+        handler.whole(payload)
 
     def _take_one(self, data: bytes) -> bytes:
         """One request, as much of it as there is; returns what comes after it."""
-        end = data.find(b"\r\n\r\n") + 4
+        end = data.find(END) + 4
         plane = self.plane
         if end < 4 or end > plane.limits.head:
             return self._take_part(data)
-        decision = plane.decisions.get(data[:end])
+        decision = plane.decisions.get(data[: end - 4])
         if decision is None:
             if data.startswith(b"\r\n"):
                 return self._after_empty_lines(data)
@@ -320,7 +317,7 @@ class Client(asyncio.Protocol):
         self.plane.metrics.in_flight += 1
         handler = self._handler = decision.start(self.plane, self)
         body = self._body = body_of(length)
-        handler.begin(b"", done=False)
+        handler.begin()
         if self._handler is not handler:
             # It has had enough already, and the connection with it.
             return b""

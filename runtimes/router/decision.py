@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from runtimes.router.client import Client, Handler
+    from runtimes.router.client import Client
+    from runtimes.router.handler import Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
     from runtimes.router.table import Caller

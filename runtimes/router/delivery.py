@@ -11,6 +11,7 @@ from runtimes.router.head import known_answers
 
 if TYPE_CHECKING:
     from runtimes.router.calls import Deliver
+    from runtimes.router.client import Client
     from runtimes.router.head import AnswerHead
     from runtimes.router.plane import Plane
     from runtimes.router.upstream import Pool, Upstream
@@ -20,37 +21,49 @@ _ANSWERS = known_answers(b"POST")
 
 
 class Delivery:
-    """Implements `upstream.Exchange`. The request is small and goes out in one piece.
+    """Implements `exchange.Exchange`. The request is small and goes out in one piece.
 
-    What it delivers is said by the attributes below, before `deliver`.
+    What it delivers is said by the public attributes, before `deliver`. `id` is the request's name, `began`
+    the moment (`monotonic`) from which it is counted, `kept` how many bytes of its answer wait for the rest.
     """
 
-    plane: Plane
-    decision: Deliver
-    request: bytes
-    call_id: Any = None
-    notification = False
-    id = b""
+    # One is made for each request: slots are read by their place, but defaults of the class slowly.
+    __slots__ = (
+        "_answer", "_pool", "_tried", "_upstream", "asked", "began",
+        "call_id", "client", "decision", "endless", "id", "kept", "plane", "request", "sent",
+    )  # fmt: skip
 
-    kept = 0
-    asked = 0.0
-    sent = True
-    endless = False
-    _pool: Pool | None = None
-    _upstream: Upstream | None = None
-    _tried: tuple[Pool, ...] = ()
+    def __init__(self, plane: Plane, client: Client, decision: Deliver) -> None:
+        self.plane = plane
+        self.client = client
+        self.decision = decision
+        self.began = monotonic()
+        self.request = self.id = b""
+        self.call_id: Any = None
+        self.kept = 0
+        self.asked = 0.0
+        self.sent = True
+        self.endless = False
+        self._pool: Pool | None = None
+        self._upstream: Upstream | None = None
+        self._tried: tuple[Pool, ...] = ()
+        self._answer: list[bytes]
 
     @abstractmethod
-    def delivered(self, answer: bytes | None) -> None:
-        """It is done. None is the answer to a notification."""
+    def delivered(self, answer: bytes, now: float) -> None:
+        """It is done, since `now`."""
 
     def deliver(self, now: float) -> None:
         """Leads to `delivered`."""
-        decision = self.decision
-        pool = self._pool = self.plane.choose(decision.service_id, decision.backends, self._tried)
+        plane, decision = self.plane, self.decision
+        # Most services have one instance, whose connections are kept already.
+        pool = plane.pools.get(decision.only)
+        if pool is None or self._tried:
+            pool = plane.choose(decision.service_id, decision.backends, self._tried)
         if pool is None:
             self._fail("accepts no connection")
             return
+        self._pool = pool
         self.asked = now
         pool.acquire(self, now)
 
@@ -62,28 +75,32 @@ class Delivery:
         elif self._pool is not None:
             self._pool.finished(self)
 
-    # -- upstream.Exchange
+    # -- exchange.Exchange
 
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
         upstream.known = _ANSWERS
-        body = self.request
-        prefix = self.decision.prefixes[upstream.pool.backend.instance]
-        upstream.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (prefix, self.id, len(body), body))
+        decision, body = self.decision, self.request
+        prefix = decision.prefixes[upstream.pool.backend.instance]
+        # Most bodies go out as they came, and so does their length, which is part of the head.
+        length = decision.length if decision.head.length == len(body) else length_line(len(body))
+        write = upstream.write
+        write(b"".join((prefix, self.id, length, body)))
 
     def unreachable(self, pool: Pool, reason: str) -> None:
         self.plane.metrics.failed(self.decision.service_id)
         self._tried = (*self._tried, pool)
         self.deliver(monotonic())
 
-    def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
-        if done:
-            self._finish(payload)
-            return
+    def complete(self, answer: AnswerHead, payload: bytes, now: float) -> None:
+        self._upstream = None
+        self.delivered(jsonrpc.answer(self.call_id, payload, self.decision.name), now)
+
+    def answered(self, answer: AnswerHead, payload: bytes) -> None:
         if answer.status == 101:
             self._give_up("switched to a protocol that nobody asked for")
             return
-        self._answer: list[bytes] = []
+        self._answer = []
         self.more(payload, done=False)
 
     def more(self, payload: bytes, *, done: bool) -> None:
@@ -97,7 +114,8 @@ class Delivery:
         if self.keep(len(payload)) > limit:
             self._give_up(f"answered with more than {limit} bytes")
         elif done:
-            self._finish(b"".join(self._answer))
+            whole = b"".join(self._answer)
+            self.delivered(jsonrpc.answer(self.call_id, whole, self.decision.name), self.asked)
 
     def keep(self, size: int) -> int:
         """Counts bytes of the answer that wait for the rest; returns how many wait for this client."""
@@ -121,17 +139,16 @@ class Delivery:
 
     # -- its end
 
-    def _finish(self, body: bytes) -> None:
-        self._upstream = None
-        name = self.decision.service_id or "the node"
-        self.delivered(None if self.notification else jsonrpc.answer(self.call_id, body, name))
-
     def _give_up(self, what: str) -> None:
         self.abandon()
         self._fail(what)
 
     def _fail(self, what: str) -> None:
         self.plane.metrics.failed(self.decision.service_id)
-        name = self.decision.service_id or "the node"
-        answer = jsonrpc.failed(self.call_id, jsonrpc.UNAVAILABLE, f"{name} {what}")
-        self.delivered(None if self.notification else answer)
+        answer = jsonrpc.failed(self.call_id, jsonrpc.UNAVAILABLE, f"{self.decision.name} {what}")
+        self.delivered(answer, monotonic())
+
+
+def length_line(length: int) -> bytes:
+    """What follows the id of a request, up to its body."""
+    return b"\r\nContent-Length: %d\r\n\r\n" % length

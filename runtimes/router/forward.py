@@ -19,7 +19,8 @@ from runtimes.router.pages import error_page
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runtimes.router.client import Client, Handler
+    from runtimes.router.client import Client
+    from runtimes.router.handler import Handler
     from runtimes.router.head import AnswerHead, RequestHead
     from runtimes.router.plane import Plane
     from runtimes.router.table import Backend, Caller, RouteTable, ServiceRoute
@@ -36,14 +37,17 @@ class Pass:
     """A decision: the request goes to one of these instances of a service.
 
     `prefix` is the request up to its id: the same for all requests with this head. `paths` are by instance,
-    where they are not the request's own; then the prefix has no request line.
+    where they are not the request's own; then the prefix has no request line. `only` names the instance where
+    there is just one. `plain`: nothing has to be added to most answers.
     """
 
     head: RequestHead
     service_id: str
     backends: tuple[Backend, ...]
+    only: str
     caller: Caller | None
     series: tuple[str, str]
+    plain: bool
     prefix: bytes
     known: dict[bytes, AnswerHead]
     paths: Mapping[str, str] | None = None
@@ -63,9 +67,17 @@ class Pass:
         """Everything that can be known before there is a client."""
         line = b"" if paths else b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
         return cls(
-            head, route.id, backends, caller, (kind, route.id), line + _fields(table, head, caller),
-            known_answers(head.method), paths,
-        )  # fmt: skip
+            head=head,
+            service_id=route.id,
+            backends=backends,
+            only=backends[0].instance if len(backends) == 1 else "",
+            caller=caller,
+            series=(kind, route.id),
+            plain=head.keep_alive and not head.http_1_0,
+            prefix=line + _fields(table, head, caller),
+            known=known_answers(head.method),
+            paths=paths,
+        )
 
     def start(self, plane: Plane, client: Client) -> Handler:
         return Forward(plane, client, self)
@@ -75,10 +87,9 @@ class Pass:
         """Of whoever is asked, for messages."""
         return self.service_id or "the node"
 
-    def begin_for(self, pool: Pool) -> bytes:
-        """The request to this instance, up to its id."""
-        if self.paths is None:
-            return self.prefix
+    def prefix_for(self, pool: Pool) -> bytes:
+        """The request to this instance, up to its id, where `paths` say it."""
+        assert self.paths is not None
         return b"%b %b HTTP/1.1\r\n%b" % (
             self.head.method, self.paths[pool.backend.instance].encode(), self.prefix,
         )  # fmt: skip
@@ -102,48 +113,62 @@ def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> byte
 
 
 class Forward:
-    """Implements `client.Handler` towards the client and `upstream.Exchange` towards the instance."""
+    """Implements `handler.Handler` towards the client and `exchange.Exchange` towards the instance."""
 
-    # Defaults here and not in __init__: most requests never touch them.
-    _pool: Pool | None = None
-    _upstream: Upstream | None = None
-    _tried: tuple[Pool, ...] = ()
-    _waiting: list[bytes] | None = None
-    _answered = _chunked = _tunnel = _client_ended = _upstream_ended = False
-    _keep = True
-    _status = 0
-    _id = b""
-    asked = 0.0
-    endless = False
+    # One is made for each request: slots are read by their place, but defaults of the class slowly.
+    __slots__ = (
+        "_answered", "_began", "_chunked", "_client", "_client_ended", "_decision", "_first", "_id", "_keep",
+        "_plane", "_pool", "_status", "_tried", "_tunnel", "_upstream", "_upstream_ended", "_waiting",
+        "asked", "endless", "sent",
+    )  # fmt: skip
 
     def __init__(self, plane: Plane, client: Client, decision: Pass) -> None:
         self._plane = plane
         self._client = client
         self._decision = decision
         self._began = monotonic()
+        self._pool: Pool | None = None
+        self._upstream: Upstream | None = None
+        self._tried: tuple[Pool, ...] = ()
+        self._first = self._id = b""
+        self._waiting: list[bytes] | None = None
+        self._answered = self._chunked = self._tunnel = self._client_ended = self._upstream_ended = False
+        self._keep = True
+        self._status = 0
+        self.asked = 0.0
+        self.sent = self.endless = False
 
     # -- the request
 
-    def begin(self, payload: bytes, *, done: bool) -> None:
+    def whole(self, payload: bytes) -> None:
         self._first = payload
-        self.sent = done
+        self.sent = True
+        self._choose(self._began)
+
+    def begin(self) -> None:
         self._choose(self._began)
 
     def _choose(self, now: float) -> None:
-        decision = self._decision
-        pool = self._pool = self._plane.choose(decision.service_id, decision.backends, self._tried)
+        plane, decision = self._plane, self._decision
+        # Most services have one instance, whose connections are kept already.
+        pool = plane.pools.get(decision.only)
+        if pool is None or self._tried:
+            pool = plane.choose(decision.service_id, decision.backends, self._tried)
         if pool is None:
             self._no_instance()
-        else:
-            pool.acquire(self, now)
+            return
+        self._pool = pool
+        pool.acquire(self, now)
 
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        decision, client = self._decision, self._client
+        decision, head = self._decision, self._decision.head
         upstream.known = decision.known
-        self._id = decision.head.request_id or next(self._plane.ids)
-        origin = self._origin() if decision.head.forwarded_for else client.origin
-        upstream.write(b"".join((decision.begin_for(upstream.pool), self._id, origin, self._first)))
+        self._id = head.request_id or next(self._plane.ids)
+        prefix = decision.prefix if decision.paths is None else decision.prefix_for(upstream.pool)
+        origin = self._origin() if head.forwarded_for else self._client.origin
+        write = upstream.write
+        write(b"".join((prefix, self._id, origin, self._first)))
         if self.sent and self._waiting is None:
             self.asked = self._began
         else:
@@ -194,32 +219,36 @@ class Forward:
 
     # -- the answer
 
-    def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
+    def complete(self, answer: AnswerHead, payload: bytes, now: float) -> None:
+        # It is the next one's already: a client that is slow has no say in it.
+        self._upstream = None
+        plane, decision, client = self._plane, self._decision, self._client
+        if decision.plain and self.sent and answer.length >= 0 and not plane.ending:
+            # By far the most: nothing has to be added, and `client.keeps` is true.
+            send = client.send
+            send(answer.complete + payload)
+            plane.answered(client, decision, answer.status, now - self._began, self._id)
+            client.next(now)
+        else:
+            self._begin_answer(answer, payload, done=True)
+            self._complete()
+
+    def answered(self, answer: AnswerHead, payload: bytes) -> None:
+        if answer.status == 101:
+            self._switch(answer)
+        else:
+            self._begin_answer(answer, payload, done=False)
+
+    def _begin_answer(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
         self.asked = 0.0
         self._answered = True
         self._status = answer.status
-        client = self._client
-        if done and answer.length >= 0 and not self._decision.head.http_1_0 and client.keeps:
-            # By far the most: all of it is here, and nothing has to be added.
-            self._upstream = None
-            client.send(answer.complete + payload)
-            self._count()
-            client.finish(keep=True)
-            return
-        if answer.status == 101:
-            self._switch(answer)
-            return
         self.endless = answer.endless
         close, framing = self._framing(answer)
         self._keep = close is not _CLOSE
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
-        if done:
-            # It is the next one's already: a client that is slow has no say in it.
-            self._upstream = None
-        client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
-        if done:
-            self._complete()
+        self._client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
 
     def _framing(self, answer: AnswerHead) -> tuple[bytes, bytes]:
         """The Connection and the Transfer-Encoding field. Chunks are unknown to HTTP/1.0."""
@@ -286,7 +315,8 @@ class Forward:
         client.finish(keep=keep)
 
     def _count(self) -> None:
-        self._plane.answered(self._client, self._decision, self._status, self._began, self._id)
+        seconds = monotonic() - self._began
+        self._plane.answered(self._client, self._decision, self._status, seconds, self._id)
 
     # -- back-pressure, and clients that leave
 
@@ -325,12 +355,12 @@ class Forward:
         upstream, client = self._upstream, self._client
         assert upstream is not None
         if answer.upgrade != b"websocket" or self._decision.head.upgrade != b"websocket":
-            self._answered = False
             self._upstream = None
             upstream.abandon()
             self.broken("it switched to a protocol that nobody asked for")
             return
-        self._tunnel = self.endless = True
+        self.asked, self._status = 0.0, 101
+        self._answered = self._tunnel = self.endless = True
         client.send(b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % answer.passed)
         if ahead := client.splice():
             upstream.write(ahead)

@@ -18,6 +18,7 @@ import httptools
 
 #: Heads up to this length are remembered, this many of each kind: a few MiB at the most.
 REMEMBERED_LENGTH, REMEMBERED = 2048, 512
+END = b"\r\n\r\n"
 #: A body that is longer than this is a mistake or an attack; and Python's ints have no end.
 LONGEST_BODY = 1 << 62
 
@@ -69,9 +70,10 @@ class RequestHead:
     are; `authorization` and `token` (of a Bearer) are kept apart, because they are the node's as often as the
     service's. `upgrade` is the protocol asked for, in small letters. `for_another`: a proxy says that it
     asks for somebody else. `elsewhere`: a page of another origin asks by itself, without a person who goes
-    there (Fetch Metadata, which browsers send and pages cannot).
+    there (Fetch Metadata, which browsers send and pages cannot). `raw` is all of it, with its empty line.
     """
 
+    raw: bytes
     method: bytes
     target: bytes
     path: bytes
@@ -103,9 +105,10 @@ class AnswerHead:
 
     `length` is that of the body in bytes, -1 when it is chunked, -2 when it ends with the connection.
     `passed` are the status line and the field lines that go to the client, `complete` the same with the empty
-    line. `endless` is an event stream.
+    line. `endless` is an event stream. `raw` is all of it as it came, with its empty line.
     """
 
+    raw: bytes
     status: int
     length: int
     keep_alive: bool
@@ -144,15 +147,19 @@ def parse_answer(head: bytes, known: dict[bytes, AnswerHead]) -> AnswerHead:
 
     `known` is what was remembered of answers to that method: `known_answers`.
     """
-    answer = known.get(head)
+    answer = known.get(head[: -len(END)])
     if answer is None:
         answer = _parse_answer(head, bodiless=known is _answers_to_head)
-        _remember(known, head, answer)
+        if answer.status >= 200:
+            _remember(known, head[: -len(END)], answer)
     return answer
 
 
 def known_answers(method: bytes) -> dict[bytes, AnswerHead]:
-    """The memory for answers to a method: those to HEAD have the length of a body that does not come."""
+    """The memory for answers to a method: those to HEAD have the length of a body that does not come.
+
+    Its keys are heads without their empty line, and it holds no interim answers.
+    """
     return _answers_to_head if method == b"HEAD" else _answers
 
 
@@ -189,6 +196,7 @@ def _parse_request(head: bytes) -> RequestHead:
     cookie = b"; ".join(values.get(b"cookie", ()))
     named = options - {b"host", b"cookie"}
     return RequestHead(
+        raw=head,
         method=method,
         target=target,
         path=path,
@@ -232,6 +240,7 @@ def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
     kind = _only(values, b"content-type").lower()
     passed = line + _lines(fields, options) + passed_length
     return AnswerHead(
+        raw=head,
         status=status,
         length=length,
         keep_alive=_keep_alive(options, http_1_0=http_1_0) and length != -2,

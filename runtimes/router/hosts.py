@@ -13,8 +13,9 @@ from runtimes.router.pages import page, redirect
 from runtimes.router.sessions import bind_location, without_binding
 
 if TYPE_CHECKING:
-    from runtimes.router.client import Client, Handler
+    from runtimes.router.client import Client
     from runtimes.router.decision import Decision
+    from runtimes.router.handler import Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
     from runtimes.router.table import Caller, RouteTable, ServiceRoute

@@ -54,17 +54,17 @@ class Incoming:
     batch: bool = False
 
 
-def single(body: bytes) -> tuple[int | str, str] | None:
-    """The id and the method, if the body is one call in the usual form, which goes out as it is.
+def single(body: bytes) -> int | str | None:
+    """The id, if the body is one call in the usual form, which goes out as it is.
 
     None for all else, right or wrong: `parse` it.
     """
     try:
         value = orjson.loads(body)
         if value["jsonrpc"] == "2.0" and type(value["params"]) is list:
-            call_id, method = value["id"], value["method"]
-            if type(method) is str and (type(call_id) is int or type(call_id) is str):
-                return call_id, method
+            call_id: int | str = value["id"]
+            if type(value["method"]) is str and (type(call_id) is int or type(call_id) is str):
+                return call_id
     except (ValueError, LookupError, TypeError):
         pass
     return None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtimes.router.client import Handler
+    from runtimes.router.handler import Handler
 
 
 class _Lingering:
     """Loses what a refused client goes on sending, for a short while."""
 
-    def begin(self, payload: bytes, *, done: bool) -> None: ...
+    def whole(self, payload: bytes) -> None: ...
+
+    def begin(self) -> None: ...
 
     def body(self, payload: bytes, *, done: bool) -> None: ...
 

@@ -11,8 +11,9 @@ from runtimes.router.pages import error_page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.router.client import Client, Handler
+    from runtimes.router.client import Client
     from runtimes.router.decision import Decision
+    from runtimes.router.handler import Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.plane import Plane
     from runtimes.router.table import Caller
@@ -74,10 +75,13 @@ class LocalAnswer:
         self._answer = answer
         self._began = monotonic()
 
-    def begin(self, payload: bytes, *, done: bool) -> None:
+    def whole(self, payload: bytes) -> None:
+        self._send()
+
+    def begin(self) -> None:
         """A short body is awaited, so that the connection can go on; a long one is not even asked for."""
         head = self._answer.head
-        if done or head.expects_continue or not 0 <= head.length <= LONGEST_AWAITED:
+        if head.expects_continue or not 0 <= head.length <= LONGEST_AWAITED:
             self._send()
 
     def body(self, payload: bytes, *, done: bool) -> None:
@@ -88,7 +92,7 @@ class LocalAnswer:
         client, answer = self._client, self._answer
         keep = client.keeps
         client.send(answer.page(not keep))
-        self._plane.answered(client, answer, answer.status, self._began)
+        self._plane.answered(client, answer, answer.status, monotonic() - self._began)
         client.finish(keep=keep)
 
     def client_ahead(self, data: bytes) -> None: ...

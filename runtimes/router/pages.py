@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,19 @@ def error_page(status: int, message: str, *, close: bool = False, head_only: boo
     return page(status, body, kind=b"application/json", fields=fields, close=close, head_only=head_only)
 
 
-def rpc_page(body: bytes, *, close: bool = False) -> bytes:
+def rpc_page(body: bytes) -> bytes:
     """An answer of the gateway, whose errors are JSON-RPC's."""
-    if close:
-        return b"%b%d\r\nConnection: close\r\n\r\n%b" % (_RPC, len(body), body)
-    return b"%b%d\r\n\r\n%b" % (_RPC, len(body), body)
+    return _rpc_head(len(body)) + body
+
+
+@lru_cache(1024)
+def _rpc_head(length: int) -> bytes:
+    return b"%b%d\r\n\r\n" % (_RPC, length)
+
+
+def last_rpc_page(body: bytes) -> bytes:
+    """The same, after which the connection closes."""
+    return b"%b%d\r\nConnection: close\r\n\r\n%b" % (_RPC, len(body), body)
 
 
 def preflight_page(*, close: bool = False) -> bytes:

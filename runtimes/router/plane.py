@@ -9,9 +9,7 @@ decision about each request.
 from __future__ import annotations
 
 import asyncio
-import os
 from bisect import bisect_left
-from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,11 +17,12 @@ from runtimes.router.access_log import AccessLog
 from runtimes.router.client import Client
 from runtimes.router.deadlines import Deadlines
 from runtimes.router.gateway import decide_own
-from runtimes.router.head import REMEMBERED, REMEMBERED_LENGTH, parse_request
+from runtimes.router.head import END, REMEMBERED, REMEMBERED_LENGTH, parse_request
 from runtimes.router.hosts import decide_foreign, decide_host
 from runtimes.router.limits import Limits
 from runtimes.router.metrics import BUCKETS, Metrics
 from runtimes.router.pages import error_page
+from runtimes.router.request_ids import request_ids
 from runtimes.router.sessions import Bindings
 from runtimes.router.strangers import Strangers
 from runtimes.router.table import changed, make_table
@@ -56,7 +55,7 @@ class Plane:
         self.own_names = LOOPBACK_NAMES | {domain, ""}
         self._suffixes = tuple({f".{domain}", ".localhost"})
         self.table = make_table({}, admin_tokens=admin_tokens)
-        #: Of this table, by the bytes of the head.
+        #: Of this table, by the bytes of the head without its empty line.
         self.decisions: dict[bytes, Decision] = {}
         self.metrics = Metrics()
         self.access_log = AccessLog(access_log) if access_log else None
@@ -75,8 +74,7 @@ class Plane:
         self.closing: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
         self.lingering: Deadlines[Client] = Deadlines(limits.lingering, Client.abort_all)
         self._turn = 0
-        #: Names for requests that come without one; made in C, because each request needs one.
-        self.ids = map((os.urandom(4).hex().encode() + b"%08x").__mod__, count(1))
+        self.ids = request_ids()
 
     # -- the table
 
@@ -139,7 +137,7 @@ class Plane:
         if len(head) <= REMEMBERED_LENGTH:
             if len(self.decisions) >= REMEMBERED:
                 self.decisions.clear()
-            self.decisions[head] = decision
+            self.decisions[head[: -len(END)]] = decision
         return decision
 
     def _decide(self, head: RequestHead) -> Decision:
@@ -162,10 +160,10 @@ class Plane:
         return client.peer
 
     def answered(
-        self, client: Client, decision: Decision, status: int, began: float, request_id: bytes = b""
+        self, client: Client, decision: Decision, status: int, seconds: float, request_id: bytes = b""
     ) -> None:
-        """Counts a request, and writes it down."""
-        metrics, seconds = self.metrics, monotonic() - began
+        """Counts a request that took so long, and writes it down."""
+        metrics = self.metrics
         metrics.in_flight -= 1
         series = metrics.all.get(decision.series) or metrics.series(*decision.series)
         statuses = series.statuses

@@ -34,7 +34,9 @@ class UnknownPeer:
         self._admitted = admitted
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, payload: bytes, *, done: bool) -> None:
+    def begin(self) -> None: ...
+
+    def whole(self, payload: bytes) -> None:
         self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:

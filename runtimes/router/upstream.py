@@ -10,12 +10,13 @@ import asyncio
 import errno
 import select
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from runtimes.router.body import BadBody, Body, body_of
-from runtimes.router.head import AnswerHead, BadHead, parse_answer
+from runtimes.router.head import END, AnswerHead, BadHead, parse_answer
 
 if TYPE_CHECKING:
+    from runtimes.router.exchange import Exchange
     from runtimes.router.limits import Limits
     from runtimes.router.table import Backend
 
@@ -28,51 +29,6 @@ _QUEUE_FULL_PAUSES = (0.002, 0.01, 0.05, 0.2, 0.5)
 #: A connection that was idle for longer than this is looked at before it is used: it may be closed by now.
 _DOUBTFUL_AFTER = 0.05
 _NO_LISTENER = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.EAGAIN, errno.ECONNRESET, errno.ETIMEDOUT})
-
-
-class Exchange(Protocol):
-    """What an upstream carries: told what happens, in this order, from the loop."""
-
-    #: Whether all of the request was handed to the upstream.
-    sent: bool
-    #: Since when an answer, or the rest of it, is waited for (`monotonic`); 0 while none is.
-    asked: float
-    #: An exchange that may never end by itself (a WebSocket, an event stream): draining in a hurry closes it.
-    endless: bool
-
-    def connected(self, upstream: Upstream) -> None: ...
-
-    def unreachable(self, pool: Pool, reason: str) -> None:
-        """Nothing was sent: another instance may be tried."""
-        ...
-
-    def answered(self, answer: AnswerHead, payload: bytes, *, done: bool) -> None:
-        """The head, and what of the body came with it."""
-        ...
-
-    def more(self, payload: bytes, *, done: bool) -> None: ...
-
-    def broken(self, reason: str) -> None:
-        """The answer will not be completed."""
-        ...
-
-    def upstream_paused(self) -> None:
-        """It takes no more at the moment."""
-        ...
-
-    def upstream_resumed(self) -> None: ...
-
-    def upstream_ended(self) -> None:
-        """In a tunnel: it will send nothing more."""
-        ...
-
-    def too_late(self) -> None:
-        """Nothing came back within the limit."""
-        ...
-
-    def cut(self) -> None:
-        """Has to end now, for a node that ends."""
-        ...
 
 
 class Pool:
@@ -186,7 +142,7 @@ class Upstream(asyncio.Protocol):
     """One connection to an instance. Whoever has it sets `known` by the method that it asks with."""
 
     __slots__ = (
-        "_answer", "_body", "_buffer", "_doubt", "_raw", "_transport",
+        "_answer", "_body", "_buffer", "_doubt", "_last", "_last_of", "_raw", "_transport",
         "exchange", "idle_since", "keep_for", "known", "pool", "write",
     )  # fmt: skip
 
@@ -197,6 +153,9 @@ class Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport
         self.exchange: Exchange | None = None
         self.known: dict[bytes, AnswerHead] = {}
+        #: The last head that is remembered, and in which memory.
+        self._last: AnswerHead | None = None
+        self._last_of = self.known
         self._buffer = b""
         self._answer: AnswerHead | None = None
         self._body: Body | None = None
@@ -275,14 +234,17 @@ class Upstream(asyncio.Protocol):
         else:
             if self._buffer:
                 data = self._buffer + data
-            # By far the most: a whole answer and nothing else, with a head that is known.
-            end = data.find(b"\r\n\r\n") + 4
-            answer = self.known.get(data[:end])
-            if answer is None or answer.length != len(data) - end or answer.status < 200:
+            # By far the most: a whole answer and nothing else, with the same head as the last one, or one
+            # that is remembered. As in `Client.data_received`, every call counts here.
+            answer = self._last
+            if answer is not None and self._last_of is self.known and data.startswith(answer.raw):
+                payload = data[len(answer.raw) :]
+            else:
+                answer, payload = self._remembered(data)
+            if answer is not None and answer.length == len(payload):
+                exchange.complete(answer, payload, self._settle(exchange, answer, b""))
+            else:
                 self._take_head(exchange, data)
-                return
-            self._settle(exchange, answer, b"")
-            exchange.answered(answer, data[end:], done=True)
 
     def eof_received(self) -> bool:
         exchange = self.exchange
@@ -312,10 +274,18 @@ class Upstream(asyncio.Protocol):
 
     # -- inside
 
+    def _remembered(self, data: bytes) -> tuple[AnswerHead | None, bytes]:
+        """The head that `data` begins with, if there was one like it before, and what follows it."""
+        head, end, rest = data.partition(END)
+        answer = self.known.get(head) if end else None
+        if answer is not None:
+            self._last, self._last_of = answer, self.known
+        return answer, rest
+
     def _take_head(self, exchange: Exchange, data: bytes) -> None:
         """100 and 103 have served their purpose here; 101 makes a tunnel of the connection."""
         for _ in range(MOST_HEADS):
-            end = data.find(b"\r\n\r\n") + 4
+            end = data.find(END) + 4
             if end < 4:
                 self._wait_for_head(data)
                 return
@@ -330,7 +300,7 @@ class Upstream(asyncio.Protocol):
                 return
             if answer.status == 101:
                 self._buffer = data
-                exchange.answered(answer, b"", done=False)
+                exchange.answered(answer, b"")
                 return
         self._break("it only says that its answer will come")
 
@@ -348,10 +318,10 @@ class Upstream(asyncio.Protocol):
         except BadBody as error:
             self._break(str(error))
             return
-        done = self._body.done
-        if done:
-            self._settle(exchange, answer, rest)
-        exchange.answered(answer, payload, done=done)
+        if self._body.done:
+            exchange.complete(answer, payload, self._settle(exchange, answer, rest))
+        else:
+            exchange.answered(answer, payload)
 
     def _take_body(self, exchange: Exchange, data: bytes) -> None:
         assert self._body is not None
@@ -367,8 +337,9 @@ class Upstream(asyncio.Protocol):
         if payload or done:
             exchange.more(payload, done=done)
 
-    def _settle(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
-        """The answer is complete: the connection is kept where both sides are in step."""
+    def _settle(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> float:
+        """The answer is complete: the connection is kept where both sides are in step. Returns the moment."""
+        now = self.idle_since = monotonic()
         pool = self.pool
         self._buffer = b""
         self.exchange = self._answer = self._body = None
@@ -378,11 +349,11 @@ class Upstream(asyncio.Protocol):
         if not answer.keep_alive or rest or not exchange.sent or pool.retired:
             # Not `close`: it would wait until the other side has read what it no longer wants.
             self._transport.abort()
-            return
+            return now
         if answer.keep_alive_seconds is not None:
             self.keep_for = min(pool.limits.upstream_idle, max(0.0, answer.keep_alive_seconds - 1))
-        self.idle_since = monotonic()
         pool.idle.append(self)
+        return now
 
     def _break(self, reason: str) -> None:
         exchange, self.exchange = self.exchange, None

@@ -135,10 +135,11 @@ async def test_an_answer_that_is_too_much_with_its_last_piece_harms_no_other(wor
 
     async def serve(asked: Asked) -> None:
         body = result(orjson.loads(await asked.body()), "x" * int(asked.request.json["params"][0]))
-        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
         (router_side,) = world.plane.pools["notes-1"].in_flight
-        # The head has arrived once it counts what is kept of the body.
-        await until(lambda: vars(router_side).get("kept") == 0)
+        before = router_side.asked
+        await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        # The head has arrived once the body is what it waits for.
+        await until(lambda: router_side.asked > before)
         await asked.send(body)
 
     service = await world.service(serve=serve)

@@ -31,7 +31,7 @@ def code(body: bytes) -> int:
 
 def test_the_usual_form_goes_out_as_it_came() -> None:
     body = b' {"jsonrpc":"2.0", "id":"a", "method":"m", "params":[1, 12345678901234567890123, 1.50]}'
-    assert jsonrpc.single(body) == ("a", "m")
+    assert jsonrpc.single(body) == "a"
     assert only(body) == Call(body, "a", False, "m")
 
 
