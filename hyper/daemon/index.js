@@ -13,7 +13,7 @@ const CLOSING = 8_000
 takeConsole()
 process.on('uncaughtException', fail)
 process.on('unhandledRejection', fail)
-process.umask(0o077)
+process.umask(0o022)
 
 let daemon = null
 try {

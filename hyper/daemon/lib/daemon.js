@@ -5,6 +5,8 @@ import SecretStream from '@hyperswarm/secret-stream'
 import { readFileSync } from 'node:fs'
 
 import { Databases } from './databases.js'
+import { Drives } from './drives.js'
+import { HealthServer } from './health.js'
 import { Marker } from './marker.js'
 import { Memory } from './memory.js'
 import { Network } from './network/network.js'
@@ -12,6 +14,7 @@ import { makeCall } from './rpc/methods.js'
 import { RpcServer } from './rpc/server.js'
 import { Watchers } from './rpc/watchers.js'
 import { openStore, sizeOf } from './store.js'
+import { Tunnels } from './tunnels.js'
 import { Wal } from './wal.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -23,6 +26,7 @@ export class Daemon {
   #marker
   #wal
   #rpc = null
+  #health = null
 
   constructor (settings) {
     this.#settings = settings
@@ -36,23 +40,29 @@ export class Daemon {
     this.#store = await openStore(settings.store)
     const mayHaveLost = this.#marker.start()
     this.#memory = new Memory(settings.store)
-    if (this.#memory.isNew) this.#memory.setNoiseSeed()
+    if (this.#memory.isNew) this.#memory.begin()
     const keyPair = SecretStream.keyPair(this.#memory.noiseSeed)
     this.databases = new Databases({
       store: this.#store, memory: this.#memory, wal: this.#wal, holdMs: settings.holdMs, mayHaveLost
     })
     await this.databases.resume()
     this.network = new Network({ settings, store: this.#store, keyPair, databases: this.databases })
+    this.tunnels = new Tunnels({ network: this.network, keyPair, noiseSeed: this.#memory.noiseSeed })
+    this.drives = new Drives({
+      store: this.#store, memory: this.#memory, wal: this.#wal, mayHaveLost
+    })
     this.watchers = new Watchers(this.databases, this.network)
     await this.network.start()
-    this.#rpc = new RpcServer(settings.socket, makeCall(this))
+    this.#rpc = new RpcServer(settings.socket, makeCall(this), connection => this.watchers.add(connection))
     await this.#rpc.listen()
+    if (settings.healthSocket) await this.#serveHealth(settings.healthSocket)
   }
 
   async status () {
     return {
       version,
       ...this.network.describe(),
+      tunnelKey: this.tunnels.key,
       held: this.databases.isHeld,
       rss: process.memoryUsage.rss(),
       storeBytes: await sizeOf(this.#settings.store),
@@ -75,11 +85,18 @@ export class Daemon {
   }
 
   async close () {
+    await this.#health?.close()
     await this.#rpc?.close()
+    await this.tunnels?.closeAll()
     await this.network?.close()
     await this.databases?.closeAll()
     await this.#store?.close()
     this.#wal.close()
     if (this.#memory) this.#marker.finish()
+  }
+
+  async #serveHealth (path) {
+    this.#health = new HealthServer(path, () => ({ ok: true, held: this.databases.isHeld }))
+    await this.#health.listen()
   }
 }

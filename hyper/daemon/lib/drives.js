@@ -1,14 +1,189 @@
 /*
- * Folders as versions of drives: written in a moment.
+ * Folders as versions of drives (Hyperdrive): a folder is put on a drive of ours, and another node gets it from
+ * there, every block verified against the drive's key.
+ *
+ * A drive's log, too, may have lost its end when the machine went down during a put, and would fork when we
+ * wrote on: such a name gets a new drive, with another key.
  */
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import Hyperdrive from 'hyperdrive'
+import { pipelinePromise } from 'streamx'
+
 import { HyperError } from './errors.js'
+import { makeEmpty, makeLink, makeParent, MOST_BYTES, MOST_FILES, placeFor, readFolder, setMode } from './folder.js'
 
 export class Drives {
-  put () {
-    throw new HyperError('INTERNAL', 'drives are not there yet')
+  #store
+  #memory
+  #wal
+  #mayHaveLost
+  #last = Promise.resolve()
+
+  constructor ({ store, memory, wal, mayHaveLost }) {
+    this.#store = store
+    this.#memory = memory
+    this.#wal = wal
+    this.#mayHaveLost = mayHaveLost
   }
 
-  get () {
-    throw new HyperError('INTERNAL', 'drives are not there yet')
+  /** The folder as it is now, on our drive of that name: {key, version}. One at a time. */
+  put (name, folder, ignore) {
+    const done = this.#last.then(() => this.#put(name, folder, ignore))
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  /** Writes a version of a drive into an empty folder. Raises TIMEOUT; then nothing of it is left there. */
+  async get (key, version, folder, timeoutMs) {
+    await makeEmpty(folder)
+    const drive = new Hyperdrive(this.#store.session(), Buffer.from(key, 'hex'))
+    const work = fetch(drive, version, folder)
+    try {
+      await within(timeoutMs, work)
+    } catch (error) {
+      await drive.close()
+      await work.catch(() => {})
+      await rm(folder, { recursive: true, force: true })
+      throw error
+    }
+    await drive.close()
+  }
+
+  async #put (name, folder, ignore) {
+    const files = await readFolder(folder, ignore)
+    const drive = new Hyperdrive(this.#store.namespace(this.#namespace(name)))
+    try {
+      await drive.ready()
+      this.#memory.noteDrive(name, { isWriting: true })
+      if (await replace(drive, folder, files)) await this.#wal.sync()
+      this.#memory.noteDrive(name, { isWriting: false })
+      return { key: drive.key.toString('hex'), version: drive.version }
+    } finally {
+      await drive.close()
+    }
+  }
+
+  #namespace (name) {
+    const { isWriting } = this.#memory.drive(name)
+    if (isWriting && this.#mayHaveLost) this.#memory.noteDrive(name, { generation: randomUUID(), isWriting: false })
+    return `atek drive/${this.#memory.drive(name).generation}/${name}`
+  }
+}
+
+/** Makes the drive hold exactly these files. True when something was written. */
+async function replace (drive, folder, files) {
+  const batch = drive.batch()
+  let isChanged = false
+  const paths = new Set()
+  for (const file of files) {
+    paths.add('/' + file.path)
+    isChanged = await (file.link ? putLink(batch, file) : putFile(batch, folder, file)) || isChanged
+  }
+  for await (const { key } of drive.list('/')) {
+    if (paths.has(key)) continue
+    await batch.del(key)
+    isChanged = true
+  }
+  await batch.flush()
+  return isChanged
+}
+
+async function putLink (batch, { path, link }) {
+  const there = await batch.entry('/' + path)
+  if (there?.value.linkname === link) return false
+  await batch.symlink('/' + path, link)
+  return true
+}
+
+/** The digest in the entry tells whether the content is there already. */
+async function putFile (batch, folder, { path, executable }) {
+  const digest = createHash('sha256')
+  for await (const chunk of createReadStream(join(folder, path))) digest.update(chunk)
+  const sha256 = digest.digest('hex')
+  const { value: there } = await batch.entry('/' + path) ?? {}
+  if (there?.blob && there.metadata?.sha256 === sha256 && there.executable === executable) return false
+  const target = batch.createWriteStream('/' + path, { executable, metadata: { sha256 } })
+  await pipelinePromise(createReadStream(join(folder, path)), target)
+  return true
+}
+
+async function fetch (drive, version, folder) {
+  await drive.ready()
+  if (version <= 1) return
+  await arrives(drive.core, version)
+  await drive.core.download({ start: 0, end: version }).done()
+  const snapshot = drive.checkout(version)
+  await snapshot.ready()
+  const entries = await list(snapshot)
+  const blobs = await drive.getBlobs()
+  for (const { value: { blob } } of entries) {
+    if (blob?.blockLength) blobs.core.download({ start: blob.blockOffset, end: blob.blockOffset + blob.blockLength })
+  }
+  for (const entry of entries) if (!entry.value.linkname) await writeFile(snapshot, entry, folder)
+  for (const entry of entries) if (entry.value.linkname) await writeLink(entry, folder)
+}
+
+/** All entries, none of which is too much. */
+async function list (snapshot) {
+  const entries = []
+  let bytes = 0
+  for await (const entry of snapshot.list('/')) {
+    entries.push(entry)
+    bytes += entry.value.blob?.byteLength ?? 0
+    if (entries.length > MOST_FILES || bytes > MOST_BYTES) throw new HyperError('BAD_REQUEST', 'the drive is too large')
+  }
+  return entries
+}
+
+function arrives (core, version) {
+  return new Promise((resolve, reject) => {
+    const check = () => core.length >= version && finish(resolve)
+    const end = () => finish(reject, new HyperError('TIMEOUT', 'it did not arrive in time'))
+    const finish = (settle, value) => {
+      core.off('append', check).off('close', end)
+      settle(value)
+    }
+    core.on('append', check).on('close', end)
+    check()
+  })
+}
+
+async function writeFile (snapshot, { key, value }, folder) {
+  const place = placeFor(folder, key.slice(1))
+  await makeParent(folder, place)
+  const file = await open(place, 'wx')
+  try {
+    let left = value.blob?.byteLength ?? 0
+    for await (const chunk of snapshot.createReadStream(key)) {
+      left -= chunk.length
+      if (left < 0) throw new HyperError('BAD_REQUEST', `${JSON.stringify(key)} is larger than it says`)
+      await file.write(chunk)
+    }
+  } finally {
+    await file.close()
+  }
+  await setMode(place, value.executable)
+}
+
+async function writeLink ({ key, value }, folder) {
+  const path = key.slice(1)
+  const place = placeFor(folder, path)
+  await makeParent(folder, place)
+  await makeLink(place, path, value.linkname)
+}
+
+async function within (ms, work) {
+  let timer
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new HyperError('TIMEOUT', 'it did not arrive in time')), ms)
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -1,6 +1,7 @@
 /*
  * What the daemon remembers beside the cores, in state.json of its store: the seed of its noise key, which
- * databases are open, their names and encryption keys, who ever followed our own, and which logs were forked.
+ * databases are open, their names and encryption keys, which of our own were ever followed, which logs were
+ * forked, and which drives there are. `generation` sets a restored store's drives apart from those of before.
  *
  * Small and seldom written; every change is on the disk when its method returns.
  */
@@ -28,8 +29,8 @@ export class Memory {
   }
 
   /** For a store that has none yet: one of its own, or the one of a backup. */
-  setNoiseSeed (seed = randomBytes(32).toString('hex')) {
-    this.#state.noiseSeed = seed
+  begin ({ noiseSeed = randomBytes(32).toString('hex'), generation = '' } = {}) {
+    Object.assign(this.#state, { noiseSeed, generation })
     this.#save()
   }
 
@@ -51,6 +52,16 @@ export class Memory {
     this.#save()
   }
 
+  /** Of one of our drives: {generation, isWriting}. */
+  drive (name) {
+    return this.#state.drives[name] ?? { generation: this.#state.generation, isWriting: false }
+  }
+
+  noteDrive (name, facts) {
+    this.#state.drives[name] = { ...this.drive(name), ...facts }
+    this.#save()
+  }
+
   #save () {
     replaceFile(this.#file, JSON.stringify(this.#state, null, 1) + '\n')
   }
@@ -58,10 +69,14 @@ export class Memory {
 
 function load (file) {
   const text = readIfThere(file)
-  if (text === null) return { noiseSeed: '', databases: {} }
+  if (text === null) return { noiseSeed: '', generation: '', databases: {}, drives: {} }
   try {
-    const { noiseSeed, databases } = JSON.parse(text)
-    if (typeof noiseSeed === 'string' && databases && typeof databases === 'object') return { noiseSeed, databases }
+    const state = JSON.parse(text)
+    if (typeof state.noiseSeed === 'string' && isObject(state.databases) && isObject(state.drives)) return state
   } catch {}
   throw new HyperError('INTERNAL', `${file} is broken`, 'restore the store from a backup')
+}
+
+function isObject (value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
 }

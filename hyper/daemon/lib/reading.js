@@ -28,7 +28,7 @@ export async function list (database, prefix, { limit = Infinity, reverse = fals
     const page = new Page(Math.min(limit, PAGE_RECORDS))
     const records = []
     let next
-    for await (const node of view.records(range, { reverse })) {
+    for await (const node of view.records(range, { reverse, limit: PAGE_RECORDS + 1 })) {
       if (page.isFull) {
         if (records.length < limit) next = lastKey(records).slice(start.length)
         break

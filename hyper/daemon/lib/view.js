@@ -18,9 +18,11 @@ export class View {
     return this.#batch.get(key)
   }
 
-  /** The records of a range, in the order of their keys unless reversed. */
-  records (range, { reverse = false } = {}) {
-    return this.#batch.createReadStream(range, { ...this.#options, reverse })
+  /** The first `limit` records of a range, in the order of their keys unless reversed. */
+  async * records (range, { reverse = false, limit }) {
+    const iterator = this.#batch.createRangeIterator(range, { ...this.#options, reverse, limit })
+    await iterator.open()
+    for (let node = await iterator.next(); node !== null; node = await iterator.next()) yield node
   }
 
   /** What was written in blocks `gte` up to before `lt`, which has to be above it. */

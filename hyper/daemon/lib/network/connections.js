@@ -2,7 +2,7 @@
  * Live connections to other nodes, whatever carries them: each is a noise secret-stream whose remote key was
  * proven, over which the store replicates.
  *
- * Two nodes that call each other at once end up with one connection: the one that the smaller key began. A
+ * Two nodes that call each other over TCP at once end up with one connection: the one that the smaller key began. A
  * new one by the same beginner replaces the old, which it must have lost.
  *
  * Events: `up` (key) and `down` (key), when the first connection to a node came and the last one went.
@@ -16,6 +16,7 @@ export class Connections extends EventEmitter {
   #store
   #ownKey
   #streams = new Map()
+  #tcp = new Set()
 
   constructor (store, ownKey) {
     super()
@@ -33,18 +34,19 @@ export class Connections extends EventEmitter {
     return this.#streams.has(key)
   }
 
-  /** Takes a stream whose handshake is done. */
-  add (stream) {
-    const key = stream.remotePublicKey.toString('hex')
+  /** Takes a TCP stream whose handshake is done. */
+  addTcp (stream) {
     stream.on('error', () => {})
     if (stream.destroying) return
-    if (!this.#makeWay(key, stream)) return stream.destroy()
-    stream.setTimeout(SILENCE)
-    const streams = this.#streams.get(key) ?? new Set()
-    this.#streams.set(key, streams.add(stream))
-    stream.once('close', () => this.#remove(key, stream))
-    this.#store.replicate(stream)
-    if (streams.size === 1) this.emit('up', key)
+    if (!this.#makeWay(keyOf(stream), stream)) return stream.destroy()
+    this.#tcp.add(stream)
+    this.#add(stream)
+  }
+
+  /** Takes a stream of the swarm, which sees to it by itself that there is one for each node. */
+  addSwarm (stream) {
+    stream.on('error', () => {})
+    if (!stream.destroying) this.#add(stream)
   }
 
   /** Ends the connections to a node, or to all. */
@@ -56,10 +58,21 @@ export class Connections extends EventEmitter {
     for (const key of this.keys()) this.drop(key)
   }
 
+  #add (stream) {
+    const key = keyOf(stream)
+    stream.setTimeout(SILENCE)
+    const streams = this.#streams.get(key) ?? new Set()
+    this.#streams.set(key, streams.add(stream))
+    stream.once('close', () => this.#remove(key, stream))
+    this.#store.replicate(stream)
+    if (streams.size === 1) this.emit('up', key)
+  }
+
   #makeWay (key, stream) {
     const mayBegin = [this.#ownKey, key].sort()[0]
     const begunBy = one => one.isInitiator ? this.#ownKey : key
     for (const other of this.#streams.get(key) ?? []) {
+      if (!this.#tcp.has(other)) continue
       if (begunBy(other) === begunBy(stream) || begunBy(stream) === mayBegin) other.destroy()
       else return false
     }
@@ -68,8 +81,13 @@ export class Connections extends EventEmitter {
 
   #remove (key, stream) {
     const streams = this.#streams.get(key)
+    this.#tcp.delete(stream)
     if (!streams?.delete(stream) || streams.size > 0) return
     this.#streams.delete(key)
     this.emit('down', key)
   }
+}
+
+function keyOf (stream) {
+  return stream.remotePublicKey.toString('hex')
 }

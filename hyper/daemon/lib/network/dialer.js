@@ -12,6 +12,8 @@ import { log } from '../log.js'
 const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 2_000
 const CONNECT_MS = 10_000
+/** A connection that did not last so long was none: perhaps we are not let in. */
+const LASTING = 3_000
 
 export class Dialer {
   #peer
@@ -22,6 +24,7 @@ export class Dialer {
   #stream = null
   #stopped = false
   #said = ''
+  #up = 0
 
   constructor ({ peer, keyPair, connections }) {
     this.#peer = peer
@@ -48,14 +51,19 @@ export class Dialer {
     this.#stream?.destroy()
   }
 
-  #onDown = key => {
-    if (key === this.#peer.key) this.#later()
+  #onUp = key => {
+    if (key === this.#peer.key) this.#up = performance.now()
   }
 
-  #onUp = key => {
+  #onDown = key => {
     if (key !== this.#peer.key) return
-    this.#pause = FIRST_PAUSE
-    this.#said = ''
+    if (performance.now() - this.#up > LASTING) {
+      this.#pause = FIRST_PAUSE
+      this.#said = ''
+    } else {
+      this.#say('it ended the connection: perhaps it does not let us in')
+    }
+    this.#later()
   }
 
   #dial () {
@@ -83,7 +91,7 @@ export class Dialer {
 
   /** The key at that address has to be the one that we were told. */
   #take (stream) {
-    if (stream.remotePublicKey.toString('hex') === this.#peer.key) return this.#connections.add(stream)
+    if (stream.remotePublicKey.toString('hex') === this.#peer.key) return this.#connections.addTcp(stream)
     stream.destroy(new Error('it has another key than we were told'))
   }
 

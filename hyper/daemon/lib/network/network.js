@@ -51,9 +51,9 @@ export class Network extends EventEmitter {
     return this.#firewall
   }
 
-  /** The DHT, null where there is none. */
-  get dht () {
-    return this.#swarm?.dht ?? null
+  /** The swarm, null where there is none. */
+  get swarm () {
+    return this.#swarm
   }
 
   describe () {
@@ -109,7 +109,7 @@ export class Network extends EventEmitter {
     this.#listener = new Listener({
       keyPair: this.#keyPair,
       firewall: this.#firewall,
-      onStream: stream => this.#connections.add(stream)
+      onStream: stream => this.#connections.addTcp(stream)
     })
     await this.#listener.listen(address)
   }
@@ -121,7 +121,7 @@ export class Network extends EventEmitter {
       settings: this.#settings,
       keyPair: this.#keyPair,
       firewall: this.#firewall,
-      onStream: stream => this.#connections.add(stream)
+      onStream: stream => this.#connections.addSwarm(stream)
     })
     await this.#swarm.start()
     this.#swarm.seek(this.#firewall.known())

@@ -11,12 +11,14 @@ export class RpcServer {
   #path
   #connections = new Set()
 
-  constructor (path, call) {
+  /** `onConnection(connection)` is told of each client. */
+  constructor (path, call, onConnection) {
     this.#path = path
     this.#server = createServer(socket => {
       const connection = new Connection(socket, call)
       this.#connections.add(connection)
       connection.onClose(() => this.#connections.delete(connection))
+      onConnection(connection)
     })
   }
 

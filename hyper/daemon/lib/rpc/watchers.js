@@ -5,6 +5,9 @@ import { randomUUID } from 'node:crypto'
 
 import { Watch } from '../watch.js'
 
+/** What a client has that asked for nothing; one that is gone keeps nothing. */
+const NOBODY = () => ({ databases: new Set(), watches: new Map(), late: new Set() })
+
 export class Watchers {
   #connections = new Map()
 
@@ -14,6 +17,12 @@ export class Watchers {
     databases.on('close', database => this.#forget(database))
     network.on('up', key => this.#tellAll('peer.up', { key }))
     network.on('down', key => this.#tellAll('peer.down', { key }))
+  }
+
+  /** From now on this client hears of peers. */
+  add (connection) {
+    this.#connections.set(connection, NOBODY())
+    connection.onClose(() => this.#end(connection))
   }
 
   /** From now on this connection hears of the database's state. */
@@ -36,11 +45,7 @@ export class Watchers {
   }
 
   #of (connection) {
-    if (!this.#connections.has(connection)) {
-      this.#connections.set(connection, { databases: new Set(), watches: new Map(), late: new Set() })
-      connection.onClose(() => this.#end(connection))
-    }
-    return this.#connections.get(connection)
+    return this.#connections.get(connection) ?? NOBODY()
   }
 
   #end (connection) {

@@ -1,0 +1,98 @@
+/*
+ * A folder on this machine as a drive keeps it: regular files, executable or not, and relative links that stay
+ * inside. Everything else is left out when it is read, and refused when it comes from a drive.
+ */
+import { chmod, lstat, mkdir, readdir, readlink, symlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+import { HyperError } from './errors.js'
+
+/** What one version of a drive may have. */
+export const MOST_FILES = 100_000
+export const MOST_BYTES = 2 * 1024 ** 3
+
+/** [{path, link} or {path, size, executable}] in the order of their paths, which are relative. */
+export async function readFolder (root, ignore) {
+  const ignores = ignore.map(compile)
+  const found = []
+  await walk(root, '', found, path => ignores.some(one => one.test(path) || one.test(path.slice(path.lastIndexOf('/') + 1))))
+  return found
+}
+
+async function walk (root, under, found, isIgnored) {
+  const entries = await readdir(join(root, under), { withFileTypes: true })
+  for (const entry of entries.sort((one, other) => one.name < other.name ? -1 : 1)) {
+    const path = under + entry.name
+    if (isIgnored(path)) continue
+    if (entry.isDirectory()) await walk(root, path + '/', found, isIgnored)
+    else if (entry.isSymbolicLink()) await addLink(root, path, found)
+    else if (entry.isFile()) await addFile(root, path, found)
+    if (found.length > MOST_FILES) throw new HyperError('BAD_REQUEST', `more than ${MOST_FILES} files`)
+  }
+}
+
+async function addLink (root, path, found) {
+  const link = await readlink(join(root, path))
+  if (staysInside(path, link)) found.push({ path, link })
+}
+
+async function addFile (root, path, found) {
+  const { size, mode } = await lstat(join(root, path))
+  found.push({ path, size, executable: (mode & 0o100) !== 0 })
+}
+
+/** Creates a folder that has nothing in it, or takes it as it is. Raises BAD_REQUEST for any other. */
+export async function makeEmpty (folder) {
+  await mkdir(folder, { recursive: true, mode: 0o755 })
+  if ((await readdir(folder)).length > 0) throw new HyperError('BAD_REQUEST', `${folder} is not empty`)
+}
+
+/** Where a file of a drive goes. Raises BAD_REQUEST for a path that would leave the folder. */
+export function placeFor (folder, path) {
+  const parts = path.split('/')
+  const bad = parts.some(part => !part || part === '.' || part === '..' || part.includes('\0'))
+  if (bad || Buffer.byteLength(path) > 4096) throw new HyperError('BAD_REQUEST', `${JSON.stringify(path)} is no path of a file`)
+  return join(folder, path)
+}
+
+/** The folder of a file. Raises BAD_REQUEST where a link of the same drive is on the way. */
+export async function makeParent (folder, place) {
+  const parent = dirname(place)
+  await mkdir(parent, { recursive: true, mode: 0o755 })
+  for (let part = parent; part.length > folder.length; part = dirname(part)) {
+    if ((await lstat(part)).isSymbolicLink()) throw new HyperError('BAD_REQUEST', `${place} lies behind a link`)
+  }
+}
+
+export async function makeLink (place, path, link) {
+  if (!staysInside(path, link)) throw new HyperError('BAD_REQUEST', `the link ${JSON.stringify(path)} leaves the folder`)
+  await symlink(link, place)
+}
+
+export function setMode (place, executable) {
+  return chmod(place, executable ? 0o755 : 0o644)
+}
+
+/**
+ * Up first, then down: what follows a name is no `..`, which would lead elsewhere where the name is a link.
+ */
+function staysInside (path, link) {
+  if (!link || link.startsWith('/') || link.includes('\0')) return false
+  const parts = link.split('/').filter(part => part && part !== '.')
+  const names = parts.slice(parts.findLastIndex(part => part === '..') + 1)
+  const ups = parts.length - names.length
+  const depth = path.split('/').length - 1
+  return names.length > 0 && ups <= depth && parts.slice(0, ups).every(part => part === '..')
+}
+
+/** A pattern of the shell: *, ?, [ab], [!ab]; as Python's fnmatch, * is also about what has a slash. */
+function compile (pattern) {
+  if (typeof pattern !== 'string' || !pattern) throw new HyperError('BAD_REQUEST', 'ignore has patterns')
+  const source = pattern.replace(/\[!?[^\]]+\]|[\\^$.|+(){}[\]*?]/g, found => {
+    if (found === '*') return '.*'
+    if (found === '?') return '.'
+    if (found.length > 1) return found.replace(/\\/g, '\\\\').replace('[!', '[^')
+    return '\\' + found
+  })
+  return new RegExp(`^${source}$`, 's')
+}

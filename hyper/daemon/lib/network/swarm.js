@@ -1,0 +1,103 @@
+/*
+ * Finding each other over a DHT of the user's own nodes: whoever has a database open announces it there.
+ *
+ * The library looks anew every ten minutes only, gives up on a peer after some tries, and never recovers when
+ * no bootstrap node answered at first; `refresh` mends all three.
+ */
+import HyperDHT from 'hyperdht'
+import Hyperswarm from 'hyperswarm'
+
+import { showAddress } from '../settings.js'
+
+export class Swarm {
+  #settings
+  #keyPair
+  #firewall
+  #onStream
+  #swarm = null
+  #topics = new Map()
+  #sought = new Set()
+  #mending = null
+
+  /** `onStream(stream)` gets connections that the firewall let in. */
+  constructor ({ settings, keyPair, firewall, onStream }) {
+    this.#settings = settings
+    this.#keyPair = keyPair
+    this.#firewall = firewall
+    this.#onStream = onStream
+    this.onDht = () => {}
+  }
+
+  get dht () {
+    return this.#swarm.dht
+  }
+
+  get address () {
+    const { port } = this.dht.address() ?? {}
+    return port ? { host: this.#settings.dht.host, port } : null
+  }
+
+  /** Does not wait for the bootstrap nodes. */
+  async start () {
+    const { bootstrap, dht: { host, port } } = this.#settings
+    const dht = new HyperDHT({ bootstrap: bootstrap.map(showAddress), host, port })
+    this.#swarm = new Hyperswarm({
+      dht, keyPair: this.#keyPair, firewall: key => !this.#firewall.lets(key.toString('hex'))
+    })
+    this.#swarm.on('connection', stream => this.#onStream(stream))
+    await dht.ready()
+    this.#swarm.listen().catch(() => {})
+    for (const topic of this.#topics.values()) this.#join(topic)
+    for (const key of this.#sought) this.#seekOne(key)
+    this.onDht(dht)
+  }
+
+  join (database) {
+    this.#topics.set(database.id, database.discoveryKey)
+    this.#join(database.discoveryKey)
+  }
+
+  leave (database) {
+    this.#topics.delete(database.id)
+    this.#swarm.leave(database.discoveryKey).catch(() => {})
+  }
+
+  /** Looks for these nodes by key, whatever databases they have. */
+  seek (keys) {
+    for (const key of this.#sought) {
+      if (!keys.has(key)) this.#swarm.leavePeer(Buffer.from(key, 'hex'))
+    }
+    this.#sought = new Set(keys)
+    for (const key of keys) this.#seekOne(key)
+  }
+
+  refresh () {
+    if (this.dht.toArray().length === 0 && this.#swarm.connections.size === 0) return this.#startAnew()
+    for (const topic of this.#swarm.topics()) topic.refresh().catch(() => {})
+    for (const key of this.#sought) this.#seekOne(key)
+  }
+
+  async close () {
+    await this.#mending
+    await this.#swarm.destroy({ force: true })
+  }
+
+  #join (topic) {
+    this.#swarm.join(topic, { server: true, client: true })
+  }
+
+  #seekOne (key) {
+    const info = this.#swarm.peers.get(key)
+    info?.ban(false)
+    info?._reset()
+    this.#swarm.joinPeer(Buffer.from(key, 'hex'))
+  }
+
+  /** No bootstrap node ever answered this one. */
+  #startAnew () {
+    this.#mending ??= this.#swarm.destroy({ force: true })
+      .then(() => this.start())
+      .finally(() => { this.#mending = null })
+    this.#mending.catch(() => {})
+  }
+}
