@@ -91,9 +91,12 @@ async def running(*daemons: Daemon) -> AsyncIterator[None]:
 
 
 async def ready(daemon: Daemon) -> None:
-    with anyio.move_on_after(PATIENCE):
-        await daemon.client.ready()
-        return
+    """Its client is. Raises AssertionError with what the daemon said when it ends instead."""
+    deadline = anyio.current_time() + PATIENCE
+    while daemon.process is not None and daemon.process.poll() is None and anyio.current_time() < deadline:
+        with anyio.move_on_after(0.5):
+            await daemon.client.ready()
+            return
     raise AssertionError(f"{daemon.name} did not start:\n{daemon.log()[-3000:]}")
 
 
