@@ -1,13 +1,17 @@
 # Everything a developer types. PYTHON picks the interpreter the environment is made from.
 PYTHON ?= python3
 BIN := .venv/bin
+# The Hypercore daemon, and the Node that runs it: the machine's own where it will do, else the environment's.
+DAEMON := hyper/daemon
+NODE = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().node)')
+NPM = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().npm)')
 
-.PHONY: run test check unit soak bench bench-supervision bench-router bench-adb clean
+.PHONY: run test check unit unit-daemon soak bench bench-supervision bench-router bench-adb clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
 
-test: check unit
+test: check unit-daemon unit
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -15,8 +19,11 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: .venv/installed-dev
+unit: .venv/installed-dev $(DAEMON)/node_modules/.installed
 	$(BIN)/pytest -n auto --dist loadgroup
+
+unit-daemon: $(DAEMON)/node_modules/.installed
+	node=$(NODE) && cd $(DAEMON) && exec "$$node" --test test/
 
 soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
@@ -43,5 +50,10 @@ bench-adb: .venv/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
 	touch .venv/installed $@
 
+$(DAEMON)/node_modules/.installed: $(DAEMON)/package-lock.json $(DAEMON)/.npmrc $(DAEMON)/build.js | .venv/installed-dev
+	node=$(NODE) && npm=$(NPM) && cd $(DAEMON) && PATH="$$(dirname "$$node"):$$PATH" && \
+		"$$node" "$$npm" ci --loglevel=error && "$$node" build.js
+	touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(DAEMON)/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -54,7 +54,7 @@ function compare (one, other) {
 }
 
 function checkPart (part) {
-  if (typeof part !== 'string' || !part || part.includes(SEPARATOR) || !part.isWellFormed()) {
+  if (typeof part !== 'string' || !part || part.includes(SEPARATOR) || /\p{Surrogate}/u.test(part)) {
     throw bad(`${JSON.stringify(part)} cannot be part of a record's path`)
   }
 }
