@@ -14,8 +14,8 @@ import sys
 
 import uvloop
 
+from hyper.adb.link import LinkedClient
 from hyper.adb.server import prepare_process, serve
-from hyper.client import HyperClient
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 async def _serve(socket: str, daemon: str, own: str) -> None:
-    hyper = HyperClient(daemon)
+    hyper = LinkedClient(daemon)
     connection = asyncio.get_running_loop().create_task(hyper.run())
     try:
         await serve(hyper, socket, own=own)
