@@ -38,7 +38,7 @@ class LastGood:
     """
 
     def __init__(self, folder: Path, source: str) -> None:
-        self._folder = folder / _slug(source)
+        self._folder = folder / slug(source)
         self._pending: dict[str, Kept | None] = {}
         self._existing: frozenset[str] | None = None
         self._problems: dict[str, Problem] = {}
@@ -142,10 +142,10 @@ class LastGood:
             return None
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{_slug(name)}.json"
+        return self._folder / f"{slug(name)}.json"
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A file name that is readable, safe and different for different names."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[-60:]
     return f"{readable}-{_sha(name)[:8]}"

@@ -1,9 +1,9 @@
 """A service as a record in a Hypercore database, and the manifest that it stands for. Pure.
 
 The record is what Atek has always written ({id, owningUserKey, sourceUrl, desiredVersion, package, manifest,
-config}), so that other Atek software can read it, and beside that our `spec`: the manifest as its author wrote
-it, complete. Where there is a spec it holds; a record of other software is translated. A package that was
-pushed is a version of a drive: `hyper://<64 hex digits>?version=N`.
+config}), so that other Atek software can read it, and beside that our `spec`: the manifest as its author
+wrote it, complete. Where there is a spec it holds; a record of other software is translated. A package that
+was pushed is a version of a drive: `hyper://<64 hex digits>?version=N`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _SERVICE_ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _RESERVED = "ATEK_"
 #: What others wrote is shown to a person only up to here, and only what can be printed.
 _SHOWN = 200
+#: No service needs tables in tables in tables; what reads and writes them has its limits.
+_DEEPEST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ def read_record(record: Record, source: str) -> tuple[Recorded | None, Problem |
     key = record.path[-1]
     if len(record.path) != len(SERVICES) + 1 or not isinstance(value, dict):
         return None, _broken("it is not the record of a service", source, _printable(key))
+    if _is_deeper(value, _DEEPEST):
+        return None, _broken("it is nested too deeply", source, _printable(key))
     document = value["spec"] if isinstance(value.get("spec"), dict) else _translated(value)
     drive, document = _without_drive(document)
     manifest, problems = parse_manifest(document)
@@ -179,6 +183,14 @@ def _printable(text: str) -> str:
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:_SHOWN]
     )
     return f"{shown}…" if len(text) > _SHOWN else shown
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
+    return False
 
 
 def _text(value: object) -> str:

@@ -55,10 +55,9 @@ class Resolver:
         manifest = declared.manifest
         path = package_path(declared)
         if path is None:
-            runtime = manifest.runtime or _of_command(manifest)
             return make_service(
                 manifest,
-                runtime=runtime,
+                runtime=infer_runtime(manifest, None),
                 package=None,
                 source=source_name,
                 generation=generation,
@@ -66,7 +65,7 @@ class Resolver:
             )
         _check_folder(path, manifest)
         try:
-            runtime = manifest.runtime or _infer(manifest, path)
+            runtime = infer_runtime(manifest, path)
             package = Package(path, self._digests.digest(path))
         except OSError as error:
             where = error.filename or path
@@ -95,6 +94,16 @@ _resolver = Resolver()
 def resolve(declared: Declared, source_name: str, generation: int = 0) -> Service:
     """`Resolver.resolve` with a memory shared by the whole process."""
     return _resolver.resolve(declared, source_name, generation)
+
+
+def infer_runtime(manifest: Manifest, path: str | None) -> str:
+    """The runtime that a manifest means with this package folder, or without any.
+
+    Raises ResolveError when there is nothing that could be started, OSError when the folder cannot be listed.
+    """
+    if manifest.runtime is not None:
+        return manifest.runtime
+    return _of_command(manifest) if path is None else _infer(manifest, path)
 
 
 def package_path(declared: Declared) -> str | None:
