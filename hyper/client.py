@@ -15,19 +15,25 @@ import anyio
 import orjson
 
 from hyper.connection import Connection, away
-from hyper.port import Changes, Drive, Forked, HyperError, Listing, Position, Range
+from hyper.port import Forked, HyperError, Listing, Range, Record
 from hyper.wire import (
     Lines,
     bounds,
-    change_of,
+    changed_of,
+    changes_page_of,
     database_of,
-    error_of,
+    differences_of,
+    drive_of,
     given,
     op_of,
     optional_record_of,
-    record_of,
+    position_of,
+    records_page_of,
     request_line,
+    result_of,
     status_of,
+    understand,
+    watch_of,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -35,7 +41,17 @@ if TYPE_CHECKING:
 
     from anyio.abc import SocketStream
 
-    from hyper.port import Change, Database, Event, Peer, Record, RecordPath, Status, Write
+    from hyper.port import (
+        Change,
+        Database,
+        Drive,
+        Event,
+        Peer,
+        Position,
+        RecordPath,
+        Status,
+        Write,
+    )  # fmt: skip
 
 #: Seconds until a lost connection is tried again, doubling.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
@@ -108,17 +124,17 @@ class HyperClient:
     # -- port.Hyper
 
     async def status(self) -> Status:
-        return status_of(await self._call("status", {}))
+        return understand(status_of, await self._call("status", {}))
 
     async def create(self, name: str, *, encryption_key: str | None = None) -> Database:
         params = given(name=name, encryptionKey=encryption_key)
-        database = database_of(await self._call("db.create", params))
+        database = understand(database_of, await self._call("db.create", params))
         self._opened[database.db_id] = given(dbId=database.db_id, encryptionKey=encryption_key)
         return database
 
     async def open(self, db_id: str, *, encryption_key: str | None = None) -> Database:
         params = given(dbId=db_id, encryptionKey=encryption_key)
-        database = database_of(await self._call("db.open", params))
+        database = understand(database_of, await self._call("db.open", params))
         self._opened[db_id] = params
         return database
 
@@ -127,14 +143,16 @@ class HyperClient:
         await self._call("db.close", {"dbId": db_id})
 
     async def info(self, db_id: str) -> Database:
-        return database_of(await self._call("db.info", {"dbId": db_id}))
+        return understand(database_of, await self._call("db.info", {"dbId": db_id}))
 
     async def sync(self, db_id: str, *, timeout: float) -> Database:
-        return database_of(await self._call("db.sync", {"dbId": db_id, "timeoutMs": _ms(timeout)}))
+        return understand(
+            database_of, await self._call("db.sync", {"dbId": db_id, "timeoutMs": _ms(timeout)})
+        )
 
     async def get(self, db_id: str, path: RecordPath, *, version: int | None = None) -> Record | None:
         params = given(dbId=db_id, path=list(path), version=version)
-        return optional_record_of(await self._call("rec.get", params))
+        return understand(optional_record_of, await self._call("rec.get", params))
 
     async def list(
         self,
@@ -149,26 +167,25 @@ class HyperClient:
         params["reverse"] = range.reverse
         while True:
             left = None if range.limit is None else range.limit - len(records)
-            page = await self._call("rec.list", params | given(limit=left))
-            records += map(record_of, page["records"])
-            after = page.get("next")
-            if after is None or (range.limit is not None and len(records) >= range.limit):
+            page = understand(records_page_of, await self._call("rec.list", params | given(limit=left)))
+            records += page.items
+            if page.after is None or (range.limit is not None and len(records) >= range.limit):
                 return records
             # All pages are of the version that the first one had.
-            params["version"] = page["version"]
-            params = _from(params, after, reverse=range.reverse)
+            params["version"] = page.version
+            params = _from(params, page.after, reverse=range.reverse)
 
     async def put(self, db_id: str, path: RecordPath, value: Any, *, if_seq: int | None = None) -> Record:
         params = {"dbId": db_id, "path": list(path), "value": value} | given(ifSeq=if_seq)
-        done = await self._call("rec.put", params)
-        return record_of({"path": path, "seq": done["seq"], "value": value})
+        written = await self._call("rec.put", params)
+        return understand(lambda done: Record(path, done["seq"], value), written)
 
     async def delete(self, db_id: str, path: RecordPath, *, if_seq: int | None = None) -> None:
         await self._call("rec.del", given(dbId=db_id, path=list(path), ifSeq=if_seq))
 
     async def batch(self, db_id: str, writes: Sequence[Write], *, if_version: int | None = None) -> int:
         params = given(dbId=db_id, ops=[op_of(write) for write in writes], ifVersion=if_version)
-        version: int = (await self._call("rec.batch", params))["version"]
+        version: int = understand(lambda done: done["version"], await self._call("rec.batch", params))
         return version
 
     async def history(
@@ -184,19 +201,18 @@ class HyperClient:
         found: list[Change] = []
         params = given(dbId=db_id, since=since, until=until, prefix=list(prefix), reverse=reverse)
         while True:
-            page = await self._call("db.history", params | {"limit": limit - len(found)})
-            found += map(change_of, page["changes"])
-            after = page.get("next")
-            if after is None or len(found) >= limit:
+            asked = params | {"limit": limit - len(found)}
+            page = understand(changes_page_of, await self._call("db.history", asked))
+            found += page.items
+            if page.after is None or len(found) >= limit:
                 return found
-            params["until" if reverse else "since"] = after
+            params["until" if reverse else "since"] = page.after
 
     async def diff(
         self, db_id: str, left: int, right: int | None = None, prefix: RecordPath = ()
     ) -> Sequence[tuple[Record | None, Record | None]]:
         params = given(dbId=db_id, left=left, right=right, prefix=list(prefix))
-        changes = (await self._call("db.diff", params))["changes"]
-        return [(optional_record_of(each["left"]), optional_record_of(each["right"])) for each in changes]
+        return understand(differences_of, await self._call("db.diff", params))
 
     async def watch(
         self, db_id: str, prefix: RecordPath = (), since: Position | None = None
@@ -218,8 +234,7 @@ class HyperClient:
 
     async def put_drive(self, name: str, folder: str, *, ignore: Sequence[str] = ()) -> Drive:
         params = {"name": name, "folder": folder, "ignore": list(ignore)}
-        done = await self._call("drive.put", params)
-        return Drive(done["key"], done["version"])
+        return understand(drive_of, await self._call("drive.put", params))
 
     async def get_drive(self, drive: Drive, folder: str, *, timeout: float) -> None:
         params = {"key": drive.key, "version": drive.version, "folder": folder, "timeoutMs": _ms(timeout)}
@@ -242,7 +257,7 @@ class HyperClient:
         return keys
 
     async def repair(self, db_id: str) -> Database:
-        return database_of(await self._call("db.repair", {"dbId": db_id}))
+        return understand(database_of, await self._call("db.repair", {"dbId": db_id}))
 
     # -- watching
 
@@ -275,31 +290,32 @@ class _Watch:
         self._listed = True
 
     async def events(self, opening: Mapping[str, Any], since: Position | None) -> AsyncIterator[Event]:
-        database = database_of(await self._ask("db.open", opening))
+        database = understand(database_of, await self._ask("db.open", opening))
         if database.conflict:
             yield Forked()
         wish = {"dbId": self._db_id, "prefix": list(self._prefix)}
         answer = await self._ask("db.watch", wish | ({"since": since._asdict()} if since else {}))
-        if answer["reset"]:
-            async for event in self._list(Position(answer["fork"], answer["version"])):
+        position, reset = understand(watch_of, answer)
+        if reset:
+            async for event in self._list(position):
                 yield event
         async for message in self._messages:
             async for event in self._understand(message.get("method"), message.get("params") or {}):
                 yield event
 
     async def _understand(self, method: str | None, params: Mapping[str, Any]) -> AsyncIterator[Event]:
-        if method == "db.conflict" and params["dbId"] == self._db_id:
+        if method == "db.conflict" and params.get("dbId") == self._db_id:
             yield Forked()
         elif method == "db.reset":
-            async for event in self._list(Position(params["fork"], params["version"])):
+            async for event in self._list(understand(position_of, params)):
                 yield event
         elif method == "db.changed":
-            position = Position(params["fork"], params["to"])
+            changed = understand(changed_of, params)
             if not self._listed:
-                async for event in self._list(position):
+                async for event in self._list(changed.position):
                     yield event
-            elif changes := [change_of(each) for each in params["changes"]]:
-                yield Changes(Position(params["fork"], params["from"]), position, changes)
+            elif changed.changes:
+                yield changed
 
     async def _list(self, position: Position) -> AsyncIterator[Event]:
         """Nothing while nothing of it has arrived: an empty database is another thing than an unknown one."""
@@ -313,9 +329,7 @@ class _Watch:
         await self._stream.send(request_line(0, method, params))
         async for message in self._messages:
             if message.get("id") == 0:
-                if "error" in message:
-                    raise error_of(message["error"])
-                return message["result"]
+                return result_of(message)
         raise away()
 
     async def _receive(self) -> AsyncIterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ import anyio
 import orjson
 
 from hyper.port import HyperError
-from hyper.wire import Lines, error_of, request_line
+from hyper.wire import Lines, request_line, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,9 +79,7 @@ class Connection:
             del self._pending[number]
         if pending.answer is None:
             raise away()
-        if "error" in pending.answer:
-            raise error_of(pending.answer["error"])
-        return pending.answer.get("result")
+        return result_of(pending.answer)
 
     async def _write(self) -> None:
         while True:

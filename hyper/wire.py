@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args
 
 import orjson
 
-from hyper.port import Change, Code, Database, HyperError, Record, Status
+from hyper.port import Change, Changes, Code, Database, Drive, HyperError, Position, Record, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    from hyper.port import Range, RecordPath, Write
+    from hyper.port import Range, Write
+
+
+T = TypeVar("T")
 
 _CODES = frozenset(get_args(Code))
 #: Of one line, in bytes: the daemon sends pages of 1 MiB, and a record may be larger.
@@ -52,8 +55,28 @@ def request_line(number: int, method: str, params: Mapping[str, Any]) -> bytes:
         raise HyperError("BAD_REQUEST", f"that is no JSON: {error}") from error
 
 
+def result_of(answer: Mapping[str, Any]) -> Any:
+    """What an answer brings. Raises HyperError: the one that it tells, or INTERNAL if it tells nothing."""
+    if answer.get("error") is not None:
+        raise error_of(answer["error"])
+    if "result" not in answer:
+        raise nonsense()
+    return answer["result"]
+
+
+def understand(convert: Callable[[Any], T], value: Any) -> T:
+    """The converted value. Raises HyperError INTERNAL for what is none of its kind."""
+    try:
+        return convert(value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise nonsense() from error
+
+
+def nonsense() -> HyperError:
+    return HyperError("INTERNAL", "the daemon answers what makes no sense", hint="is it the right program?")
+
+
 def error_of(value: Any) -> HyperError:
-    """The error that an answer's `error` member says."""
     told = value if isinstance(value, dict) else {}
     data = told.get("data")
     data = data if isinstance(data, dict) else {}
@@ -88,6 +111,46 @@ def change_of(value: Mapping[str, Any]) -> Change:
     return Change(tuple(value["path"]), value["seq"], None if deleted else value["value"], deleted)
 
 
+class Page(NamedTuple, Generic[T]):
+    """A part of a longer answer; `after` is where the next one begins, None at the end."""
+
+    items: list[T]
+    version: int
+    after: Any
+
+
+def records_page_of(value: Mapping[str, Any]) -> Page[Record]:
+    return Page([record_of(each) for each in value["records"]], value["version"], value.get("next"))
+
+
+def changes_page_of(value: Mapping[str, Any]) -> Page[Change]:
+    return Page([change_of(each) for each in value["changes"]], value["version"], value.get("next"))
+
+
+def differences_of(value: Mapping[str, Any]) -> list[tuple[Record | None, Record | None]]:
+    pairs = value["changes"]
+    return [(optional_record_of(each["left"]), optional_record_of(each["right"])) for each in pairs]
+
+
+def drive_of(value: Mapping[str, Any]) -> Drive:
+    return Drive(value["key"], value["version"])
+
+
+def watch_of(value: Mapping[str, Any]) -> tuple[Position, bool]:
+    """Where a watch begins, and whether it begins with a listing."""
+    return position_of(value), value["reset"] is True
+
+
+def position_of(value: Mapping[str, Any]) -> Position:
+    return Position(value["fork"], value["version"])
+
+
+def changed_of(value: Mapping[str, Any]) -> Changes:
+    fork = value["fork"]
+    changes = [change_of(each) for each in value["changes"]]
+    return Changes(Position(fork, value["from"]), Position(fork, value["to"]), changes)
+
+
 _STATUS = ("version", "noiseKey", "address", "held", "rss", "storeBytes", "databases", "peers")
 
 
@@ -117,7 +180,3 @@ def bounds(range_: Range) -> dict[str, Any]:
 def op_of(write: Write) -> dict[str, Any]:
     path = list(write.path)
     return {"path": path, "deleted": True} if write.deleted else {"path": path, "value": write.value}
-
-
-def parts(path: RecordPath) -> Sequence[str]:
-    return list(path)
