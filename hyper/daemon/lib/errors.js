@@ -33,12 +33,19 @@ export function translate (error) {
   return new HyperError('INTERNAL', error?.message || String(error))
 }
 
-/** The disk has no room: RocksDB tells it in words only. */
+/** The disk has no room: RocksDB tells it in words only, or as the cause of a batch that was not applied. */
 export function isFull (error) {
-  return error?.code === 'ENOSPC' || error?.code === 'EDQUOT' || /no space left|disk quota/i.test(error?.message || '')
+  return saidBy(error, ({ code, message }) => code === 'ENOSPC' || code === 'EDQUOT' || /no space left|disk quota/i.test(message))
 }
 
-/** The store's files cannot be written, for whatever reason: what RocksDB calls an IO error. */
+/** The store's files cannot be written, for whatever reason: from then on RocksDB writes nothing more. */
 export function isBroken (error) {
-  return isFull(error) || /IO error|Corruption:/i.test(error?.message || '')
+  return isFull(error) || saidBy(error, ({ message }) => /IO error|Corruption:|Batch was not applied/i.test(message))
+}
+
+function saidBy (error, says) {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if (says(each)) return true
+  }
+  return false
 }
