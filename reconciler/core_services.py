@@ -1,4 +1,4 @@
-"""The core services that a node runs unless its config file says otherwise: Hypercore, and the Atek Database."""
+"""The core services that a node runs unless its config file says otherwise: Hypercore, the Atek Database."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def core_services(settings: Settings, shipped: Sequence[Any]) -> Sequence[Any]:
     return shipped if settings.core_services is None else settings.core_services
 
 
-def has_daemon(services: Sequence[Any]) -> bool:
-    """Whether the Hypercore daemon is one of them."""
-    return any(isinstance(each, dict) and each.get("id") == HYPER_ID for each in services)
+def daemon_socket(services: Sequence[Any], run: Path) -> str | None:
+    """Where the Hypercore daemon among these services answers; None where it is not among them."""
+    daemon = next((each for each in services if isinstance(each, dict) and each.get("id") == HYPER_ID), None)
+    if daemon is None:
+        return None
+    env = daemon.get("env", daemon.get("config"))
+    named = env.get("HYPER_SOCKET") if isinstance(env, dict) else None
+    return named if isinstance(named, str) else hyper_socket(run)

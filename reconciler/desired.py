@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import anyio
 
 from manifests.merge import Merged, merge
+from manifests.nodes import runs_on
 from manifests.resolve import ResolveError, package_path
 from manifests.snapshot import SourceKind
 from reconciler.conditions import Verdict
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from manifests.merge import Winner
+    from manifests.nodes import Place
     from manifests.service import Service
     from manifests.snapshot import Snapshot, Source
     from reconciler.heldback import HeldBack
@@ -46,9 +49,11 @@ class DesiredState:
         sources: Sequence[Source],
         resolver: Resolver,
         reconciler: Reconciler,
+        place: Place,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._wall = wall
+        self._place = place
         self.sources: list[Source] = []
         self._ranks: dict[str, int] = {}
         self._next_rank = itertools.count()
@@ -68,6 +73,11 @@ class DesiredState:
         self._refreshing = anyio.Lock()
         for source in sources:
             self.add_source(source)
+
+    @property
+    def local(self) -> set[str]:
+        """The names of the sources that are not other nodes."""
+        return {source.name for source in self.sources if source.snapshot.kind != "follow"}
 
     def add_source(self, source: Source) -> None:
         """One more, behind those of its kind that are there; one of the same name is replaced."""
@@ -128,18 +138,27 @@ class DesiredState:
         # One after another: a slow look at an older manifest must not be declared after a newer one.
         async with self._refreshing:
             before, again = self.merged, self._again
-            snapshots = [source.snapshot for source in self.sources]
+            snapshots = [only_here(source.snapshot, self._place) for source in self.sources]
             self.merged, self._again = merge(snapshots, before.services), set()
             changed = changes(before, self.merged) | (again & self.merged.services.keys())
             wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
             wishes |= self._absent(changed)
             self._reconciler.declare(wishes, known=self.merged.complete)
             self.applied = {snapshot.source: snapshot for snapshot in snapshots}
-            self.held_back = held_back(snapshots, self.merged, self.held_back, self._wall())
+            self._hold_back(snapshots)
             self._reconciler.heard("")
             if changed:
                 self._find_roots(changed)
             self._tell()
+
+    def _hold_back(self, snapshots: Sequence[Snapshot]) -> None:
+        before, self.held_back = (
+            self.held_back,
+            held_back(snapshots, self.merged, self.held_back, self._wall()),
+        )
+        for service_id in before.keys() | self.held_back.keys():
+            if before.get(service_id) != self.held_back.get(service_id):
+                self._reconciler.heard(service_id)
 
     def _tell(self) -> None:
         """Says each problem and each conflict once, when it comes up."""
@@ -212,6 +231,12 @@ class DesiredState:
 
     def _dirty_set(self) -> None:
         self._dirty.set()
+
+
+def only_here(snapshot: Snapshot, place: Place) -> Snapshot:
+    """What a source declares for this node."""
+    here = tuple(each for each in snapshot.services if runs_on(each.manifest, place))
+    return snapshot if len(here) == len(snapshot.services) else replace(snapshot, services=here)
 
 
 def changes(before: Merged, after: Merged) -> set[str]:

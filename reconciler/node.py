@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from manifests.nodes import Place
 from reconciler import history as past
 from reconciler.api import UserError
 from reconciler.desired import DesiredState
@@ -66,7 +67,7 @@ class Node:
         self.metrics = Metrics()
         self.router = router
         self.nodes = nodes
-        self.routing = Routing(router, identity, self.events)
+        self.routing = Routing(router, identity, self.events, stranger=self._stranger)
         effects = Effects(
             runtimes=runtimes, prober=prober, events=self.events, metrics=self.metrics, routing=self.routing,
             identity=identity, new_id=new_id, jitter=jitter,
@@ -75,7 +76,7 @@ class Node:
             runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics,
             routing=self.routing,
         )  # fmt: skip
-        self.desired = DesiredState([*sources, *nodes.sources()], resolver, self.reconciler)
+        self.desired = DesiredState([*sources, *nodes.sources()], resolver, self.reconciler, place_of(about))
         self.keep_services = keep_services
         self.notices: list[str] = []
         self._ending = anyio.Event()
@@ -202,6 +203,12 @@ class Node:
         """What the source said when its services were last declared to the loop."""
         return self.desired.applied.get(source)
 
+    def packages_in_use(self) -> set[str]:
+        """The folders of packages that something runs from, or may run from again."""
+        controllers = self.reconciler.controllers.values()
+        services = [service for controller in controllers for service in controller.used_services()]
+        return {service.package.path for service in services if service.package}
+
     def listen(self, heard: Callable[[str], None]) -> None:
         """Calls `heard` with the id of each service whose entry may have changed; "" is any of them."""
         self.reconciler.heard = heard
@@ -224,6 +231,10 @@ class Node:
     async def _kill_when_asked_twice(self) -> None:
         await self._hurry.wait()
         await self.reconciler.kill_all()
+
+    def _stranger(self, source: str) -> str:
+        """As whom a source's services act, unless they are this node's own."""
+        return "" if source in self.desired.local else self.nodes.owner_of(source)
 
     async def _reconcile(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         await self.reconciler.run(task_status=task_status)
@@ -253,6 +264,11 @@ class Node:
     def _problems(self) -> list[str]:
         failure = self.reconciler.saver.failure
         return [*self.notices, *([failure] if failure else [])]
+
+
+def place_of(about: Mapping[str, Any]) -> Place:
+    """Where a node stands when manifests choose among nodes."""
+    return Place(str(about.get("name", "")), frozenset(about.get("labels", ())))
 
 
 def _cannot_save(error: OSError) -> UserError:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from manifests.merge import merge
+from manifests.nodes import Place
 from manifests.resolve import ResolveError, resolve
+from reconciler.core_services import shipped_core_services
+from reconciler.desired import only_here
 from reconciler.home import holder
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.store import FileStore, Remembered
+from runtimes.paths import run_directory
 from runtimes.proc import boot_id, read_stat
 from runtimes.records import Records
 
@@ -44,12 +48,14 @@ def preview(home: Path, paths: Sequence[Path]) -> list[Change]:
     """All services by id, also those that would not change. Raises UserError."""
     settings = load_settings(home, {})
     told = [*(home / file for file in settings.sources.files), *_paths_of_running_node(home, paths), *paths]
-    sources = make_sources(home, told, None)
+    shipped = shipped_core_services(settings, home.resolve(), run_directory(home.resolve()))
+    sources = make_sources(home, told, None, shipped)
     if not (home / "manifests").is_dir():
         # No node was ever here: what a node would make first is not missing.
         sources = sources[2:]
     anyio.run(_scan_all, sources)
-    merged = merge([source.snapshot for source in sources])
+    place = Place(settings.name, frozenset(settings.labels))
+    merged = merge([only_here(source.snapshot, place) for source in sources])
     running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()
     changes = [
         Change(problem.service or problem.file or source.name, "blocked", str(problem))

@@ -45,13 +45,17 @@ class Routing:
         identity: Callable[[str], Mapping[str, str]],
         events: EventLog,
         wall: Callable[[], float] = time.time,
+        stranger: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """`stranger`: as whom services of that source act, "" where they are this node's own."""
         self.published: dict[str, ServiceRoute] = {}
         self.lost: dict[str, Lost] = {}
         self._router = router
         self._identity = identity
         self._events = events
         self._wall = wall
+        self._stranger = stranger
+        self._identities: dict[str, Mapping[str, str]] = {}
         self._ends = False
         self._patient: set[anyio.CancelScope] = set()
 
@@ -60,11 +64,14 @@ class Routing:
         changed: dict[str, ServiceRoute | None] = {}
         for controller in controllers:
             before = self.published.get(controller.id)
-            if before:
-                route = route_of(controller, before.key, before.owner)
+            # While anything of it is there it stays who it was, also when it is uninstalled meanwhile.
+            identity = self._identities.get(controller.id) or self._identity(controller.id)
+            owner = self._owner_of(controller) or identity.get("owner", SYSTEM)
+            route = route_of(controller, identity["key"], owner)
+            if route is None:
+                self._identities.pop(controller.id, None)
             else:
-                identity = self._identity(controller.id)
-                route = route_of(controller, identity["key"], identity.get("owner", SYSTEM))
+                self._identities[controller.id] = identity
             if route != before:
                 changed[controller.id] = route
         if changed:
@@ -91,6 +98,13 @@ class Routing:
         self._ends = True
         for patience in list(self._patient):
             patience.cancel()
+
+    def _owner_of(self, controller: Controller) -> str:
+        """Another node's services act for that node, and so does all that runs beside one of them."""
+        running = [each.running.service for each in controller.instances.values()]
+        wanted = [controller.wish.service] if controller.wish.service else []
+        owners = (self._stranger(service.source) for service in [*wanted, *running])
+        return next(filter(None, owners), "")
 
     def _put(self, changed: Mapping[str, ServiceRoute | None]) -> None:
         claimed = any(

@@ -163,7 +163,7 @@ class _FileValues(_Values):
 class Settings(_Values, BaseSettings):
     """What a node runs with.
 
-    Port 0 is any free one. `core_services` is read by `ConfigSource`; None where the file says nothing of them.
+    Port 0 is any free one. `core_services` is read by `ConfigSource`; None where the file says nothing of it.
     """
 
     model_config = SettingsConfigDict(

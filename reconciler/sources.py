@@ -23,7 +23,8 @@ def make_sources(
 ) -> list[Source]:
     """The config file, the home's own manifests, then what the command line names.
 
-    `shipped` are the core services of a node whose config file names none. `snapshots` is the folder of last good copies; without one nothing is read from there or written.
+    `shipped` are the core services of a node whose config file names none. `snapshots` is the
+    folder of last good copies; without one nothing is read from there or written.
     """
 
     def last_good(name: str) -> LastGood | None:

@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from hyper.client import HyperClient
+from manifests.nodes import Place
 from manifests.resolve import resolve
 from manifests.sources.packages import PackageWatcher
 from reconciler.api import UserError
+from reconciler.apis.inspect import public_config
 from reconciler.apis.installed import open_installed
+from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
+from reconciler.nodes.membership import Membership
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from reconciler.api import Console
     from reconciler.apis.installed import InstalledServices
     from reconciler.http import Handler
+    from reconciler.nodes.port import Member
     from reconciler.settings import Settings
     from runtimes.router.remote import RouterProcess
 
@@ -63,6 +69,7 @@ async def run_node(
     paths = [*(home_path / file for file in settings.sources.files), *paths]
     about = {
         "name": settings.name,
+        "labels": list(settings.labels),
         "version": VERSION,
         "pid": os.getpid(),
         "home": str(home_path),
@@ -79,10 +86,16 @@ async def run_node(
             home.write_about(about)
             installed = await open_installed(home_path)
             router = make_router(sockets, settings, home_path, tokens)
+            shipped = shipped_core_services(settings, home_path, run)
+            core = core_services(settings, shipped)
+            socket = daemon_socket(core, run)
+            client = HyperClient(socket) if socket else None
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
-                node = _make_node(home, settings, about, paths, host, router, installed)
-                make_inner = partial(_make_inner, node, home, settings, sockets.port, installed)
-                await _serve(node, host, partial(serve, node, sockets, router, make_inner), console)
+                node = _make_node(home, settings, about, paths, host, router, installed, shipped, client)
+                config = public_config(settings, core, port=sockets.port, version=VERSION)
+                make_inner = partial(_make_inner, node, home, settings, config, installed)
+                open_ways_in = partial(serve, node, sockets, router, make_inner)
+                await _serve(node, host, client, open_ways_in, console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -91,10 +104,16 @@ async def run_node(
 
 
 async def _serve(
-    node: Node, host: ProcessHost, open_ways_in: Callable[[], Awaitable[None]], console: Console
+    node: Node,
+    host: ProcessHost,
+    client: HyperClient | None,
+    open_ways_in: Callable[[], Awaitable[None]],
+    console: Console,
 ) -> None:
     """Everything that goes on next to each other while the node runs."""
     async with anyio.create_task_group() as tasks:
+        if client is not None:
+            tasks.start_soon(client.run)
         tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
@@ -111,17 +130,20 @@ def _make_node(
     host: ProcessHost,
     router: RouterProcess,
     installed: InstalledServices,
+    shipped: Sequence[Mapping[str, Any]],
+    client: HyperClient | None,
 ) -> Node:
+    identity = _identity_of(home, installed)
     node = Node(
         about=about,
-        sources=make_sources(home.path, paths, home.path / "state" / "snapshots"),
+        sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
         resolver=resolve_in_thread,
         runtimes=make_runtimes(host),
         prober=EndpointProber(),
         store=FileStore(home.path / "state" / "services"),
         router=router,
-        nodes=Alone(),
-        identity=_identity_of(home, installed),
+        nodes=_make_member(home.path, settings, client, identity),
+        identity=identity,
         new_id=lambda: secrets.token_hex(5),
         jitter=random.random,
         keep_services=settings.keep_services,
@@ -129,6 +151,26 @@ def _make_node(
     node.notices += installed.problems
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node
+
+
+def _make_member(
+    home: Path,
+    settings: Settings,
+    client: HyperClient | None,
+    identity: Callable[[str], Mapping[str, str]],
+) -> Member:
+    if client is None:
+        return Alone()
+    return Membership(
+        client,
+        home,
+        Place(settings.name, frozenset(settings.labels)),
+        version=VERSION,
+        key_of=lambda service_id: identity(service_id)["key"],
+        wall=time.time,
+        known_peers=[peer.key for peer in settings.hyper.peers],
+        open_to_all=not settings.hyper.known_peers_only,
+    )
 
 
 def _identity_of(home: Home, installed: InstalledServices) -> Callable[[str], Mapping[str, str]]:
@@ -159,18 +201,17 @@ async def _open(open_ways_in: Callable[[], Awaitable[None]]) -> None:
 
 
 def _make_inner(
-    node: Node, home: Home, settings: Settings, port: int, installed: InstalledServices
+    node: Node, home: Home, settings: Settings, config: Mapping[str, Any], installed: InstalledServices
 ) -> Handler:
     """What answers to requests that the router forwards to the node: system APIs and pages."""
     from reconciler.apis.assemble import make_system_apis
-    from reconciler.apis.inspect import public_config
     from reconciler.health import health
 
     return make_system_apis(
         node,
         installed,
         _identity_of(home, installed),
-        public_config(settings, port=port, version=VERSION),
+        config,
         answer_timeout=settings.router.answer_timeout,
         otherwise=health(node),
     )

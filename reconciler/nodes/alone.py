@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.api import UserError
+from reconciler.nodes.port import FOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,12 @@ class NoServiceRecords:
     async def read(self) -> Mapping[str, ServiceRecord]:
         return {}
 
-    async def declare(self, manifest: Mapping[str, Any], change: Change) -> int:
+    async def declare(
+        self, manifest: Mapping[str, Any], change: Change, *, owner: str = "system", **more: Any
+    ) -> int:
+        _refuse()
+
+    async def suspend(self, service_id: str, change: Change, *, suspended: bool) -> int:
         _refuse()
 
     async def remove(self, service_id: str, change: Change) -> int:
@@ -63,6 +69,9 @@ class Alone:
 
     async def run(self, host: Host) -> None:
         return
+
+    def owner_of(self, source: str) -> str:
+        return f"{FOLLOW}{source}"
 
     def source_status(self, name: str) -> Mapping[str, Any]:
         return {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from manifests.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from hyper.port import Database, Hyper, RecordPath
     from manifests.snapshot import Snapshot, Source
@@ -23,6 +23,8 @@ CHANGE: RecordPath = ("atek.cloud", "change")
 NODE_SELF: RecordPath = ("atek.cloud", "node", "self")
 #: In a node's status: one record a service, by its id.
 STATUSES: RecordPath = ("atek.cloud", "status")
+#: Owners begin with it that are other nodes.
+FOLLOW = "follow:"
 #: The names of the two databases in the daemon's store.
 RECORDS = "records"
 STATUS = "status"
@@ -95,15 +97,22 @@ class ServiceRecords(Protocol):
         """All of them by the service's id."""
         ...
 
-    async def declare(self, manifest: Mapping[str, Any], change: Change) -> int:
+    async def declare(
+        self, manifest: Mapping[str, Any], change: Change, *, owner: str = "system", **more: Any
+    ) -> int:
         """Makes or replaces the record of a plain manifest (camelCase, with `id`); returns the version.
 
-        Returns once it is on disk and this node has seen it.
+        `owner` is that of a new record; what is there keeps its own. `more` is for `make_record`. Like all
+        methods that write, it returns once that is on disk and this node has declared it.
         """
         ...
 
+    async def suspend(self, service_id: str, change: Change, *, suspended: bool) -> int:
+        """A person's stop or start, in the record. Raises UserError where there is none."""
+        ...
+
     async def remove(self, service_id: str, change: Change) -> int:
-        """Takes a record away; does nothing where there is none."""
+        """Takes a record away. Raises UserError where there is none."""
         ...
 
     async def write(self, values: Mapping[str, Mapping[str, Any] | None], change: Change) -> int:
@@ -172,6 +181,10 @@ class Host(Protocol):
         """What the source said when its services were last declared to the loop."""
         ...
 
+    def packages_in_use(self) -> Collection[str]:
+        """The folders of packages that something runs from, or may run from again."""
+        ...
+
     def listen(self, heard: Callable[[str], None]) -> None:
         """Calls `heard` with the id of each service whose entry may have changed; "" is any of them.
 
@@ -189,6 +202,10 @@ class Member(Nodes, Protocol):
 
     async def run(self, host: Host) -> None:
         """Everything that goes on beside the loop, until cancelled."""
+        ...
+
+    def owner_of(self, source: str) -> str:
+        """As whom another node's services act: `follow:` and its key, or its name when it is forgotten."""
         ...
 
     def source_status(self, name: str) -> Mapping[str, Any]:

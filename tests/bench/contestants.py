@@ -104,8 +104,11 @@ class Atek(Files):
         (self.folder / "m").mkdir()
         for name in names:
             self.edit(name, "1")
+        home = self.folder / "h"
+        home.mkdir(mode=0o700)
+        (home / "config.toml").write_text("coreServices = []\n")
         command = Path(sys.executable).with_name("atek")
-        self.begin(command, "up", self.folder / "m", "--home", self.folder / "h", "--port", "0")
+        self.begin(command, "up", self.folder / "m", "--home", home, "--port", "0")
 
     def pids(self) -> list[int]:
         """The node and its router."""

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manifests.files import write_atomically
+from manifests.sources.config import CONFIG_FILES
 from runtimes.paths import run_directory
 from runtimes.proc import instance_of, pids, read_stat
 
@@ -37,7 +39,10 @@ class Bench:
     # -- the node
 
     def up(self, *words: str, program: list[str] | None = None, wait: bool = True) -> None:
-        """Starts a node; returns once it answers."""
+        """Starts a node; returns once it answers. It has no core services, unless a test configured some."""
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        if not any((self.home / name).exists() for name in CONFIG_FILES):
+            write_atomically(self.home / CONFIG_FILES[0], b"coreServices = []\n")
         command = [
             *(program or ATEK),
             "up",

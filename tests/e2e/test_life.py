@@ -80,7 +80,7 @@ def test_sigterm_stops_everything_and_leaves_nothing(bench: Bench) -> None:
 
 def test_kept_services_are_adopted_after_an_upgrade(bench: Bench) -> None:
     bench.home.mkdir()
-    (bench.home / "config.toml").write_text("keepServices = true\n")
+    (bench.home / "config.toml").write_text("coreServices = []\nkeepServices = true\n")
     bench.declare("a")
     bench.up()
     bench.until(lambda: bench.ready("a"), "ready")

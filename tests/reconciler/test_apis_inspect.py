@@ -41,7 +41,9 @@ def test_the_config_has_no_secrets(tmp_path: Path) -> None:
         'name = "pi"\nport = 0\n[[coreServices]]\nid = "backup"\ncommand = ["b", "--key", "hidden"]\n'
         'env = {KEY = "hidden"}\n[[coreServices]]\nid = "app"\nsource = "./app"\n[sources]\nfiles = ["m"]\n'
     )
-    config = public_config(load_settings(tmp_path, {}), port=2835, version="1")
+    config = public_config(
+        load_settings(tmp_path, {}), load_settings(tmp_path, {}).core_services or (), port=2835, version="1"
+    )
     assert config == {
         "name": "pi",
         "version": "1",

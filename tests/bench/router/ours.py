@@ -46,7 +46,7 @@ class Atek(Daemon):
         self.manifests, self._home = self.folder / "m", self.folder / "h"
         self.manifests.mkdir()
         self._home.mkdir(mode=0o700)
-        (self._home / "config.toml").write_text(config)
+        (self._home / "config.toml").write_text(f"coreServices = []\n{config}")
         self.token = ""
         self.address: Address = ("127.0.0.1", 0)
         self.write(
