@@ -22,6 +22,7 @@ from reconciler.api import UserError
 from reconciler.apis.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
 from reconciler.health import health
 from reconciler.http import Request, Response, json_response
+from reconciler.nodes.methods import METHODS as NODES_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -128,6 +129,7 @@ _METHODS: dict[str, Method] = {
     "start": _start,
     "restart": _restart,
     "down": _down,
+    **NODES_METHODS,
 }
 
 

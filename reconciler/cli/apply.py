@@ -34,7 +34,7 @@ class Wanted:
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError, with nothing changed, when one manifest is wrong or declared elsewhere."""
     home: Path = arguments.home
-    wanted = list(_wanted(arguments.path))
+    wanted = list(read_manifests(arguments.path))
     _refuse_twice(wanted)
     _refuse_declared_elsewhere(wanted, home)
     before = None
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     return before.wait(results, seconds=arguments.wait)
 
 
-def _wanted(path: str) -> Iterator[Wanted]:
+def read_manifests(path: str) -> Iterator[Wanted]:
+    """What a file, a folder of them, or stdin declares, sources made absolute. Raises UserError."""
     if path == "-":
         yield from _read(sys.stdin.read(), "stdin", ".yaml", os.getcwd())
         return

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli.arguments_nodes import add_nodes, version
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +26,7 @@ examples:
   atek logs notes -f           what a service prints
   atek plan                    what would change, without changing it
   atek call example.com/notes list   call an API that a service exports
+  atek push ./app --to pi      run a package on another node
   atek doctor                  whether this machine has what it takes
 
 Every command takes --home, the folder of one node: $ATEK_HOME, or ~/.atek when left out.
@@ -49,7 +52,7 @@ class _Version(argparse.Action):
         parser.exit(0)
 
 
-class _Commands:
+class Commands:
     """Adds commands that all look alike."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
@@ -79,15 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", nargs=0, action=_Version, help="print the version and exit")
     parser.add_argument("--home", metavar="H", help="the node's folder ($ATEK_HOME, or ~/.atek)")
-    commands = _Commands(parser)
+    commands = Commands(parser)
     _add_node(commands)
     _add_looking(commands)
     _add_changing(commands)
     _add_calling(commands)
+    add_nodes(commands, _seconds)
     return parser
 
 
-def _add_node(commands: _Commands) -> None:
+def _add_node(commands: Commands) -> None:
     up = commands.add(
         "up",
         "up",
@@ -105,16 +109,22 @@ def _add_node(commands: _Commands) -> None:
     )
 
 
-def _add_looking(commands: _Commands) -> None:
+def _add_looking(commands: Commands) -> None:
     plan = commands.add(
         "plan",
         "plan",
         "show what would change, as a diff; changes nothing",
-        "Needs no running node. Exits 0 when nothing would change, 2 when something would, 1 on an error.",
+        "Needs no running node, except with --at.\n"
+        "Exits 0 when nothing would change, 2 when something would, 1 on an error.",
     )
     plan.add_argument("paths", metavar="PATH", nargs="*", type=Path, help="more manifest files or folders")
+    plan.add_argument("--at", metavar="VERSION", type=version, help="with the records as of that version")
+    plan.add_argument(
+        "--node", metavar="NAME", help="it is a version of that node's records, not of this one's"
+    )
     status = commands.add("status", "status", "show the services, and why one is not ready")
     status.add_argument("id", metavar="ID", nargs="?", help="only this service")
+    status.add_argument("--node", metavar="NAME", help="what a node that is followed told of itself last")
     status.add_argument("--json", action="store_true", help="for programs")
     status.add_argument("--watch", action="store_true", help="go on showing until Ctrl-C")
     logs = commands.add("logs", "logs", "show what a service prints", "Works without a running node too.")
@@ -127,7 +137,7 @@ def _add_looking(commands: _Commands) -> None:
     events.add_argument("-n", "--lines", type=_count, default=200, metavar="N", help="the last N (200)")
 
 
-def _add_changing(commands: _Commands) -> None:
+def _add_changing(commands: Commands) -> None:
     apply = commands.add(
         "apply",
         "apply",
@@ -146,7 +156,7 @@ def _add_changing(commands: _Commands) -> None:
     _add_order(commands, "restart", "replace a service's running instances")
 
 
-def _add_order(commands: _Commands, name: str, summary: str) -> None:
+def _add_order(commands: Commands, name: str, summary: str) -> None:
     order = commands.add(name, "order", summary)
     order.add_argument("id", metavar="ID")
     waiting = order.add_mutually_exclusive_group()
@@ -162,7 +172,7 @@ def _add_order(commands: _Commands, name: str, summary: str) -> None:
     )
 
 
-def _add_calling(commands: _Commands) -> None:
+def _add_calling(commands: Commands) -> None:
     call = commands.add(
         "call",
         "call",

@@ -74,10 +74,10 @@ class Client:
     def __init__(self, home: Path) -> None:
         self._socket = NodeSocket(home, "control.sock")
 
-    def call(self, method: str, **params: object) -> Any:
-        """The method's result. Raises UserError with what the node says is wrong."""
+    def call(self, method: str, *, within: float = _ANSWER_SECONDS, **params: object) -> Any:
+        """The result, `within` so many seconds. Raises UserError with what the node says is wrong."""
         request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        with self._socket.connected(_ANSWER_SECONDS) as (pool, timeout):
+        with self._socket.connected(within) as (pool, timeout):
             response = pool.request("POST", _CONTROL, content=request, extensions={"timeout": timeout})
         if response.status != 200:
             raise NodeGone(f"the node answered with status {response.status}", hint="try again in a moment")

@@ -25,10 +25,14 @@ _MOST_PAUSE = 5.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 whatever the services do: the node answered."""
+    if arguments.node:
+        from reconciler.cli.node_status import run as run_for_node
+
+        return run_for_node(arguments)
     client = Client(arguments.home)
     if arguments.watch:
         return _watch(client, arguments)
-    print(_text(_chosen(client.status(), arguments.id), arguments))
+    print(_text(chosen(client.status(), arguments.id), arguments))
     return 0
 
 
@@ -39,9 +43,9 @@ def _watch(client: Client, arguments: argparse.Namespace) -> int:
     screen = sys.stdout.isatty() and not arguments.json
     last: object = None
     while changes.error is None:
-        status = _chosen(client.status(), arguments.id)
+        status = chosen(client.status(), arguments.id)
         if screen:
-            _redraw(_text(status, arguments))
+            redraw(_text(status, arguments))
         elif status != last:
             print(_text(status, arguments) + ("" if arguments.json else "\n"), flush=True)
         last = status
@@ -50,7 +54,7 @@ def _watch(client: Client, arguments: argparse.Namespace) -> int:
     raise changes.error
 
 
-def _redraw(text: str) -> None:
+def redraw(text: str) -> None:
     """Over the old picture, line by line, so that nothing flickers."""
     rows = shutil.get_terminal_size().lines - 1
     lines = text.split("\n")[:rows]
@@ -58,7 +62,7 @@ def _redraw(text: str) -> None:
     sys.stdout.flush()
 
 
-def _chosen(status: dict[str, Any], service_id: str | None) -> dict[str, Any]:
+def chosen(status: dict[str, Any], service_id: str | None) -> dict[str, Any]:
     """The same shape with only that service, where one is named. Raises UserError for an unknown one."""
     return status | {"services": [find_service(status, service_id)]} if service_id else status
 
@@ -68,7 +72,7 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
         return json.dumps(status, indent=None if arguments.watch else 2)
     colour = has_colour()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    lines = list(_services(status["services"], colour=colour, width=width))
+    lines = list(service_lines(status["services"], colour=colour, width=width))
     if not arguments.id:
         troubles = [
             *_node_troubles(status["node"]),
@@ -79,7 +83,7 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _services(services: list[dict[str, Any]], *, colour: bool, width: int | None) -> Iterator[str]:
+def service_lines(services: list[dict[str, Any]], *, colour: bool, width: int | None) -> Iterator[str]:
     if not services:
         yield "no services yet: `atek apply FILE` adds one"
         return
@@ -111,7 +115,9 @@ def _colour(service: dict[str, Any]) -> str:
 
 
 def _pids(instances: list[dict[str, Any]]) -> str:
-    names = [str(instance.get("pid") or instance.get("container") or "?") for instance in instances]
+    """Other nodes do not tell theirs."""
+    found = [instance.get("pid") or instance.get("container") for instance in instances]
+    names = [str(name) for name in found if name]
     return ",".join(names[:3]) + (f",+{len(names) - 3}" if len(names) > 3 else "") if names else "-"
 
 

@@ -1,0 +1,109 @@
+"""`atek follow`: takes services from another node, within limits, and shows which nodes are followed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hyper.link import BadLink, Link, parse_link
+from reconciler.api import UserError
+from reconciler.cli.client import Client
+from reconciler.cli.output import clean, table
+
+if TYPE_CHECKING:
+    import argparse
+
+_HEADER = ("NAME", "NODE", "CONNECTED", "VERSION", "ALLOWED")
+#: The beginning of a key is a name until a person gives a better one.
+_NAME_LENGTH = 8
+_LIMITS = ("runtimes", "ids", "apis", "memory", "cpu", "pids")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises UserError for what is no link, and for limits that mean nothing."""
+    client = Client(arguments.home)
+    if arguments.link is None:
+        return _list(client, arguments)
+    link = _link(arguments.link)
+    name = arguments.name or link.key[:_NAME_LENGTH]
+    done = client.call(
+        "follow", name=name, key=link.key, noise=link.noise, at=link.at, policy=_policy(arguments)
+    )
+    print(f"{name} is followed as before, with these limits" if done["changed"] else f"{name} is followed")
+    if not done["noise"]:
+        _tell_of_bare_key(arguments, name)
+    return 0
+
+
+def _link(text: str) -> Link:
+    try:
+        return parse_link(text)
+    except BadLink as error:
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        hint = "copy all of what `atek key` shows on that node, and put it in quotes"
+        raise UserError(f"{shown} cannot be followed: {error}", hint=hint) from error
+
+
+def _policy(arguments: argparse.Namespace) -> dict[str, Any]:
+    """As it is written down; what is not limited is left out."""
+    policy = {name: value for name in _LIMITS if (value := getattr(arguments, name)) is not None}
+    flags = {"statusOnly": arguments.status_only, "allowEmpty": arguments.allow_empty}
+    return policy | {name: True for name, given in flags.items() if given}
+
+
+def _tell_of_bare_key(arguments: argparse.Namespace, name: str) -> None:
+    """A key alone tells neither who proves it nor where."""
+    from reconciler.settings import load_settings
+
+    hyper = load_settings(arguments.home, {}).hyper
+    if hyper.known_peers_only and not hyper.peers:
+        print(
+            f"atek: a key alone does not tell how to reach {name}, and only known peers may connect here\n"
+            "hint: follow the link that `atek key` shows there, or add the node to `peers` in config.toml",
+            file=sys.stderr,
+        )
+
+
+def _list(client: Client, arguments: argparse.Namespace) -> int:
+    follows = client.call("follows")
+    if arguments.json:
+        print(json.dumps(follows, indent=2))
+    elif not follows:
+        print("no node is followed yet: `atek follow LINK` does; `atek key` on that node shows its link")
+    else:
+        for line in table(_HEADER, [_row(follow) for follow in follows]):
+            print(line)
+    return 0
+
+
+def _row(follow: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        follow["name"],
+        follow["node"] or "?",
+        "yes" if follow["connected"] else "no",
+        _version(follow),
+        allowed(follow["policy"]),
+    )
+
+
+def _version(follow: dict[str, Any]) -> str:
+    if not follow["synced"]:
+        return "never seen"
+    behind = f" (+{follow['behind']})" if follow["behind"] else ""
+    return f"{follow['version']}{behind}"
+
+
+def allowed(policy: dict[str, Any]) -> str:
+    """A policy in one line."""
+    if policy.get("statusOnly"):
+        return "only its status"
+    words = [f"{name} {_plain(policy[name])}" for name in _LIMITS if name in policy]
+    words += ["may become empty"] if policy.get("allowEmpty") else []
+    return clean("; ".join(words)) or "everything"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return str(value)
