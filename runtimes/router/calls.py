@@ -14,7 +14,7 @@ from runtimes.router import jsonrpc
 from runtimes.router.delivery import Delivery, length_line
 from runtimes.router.identity import OPEN_METHODS, fields_of
 from runtimes.router.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE, Call, Malformed
-from runtimes.router.pages import last_rpc_page, page, rpc_page
+from runtimes.router.pages import page, rpc_head
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
@@ -175,11 +175,13 @@ class SingleCall(Delivery):
         # `client.keeps`, where all of the request was read.
         keep = decision.head.keep_alive and not plane.ending
         send = client.send
-        send(rpc_page(answer) if keep else last_rpc_page(answer))
-        plane.answered(client, decision, 200, now - self.began, self.id)
         if keep:
+            send(rpc_head(len(answer)) + answer)
+            plane.answered(client, decision, 200, now - self.began, self.id)
             client.next(now)
         else:
+            send(rpc_head(len(answer), close=True) + answer)
+            plane.answered(client, decision, 200, now - self.began, self.id)
             client.finish(keep=False)
 
     def _too_large(self) -> None:
@@ -201,6 +203,7 @@ class Part(Delivery):
         self.id = batch.id
         self.request = call.body
         self.call_id = call.id
+        self.kept = 0
         self._notification = call.notification
         self._batch = batch
         self._index = index
@@ -305,7 +308,7 @@ class Batch:
         answers = [answer for answer in self._answers if answer is not None]
         if answers:
             body = jsonrpc.join(answers) if self._is_list else answers[0]
-            client.send(rpc_page(body) if keep else last_rpc_page(body))
+            client.send(rpc_head(len(body), close=not keep) + body)
         else:
             client.send(page(204, close=not keep))
         seconds = monotonic() - self._began

@@ -32,22 +32,23 @@ class Delivery:
         "_answer", "_pool", "_tried", "_upstream", "asked", "began",
         "call_id", "client", "decision", "endless", "id", "kept", "plane", "request", "sent",
     )  # fmt: skip
+    request: bytes
+    call_id: Any
+    kept: int
+    _answer: list[bytes]
 
     def __init__(self, plane: Plane, client: Client, decision: Deliver) -> None:
         self.plane = plane
         self.client = client
         self.decision = decision
         self.began = monotonic()
-        self.request = self.id = b""
-        self.call_id: Any = None
-        self.kept = 0
+        self.id = b""
         self.asked = 0.0
         self.sent = True
         self.endless = False
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._tried: tuple[Pool, ...] = ()
-        self._answer: list[bytes]
 
     @abstractmethod
     def delivered(self, answer: bytes, now: float) -> None:
@@ -101,6 +102,7 @@ class Delivery:
             self._give_up("switched to a protocol that nobody asked for")
             return
         self._answer = []
+        self.kept = 0
         self.more(payload, done=False)
 
     def more(self, payload: bytes, *, done: bool) -> None:

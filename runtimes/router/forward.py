@@ -7,109 +7,24 @@ sent leads to another instance; nothing else is tried twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.body import LAST_CHUNK, chunk
-from runtimes.router.head import known_answers
-from runtimes.router.identity import fields_of, passed_fields
 from runtimes.router.pages import error_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runtimes.router.client import Client
-    from runtimes.router.handler import Handler
-    from runtimes.router.head import AnswerHead, RequestHead
+    from runtimes.router.head import AnswerHead
+    from runtimes.router.passing import Pass
     from runtimes.router.plane import Plane
-    from runtimes.router.table import Backend, Caller, RouteTable, ServiceRoute
     from runtimes.router.upstream import Pool, Upstream
 
 #: Bytes of a body that wait for a connection before the client has to.
 MOST_WAITING = 64 * 1024
-#: Methods whose requests say their length even when it is 0 (RFC 9110, section 8.6).
-_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """A decision: the request goes to one of these instances of a service.
-
-    `prefix` is the request up to its id: the same for all requests with this head. `paths` are by instance,
-    where they are not the request's own; then the prefix has no request line. `only` names the instance where
-    there is just one. `plain`: nothing has to be added to most answers.
-    """
-
-    head: RequestHead
-    service_id: str
-    backends: tuple[Backend, ...]
-    only: str
-    caller: Caller | None
-    series: tuple[str, str]
-    plain: bool
-    prefix: bytes
-    known: dict[bytes, AnswerHead]
-    paths: Mapping[str, str] | None = None
-
-    @classmethod
-    def make(
-        cls,
-        table: RouteTable,
-        head: RequestHead,
-        route: ServiceRoute,
-        backends: tuple[Backend, ...],
-        caller: Caller | None,
-        *,
-        kind: str,
-        paths: Mapping[str, str] | None = None,
-    ) -> Pass:
-        """Everything that can be known before there is a client."""
-        line = b"" if paths else b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
-        return cls(
-            head=head,
-            service_id=route.id,
-            backends=backends,
-            only=backends[0].instance if len(backends) == 1 else "",
-            caller=caller,
-            series=(kind, route.id),
-            plain=head.keep_alive and not head.http_1_0,
-            prefix=line + _fields(table, head, caller),
-            known=known_answers(head.method),
-            paths=paths,
-        )
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        return Forward(plane, client, self)
-
-    @property
-    def name(self) -> str:
-        """Of whoever is asked, for messages."""
-        return self.service_id or "the node"
-
-    def prefix_for(self, pool: Pool) -> bytes:
-        """The request to this instance, up to its id, where `paths` say it."""
-        assert self.paths is not None
-        return b"%b %b HTTP/1.1\r\n%b" % (
-            self.head.method, self.paths[pool.backend.instance].encode(), self.prefix,
-        )  # fmt: skip
-
-
-def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> bytes:
-    lines = [passed_fields(table, head), fields_of(caller)]
-    if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
-        lines.append(b"Content-Length: %d\r\n" % head.length)
-    elif head.length < 0:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    if head.length and head.method not in _WITH_BODY:
-        # Servers forget that there may be a body, and would read it as the next request, identity and all.
-        lines.append(_CLOSE)
-    if head.upgrade == b"websocket" and not head.length:
-        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-    if not head.authority:
-        lines.append(b"Host: localhost\r\n")
-    lines.append(b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\nX-Request-Id: " % head.authority)
-    return b"".join(lines)
+CLOSE = b"Connection: close\r\n"
+_KEEP = b"Connection: keep-alive\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 class Forward:
@@ -245,19 +160,19 @@ class Forward:
         self._status = answer.status
         self.endless = answer.endless
         close, framing = self._framing(answer)
-        self._keep = close is not _CLOSE
+        self._keep = close is not CLOSE
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
         self._client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
 
     def _framing(self, answer: AnswerHead) -> tuple[bytes, bytes]:
         """The Connection and the Transfer-Encoding field. Chunks are unknown to HTTP/1.0."""
-        close = b"" if self._client.keeps else _CLOSE
+        close = b"" if self._client.keeps else CLOSE
         if not self._decision.head.http_1_0:
             self._chunked = answer.length < 0
             return close, _CHUNKED if self._chunked else b""
         if answer.length < 0:
-            return _CLOSE, b""
+            return CLOSE, b""
         return close or _KEEP, b""
 
     def more(self, payload: bytes, *, done: bool) -> None:
@@ -405,8 +320,3 @@ class Forward:
             self._client.finish(keep=False)
         else:
             self._client.abort()
-
-
-_CLOSE = b"Connection: close\r\n"
-_KEEP = b"Connection: keep-alive\r\n"
-_CHUNKED = b"Transfer-Encoding: chunked\r\n"

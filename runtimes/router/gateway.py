@@ -11,10 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.calls import Deliver
-from runtimes.router.forward import Pass
 from runtimes.router.identity import USER_SESSIONS_API, caller_of, session_token
 from runtimes.router.local import Answer, Stranger, refusal
 from runtimes.router.pages import preflight_page, redirect
+from runtimes.router.passing import Pass
 from runtimes.router.query import values_of
 from runtimes.router.sessions import BIND_PATH, asked_for, back_location, login_location
 from runtimes.router.table import NODE

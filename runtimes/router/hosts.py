@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.forward import Pass
 from runtimes.router.identity import caller_of, may_reach, may_visit
 from runtimes.router.local import Answer, refusal
 from runtimes.router.pages import page, redirect
+from runtimes.router.passing import Pass
 from runtimes.router.sessions import bind_location, without_binding
 
 if TYPE_CHECKING:

@@ -52,19 +52,10 @@ def error_page(status: int, message: str, *, close: bool = False, head_only: boo
     return page(status, body, kind=b"application/json", fields=fields, close=close, head_only=head_only)
 
 
-def rpc_page(body: bytes) -> bytes:
-    """An answer of the gateway, whose errors are JSON-RPC's."""
-    return _rpc_head(len(body)) + body
-
-
 @lru_cache(1024)
-def _rpc_head(length: int) -> bytes:
-    return b"%b%d\r\n\r\n" % (_RPC, length)
-
-
-def last_rpc_page(body: bytes) -> bytes:
-    """The same, after which the connection closes."""
-    return b"%b%d\r\nConnection: close\r\n\r\n%b" % (_RPC, len(body), body)
+def rpc_head(length: int, *, close: bool = False) -> bytes:
+    """What comes before an answer of the gateway, whose errors are JSON-RPC's."""
+    return b"%b%d\r\n%b\r\n" % (_RPC, length, _CLOSE if close else b"")
 
 
 def preflight_page(*, close: bool = False) -> bytes:

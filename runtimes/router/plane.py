@@ -165,9 +165,12 @@ class Plane:
         """Counts a request that took so long, and writes it down."""
         metrics = self.metrics
         metrics.in_flight -= 1
-        series = metrics.all.get(decision.series) or metrics.series(*decision.series)
-        statuses = series.statuses
-        statuses[status] = statuses.get(status, 0) + 1
+        try:
+            series = metrics.all[decision.series]
+            series.statuses[status] += 1
+        except KeyError:
+            series = metrics.series(*decision.series)
+            series.statuses[status] = 1
         series.latencies[bisect_left(BUCKETS, seconds)] += 1
         series.seconds += seconds
         if self.access_log is not None:
