@@ -22,11 +22,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from manifests import containers
 from manifests.quantities import parse_duration, parse_size
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
-RuntimeName = Literal["node", "python", "process"]
+RuntimeName = Literal["node", "python", "process", "docker"]
 
 # RFC 1123: what may be a label of a host name, because an id becomes a subdomain.
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -39,8 +40,12 @@ _REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")
 
 _UNBUILT_KEYS = {
     "version": "versions of Git packages",
-    "image": "the docker runtime",
 }
+#: Keys that say something about a container, and nothing about a process.
+CONTAINER_KEYS = (
+    "image", "pull", "publish", "network", "egress", "capabilities", "isolation", "volumes", "read_only",
+    "user",
+)  # fmt: skip
 _REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git)://\S+|\S+\.git)")
 
 
@@ -49,8 +54,6 @@ def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
     for key, feature in _UNBUILT_KEYS.items():
         if document.get(key) is not None:
             return key, feature
-    if document.get("runtime") == "docker":
-        return "runtime", "the docker runtime"
     if document.get("sandbox") == "strict":
         return "sandbox", "the strict sandbox"
     source = document.get("source")
@@ -239,7 +242,9 @@ class Manifest(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
     `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
-    standing for anything; every API when left out. `nodes` left out: every node runs it.
+    standing for anything; every API when left out. `nodes` left out: every node runs it. The keys from
+    `image` to `user` are for the docker runtime: `egress` is the way out to other machines, `isolation`
+    another OCI runtime of the engine, `read_only` the root file system.
     """
 
     id: str
@@ -262,6 +267,16 @@ class Manifest(Model):
     nodes: tuple[Annotated[str, AfterValidator(_dns_label)] | Label, ...] | None = Field(
         default=None, min_length=1
     )
+    image: Annotated[str, AfterValidator(containers.image_reference)] | None = None
+    pull: containers.Pull = "ifNotPresent"
+    publish: tuple[Annotated[str, AfterValidator(containers.published)], ...] = ()
+    network: containers.Network = "bridge"
+    egress: bool = False
+    capabilities: tuple[Annotated[str, AfterValidator(containers.capability)], ...] = ()
+    isolation: Annotated[str, AfterValidator(containers.isolation)] | None = None
+    volumes: tuple[Annotated[str, AfterValidator(containers.volume)], ...] = ()
+    read_only: bool = True
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?$")] | None = None
 
     @field_validator("id")
     @classmethod
@@ -289,22 +304,59 @@ class Manifest(Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Manifest:
-        if self.source is None and self.command is None:
-            raise ValueError("a service needs a source (its package folder) or a command")
-        if isinstance(self.port, int) and self.replicas > 1:
-            raise ValueError(f"{self.replicas} replicas cannot share port {self.port}; write port: auto")
-        if isinstance(self.port, int) and self.update.strategy == "rolling":
+        if self.source is None and self.command is None and self.image is None:
+            raise ValueError("a service needs a source (its package folder) or a command, or an image")
+        if self.source is not None and self.image is not None:
+            raise ValueError("image and source exclude each other: the image is built from the source")
+        if self.is_container:
+            self._whole_container()
+        elif (key := self.container_key) and (self.runtime is not None or self.source is None):
+            # A folder without `runtime` may turn out to have a Dockerfile.
+            raise ValueError(f"{to_camel(key)} is for containers; write runtime: docker")
+        if (port := self.exclusive_port) and self.replicas > 1:
+            raise ValueError(f"{self.replicas} replicas cannot share port {port}; write port: auto")
+        if port and self.update.strategy == "rolling":
             raise ValueError(
-                f"a rolling update cannot run two revisions on port {self.port}; write port: auto or recreate"
+                f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
             )
         if any(dependency.id == self.id for dependency in self.depends_on):
             raise ValueError("a service cannot depend on itself")
         return self
 
+    def _whole_container(self) -> None:
+        if self.runtime not in (None, "docker"):
+            raise ValueError(f"an image is run by the docker runtime, not by {self.runtime}")
+        if self.image is None and self.source is None:
+            raise ValueError("a container needs an image, or a source with a Dockerfile")
+        if self.network == "none" and (self.port is not None or self.publish):
+            raise ValueError("with network: none nobody reaches a port; leave it out, or the network")
+        if self.network == "host" and self.publish:
+            raise ValueError("with network: host every port is this machine's already; leave publish out")
+        if self.network != "bridge" and self.egress:
+            raise ValueError("egress is for network: bridge")
+
+    @property
+    def is_container(self) -> bool:
+        """Whether the manifest itself says that it is run by the docker runtime."""
+        return self.runtime == "docker" or self.image is not None
+
+    @property
+    def container_key(self) -> str | None:
+        """A key of this manifest that means something for containers only."""
+        return next((key for key in CONTAINER_KEYS if key in self.model_fields_set), None)
+
+    @property
+    def exclusive_port(self) -> int | None:
+        """A port of this machine, of which there is only one; those of a container's own address are not."""
+        if self.publish:
+            return containers.parse_published(self.publish[0]).outside
+        own_address = self.is_container and self.network != "host"
+        return self.port if isinstance(self.port, int) and not own_address else None
+
     @property
     def strategy(self) -> Literal["rolling", "recreate"]:
         """rolling, unless the author said otherwise or a fixed port leaves no room for two revisions."""
-        return self.update.strategy or ("recreate" if isinstance(self.port, int) else "rolling")
+        return self.update.strategy or ("recreate" if self.exclusive_port else "rolling")
 
 
 def _env_value(value: object) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from manifests.files import read_json
 from manifests.model import Export
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _NODE_FILES = ("package.json", "index.js")
 _PYTHON_FILES = ("requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py", "__main__.py")
+DOCKERFILE = "Dockerfile"
 _NODE_COMMAND = re.compile(r"(node|npm|npx)")
 _PYTHON_COMMAND = re.compile(r"python[0-9.]*")
 
@@ -66,6 +68,7 @@ class Resolver:
         _check_folder(path, manifest)
         try:
             runtime = infer_runtime(manifest, path)
+            manifest = _for_runtime(manifest, runtime)
             package = Package(path, self._digests.digest(path))
         except OSError as error:
             where = error.filename or path
@@ -103,7 +106,20 @@ def infer_runtime(manifest: Manifest, path: str | None) -> str:
     """
     if manifest.runtime is not None:
         return manifest.runtime
+    if manifest.image is not None:
+        return "docker"
     return _of_command(manifest) if path is None else _infer(manifest, path)
+
+
+def _for_runtime(manifest: Manifest, runtime: str) -> Manifest:
+    """A container whose folder said that it is one is told apart from now on by its manifest alone."""
+    if runtime == "docker" and manifest.runtime is None:
+        return manifest.model_copy(update={"runtime": "docker"})
+    key = manifest.container_key
+    if runtime != "docker" and key is not None:
+        message = f"{to_camel(key)} is for containers, and the package of {manifest.id} has no Dockerfile"
+        raise ResolveError("NoDockerfile", message, f"add one, or remove {to_camel(key)} from the manifest")
+    return manifest
 
 
 def package_path(declared: Declared) -> str | None:
@@ -157,10 +173,12 @@ def _infer(manifest: Manifest, path: str) -> str:
         return "node"
     if not names.isdisjoint(_PYTHON_FILES):
         return "python"
+    if DOCKERFILE in names:
+        return "docker"
     if manifest.command:
         return _of_command(manifest)
     message = f"the package of {manifest.id}, {path}, has no program that this node knows how to start"
-    hint = "it needs an index.js, a package.json or a main.py; or write command: in the manifest"
+    hint = "it needs an index.js, a package.json, a main.py or a Dockerfile; or a command: in the manifest"
     raise ResolveError("NoEntryPoint", message, hint)
 
 

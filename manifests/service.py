@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.model import Export, Manifest
+from manifests.model import CONTAINER_KEYS, Export, Manifest
 
 REVISION_LENGTH = 12
 
@@ -92,6 +92,8 @@ def make_service(
         manifest.sandbox,
         generation,
     ]
+    if runtime == "docker":
+        depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS})
     return Service(manifest, runtime, digest(depends_on), package, source, generation, exports)
 
 

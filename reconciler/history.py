@@ -78,8 +78,8 @@ class History:
     preparations: Mapping[str, Preparation] = field(default_factory=dict)
 
     def prepared(self, service: Service) -> bool:
-        """A service without a package has nothing to prepare."""
-        if service.package is None:
+        """A service without a package and an image has nothing to prepare."""
+        if service.package is None and service.manifest.image is None:
             return True
         preparation = self.preparations.get(service.revision)
         return preparation is not None and preparation.done

@@ -1,0 +1,112 @@
+"""What may stand in a manifest about a container: how its ports, folders and rights are written.
+
+The short forms are those that people know from Docker: `8080:80`, `127.0.0.1:53:53/udp`, `./www:/srv:ro`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+
+Pull = Literal["always", "ifNotPresent", "never"]
+Network = Literal["none", "bridge", "host"]
+
+#: A reference by tag or digest, as the engine takes it; the engine itself looks at the details.
+_IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9_])?(@sha256:[0-9a-f]{64})?")
+_CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
+_PUBLISHED = re.compile(
+    r"((?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<outside>\d{1,5}):(?P<inside>\d{1,5})(/(?P<protocol>tcp|udp))?"
+)
+_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_ISOLATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port of this machine that leads to a port of the container. `address` is one of this machine's."""
+
+    address: str
+    outside: int
+    inside: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Something outside of the container at `target`: a named volume, or a folder of this machine.
+
+    `source` is a name, a path that begins with `./` (in the service's data folder), or an absolute path.
+    """
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @property
+    def named(self) -> bool:
+        return not self.source.startswith((".", "/"))
+
+
+def image_reference(image: str) -> str:
+    """Raises ValueError for what no engine takes as an image's name."""
+    if len(image) > 512 or not _IMAGE.fullmatch(image):
+        raise ValueError("an image is written like nginx:1.27, ghcr.io/owner/app:tag or name@sha256:…")
+    return image
+
+
+def capability(name: str) -> str:
+    """`net_bind_service`, `CAP_NET_BIND_SERVICE`: all become `NET_BIND_SERVICE`. Raises ValueError."""
+    name = name.upper().removeprefix("CAP_")
+    if not _CAPABILITY.fullmatch(name) or name == "ALL":
+        raise ValueError("a capability is written like NET_BIND_SERVICE; each has to be named")
+    return name
+
+
+def isolation(name: str) -> str:
+    """The name of an OCI runtime that the engine knows. Raises ValueError."""
+    if not _ISOLATION.fullmatch(name):
+        raise ValueError("isolation names an OCI runtime of the engine, like runsc or kata-fc")
+    return name
+
+
+def published(text: str) -> str:
+    """The text itself, once it is known to be right. Raises ValueError."""
+    parse_published(text)
+    return text
+
+
+def parse_published(text: str) -> Published:
+    """`[address:]port:port[/udp]`; without an address only this machine itself reaches the port."""
+    match = _PUBLISHED.fullmatch(text)
+    if match is None:
+        raise ValueError("a published port is written like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp")
+    outside, inside = int(match["outside"]), int(match["inside"])
+    if not (1 <= outside <= 65535 and 1 <= inside <= 65535):
+        raise ValueError("ports are numbers from 1 to 65535")
+    address = str(ip_address((match["address"] or "127.0.0.1").strip("[]")))
+    return Published(address, outside, inside, match["protocol"] or "tcp")
+
+
+def volume(text: str) -> str:
+    """The text itself, once it is known to be right. Raises ValueError."""
+    parse_volume(text)
+    return text
+
+
+def parse_volume(text: str) -> Volume:
+    """`name:/target`, `./folder:/target`, `/folder:/target`, each with `:ro` for reading only."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
+        raise ValueError("a volume is written like cache:/var/cache, ./www:/srv or ./www:/srv:ro")
+    parts = source.split("/")
+    if ".." in parts or ".." in target.split("/") or "\0" in text:
+        raise ValueError("the paths of a volume cannot contain ..")
+    if source.startswith("."):
+        if parts[0] != ".":
+            raise ValueError("a folder in the service's data folder is written like ./www")
+    elif not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
+        raise ValueError("a volume's name has letters, digits, _, . and -; a folder begins with ./ or /")
+    return Volume(source, target, read_only=mode == "ro")
