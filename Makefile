@@ -6,7 +6,7 @@ DAEMON := hyper/daemon
 NODE = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().node)')
 NPM = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().npm)')
 
-.PHONY: run test check unit unit-daemon soak bench bench-supervision bench-router bench-adb clean
+.PHONY: run test check unit unit-daemon soak bench bench-supervision bench-router bench-hyper bench-adb clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -28,13 +28,16 @@ unit-daemon: $(DAEMON)/node_modules/.installed
 soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
 
-bench: bench-supervision bench-router bench-adb
+bench: bench-supervision bench-router bench-hyper bench-adb
 
 bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
 
 bench-router: .venv/installed-dev
 	$(BIN)/python -m tests.bench.router
+
+bench-hyper: .venv/installed-dev $(DAEMON)/node_modules/.installed
+	$(BIN)/python -m tests.bench.hyper
 
 bench-adb: .venv/installed-dev
 	$(BIN)/python -m tests.bench.adb

@@ -1,0 +1,1 @@
+"""How fast records travel: beside the bare libraries, in one run."""
