@@ -22,6 +22,7 @@ from reconciler.effects import Effects
 from reconciler.events import EventLog
 from reconciler.loop import Reconciler
 from reconciler.metrics import Metrics
+from reconciler.nodes.port import RECORDS, Change
 from reconciler.routing import Routing
 from reconciler.status import held_back_status, service_status, source_status, unready
 
@@ -138,13 +139,19 @@ class Node:
 
     async def stop_service(self, service_id: str) -> None:
         """Kept across restarts once this returns."""
-        await self._save(self._known(service_id), suspended=True)
+        controller = self._known(service_id)
+        if not await self._suspend_record(controller, suspended=True):
+            await self._save(controller, suspended=True)
 
     async def start_service(self, service_id: str) -> None:
         """Undoes a stop, and tries again what was given up."""
         controller = self._known(service_id)
         service = controller.wish.service
-        if service and service.manifest.suspend:
+        if (
+            service
+            and service.manifest.suspend
+            and not await self._suspend_record(controller, suspended=False)
+        ):
             raise UserError(
                 f"{service_id} is suspended by its manifest",
                 hint=f"remove `suspend: true` from {controller.wish.file}",
@@ -248,6 +255,25 @@ class Node:
             await anyio.lowlevel.checkpoint()
             self.metrics.resyncs += 1
             self.metrics.resync_cpu_seconds += time.process_time() - begin
+
+    async def _suspend_record(self, controller: Controller, *, suspended: bool) -> bool:
+        """Whether the stop or start is in the record that declares the service, for all that follow it.
+
+        While the daemon is away a stop is kept here, where it holds all the same.
+        """
+        service = controller.wish.service
+        if service is None or service.source != RECORDS:
+            return False
+        if service.manifest.suspend is suspended:
+            return True
+        change = Change(str(self.about.get("name", "")), "stop" if suspended else "start")
+        try:
+            await self.nodes.services.suspend(controller.id, change, suspended=suspended)
+        except UserError:
+            if not suspended:
+                raise
+            return False
+        return True
 
     async def _save(self, controller: Controller, *, suspended: bool) -> None:
         try:

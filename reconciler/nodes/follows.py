@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 from pydantic import ValidationError
 
 from manifests.files import read_json, write_atomically
@@ -50,13 +49,13 @@ class FollowsFile:
             )
             return []
 
-    async def write(self, follows: Sequence[Follow]) -> None:
-        """Returns once they are on disk. Raises UserError with nothing changed."""
+    def write(self, follows: Sequence[Follow]) -> None:
+        """Raises UserError with nothing changed. So seldom that everybody else may wait for the disk."""
         if self.problem is not None:
             raise UserError(str(self.problem), hint="this node follows nobody else until then")
         data = json.dumps({"follows": [_to_json(each) for each in follows]}, indent=1).encode()
         try:
-            await anyio.to_thread.run_sync(write_atomically, self._path, data)
+            write_atomically(self._path, data)
         except OSError as error:
             raise UserError(f"{self._path} cannot be written: {error.strerror or error}") from error
 

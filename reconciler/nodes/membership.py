@@ -126,7 +126,7 @@ class Membership:
                     "nobody could connect: only known nodes may, and this key does not say which one it is",
                     hint="use the whole link that `atek key` tells on that node, or set hyper.knownPeersOnly",
                 )
-            await self._file.write([*others, follow])
+            self._file.write([*others, follow])
             self._follows = {each.name: each for each in [*others, follow]}
             await self._take_up(follow, before)
         self._look_now.set()
@@ -136,7 +136,7 @@ class Membership:
         async with self._changing:
             follow = self._known(name)
             rest = {each: kept for each, kept in self._follows.items() if each != name}
-            await self._file.write(list(rest.values()))
+            self._file.write(list(rest.values()))
             self._follows = rest
             await self._give_up(follow)
         self._look_now.set()
@@ -212,7 +212,7 @@ class Membership:
             own = Own(records.db_id, status.db_id, noise, address)
         own = replace(own, noise=noise, address=address)
         is_new = own.records != self._own.value.records
-        await self._own.write(own)
+        self._own.write(own)
         if is_new and self._host is not None:
             self._host.add_source(self._own_source())
         self._settled.set()

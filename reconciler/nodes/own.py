@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from manifests.files import read_json, write_atomically
 
 if TYPE_CHECKING:
@@ -31,11 +29,10 @@ class OwnFile:
         self._path = home / "state" / "databases.json"
         self.value = self._read()
 
-    async def write(self, value: Own) -> None:
-        """Raises OSError with nothing changed."""
+    def write(self, value: Own) -> None:
+        """Raises OSError with nothing changed. So seldom that everybody else may wait for the disk."""
         if value != self.value:
-            data = json.dumps(asdict(value)).encode()
-            await anyio.to_thread.run_sync(write_atomically, self._path, data)
+            write_atomically(self._path, json.dumps(asdict(value)).encode())
             self.value = value
 
     def _read(self) -> Own:

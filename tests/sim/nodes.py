@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from manifests.merge import Winner
     from manifests.service import Service
     from manifests.snapshot import Source
+    from reconciler.nodes.port import Member
 
 
 def manifest(service_id: str, marker: str = "a", **rest: Any) -> Manifest:
@@ -49,11 +50,16 @@ class Home:
         self.machine = FakeMachine()
         self.source = MemorySource()
         self.store = MemoryStore()
+        self.about: dict[str, Any] = {"name": "fake"}
         self.requests: dict[str, float] = {}
         self.router = FakeRouter(self.machine, self.requests)
         self.lives = 0
         self._random = Random(seed)
         self._ids = itertools.count(1)
+
+    def make_member(self) -> Member:
+        """What the node has to do with others."""
+        return Alone()
 
     def make_node(self, sources: Sequence[Source] = ()) -> Node:
         """A new life, with a router of its own."""
@@ -61,14 +67,14 @@ class Home:
         life = self.lives
         self.router = FakeRouter(self.machine, self.requests)
         node = self.router.node = Node(
-            about={"name": "fake"},
+            about=self.about,
             sources=sources or [self.source],
             resolver=resolve_fake,
             runtimes={"process": self.machine.runtime()},
             prober=self.machine.prober(),
             store=self.store,
             router=self.router,
-            nodes=Alone(),
+            nodes=self.make_member(),
             identity=lambda service_id: {"key": f"key-{service_id}", "token": f"token-{service_id}-{life}"},
             new_id=lambda: f"i{next(self._ids)}",
             jitter=self._random.random,
