@@ -48,20 +48,17 @@ def _bare(count: int) -> tuple[float, float]:
     root = Path(tempfile.mkdtemp(prefix="atek-bare-"))
     port = str(free_port())
     serve = _command("serve", str(root / "a"), str(count), port)
-    server = subprocess.Popen(serve, stdout=subprocess.PIPE)
-    try:
-        assert server.stdout
-        key = json.loads(server.stdout.readline())["key"]
-        done = subprocess.run(
-            _command("follow", str(root / "b"), key, port), stdout=subprocess.PIPE, check=True
-        )
-        answer = json.loads(done.stdout)
-        assert answer["records"] == count, answer
-        return answer["copied"] / 1000, answer["listed"] / 1000
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(root)
+    with subprocess.Popen(serve, stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout
+            key = json.loads(server.stdout.readline())["key"]
+            follow = _command("follow", str(root / "b"), key, port)
+            answer = json.loads(subprocess.run(follow, stdout=subprocess.PIPE, check=True).stdout)
+        finally:
+            server.kill()
+    shutil.rmtree(root)
+    assert answer["records"] == count, answer
+    return answer["copied"] / 1000, answer["listed"] / 1000
 
 
 def _command(*words: str) -> list[str]:
