@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -29,7 +29,7 @@ class AccessLog:
     def add(self, decision: Decision, *, peer: str, status: int, seconds: float, request_id: bytes) -> None:
         """One request that was answered."""
         head, caller = decision.head, decision.caller
-        line = orjson.dumps(
+        self._add(
             {
                 "time": round(time.time(), 3),
                 "id": request_id.decode(),
@@ -44,6 +44,20 @@ class AccessLog:
                 "service": caller.service if caller else None,
             }
         )
+
+    def refused(self, *, peer: str, status: int, reason: str) -> None:
+        """What could not even be read as a request; nothing of it is written down, it may be anything."""
+        self._add(
+            {
+                "time": round(time.time(), 3),
+                "peer": peer or "unix",
+                "status": status,
+                "reason": reason,
+            }
+        )
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        line = orjson.dumps(entry)
         self._lines.append(line)
         self._size += len(line)
         if self._size >= _GATHER:

@@ -14,7 +14,7 @@ from runtimes.router import jsonrpc
 from runtimes.router.delivery import Delivery, length_line
 from runtimes.router.identity import OPEN_METHODS, fields_of
 from runtimes.router.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE, Call, Malformed
-from runtimes.router.pages import page, rpc_head
+from runtimes.router.pages import CORS, page, rpc_head
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
@@ -188,7 +188,7 @@ class SingleCall(Delivery):
         client = self.client
         message = f"the request is larger than {self._most} bytes"
         body = jsonrpc.failed(None, jsonrpc.INVALID_REQUEST, message)
-        client.send(page(413, body, kind=b"application/json", close=True))
+        client.send(page(413, body, kind=b"application/json", fields=[CORS], close=True))
         self.plane.answered(client, self.decision, 413, monotonic() - self.began)
         client.finish(keep=False)
 
@@ -310,7 +310,7 @@ class Batch:
             body = jsonrpc.join(answers) if self._is_list else answers[0]
             client.send(rpc_head(len(body), close=not keep) + body)
         else:
-            client.send(page(204, close=not keep))
+            client.send(page(204, fields=[CORS], close=not keep))
         seconds = monotonic() - self._began
         self.plane.answered(client, self.decision, 200 if answers else 204, seconds, self.id)
         client.finish(keep=keep)

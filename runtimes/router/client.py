@@ -166,7 +166,8 @@ class Client(asyncio.Protocol):
         self.send = transport.write
         name = transport.get_extra_info("peername")
         self.peer = name[0] if isinstance(name, tuple) else ""
-        self.origin = b"\r\nX-Forwarded-For: %b\r\n\r\n" % (self.peer.encode() or b"unix")
+        who = self.peer.encode() or b"unix"
+        self.origin = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\n\r\n" % who
         self.plane.opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -81,7 +81,7 @@ class Forward:
         upstream.known = decision.known
         self._id = head.request_id or next(self._plane.ids)
         prefix = decision.prefix if decision.paths is None else decision.prefix_for(upstream.pool)
-        origin = self._origin() if head.forwarded_for else self._client.origin
+        origin = self._origin() if head.for_another else self._client.origin
         write = upstream.write
         write(b"".join((prefix, self._id, origin, self._first)))
         if self.sent and self._waiting is None:
@@ -130,7 +130,11 @@ class Forward:
         head, client = self._decision.head, self._client
         if client.peer not in self._plane.trusted_proxies:
             return client.origin
-        return b"\r\nX-Forwarded-For: %b, %b\r\n\r\n" % (head.forwarded_for, client.peer.encode())
+        peers = b"%b, %b" % (head.forwarded_for, client.peer.encode())
+        return b"\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-For: %b\r\n\r\n" % (
+            self._plane.scheme(client, head),
+            peers.removeprefix(b", "),
+        )
 
     # -- the answer
 

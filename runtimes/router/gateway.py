@@ -117,7 +117,7 @@ class BindSession:
         if session:
             # Hosts that are for everybody take no token: it would reach the service.
             token = plane.bindings.make(session, service_id, monotonic()) if table.private else ""
-            location = back_location(head, service_id, path, token)
+            location = back_location(head, plane.scheme(client, head), service_id, path, token)
         return Answer(head, 302, lambda close: redirect(location, close=close)).start(plane, client)
 
 

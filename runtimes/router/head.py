@@ -27,6 +27,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\x
 # A reg-name, an IPv4 address or a bracketed IPv6 address, with or without a port.
 _HOST = re.compile(rb"([A-Za-z0-9_.~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_SCHEME = re.compile(rb"https?")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
 _SIGN = re.compile(rb"[^a-z0-9]")
 
@@ -90,6 +91,7 @@ class RequestHead:
     request_id: bytes
     traceparent: bytes
     forwarded_for: bytes
+    forwarded_proto: bytes
     for_another: bool
     cookie: bytes
     origin: bytes
@@ -213,6 +215,7 @@ def _parse_request(head: bytes) -> RequestHead:
         request_id=_checked(_only(values, b"x-request-id"), _REQUEST_ID),
         traceparent=_only(values, b"traceparent"),
         forwarded_for=b", ".join(values.get(b"x-forwarded-for", ())),
+        forwarded_proto=_checked(_only(values, b"x-forwarded-proto").lower(), _SCHEME),
         for_another=any(name in _PROXIES or name.startswith(b"x-forwarded-") for name in values),
         cookie=cookie,
         # Two of them are nobody's, but they come from a page.

@@ -59,9 +59,27 @@ def _hindrance(head: RequestHead, domain: str, route: ServiceRoute, caller: Call
         allowed = may_visit(caller, route)
         return None if allowed else refusal(head, 403, "Not authorized", kind="host", route=route.id)
     if head.method in (b"GET", b"HEAD") and head.accepts_html and not head.upgrade:
-        location = bind_location(head, route.id, domain)
-        return Answer(head, 302, lambda close: redirect(location, close=close), ("host", route.id))
+        return AskForBinding(head, route, domain)
     return refusal(head, 401, "Not authorized", kind="host", route=route.id)
+
+
+@dataclass(frozen=True, slots=True)
+class AskForBinding:
+    """The way to the node's own host, for a browser that has no session at this one."""
+
+    head: RequestHead
+    route: ServiceRoute
+    domain: str
+    caller: Caller | None = None
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return "host", self.route.id
+
+    def start(self, plane: Plane, client: Client) -> Handler:
+        location = bind_location(self.head, plane.scheme(client, self.head), self.route.id, self.domain)
+        answer = Answer(self.head, 302, lambda close: redirect(location, close=close), self.series)
+        return answer.start(plane, client)
 
 
 @dataclass(frozen=True, slots=True)

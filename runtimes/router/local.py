@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.pages import error_page
+from runtimes.router.pages import CORS, error_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +40,12 @@ class Answer:
 
 
 def refusal(head: RequestHead, status: int, message: str, *, kind: str = "node", route: str = "") -> Answer:
-    """An error in JSON."""
+    """An error in JSON. Those of the gateway may be read by any page, as its answers."""
     head_only = head.method == b"HEAD"
+    fields = (CORS,) if kind == "gateway" else ()
 
     def make(close: bool) -> bytes:
-        return error_page(status, message, close=close, head_only=head_only)
+        return error_page(status, message, fields=fields, close=close, head_only=head_only)
 
     return Answer(head, status, make, (kind, route))
 

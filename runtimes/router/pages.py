@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 #: The gateway is for programs, which say who they are by a token; a page of any origin has none to send.
-CORS = b"Access-Control-Allow-Origin: *\r\n"
+CORS = (b"Access-Control-Allow-Origin", b"*")
+_CORS_LINE = b"%b: %b\r\n" % CORS
 _PREFLIGHT = (
-    CORS + b"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
+    _CORS_LINE + b"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
     b"Access-Control-Allow-Headers: Authorization, Content-Type, X-Request-Id, traceparent\r\n"
     b"Access-Control-Max-Age: 86400\r\n"
 )
 _CLOSE = b"Connection: close\r\n"
-_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + CORS + b"Content-Length: "
+_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + _CORS_LINE + b"Content-Length: "
 
 
 def page(
@@ -45,10 +46,18 @@ def page(
     return b"".join(lines)
 
 
-def error_page(status: int, message: str, *, close: bool = False, head_only: bool = False) -> bytes:
+def error_page(
+    status: int,
+    message: str,
+    *,
+    fields: Iterable[tuple[bytes, bytes]] = (),
+    close: bool = False,
+    head_only: bool = False,
+) -> bytes:
     """`{"error": true, "message": …}`, as the original answers."""
     body = orjson.dumps({"error": True, "message": message})
-    fields = [(b"Retry-After", b"1")] if status == 503 else []
+    if status == 503:
+        fields = [*fields, (b"Retry-After", b"1")]
     return page(status, body, kind=b"application/json", fields=fields, close=close, head_only=head_only)
 
 

@@ -99,5 +99,5 @@ def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> byte
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
     if not head.authority:
         lines.append(b"Host: localhost\r\n")
-    lines.append(b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\nX-Request-Id: " % head.authority)
+    lines.append(b"X-Forwarded-Host: %b\r\nX-Request-Id: " % head.authority)
     return b"".join(lines)

@@ -159,6 +159,12 @@ class Plane:
             return head.forwarded_for.rpartition(b",")[2].strip().decode("latin-1")
         return client.peer
 
+    def scheme(self, client: Client, head: RequestHead) -> bytes:
+        """How a person's browser got here: by https where a proxy that is known says so."""
+        return (
+            head.forwarded_proto if head.forwarded_proto and client.peer in self.trusted_proxies else b"http"
+        )
+
     def answered(
         self, client: Client, decision: Decision, status: int, seconds: float, request_id: bytes = b""
     ) -> None:
@@ -181,6 +187,8 @@ class Plane:
     def refused(self, client: Client, status: int, message: str) -> None:
         """A request that broke the rules."""
         self.metrics.refuse(status)
+        if self.access_log is not None:
+            self.access_log.refused(peer=client.peer, status=status, reason=message)
 
     # -- connections
 

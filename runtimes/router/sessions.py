@@ -64,11 +64,11 @@ def without_binding(head: RequestHead) -> tuple[str, bytes] | None:
     return tokens[0].decode("latin-1"), _local(head.path + (b"?" + rest if rest else b""))
 
 
-def bind_location(head: RequestHead, service_id: str, domain: str) -> bytes:
+def bind_location(head: RequestHead, scheme: bytes, service_id: str, domain: str) -> bytes:
     """Where a browser without a session is sent from a service's host."""
     path = quote(head.target, safe="").encode()
     host = domain.encode() + port_of(head)
-    return b"http://%b%b?service=%b&path=%b" % (host, BIND_PATH, service_id.encode(), path)
+    return b"%b://%b%b?service=%b&path=%b" % (scheme, host, BIND_PATH, service_id.encode(), path)
 
 
 def asked_for(head: RequestHead) -> tuple[str, bytes]:
@@ -78,11 +78,11 @@ def asked_for(head: RequestHead) -> tuple[str, bytes]:
     return service, _local(path.encode("utf-8", "replace"))
 
 
-def back_location(head: RequestHead, service_id: str, path: bytes, token: str) -> bytes:
+def back_location(head: RequestHead, scheme: bytes, service_id: str, path: bytes, token: str) -> bytes:
     """Back to the service's host, with the token if there is one."""
     joint = b"&" if b"?" in path else b"?"
     host = head.authority.rpartition(b":")[0] if port_of(head) else head.authority
-    origin = b"http://%b.%b%b" % (service_id.encode(), host, port_of(head))
+    origin = b"%b://%b.%b%b" % (scheme, service_id.encode(), host, port_of(head))
     return origin + path + (b"%b%b=%b" % (joint, PARAMETER, token.encode()) if token else b"")
 
 

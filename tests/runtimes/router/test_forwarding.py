@@ -294,6 +294,20 @@ async def test_proxies_that_are_known_are_believed(world: World) -> None:
     assert [each["x-forwarded-for"] for each in service.requests] == ["127.0.0.1", "1.2.3.4, 127.0.0.1"]
 
 
+async def test_only_a_proxy_that_is_known_says_that_it_was_https(world: World) -> None:
+    service = await world.service()
+    await world.ask("GET", "/", "X-Forwarded-Proto: https", host=HOST)
+    world.replace_plane(trusted_proxies=["127.0.0.1"])
+    world.plane.update({"notes": service.route})
+    await world.ask("GET", "/", "X-Forwarded-Proto: https", host=HOST)
+    await world.ask("GET", "/", "X-Forwarded-Proto: HTTPS", "X-Forwarded-For: 1.2.3.4", host=HOST)
+    await world.ask("GET", "/", "X-Forwarded-Proto: gopher", host=HOST)
+    await world.ask("GET", "/", host=HOST)
+    told = [(each["x-forwarded-proto"], each["x-forwarded-for"]) for each in service.requests]
+    one = "127.0.0.1"
+    assert told == [("http", one), ("https", one), ("https", f"1.2.3.4, {one}"), ("http", one), ("http", one)]
+
+
 async def test_the_request_id_of_a_client_is_kept_and_others_get_one(world: World) -> None:
     service = await world.service(serve=says(200))
     await world.ask("GET", "/", "X-Request-Id: mine", "traceparent: 00-1-2-03", host=HOST)

@@ -228,6 +228,8 @@ async def test_who_is_not_known_is_not_authorized(world: World, method: str, fie
     service = await world.service()
     answer = await world.ask(method, GATEWAY, field, body=dumps(call()))
     assert (answer.status, answer["content-type"], answer.json) == (401, "application/json", NOT_AUTHORIZED)
+    # Else a page of another origin could not even see why.
+    assert answer["access-control-allow-origin"] == "*"
     assert service.requests == []
 
 

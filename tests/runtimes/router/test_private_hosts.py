@@ -70,6 +70,19 @@ async def test_a_browser_finds_its_way_from_a_services_host_and_back(world: Worl
     assert "bst" not in reached.raw.decode() and "cookie" not in reached.names
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_behind_a_proxy_that_speaks_https_the_way_is_https(world: World, trusted: bool) -> None:
+    world.replace_plane(trusted_proxies=["127.0.0.1"] if trusted else [])
+    service, said = await bobs(world), "X-Forwarded-Proto: https"
+    here = await world.ask("GET", "/a", BROWSER, said, host=service.host)
+    node = f"localhost:{world.port}"
+    target = here["location"].partition(node)[2]
+    there = await world.ask("GET", target, BROWSER, said, "Cookie: session=of-bob", host=node)
+    scheme = "https" if trusted else "http"
+    assert here["location"].startswith(f"{scheme}://{node}/")
+    assert there["location"].startswith(f"{scheme}://{service.host}/a?bst=")
+
+
 async def test_without_a_session_there_either_a_browser_is_sent_to_log_in(world: World) -> None:
     service = await bobs(world)
     here = await world.ask("GET", "/a", BROWSER, host=service.host)

@@ -179,6 +179,27 @@ async def test_every_request_has_a_line(world: World, path: Path) -> None:
     assert lines[0]["id"] == service.requests[0]["x-request-id"]
 
 
+async def test_what_is_no_request_has_a_line_with_the_reason_and_nothing_of_it(
+    world: World, path: Path
+) -> None:
+    await world.service()
+    for sent in (
+        b"GET /secret HTTP/1.1\r\nHost: a\r\nHost: secret\r\n\r\n",
+        request("POST", "/", "Transfer-Encoding: chunked", host=HOST) + b"secret\r\n",
+    ):
+        client = await world.connect()
+        await client.send(sent)
+        assert (await client.answer()).status == 400
+        await client.close()
+    await until(lambda: not world.plane.clients)
+    refused = [line for line in logged(world, path) if "reason" in line]
+    assert [(line["peer"], line["status"], line["reason"]) for line in refused] == [
+        ("127.0.0.1", 400, "a request has exactly one Host"),
+        ("127.0.0.1", 400, "a chunk does not begin with its size"),
+    ]
+    assert "secret" not in json.dumps(refused)
+
+
 async def test_neither_tokens_nor_queries_are_written_down(world: World, path: Path) -> None:
     service = await world.service(owner="bob")
     world.plane.set_sessions({"the-session": Session("bob")}, private=True)

@@ -102,15 +102,15 @@ def test_where_bind_session_leads(query: str, path: bytes) -> None:
     assert asked_for(request(f"/_atek/bind-session?{query}")) == ("notes", path)
 
 
-@given(targets.map("/".__add__))
-def test_a_browser_comes_back_to_where_it_was(target: str) -> None:
+@given(targets.map("/".__add__), st.sampled_from([b"http", b"https"]))
+def test_a_browser_comes_back_to_where_it_was(target: str, scheme: bytes) -> None:
     there = request(target, host="notes.localhost:2835")
-    location = urlsplit(bind_location(there, "notes", "localhost"))
-    assert (location.scheme, location.netloc) == (b"http", b"localhost:2835")
+    location = urlsplit(bind_location(there, scheme, "notes", "localhost"))
+    assert (location.scheme, location.netloc) == (scheme, b"localhost:2835")
     binding = request(f"{location.path.decode()}?{location.query.decode()}")
     service, path = asked_for(binding)
-    back = urlsplit(back_location(binding, service, path, "TOKEN"))
-    assert (back.scheme, back.netloc) == (b"http", b"notes.localhost:2835")
+    back = urlsplit(back_location(binding, scheme, service, path, "TOKEN"))
+    assert (back.scheme, back.netloc) == (scheme, b"notes.localhost:2835")
     arrived = request(f"{back.path.decode()}?{back.query.decode()}", host=back.netloc.decode())
     found = without_binding(arrived)
     assert found is not None
@@ -145,7 +145,7 @@ def test_every_token_leaves_the_target_and_the_first_counts() -> None:
     ],
 )
 def test_the_port_is_kept(host: str, back: bytes) -> None:
-    assert back_location(request(host=host), "notes", b"/", "T") == back
+    assert back_location(request(host=host), b"http", "notes", b"/", "T") == back
 
 
 def test_the_login_page_comes_back_to_the_same_place() -> None:
