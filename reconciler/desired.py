@@ -67,7 +67,7 @@ class DesiredState:
         self.last_read: dict[str, float] = {}
         self.roots_changed: Callable[[Collection[str]], None] = lambda _: None
         self._roots: dict[str, set[str]] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
         self._refreshing = anyio.Lock()
@@ -162,12 +162,14 @@ class DesiredState:
 
     def _tell(self) -> None:
         """Says each problem and each conflict once, when it comes up."""
+        problems = (problem for source in self.sources for problem in source.snapshot.problems)
         found = {
-            ("SourceProblem", str(problem)) for source in self.sources for problem in source.snapshot.problems
+            (problem.service if problem.reason else "", problem.reason or "SourceProblem", str(problem))
+            for problem in problems
         }
-        found |= {("Conflict", str(each)) for lost in self.merged.conflicts.values() for each in lost}
-        for reason, message in sorted(found - self._told):
-            self._reconciler.events.emit("", reason, message, warning=True)
+        found |= {("", "Conflict", str(each)) for lost in self.merged.conflicts.values() for each in lost}
+        for service_id, reason, message in sorted(found - self._told):
+            self._reconciler.events.emit(service_id, reason, message, warning=reason != "Fetching")
         self._told = found
 
     async def _scan(self) -> None:

@@ -23,9 +23,8 @@ def conditions_of(
 
 def lag_of(state: SourceState, applied: Position | None) -> int:
     """Blocks that some peer has, and the loop was not told of."""
-    database = state.database
-    newest = max(database.known, database.version) if database else 0
-    return max(0, newest - (applied.version if applied else 0))
+    known = state.database.known if state.database else 0
+    return max(0, known - (applied.version if applied else 0))
 
 
 _FORKED = (
@@ -44,7 +43,7 @@ def _synced(state: SourceState, applied: Position | None, *, away: bool, own: bo
         return Condition("Synced", "False", "LogForked", "the log was forked")
     if away or database is None:
         return Condition("Synced", "Unknown", "StoreAway", "the Hypercore daemon does not answer")
-    if not own and not database.synced:
+    if not own and not database.synced and applied is None:
         return Condition("Synced", "False", "PeerAway", "the node was never seen")
     if (lag := lag_of(state, applied)) > 0:
         return Condition("Synced", "False", "Behind", f"{lag} blocks are not applied yet")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SERVICE_KEYS = (
     "id", "source", "runtime", "desiredRevision", "observedRevision", "suspended", "restarts", "conditions",
 )  # fmt: skip
-_INSTANCE_KEYS = ("state", "revision", "slot")
+_INSTANCE_KEYS = ("state", "revision", "slot", "startedAt")
 
 _AT = "publishedAt"
 
