@@ -13,6 +13,7 @@ import { Network } from './network/network.js'
 import { makeCall } from './rpc/methods.js'
 import { RpcServer } from './rpc/server.js'
 import { Watchers } from './rpc/watchers.js'
+import { openRestore, readBackup } from './restore.js'
 import { openStore, sizeOf } from './store.js'
 import { Tunnels } from './tunnels.js'
 import { Wal } from './wal.js'
@@ -37,13 +38,16 @@ export class Daemon {
   /** Opens the store, then the ways to it. Raises STORE_LOCKED, STORE_COPIED. */
   async start () {
     const settings = this.#settings
-    this.#store = await openStore(settings.store)
+    const backup = readBackup(settings.restore)
+    this.#store = await openStore(settings.store, backup?.primaryKey)
     const mayHaveLost = this.#marker.start()
     this.#memory = new Memory(settings.store)
+    if (backup) backup.begin(this.#memory, settings.store)
     if (this.#memory.isNew) this.#memory.begin()
     const keyPair = SecretStream.keyPair(this.#memory.noiseSeed)
     this.databases = new Databases({
-      store: this.#store, memory: this.#memory, wal: this.#wal, holdMs: settings.holdMs, mayHaveLost
+      store: this.#store, memory: this.#memory, wal: this.#wal, holdMs: settings.holdMs, mayHaveLost,
+      restore: openRestore(settings.store)
     })
     await this.databases.resume()
     this.network = new Network({ settings, store: this.#store, keyPair, databases: this.databases })
@@ -51,6 +55,7 @@ export class Daemon {
     this.drives = new Drives({
       store: this.#store, memory: this.#memory, wal: this.#wal, mayHaveLost
     })
+    this.databases.on('repair', () => this.network.reconnect())
     this.watchers = new Watchers(this.databases, this.network)
     await this.network.start()
     this.#rpc = new RpcServer(settings.socket, makeCall(this), connection => this.watchers.add(connection))
@@ -72,15 +77,14 @@ export class Daemon {
 
   /** Everything that a new store needs to be this one. */
   exportKeys () {
-    const own = this.databases.all().filter(database => database.writable)
-    const facts = this.#memory.databases()
+    const facts = this.#memory.databases().map(([dbId, fact]) => ({ dbId, ...fact }))
+    const own = facts.filter(({ name }) => name)
+    const secret = facts.filter(({ encryptionKey }) => encryptionKey)
     return {
       primaryKey: this.#store.primaryKey.toString('hex'),
       noiseSeed: this.#memory.noiseSeed.toString('hex'),
-      names: Object.fromEntries(own.filter(({ name }) => name).map(({ name, id }) => [name, id])),
-      encryptionKeys: Object.fromEntries(
-        facts.filter(([, { encryptionKey }]) => encryptionKey).map(([dbId, { encryptionKey }]) => [dbId, encryptionKey])
-      )
+      names: own.map(({ name }) => name),
+      encryptionKeys: Object.fromEntries(secret.map(({ name, dbId, encryptionKey }) => [name || dbId, encryptionKey]))
     }
   }
 

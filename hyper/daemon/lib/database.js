@@ -12,36 +12,37 @@ import { keepSmallOnly } from './cache.js'
 import { HyperError } from './errors.js'
 import { View } from './view.js'
 
+/** So often we look whether a forked log was repaired, in milliseconds. */
+const LOOK_AGAIN = 250
+
 export class Database extends EventEmitter {
-  #core
+  #core = null
   #isBee = false
   #shown = 0
   #shownFork = 0
+  #looking = null
 
-  constructor (core, { name = '', conflict = null } = {}) {
+  constructor ({ name = '', conflict = null } = {}) {
     super()
     this.setMaxListeners(0)
-    this.#core = core
     this.name = name
     this.conflict = conflict
     this.bee = null
     this.writer = null
   }
 
-  async ready () {
-    const core = this.#core
+  /** Works with this session of the core from now on. */
+  async use (core) {
     await core.ready()
+    this.#core = core
     this.id = core.key.toString('hex')
     this.discoveryKey = core.discoveryKey
     this.bee = new Hyperbee(core, { keyEncoding: 'utf-8', valueEncoding: 'binary', extension: false })
     await this.bee.ready()
     keepSmallOnly(this.bee)
+    if (this.conflict) this.#freeze()
     core.download({ start: 0, end: -1, linear: true })
-    for (const name of ['append', 'truncate', 'download', 'peer-remove', 'remote-contiguous-length']) {
-      core.on(name, () => this.emit('change'))
-    }
-    core.on('peer-add', peer => this.emit('peer', peer))
-    core.on('conflict', (length, fork) => this.emit('conflict', { length, fork }))
+    this.#listen(core)
     return this
   }
 
@@ -133,9 +134,49 @@ export class Database extends EventEmitter {
     })
   }
 
+  /** What is here, or its beginning, goes on as a new fork of the log, which all who have an older one take. */
+  async beginFork ({ length = this.#core.length, fork = this.fork + 1 } = {}) {
+    this.#thaw()
+    await this.#core.truncate(length, { fork })
+  }
+
   async close () {
+    clearInterval(this.#looking)
     await this.bee?.close()
     this.emit('closed')
+  }
+
+  #listen (core) {
+    for (const name of ['append', 'download', 'peer-remove', 'remote-contiguous-length']) {
+      core.on(name, () => this.emit('change'))
+    }
+    core.on('truncate', () => this.#onTruncate())
+    core.on('peer-add', peer => this.emit('peer', peer))
+    core.on('conflict', (length, fork) => this.emit('conflict', { length, fork }))
+  }
+
+  /** A log that was forked goes on where its writer repaired it. */
+  #onTruncate () {
+    if (this.conflict && this.fork > this.conflict.fork) {
+      this.#thaw()
+      this.emit('mended')
+    }
+    this.emit('change')
+  }
+
+  /** The library asks nobody for blocks of a forked log; we look for its repair, of which no event tells. */
+  #freeze () {
+    this.#core.core.header.frozen = true
+    clearInterval(this.#looking)
+    this.#looking = setInterval(() => {
+      if (this.shownBy.some(peer => peer.remoteFork > this.fork)) this.#thaw()
+    }, LOOK_AGAIN)
+  }
+
+  #thaw () {
+    clearInterval(this.#looking)
+    this.#core.core.header.frozen = false
+    this.#core.core.replicator.updateAll()
   }
 
   async #checkHeader () {

@@ -2,7 +2,8 @@
  * The databases that are open here, ours and others'. Which ones is remembered: after a restart the same
  * are open again, served to their followers before any client has asked.
  *
- * Events: `state` (database) after anything about one has changed; `conflict` (database).
+ * Events: `open` and `close` (database); `state` (database) after anything about one has changed; `conflict`
+ * and `repair` (database).
  */
 import { EventEmitter } from 'node:events'
 
@@ -10,6 +11,7 @@ import { Database } from './database.js'
 import { HyperError } from './errors.js'
 import { Hold } from './hold.js'
 import { log } from './log.js'
+import { refill } from './restore.js'
 import { Writer } from './writer.js'
 
 export class Databases extends EventEmitter {
@@ -18,13 +20,17 @@ export class Databases extends EventEmitter {
   #wal
   #holdMs
   #mayHaveLost
+  #restore
   #open = new Map()
   #opening = new Map()
   #holds = new Map()
   #changed = new Set()
 
-  /** `mayHaveLost`: the run before may have lost what it wrote last. */
-  constructor ({ store, memory, wal, holdMs, mayHaveLost }) {
+  /**
+   * `mayHaveLost`: the run before may have lost what it wrote last. `restore`: a backup whose databases are
+   * not all here yet.
+   */
+  constructor ({ store, memory, wal, holdMs, mayHaveLost, restore = null }) {
     super()
     this.setMaxListeners(0)
     this.#store = store
@@ -32,6 +38,7 @@ export class Databases extends EventEmitter {
     this.#wal = wal
     this.#holdMs = holdMs
     this.#mayHaveLost = mayHaveLost
+    this.#restore = restore
   }
 
   /** Opens what was open before. */
@@ -69,7 +76,7 @@ export class Databases extends EventEmitter {
     const database = await this.#once(key, () => this.#start({ name, encryptionKey }))
     database.name = name
     this.#memory.note(database.id, { name })
-    if (database.version === 0 && !this.#holds.get(database.id).isHeld) await database.writer.write([])
+    await this.#writeHeader(database)
     return database
   }
 
@@ -100,10 +107,17 @@ export class Databases extends EventEmitter {
     if (!database.conflict) return database
     await database.beginFork()
     await this.#wal.sync()
-    database.conflict = null
-    this.#memory.note(dbId, { conflict: null })
-    this.#tell(database)
+    this.#setConflict(database, null)
+    this.emit('repair', database)
     return database
+  }
+
+  /** A database begins with a block that tells what it is; while writes are held, nobody waits for it. */
+  async #writeHeader (database) {
+    if (database.version > 0 || database.conflict) return
+    const written = database.writer.write([])
+    if (this.#holds.get(database.id).isHeld) written.catch(error => log(`${database.name}:`, error))
+    else await written
   }
 
   /** One that is open already, is being opened, or is opened by `start`. */
@@ -119,18 +133,22 @@ export class Databases extends EventEmitter {
   async #start ({ name, key, encryptionKey }) {
     const dbId = key ?? await keyOfOwn(this.#store, name)
     const facts = this.#memory.database(dbId)
-    const secret = encryptionKey ?? facts.encryptionKey ?? null
-    const core = this.#store.get({
-      ...(name === undefined ? { key: Buffer.from(dbId, 'hex') } : { name }),
-      encryption: secret ? { key: Buffer.from(secret, 'hex') } : null
-    })
-    const database = await new Database(core, { name: name ?? facts.name, conflict: facts.conflict ?? null }).ready()
+    const secret = encryptionKey ?? facts.encryptionKey
+    const database = new Database({ name: name ?? facts.name, conflict: facts.conflict ?? null })
+    await database.use(this.#session(database.name ? { name: database.name } : { key: dbId }, secret))
     this.#memory.note(database.id, { isOpen: true, ...(secret ? { encryptionKey: secret } : {}) })
     this.#watch(database)
-    this.#prepareWriting(database, facts)
+    if (database.writable) this.#prepareWriting(database, facts)
     this.#open.set(database.id, database)
     this.emit('open', database)
     return database
+  }
+
+  #session ({ name, key }, secret) {
+    return this.#store.get({
+      ...(name ? { name } : { key: Buffer.from(key, 'hex') }),
+      encryption: secret ? { key: Buffer.from(secret, 'hex') } : null
+    })
   }
 
   #watch (database) {
@@ -140,24 +158,51 @@ export class Databases extends EventEmitter {
       this.#tell(database)
     })
     database.on('conflict', conflict => this.#onConflict(database, conflict))
+    database.on('mended', () => this.#setConflict(database, null))
   }
 
   #prepareWriting (database, facts) {
-    if (!database.writable) return
     const hold = new Hold(database)
     this.#holds.set(database.id, hold)
-    if (facts.isFollowed && this.#mayHaveLost) hold.start(this.#holdMs)
-    database.writer = new Writer(database.bee, this.#wal, async () => {
+    if (facts.restored) hold.start(this.#holdMs, seen => this.#refill(database, seen))
+    else if (facts.isFollowed && this.#mayHaveLost) hold.start(this.#holdMs)
+    database.writer = new Writer(database, this.#wal, async () => {
       await hold.over()
       if (database.conflict) throw forked(database)
     })
   }
 
+  /** A restored database has what its followers have, else what the backup has, as a new fork. */
+  async #refill (database, seen) {
+    const { fork } = this.#memory.database(database.id).restored
+    if (!seen) {
+      const { records = [] } = this.#restore?.of(database.id) ?? {}
+      log(`no follower has ${database.name}: its ${records.length} records come from the backup`)
+      await refill(database, { fork, records })
+      await this.#wal.sync()
+    }
+    this.#memory.note(database.id, { restored: null })
+    this.#restore?.finish(database.id)
+  }
+
+  /** The library closes a forked log; it is opened again, to be read as far as it goes. */
   #onConflict (database, conflict) {
-    log(`the log of ${database.id} was forked: two of its kind were written from block ${conflict.length - 1} on, or before`)
+    log(`the log of ${database.id} was forked: its key was used to write in two places`)
+    const { core } = database
+    this.#setConflict(database, conflict)
+    this.emit('conflict', database)
+    core.once('close', () => this.#reopen(database).catch(error => log(`${database.id}:`, error)))
+  }
+
+  async #reopen (database) {
+    const { name, encryptionKey } = this.#memory.database(database.id)
+    await database.use(this.#session(name ? { name } : { key: database.id }, encryptionKey))
+    this.#tell(database)
+  }
+
+  #setConflict (database, conflict) {
     database.conflict = conflict
     this.#memory.note(database.id, { conflict })
-    this.emit('conflict', database)
     this.#tell(database)
   }
 

@@ -9,38 +9,55 @@ const LOOK_AGAIN = 50
 
 export class Hold {
   #database
-  #promise = null
-  #release = null
-  #timers = []
+  #ended = null
+  #end = null
 
   constructor (database) {
     this.#database = database
   }
 
   get isHeld () {
-    return this.#promise !== null
+    return this.#end !== null
   }
 
-  /** Holds writes from now on, for so many milliseconds at most. */
-  start (ms) {
-    this.#promise = new Promise(resolve => { this.#release = resolve })
-    this.#timers = [
-      setTimeout(() => this.release(false), ms),
-      setInterval(() => isSettled(this.#database) && this.release(true), LOOK_AGAIN)
-    ]
+  /**
+   * Holds writes from now on, for so many milliseconds, or longer while something still arrives. Then
+   * `finish(seen)` is awaited, before writes go on; `seen`: all that a follower has is here.
+   */
+  start (ms, finish = async () => {}) {
+    this.#ended = this.#wait(ms).then(finish).finally(() => { this.#end = null })
+    this.#ended.catch(() => {})
   }
 
-  /** Lets writes go on. `seen`: a follower showed what it has, and we have it, too. */
-  release (seen = false) {
-    clearTimeout(this.#timers[0])
-    clearInterval(this.#timers[1])
-    this.#promise = null
-    this.#release?.(seen)
+  /** Waits for no follower any longer. */
+  release () {
+    this.#end?.(false)
   }
 
-  /** Returns once writing is allowed. */
+  /** Returns once writing is allowed; raises what `finish` raised. */
   async over () {
-    return this.#promise
+    return this.#ended
+  }
+
+  async #wait (ms) {
+    let seen = this.#database.version
+    let timer
+    const watch = setInterval(() => isSettled(this.#database) && this.#end(true), LOOK_AGAIN)
+    const giveUp = () => {
+      const isMoving = this.#database.version > seen
+      seen = this.#database.version
+      if (isMoving) timer = setTimeout(giveUp, ms)
+      else this.#end(false)
+    }
+    try {
+      return await new Promise(resolve => {
+        this.#end = resolve
+        timer = setTimeout(giveUp, ms)
+      })
+    } finally {
+      clearTimeout(timer)
+      clearInterval(watch)
+    }
   }
 }
 

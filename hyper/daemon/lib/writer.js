@@ -12,15 +12,15 @@ const MOST_BYTES = 8 * 1024 * 1024
 const LARGEST = 14 * 1024 * 1024
 
 export class Writer {
-  #bee
+  #database
   #wal
   #mayWrite
   #waiting = []
   #running = false
 
   /** `mayWrite` returns once writing is allowed, or raises why it is not. */
-  constructor (bee, wal, mayWrite) {
-    this.#bee = bee
+  constructor (database, wal, mayWrite) {
+    this.#database = database
     this.#wal = wal
     this.#mayWrite = mayWrite
   }
@@ -68,7 +68,7 @@ export class Writer {
 
   /** Returns [write, its result] of those that were appended; the others were told why not. */
   async #append (group) {
-    const batch = this.#bee.batch({ update: false })
+    const batch = this.#database.bee.batch({ update: false })
     const blocks = []
     const done = []
     try {
