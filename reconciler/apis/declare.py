@@ -1,7 +1,9 @@
-"""Install, configure and uninstall as desired state: one manifest file a service, in the node's own folder.
+"""Install, configure and uninstall as desired state: for each service a record, or a file of the node's own.
 
-`config` is the manifest's `env`, with its keys in capitals. What else stands in a manifest (probes, limits)
-is kept. Only files that declare nothing but the service are written to; who else declares it is named.
+A node that has Hypercore installs into its records, where its owner's other nodes see it; one that has not,
+and what is in files already, into files. `config` is the manifest's `env`, with its keys in capitals. What
+else stands in a manifest (probes, limits) is kept. Only files that declare nothing but the service are
+written to; who else declares it is named.
 """
 
 from __future__ import annotations
@@ -10,35 +12,35 @@ import os
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
-from manifests.documents import BrokenText, read_documents
 from manifests.parse import parse_file
 from reconciler.api import UserError
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
 from reconciler.apis.jsonrpc import RpcError
+from reconciler.apis.keeping import Files, Records, record_file
 from reconciler.apis.names import folder_of, free_id
-from reconciler.own_manifests import file_of, manifest_text, require_own, write_manifest
+from reconciler.nodes.port import Change
+from reconciler.own_manifests import file_of, manifest_text
 from runtimes.router.table import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Container, Mapping
+    from pathlib import Path
 
     from manifests.model import Manifest
     from reconciler.apis.installed import InstalledServices
+    from reconciler.apis.keeping import Keeper
     from reconciler.apis.params import ConfigureOptions, ConfigValue, InstallOptions
     from reconciler.apis.port import ApiNode
 
-_HINT = "edit that file: the node notices when you save it"
-
 
 class Declarations:
-    """Writes the files. Everything raises UserError or RpcError with nothing changed, or OSError.
+    """Writes what is to be. Everything raises UserError or RpcError with nothing changed, or OSError.
 
     `key_of` is the key that a service has now, installed or not.
     """
@@ -50,6 +52,7 @@ class Declarations:
         self.installed = installed
         self._node = node
         self._key_of = key_of
+        self._files, self._records = Files(home), Records(node.nodes.services)
         # Looking and writing are one step: two installs of one id must not both find it free.
         self._lock = anyio.Lock()
         self._reserved: set[str] = set()
@@ -76,25 +79,30 @@ class Declarations:
 
     # -- what is to be
 
-    async def install(self, options: InstallOptions, owner: str) -> Manifest:
-        """Declares a new service, with a key of its own."""
+    async def install(self, options: InstallOptions, owner: str, by: str) -> Manifest:
+        """Declares a new service, with a key of its own. `by`: who did it, for the history."""
         async with self._lock:
             folder = await anyio.to_thread.run_sync(folder_of, options.source_url)
-            service_id = options.id or free_id(folder, lambda each: self._occupied(each, owner))
+            # Also those that only other nodes run.
+            recorded = await self._node.nodes.services.read()
+            service_id = options.id or free_id(
+                folder, lambda each: each in recorded or self._occupied(each, owner)
+            )
             value = {"id": service_id, "source": folder, "env": with_config({}, options.config)}
             manifest = checked(value)
-            self._require_free(service_id)
+            self._require_free(service_id, recorded)
             self._require_own_data(service_id, owner)
             key = secrets.token_hex(32)
             await self.installed.put(service_id, Installed(key, owner, options.desired_version or ""))
             try:
-                await self.write(service_id, value)
-            except OSError:
+                keeper = self._records if self._node.nodes.configured else self._files
+                await keeper.write(service_id, value, Change(by, "install"), owner)
+            except (OSError, UserError):
                 await self.installed.uninstall(service_id)
                 raise
             return manifest
 
-    async def configure(self, service_id: str, options: ConfigureOptions) -> Manifest:
+    async def configure(self, service_id: str, options: ConfigureOptions, by: str) -> Manifest:
         """Changes all but the id."""
         async with self._lock:
             value = await self._changed(service_id, options)
@@ -102,13 +110,18 @@ class Declarations:
             if options.desired_version is not None:
                 kept = replace(self.installed_as(service_id), desired_version=options.desired_version)
                 await self.installed.put(service_id, kept)
-            await self.write(service_id, value)
+            await self._write(service_id, value, Change(by, "configure"))
             return manifest
 
     @asynccontextmanager
     async def renaming(self, service_id: str, options: ConfigureOptions) -> AsyncIterator[dict[str, Any]]:
         """The plain manifest under its new id; nobody else changes or takes either id meanwhile."""
         async with self._lock:
+            if self.keeper_of(service_id) is self._records:
+                raise UserError(
+                    f"{service_id} is in this node's records, where it keeps its id",
+                    hint="install it under the other id, then uninstall this one",
+                )
             value = await self._changed(service_id, options)
             new = checked(value).id
             self._require_free(new)
@@ -121,35 +134,45 @@ class Declarations:
         finally:
             self._reserved -= {service_id, new}
 
-    async def unsuspend(self, service_id: str) -> Manifest:
+    async def unsuspend(self, service_id: str, by: str) -> Manifest:
         """Takes `suspend` out of the service's own manifest."""
         async with self._lock:
             value = await self._value_of(service_id)
             value.pop("suspend", None)
-            await self.write(service_id, value)
+            await self._write(service_id, value, Change(by, "start"))
             return checked(value)
 
-    async def remove(self, service_id: str) -> None:
+    async def remove(self, service_id: str, by: str) -> None:
         """Declares the service no more."""
         async with self._lock:
             self._require_own(service_id)
-            await anyio.to_thread.run_sync(file_of(self.home, service_id).unlink, True)
+            await self.keeper_of(service_id).remove(service_id, Change(by, "uninstall"))
 
     async def write(self, service_id: str, value: Mapping[str, Any]) -> None:
-        await anyio.to_thread.run_sync(write_manifest, self.home, service_id, value)
+        """Into the service's own file."""
+        await self._files.write(service_id, value, Change("", ""), "")
+
+    def keeper_of(self, service_id: str) -> Keeper:
+        """Where a service is kept that is there."""
+        declared = self._node.declared().get(service_id)
+        in_records = declared is not None and declared.file == record_file(service_id)
+        return self._records if in_records else self._files
 
     # -- inside
 
     def _require_own(self, service_id: str) -> None:
         """Raises UserError naming the file when it is not the node's, or not the service's alone."""
         self.require_settled(service_id)
-        files = {each: [Path(found.file)] for each, found in self._node.declared().items()}
-        require_own(self.home, service_id, files, hint=_HINT)
+        self.keeper_of(service_id).require_own(service_id, self._node.declared())
 
     async def _value_of(self, service_id: str) -> dict[str, Any]:
-        """The plain manifest in the service's own file."""
+        """The service's own plain manifest."""
         self._require_own(service_id)
-        return await anyio.to_thread.run_sync(_read, file_of(self.home, service_id))
+        return await self.keeper_of(service_id).read(service_id)
+
+    async def _write(self, service_id: str, value: Mapping[str, Any], change: Change) -> None:
+        owner = self.installed.owner(service_id)
+        await self.keeper_of(service_id).write(service_id, value, change, owner)
 
     async def _changed(self, service_id: str, options: ConfigureOptions) -> dict[str, Any]:
         """The plain manifest with these changes; writes nothing."""
@@ -162,8 +185,8 @@ class Declarations:
             value["id"] = options.id
         return value
 
-    def _require_free(self, service_id: str) -> None:
-        if self.taken(service_id):
+    def _require_free(self, service_id: str, recorded: Container[str] = ()) -> None:
+        if service_id in recorded or self.taken(service_id):
             raise UserError(f"App already exists under the ID: {service_id}")
 
     def _occupied(self, service_id: str, owner: str) -> bool:
@@ -208,13 +231,3 @@ def checked(value: Mapping[str, Any]) -> Manifest:
         hint = {"hint": problem.hint} if problem.hint else None
         raise RpcError(BAD_PARAMS, f"{where}{problem.message}", hint)
     return parsed.manifests[0]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        documents = read_documents(file.read_text("utf-8"), file.suffix)
-    except (BrokenText, UnicodeDecodeError, FileNotFoundError) as error:
-        raise UserError(f"{file} cannot be read: {error}", hint="mend it first") from error
-    if not documents or not isinstance(documents[0].value, dict):
-        raise UserError(f"{file} declares no service", hint="mend it first")
-    return documents[0].value

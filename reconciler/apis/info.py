@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ def service_info(declared: Declared, entry: dict[str, Any] | None, installed: In
     settings = {
         "id": declared.manifest.id,
         "owningUserKey": installed.owner,
-        "sourceUrl": Path(folder or declared.file).absolute().as_uri(),
+        "sourceUrl": _url(folder or declared.file),
         "desiredVersion": installed.desired_version or None,
         "package": {"sourceType": "file"},
         "manifest": _atek_json(folder) if folder else None,
@@ -34,6 +35,11 @@ def service_info(declared: Declared, entry: dict[str, Any] | None, installed: In
         # JavaScript knows no key of value undefined, and the original left them out.
         "settings": {name: value for name, value in settings.items() if value is not None},
     }
+
+
+def _url(path: str) -> str | None:
+    """None for a record, which is no file."""
+    return Path(path).as_uri() if os.path.isabs(path) else None
 
 
 def _atek_json(folder: str) -> dict[str, Any] | None:

@@ -21,7 +21,6 @@ from reconciler.apis.convergence import Convergence, seconds_to_stop
 from reconciler.apis.info import service_info, versions
 from reconciler.apis.params import ConfigureOptions, InstallOptions, Params
 from reconciler.apis.rename import rename
-from reconciler.own_manifests import file_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -83,10 +82,9 @@ class ServicesApi:
         owner = options.user or caller.user
         if owner != caller.user and not caller.admin:
             raise not_authorized()
-        manifest = await self._declarations.install(options, owner)
+        manifest = await self._declarations.install(options, owner, caller.user)
         outcome = await self._waits().serving(manifest.id, manifest)
-        file = file_of(self._declarations.home, manifest.id)
-        declared = self._node.declared().get(manifest.id) or Declared(manifest, str(file.parent), str(file))
+        declared = self._node.declared().get(manifest.id) or Declared(manifest, "/", "")
         return await self._info(declared) | asdict(outcome)
 
     async def _configure(self, caller: Caller, params: Params) -> object:
@@ -95,7 +93,7 @@ class ServicesApi:
         if options.id is not None and options.id != service_id:
             _, outcome = await rename(self._node, self._declarations, self._waits(), service_id, options)
         else:
-            manifest = await self._declarations.configure(service_id, options)
+            manifest = await self._declarations.configure(service_id, options, caller.user)
             outcome = await self._waits().serving(service_id, manifest)
         return asdict(outcome)
 
@@ -103,7 +101,7 @@ class ServicesApi:
         """Its data folder stays where it is, for its owner."""
         declared = self._mine(caller, params.text(0))
         service_id = declared.manifest.id
-        await self._declarations.remove(service_id)
+        await self._declarations.remove(service_id, caller.user)
         outcome = await self._waits().gone(service_id, declared.manifest)
         # While something of it runs it acts for its owner, and must not act for the node.
         if outcome.converged:
@@ -116,7 +114,7 @@ class ServicesApi:
         declared = self._settled(caller, params)
         manifest = declared.manifest
         if manifest.suspend:
-            manifest = await self._unsuspend(manifest)
+            manifest = await self._unsuspend(manifest, caller.user)
         await self._node.start_service(manifest.id)
         return asdict(await self._waits().serving(manifest.id, manifest))
 
@@ -170,9 +168,9 @@ class ServicesApi:
             raise UserError(f"No service found with id {declared.manifest.id}")
         return entry
 
-    async def _unsuspend(self, manifest: Manifest) -> Manifest:
+    async def _unsuspend(self, manifest: Manifest, by: str) -> Manifest:
         """The node starts nothing that its manifest suspends, so that goes first."""
-        changed = await self._declarations.unsuspend(manifest.id)
+        changed = await self._declarations.unsuspend(manifest.id, by)
         await self._waits().noticed(manifest.id, changed)
         return changed
 

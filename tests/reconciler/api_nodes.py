@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from manifests.nodes import Place
 from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
@@ -17,6 +19,7 @@ from reconciler.apis.services import ServicesApi
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
+from reconciler.nodes.membership import Membership
 from reconciler.sources import make_sources
 from reconciler.store import MemoryStore
 from reconciler.up import resolve_in_thread
@@ -24,10 +27,12 @@ from runtimes.fake import FakeMachine
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    from hyper.fake import FakeHyper
     from reconciler.apis.installed import InstalledServices
+    from reconciler.nodes.port import Member
 
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 30.0
@@ -81,9 +86,11 @@ class Apis:
 class World:
     """What outlives a node: the machine, the home, what is remembered."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, hyper: FakeHyper | None = None) -> None:
+        """`hyper`: a store in which the node has records."""
         self.home = root / "home"
-        for folder in ("manifests", "data", "logs", "state"):
+        self.hyper = hyper
+        for folder in ("manifests", "data", "logs", "state/snapshots", "packages"):
             (self.home / folder).mkdir(parents=True)
         self.packages = root / "packages"
         self.machine = FakeMachine()
@@ -113,6 +120,12 @@ class World:
         """The environments of what runs of a service."""
         return [process.running.service.manifest.env for process in self.machine.live(service_id)]
 
+    def _member(self, key_of: Callable[[str], str]) -> Member:
+        if self.hyper is None:
+            return Alone()
+        place = Place("pi")
+        return Membership(self.hyper, self.home, place, version="1", key_of=key_of, wall=time.time)
+
     @asynccontextmanager
     async def node(self) -> AsyncIterator[Apis]:
         """A life that ends as by kill -9."""
@@ -129,7 +142,7 @@ class World:
             prober=self.machine.prober(),
             store=self._store,
             router=NoRouter(),
-            nodes=Alone(),
+            nodes=self._member(lambda each: identity(each)["key"]),
             identity=identity,
             new_id=lambda: f"i{next(self._ids)}",
             jitter=lambda: 0.0,

@@ -1,0 +1,158 @@
+"""The services API of a node that has Hypercore: what it installs is in its records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from hyper.fake import FakeHyper
+from manifests.record import SERVICES
+from reconciler.nodes.port import CHANGE, Change
+from tests.reconciler.api_nodes import PATIENCE, Apis, Failure, World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, FakeHyper(name="pi"))
+
+
+@pytest.fixture
+async def apis(world: World) -> AsyncIterator[Apis]:
+    async with world.node() as apis:
+        yield apis
+
+
+async def database(apis: Apis) -> str:
+    with anyio.fail_after(PATIENCE):
+        return (await apis.node.nodes.keys()).records
+
+
+async def record(apis: Apis, service_id: str) -> dict[str, Any]:
+    """The only record of that id."""
+    hyper = apis.node.nodes.hyper
+    (found,) = [
+        each.value
+        for each in await hyper.list(await database(apis), SERVICES)
+        if each.value["id"] == service_id
+    ]
+    value: dict[str, Any] = found
+    return value
+
+
+async def last_change(apis: Apis) -> tuple[str, str, list[str]]:
+    found = await apis.node.nodes.hyper.get(await database(apis), CHANGE)
+    assert found is not None
+    return found.value["by"], found.value["what"], found.value["ids"]
+
+
+async def test_what_is_installed_is_a_record_that_other_software_can_read(world: World, apis: Apis) -> None:
+    url = world.package("notes", title="Notes")
+    options = {"sourceUrl": url, "id": "diary", "user": "alice", "config": {"level": 3}}
+    installed = await apis("install", options)
+    assert installed["converged"] and installed["settings"]["sourceUrl"] == url
+    assert world.running("diary") == [{"LEVEL": "3"}]
+    assert not world.manifest("diary").exists()
+    value = await record(apis, "diary")
+    assert (value["owningUserKey"], value["sourceUrl"], value["config"]) == ("alice", url, {"LEVEL": 3})
+    assert value["spec"] == {"id": "diary", "source": url.removeprefix("file://"), "env": {"LEVEL": 3}}
+    assert await last_change(apis) == ("system", "install", ["diary"])
+    (path,) = [each.path for each in await apis.node.nodes.hyper.list(await database(apis), SERVICES)]
+    assert path[-1] == installed["key"]
+
+
+async def test_configure_stop_start_and_uninstall_write_the_record(world: World, apis: Apis) -> None:
+    await apis("install", {"sourceUrl": world.package("notes")})
+    before = await apis("get", "notes")
+    assert (await apis("configure", "notes", {"config": {"a": "b"}}))["converged"]
+    assert world.running("notes") == [{"A": "b"}]
+    assert await last_change(apis) == ("system", "configure", ["notes"])
+    assert (await apis("stop", "notes"))["converged"] and world.running("notes") == []
+    assert (await record(apis, "notes"))["spec"]["suspend"] is True
+    assert (await apis("start", "notes"))["converged"] and world.running("notes") == [{"A": "b"}]
+    assert "suspend" not in (await record(apis, "notes"))["spec"]
+    assert (await apis("get", "notes"))["key"] == before["key"]
+    assert (await apis("uninstall", "notes"))["converged"]
+    assert await apis("list") == {"services": []}
+    assert await last_change(apis) == ("system", "uninstall", ["notes"])
+
+
+async def test_a_stop_is_kept_over_restarts(world: World) -> None:
+    async with world.node() as apis:
+        await apis("install", {"sourceUrl": world.package("notes")})
+        await apis("stop", "notes")
+    async with world.node() as apis:
+        await database(apis)
+        await apis.until(lambda: "notes" in apis.node.declared())
+        assert (await apis("get", "notes"))["status"] == "inactive" and world.running("notes") == []
+
+
+async def test_owners_touch_what_is_theirs(world: World, apis: Apis) -> None:
+    await apis("install", {"sourceUrl": world.package("notes")}, user="alice")
+    assert (await record(apis, "notes"))["owningUserKey"] == "alice"
+    assert await last_change(apis) == ("alice", "install", ["notes"])
+    with pytest.raises(Failure, match="Not authorized"):
+        await apis("uninstall", "notes", user="bob")
+    assert (await apis("configure", "notes", {"config": {}}, user="alice"))["converged"]
+    assert (await record(apis, "notes"))["owningUserKey"] == "alice"
+
+
+async def test_what_is_in_a_file_stays_in_its_file(world: World, apis: Apis) -> None:
+    world.write("wiki.yaml", "id: wiki\ncommand: [run, a]\n")
+    await apis.until(lambda: "wiki" in apis.node.declared())
+    assert (await apis("configure", "wiki", {"config": {"a": 1}}))["converged"]
+    assert "A: 1" in world.manifest("wiki").read_text()
+    assert (await apis("stop", "wiki"))["converged"]
+    assert await apis.node.nodes.services.read() == {}
+    assert (await apis("uninstall", "wiki"))["converged"] and not world.manifest("wiki").exists()
+
+
+async def test_an_id_that_only_another_node_runs_is_taken(world: World, apis: Apis) -> None:
+    elsewhere = {"id": "notes", "command": ["run"], "nodes": ["other"]}
+    await database(apis)
+    await apis.node.nodes.services.declare(elsewhere, Change("me", "push"))
+    url = world.package("notes")
+    with pytest.raises(Failure, match="App already exists under the ID: notes"):
+        await apis("install", {"sourceUrl": url, "id": "notes"})
+    assert (await apis("install", {"sourceUrl": url}))["settings"]["id"] == "notes-2"
+    assert (await record(apis, "notes"))["spec"] == elsewhere
+
+
+async def test_without_the_daemon_nothing_is_changed(world: World, apis: Apis) -> None:
+    await apis("install", {"sourceUrl": world.package("notes")})
+    assert world.hyper is not None
+    world.hyper.go_away()
+    calls: list[tuple[Any, ...]] = [
+        ("configure", "notes", {"config": {"a": "b"}}),
+        ("uninstall", "notes"),
+        ("install", {"sourceUrl": world.package("wiki")}),
+    ]
+    for method, *params in calls:
+        with pytest.raises(Failure, match="daemon"):
+            await apis(method, *params)
+    assert world.running("notes") == [{}] and apis.installed.get("wiki") is None
+    world.hyper.come_back()
+    assert (await apis("configure", "notes", {"config": {"a": "b"}}))["converged"]
+
+
+async def test_a_full_disk_is_told_and_nothing_is_left(world: World, apis: Apis) -> None:
+    await database(apis)
+    assert world.hyper is not None
+    world.hyper.fails = "NO_SPACE"
+    with pytest.raises(Failure, match="NO_SPACE"):
+        await apis("install", {"sourceUrl": world.package("notes")})
+    assert apis.installed.get("notes") is None and apis.node.declared() == {}
+
+
+async def test_a_record_keeps_its_id(world: World, apis: Apis) -> None:
+    await apis("install", {"sourceUrl": world.package("notes")})
+    with pytest.raises(Failure, match="where it keeps its id"):
+        await apis("configure", "notes", {"id": "diary"})
+    assert world.running("notes") == [{}]
