@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tests.bench.hyper import following, quiet, writing
+from tests.bench.hyper import following, nodes, quiet, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.bench.hyper.results import Result
 
-PARTS = ("write", "follow", "reconnect", "idle")
+PARTS = ("write", "follow", "reconnect", "idle", "push")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,9 @@ def _measure(part: str, options: argparse.Namespace) -> list[Result]:
         return [result for count in options.records for result in following.measure(count, options.rounds)]
     if part == "reconnect":
         return anyio.run(quiet.measure_reconnect, options.rounds)
-    return anyio.run(quiet.measure_idle, options.seconds)
+    if part == "idle":
+        return anyio.run(quiet.measure_idle, options.seconds)
+    return nodes.measure(options.pushes, options.seconds)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -63,6 +65,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--records", type=_numbers, default=[10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0, help="of idleness")
+    parser.add_argument("--pushes", type=int, default=50)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
