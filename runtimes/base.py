@@ -39,6 +39,10 @@ class PermanentFailure(RuntimeFailure):
     permanent = True
 
 
+class RuntimeUnavailable(RuntimeFailure):
+    """Nobody can know what runs, or change it, until the runtime answers again: unknown, not absent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where an instance listens: its Unix socket, or host and port."""
@@ -53,16 +57,23 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How an instance ended. `code` and `signal` are None where nobody could tell (an adopted process)."""
+    """How an instance ended. `code` and `signal` are None where nobody could tell (an adopted process).
+
+    `why` is UpperCamelCase where more is known than the program's status (OOMKilled).
+    """
 
     code: int | None = None
     signal: int | None = None
+    why: str = ""
 
     @property
     def success(self) -> bool:
         return self.code == 0
 
     def __str__(self) -> str:
+        return f"{self.why}: {self._status()}" if self.why else self._status()
+
+    def _status(self) -> str:
         if self.signal is not None:
             return f"killed by signal {self.signal}"
         return f"exited with status {self.code}" if self.code is not None else "exited, status unknown"
@@ -84,6 +95,7 @@ class Running:
 
     `started_at` is wall-clock seconds. `unenforced` says, one sentence each, which resource limits
     this machine could not apply. `token` is the bearer token that it was given; empty when nobody knows it.
+    `container` is the engine's id of the container that it is; empty for processes.
     """
 
     instance: str
@@ -94,6 +106,7 @@ class Running:
     started_at: float
     unenforced: Sequence[str] = ()
     token: str = field(default="", repr=False)
+    container: str = ""
 
 
 class Runtime(Protocol):

@@ -20,7 +20,7 @@ from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 FOLDERS = ("packages", "data", "logs", "state/instances")
 
@@ -69,7 +69,7 @@ class Lives:
     """One machine and the lives of a node on it. Services act as their words say."""
 
     next_life: Callable[[], Runtime]
-    runs: Callable[[], set[str]]
+    runs: Callable[[], Awaitable[set[str]]]
     make: Callable[..., Service]
     cleanup: list[Callable[[], None]] = field(default_factory=list)
 
@@ -88,7 +88,10 @@ def fake_lives() -> Iterator[Lives]:
         machine.behave(service_id, behaviours[acts])
         return service(service_id, command=["run", acts])
 
-    yield Lives(machine.runtime, lambda: {p.running.instance for p in machine.live()}, make)
+    async def runs() -> set[str]:
+        return {process.running.instance for process in machine.live()}
+
+    yield Lives(machine.runtime, runs, make)
 
 
 @contextmanager
@@ -104,7 +107,7 @@ def real_lives(name: str) -> Iterator[Lives]:
         hosts.append(ProcessHost(paths))
         return make_runtimes(hosts[-1])[name]
 
-    def runs() -> set[str]:
+    async def runs() -> set[str]:
         return {instance for pid in pids() if alive(pid) and (instance := instance_of(pid, paths.run))}
 
     def make(service_id: str = "app", *, acts: str = "waits") -> Service:

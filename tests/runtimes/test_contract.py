@@ -8,28 +8,46 @@ import anyio
 import pytest
 
 from runtimes.base import RuntimeFailure
+from tests.runtimes.docker.engines import any_engine
+from tests.runtimes.docker.lives import docker_lives
 from tests.runtimes.factories import Lives, fake_lives, launch, real_lives, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.anyio
 
+RUNTIMES = [
+    "fake",
+    "process",
+    "node",
+    "python",
+    pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
+]
 
-@pytest.fixture(params=["fake", "process", "node", "python"])
-def lives(request: pytest.FixtureRequest) -> Iterator[Lives]:
-    name = request.param
-    made: AbstractContextManager[Lives] = fake_lives() if name == "fake" else real_lives(name)
-    with made as found:
-        yield found
+
+@pytest.fixture(params=RUNTIMES)
+def engine_socket(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The runtime's name, and where its engine listens if it is one that has an engine."""
+    return request.param, any_engine() if request.param == "docker" else ""
+
+
+@pytest.fixture
+async def lives(engine_socket: tuple[str, str]) -> AsyncIterator[Lives]:
+    name, socket = engine_socket
+    if name == "docker":
+        async with docker_lives(socket) as found:
+            yield found.as_lives()
+        return
+    with fake_lives() if name == "fake" else real_lives(name) as made:
+        yield made
 
 
 async def test_what_was_started_runs_and_is_observed(lives: Lives) -> None:
     runtime = lives.next_life()
     assert list(await runtime.observe()) == []
     running = await started(runtime, lives.make())
-    assert lives.runs() == {"i1"}
+    assert await lives.runs() == {"i1"}
     assert [(r.instance, r.pid) for r in await runtime.observe()] == [("i1", running.pid)]
 
 
@@ -38,7 +56,7 @@ async def test_a_failed_start_leaves_nothing(lives: Lives) -> None:
     with pytest.raises(RuntimeFailure) as caught:
         await started(runtime, lives.make(acts="fails"))
     assert caught.value.reason == "CommandNotFound"
-    assert lives.runs() == set()
+    assert await lives.runs() == set()
     assert list(await lives.next_life().observe()) == []
 
 
@@ -49,7 +67,7 @@ async def test_a_stop_ends_it_and_wait_tells(lives: Lives) -> None:
     with anyio.fail_after(10):
         exit = await runtime.wait(running)
     assert exit.signal == 15
-    assert lives.runs() == set()
+    assert await lives.runs() == set()
     assert list(await runtime.observe()) == []
 
 
@@ -58,7 +76,7 @@ async def test_an_exit_is_told_with_its_status(lives: Lives) -> None:
     running = await started(runtime, lives.make(acts="exits"))
     with anyio.fail_after(10):
         assert (await runtime.wait(running)).code == 3
-    assert lives.runs() == set()
+    assert await lives.runs() == set()
 
 
 async def test_force_ends_what_ignores_the_stop_signal(lives: Lives) -> None:
@@ -68,11 +86,11 @@ async def test_force_ends_what_ignores_the_stop_signal(lives: Lives) -> None:
     await runtime.stop(running)
     with anyio.move_on_after(0.3):
         await runtime.wait(running)
-    assert lives.runs() == {"i1"}
+    assert await lives.runs() == {"i1"}
     await runtime.stop(running, force=True)
     with anyio.fail_after(10):
         assert (await runtime.wait(running)).signal == 9
-    assert lives.runs() == set()
+    assert await lives.runs() == set()
 
 
 async def test_stopping_what_is_gone_is_no_error(lives: Lives) -> None:
@@ -98,7 +116,7 @@ async def test_the_next_life_adopts_and_can_stop(lives: Lives) -> None:
     await second.stop(adopted)
     with anyio.fail_after(10):
         await second.wait(adopted)
-    assert lives.runs() == set()
+    assert await lives.runs() == set()
     assert list(await lives.next_life().observe()) == []
 
 
@@ -115,11 +133,11 @@ async def test_several_instances_are_told_apart(lives: Lives) -> None:
     of = lives.make()
     zero = await started(runtime, of, "i1", 0)
     one = await started(runtime, of, "i2", 1)
-    assert lives.runs() == {"i1", "i2"}
+    assert await lives.runs() == {"i1", "i2"}
     await runtime.stop(zero)
     with anyio.fail_after(10):
         await runtime.wait(zero)
-    assert lives.runs() == {"i2"}
+    assert await lives.runs() == {"i2"}
     assert [r.slot for r in await lives.next_life().observe()] == [one.slot]
 
 
@@ -129,4 +147,4 @@ async def test_collecting_keeps_what_is_needed(lives: Lives) -> None:
     await runtime.prepare(of, lambda _: None)
     await runtime.collect(of.id, [of])
     await runtime.start(launch(of))
-    assert lives.runs() == {"i1"}
+    assert await lives.runs() == {"i1"}

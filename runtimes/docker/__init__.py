@@ -1,0 +1,7 @@
+"""Containers on an engine that speaks the Docker Engine API: Docker's own, or Podman's compatible one.
+
+engine ── client over the engine's Unix socket; errors translated once      failures ── what its words mean
+spec ──── a service as the engine wants it (pure)                           images, build ── prepare
+events ── the engine's news, reconnected                                    runtime ── the Runtime itself
+logs ──── output, to where every service's goes                             gateway ── the node, from inside
+"""

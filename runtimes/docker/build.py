@@ -1,0 +1,113 @@
+"""Builds the image of a package that has a Dockerfile, through the API.
+
+The package is sent as it is, without what .dockerignore excludes. The image's tag is the digest of the
+package, so what was built once is never built again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from manifests.package import package_files
+from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.docker.failures import EngineAnswer, other_failure
+from runtimes.docker.ignore import Ignore, read_ignore
+from runtimes.docker.labels import NODE, SERVICE
+from runtimes.docker.streams import json_lines
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from manifests.service import Package
+    from runtimes.base import Progress
+    from runtimes.docker.engine import Engine
+
+#: Bytes of a file that are sent at a time.
+_CHUNK = 2**18
+#: The lines of a failed build that tell why; a person finds the rest in the service's prepare log.
+_TOLD = 3
+
+
+async def build(
+    engine: Engine, package: Package, tag: str, *, node: str, service_id: str, progress: Progress
+) -> None:
+    """Afterwards the engine has the image under this tag. Raises RuntimeFailure: BuildFailed and others."""
+    query = {"t": tag, "rm": True, "forcerm": True, "labels": {NODE: node, SERVICE: service_id}}
+    said: list[str] = []
+    try:
+        async with engine.stream("POST", "/build", query=query, body=_context(package)) as chunks:
+            async for line in json_lines(chunks):
+                if error := line.get("error"):
+                    raise EngineAnswer(500, str(error))
+                if text := str(line.get("stream", "")).strip():
+                    said.append(text)
+                    progress(text)
+    except EngineAnswer as answer:
+        raise _failure(answer, service_id, said) from answer
+    except OSError as error:
+        where = error.filename or package.path
+        raise RuntimeFailure("SourceUnreadable", f"{where}: {error.strerror}") from error
+    except ValueError as error:
+        raise RuntimeFailure("BuildFailed", f"the build of {service_id} ended in a line") from error
+
+
+def _failure(answer: EngineAnswer, service_id: str, said: list[str]) -> RuntimeFailure:
+    what = f"the build of {service_id} failed"
+    if "dockerfile parse error" in answer.message.lower():
+        return PermanentFailure("BuildFailed", f"{what}: {answer.message}")
+    last = "; ".join(line for line in said[-_TOLD:] if not line.startswith("Step "))
+    told = f"{answer.message} ({last})" if last else answer.message
+    return other_failure(EngineAnswer(answer.status, told), what, "BuildFailed")
+
+
+async def _context(package: Package) -> AsyncIterator[bytes]:
+    """The package as a tar archive, piece by piece: it need not fit into memory."""
+    pieces = _archive(package.path, read_ignore(package.path))
+    while piece := await anyio.to_thread.run_sync(next, pieces, b""):
+        yield piece
+
+
+def _archive(path: str, ignore: Ignore) -> Iterator[bytes]:
+    for relative, entry in package_files(path):
+        if ignore.excludes(relative):
+            continue
+        found = entry.stat(follow_symlinks=False)
+        info = tarfile.TarInfo(relative)
+        info.mode = found.st_mode & 0o777
+        # The engine's cache looks at times too; the same content is to be the same layer.
+        info.mtime = 0
+        if entry.is_symlink():
+            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(entry.path)
+            yield _header(info)
+        elif entry.is_dir():
+            info.type = tarfile.DIRTYPE
+            yield _header(info)
+        else:
+            info.size = found.st_size
+            yield _header(info)
+            yield from _content(entry.path, found.st_size)
+    yield bytes(tarfile.BLOCKSIZE * 2)
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+def _content(path: str, size: int) -> Iterator[bytes]:
+    """Exactly `size` bytes and the padding after them, whatever happens to the file meanwhile."""
+    with open(path, "rb", buffering=io.DEFAULT_BUFFER_SIZE) as file:
+        left = size
+        while left:
+            piece = file.read(min(_CHUNK, left))
+            if not piece:
+                raise OSError(0, "it became shorter while it was read", path)
+            left -= len(piece)
+            yield piece
+    if padding := -size % tarfile.BLOCKSIZE:
+        yield bytes(padding)

@@ -1,0 +1,114 @@
+"""Brings what containers print to where the output of every service is, so that `atek logs` shows it.
+
+The engine keeps the output meanwhile; so a node that dies neither stalls nor kills a container, and the next
+life goes on at the moment that the last one wrote down.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import anyio
+
+from runtimes.base import RuntimeUnavailable
+from runtimes.docker.failures import EngineAnswer
+from runtimes.docker.streams import Demultiplexer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtimes.docker.engine import Engine
+    from runtimes.docker.handles import Handle
+
+#: Seconds until a stream that broke is opened again.
+AGAIN = 1.0
+# 2026-01-31T12:00:00.123456789Z is at most this long, with an offset instead of Z.
+_LONGEST_TIME = 40
+
+
+class LogCopier:
+    """Copies the output of one node's containers. `positions` is a folder for the moments reached."""
+
+    def __init__(self, engine: Engine, positions: Path) -> None:
+        self._engine = engine
+        self._positions = positions
+
+    async def copy(self, handle: Handle, log: Path) -> None:
+        """Until the container has ended and all of its output is there."""
+        try:
+            while True:
+                ended = handle.died.is_set()
+                with suppress(RuntimeUnavailable):
+                    if await self._follow(handle, log) or ended:
+                        return
+                await anyio.sleep(AGAIN)
+        finally:
+            handle.logged.set()
+
+    def forget(self, instance: str) -> None:
+        """The container is gone, and its output with it."""
+        with suppress(OSError):
+            self._position(instance).unlink(missing_ok=True)
+
+    async def _follow(self, handle: Handle, log: Path) -> bool:
+        """Whether there cannot be any more output."""
+        reached = self._reached(handle.instance)
+        query = {"follow": True, "stdout": True, "stderr": True, "timestamps": True, "since": since(reached)}
+        frames = Demultiplexer()
+        try:
+            path = f"/containers/{handle.container}/logs"
+            async with self._engine.stream("GET", path, query=query) as chunks:
+                async for chunk in chunks:
+                    lines = [split(data) for _, data in frames.feed(chunk)]
+                    new = [(moment, line) for moment, line in lines if moment != reached]
+                    if new:
+                        _append(log, b"".join(line for _, line in new))
+                        self._keep(handle.instance, new[-1][0])
+        except EngineAnswer as answer:
+            return answer.missing or answer.conflict
+        return handle.died.is_set()
+
+    def _reached(self, instance: str) -> bytes:
+        try:
+            return self._position(instance).read_bytes()[:_LONGEST_TIME].strip()
+        except OSError:
+            return b""
+
+    def _keep(self, instance: str, moment: bytes) -> None:
+        with suppress(OSError):
+            self._position(instance).write_bytes(moment.ljust(_LONGEST_TIME))
+
+    def _position(self, instance: str) -> Path:
+        return self._positions / instance
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """The moment that the engine wrote before each line, and the line."""
+    moment, space, line = data.partition(b" ")
+    return (moment, line) if space and len(moment) <= _LONGEST_TIME else (b"", data)
+
+
+def since(moment: bytes) -> str:
+    """What the engine takes for a moment: seconds since 1970 with nine digits behind the point."""
+    text = moment.decode("ascii", "replace")
+    whole, point, rest = text.partition(".")
+    digits = rest.rstrip("Z").split("+")[0].split("-")[0] if point else ""
+    zone = "Z" if text.endswith("Z") or not rest else rest[len(digits) :]
+    try:
+        seconds = int(datetime.fromisoformat(whole.removesuffix("Z") + zone).timestamp())
+    except ValueError:
+        return "0"
+    return f"{seconds}.{digits.ljust(9, '0')[:9]}"
+
+
+def _append(log: Path, data: bytes) -> None:
+    """A full disk costs output, and nothing else: it is the same for every service."""
+    with suppress(OSError):
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,367 @@
+"""The docker runtime: containers as instances.
+
+What is ours is known by labels. `run` listens to the engine's events and, whenever the stream is opened anew,
+compares what it knows with what there is; so no end of a container is missed, and none is found by polling.
+While the engine is away nothing is known and nothing is decided: containers that outlive it are as they were.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from runtimes.base import Exit, RuntimeFailure, RuntimeUnavailable
+from runtimes.docker import build, labels
+from runtimes.docker.engine import Engine
+from runtimes.docker.failures import EngineAnswer, other_failure, start_failure
+from runtimes.docker.folders import Folders
+from runtimes.docker.gateway import listen_inside, may_enter, relay, share_gateway
+from runtimes.docker.handles import Handle, Handles
+from runtimes.docker.images import Images, built_tag
+from runtimes.docker.logs import LogCopier
+from runtimes.docker.network import Networks
+from runtimes.docker.starting import Starter, describe, remove_container
+from runtimes.docker.streams import json_lines
+from runtimes.tools import ToolLog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from manifests.service import Service
+    from runtimes.base import Launch, Progress, Running
+    from runtimes.docker.spec import Image
+    from runtimes.paths import Paths
+
+#: First and longest pause until an engine that is away is looked for again, seconds.
+FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
+#: Seconds between two looks at everything, which repair what no event announced.
+RESYNC = 30.0
+#: Seconds that the last output of a container has to arrive before the container is removed.
+LAST_WORDS = 10.0
+#: Containers that are looked at, at a time, when a node starts.
+_ADOPTIONS = 8
+
+
+class DockerRuntime:
+    """Implements `runtimes.base.Runtime`. `run` has to run as long as instances are to be waited for."""
+
+    def __init__(self, paths: Paths, *, engine: Engine | None = None, binds: Sequence[str] = ()) -> None:
+        self._paths = paths
+        self._engine = engine or Engine()
+        self._folders = Folders(paths, binds)
+        self._node = self._folders.node()
+        self._handles = Handles()
+        self._images = Images(self._engine, self._folders.credentials)
+        self._networks = Networks(self._engine, self._node)
+        self._starter = Starter(self._engine, self._networks, self._folders, self._handles, self._node)
+        self._logs = LogCopier(self._engine, self._folders.positions())
+        self._starting: set[str] = set()
+        self._adopted = False
+        self._tasks: TaskGroup | None = None
+        #: Told when the engine is found to be away, or back.
+        self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
+
+    @property
+    def name(self) -> str:
+        return "docker"
+
+    # -- runtimes.base.Runtime
+
+    async def observe(self) -> Sequence[Running]:
+        try:
+            await (self._look() if self._adopted else self._adopt())
+        except EngineAnswer as answer:
+            raise other_failure(answer, "the engine cannot say what runs") from answer
+        return [each.running for each in self._handles if each.running and not each.died.is_set()]
+
+    async def prepare(self, service: Service, progress: Progress) -> None:
+        try:
+            await self._prepare(service, progress)
+        except EngineAnswer as answer:
+            raise other_failure(answer, f"the image of {service.id} cannot be had") from answer
+
+    async def start(self, launch: Launch) -> Running:
+        self._starting.add(launch.instance)
+        try:
+            image = await self._image(launch.service)
+            handle = await self._start(launch, image)
+        finally:
+            self._starting.discard(launch.instance)
+        self._keep(handle)
+        assert handle.running
+        return handle.running
+
+    async def stop(self, running: Running, *, force: bool = False) -> None:
+        handle = self._handles.get(running.instance)
+        if handle is None or handle.died.is_set():
+            return
+        query = {"signal": "SIGKILL" if force else handle.signal}
+        try:
+            await self._engine.call("POST", f"/containers/{handle.container}/kill", query=query)
+        except EngineAnswer as answer:
+            if not (answer.missing or answer.conflict):
+                raise other_failure(answer, f"{running.service.id} cannot be stopped") from answer
+
+    async def wait(self, running: Running) -> Exit:
+        handle = self._handles.get(running.instance)
+        if handle is None:
+            return Exit()
+        await handle.died.wait()
+        # The engine has finished with a container once it answers about it: its ports are free then.
+        with suppress(RuntimeUnavailable, EngineAnswer):
+            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
+            handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))
+        self._handles.remove(handle)
+        self._spawn(self._bury, handle)
+        return handle.exit()
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
+        tags = [built_tag(self._node, each.id, each.package.digest) for each in keep if each.package]
+        if not self._adopted or not (self._paths.packages(service_id) / _BUILT).exists():
+            return
+        try:
+            await self._images.collect(self._node, service_id, tags)
+        except EngineAnswer as answer:
+            raise other_failure(answer, f"old images of {service_id} cannot be removed") from answer
+
+    # -- what it does all the time
+
+    async def run(self) -> None:
+        """Listens to the engine, copies output, and clears up, until cancelled."""
+        try:
+            await self._run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._engine.aclose()
+
+    async def _run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                for handle in self._handles:
+                    self._keep(handle)
+                tasks.start_soon(self._resync)
+                await self._listen_always()
+            finally:
+                self._tasks = None
+                tasks.cancel_scope.cancel()
+
+    async def _listen_always(self) -> None:
+        pause = FIRST_LOOK
+        while True:
+            try:
+                async with aclosing(self._listen()) as news:
+                    async for _ in news:
+                        pause = FIRST_LOOK
+            except RuntimeUnavailable as failure:
+                self.lost(failure)
+            except (EngineAnswer, ValueError):
+                # It answers, but not as it should; perhaps it is about to end.
+                pass
+            self._engine.forget()
+            self._networks.forget()
+            await anyio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LOOK)
+
+    async def _listen(self) -> AsyncGenerator[None, None]:
+        """Yields after each event, and once when all that happened before is known."""
+        query = {"filters": {**labels.of_node(self._node), "type": ["container"]}}
+        async with self._engine.stream("GET", "/events", query=query) as chunks:
+            await self._look()
+            yield
+            async for event in json_lines(chunks):
+                if self._handles.hear(event) == "pause":
+                    self._spawn(self._unpause, str(event["Actor"]["ID"]))
+                yield
+
+    async def _resync(self) -> None:
+        while True:
+            await anyio.sleep(RESYNC)
+            with suppress(RuntimeUnavailable, EngineAnswer):
+                await self._look()
+
+    def _spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *of: Any) -> None:
+        if self._tasks is not None:
+            self._tasks.start_soon(work, *of)
+
+    def _keep(self, handle: Handle) -> None:
+        """Everything that goes on beside a container as long as it runs."""
+        self._spawn(self._copy_output, handle)
+        running = handle.running
+        if running and running.service.manifest.network != "host" and may_enter() and running.pid:
+            self._spawn(self._let_reach_us, handle)
+
+    async def _copy_output(self, handle: Handle) -> None:
+        assert handle.running
+        await self._logs.copy(handle, self._folders.log(handle.running.service.id))
+
+    async def _let_reach_us(self, handle: Handle) -> None:
+        assert handle.running
+        try:
+            listener = listen_inside(handle.running.pid, self._paths.host_port)
+        except OSError:
+            # It has ended already, or listens on that port itself.
+            return
+        async with anyio.create_task_group() as tasks:
+            gateway = self._paths.run / "gateway.sock"
+            tasks.start_soon(relay, listener, str(gateway))
+            await handle.died.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _unpause(self, container: str) -> None:
+        """Somebody paused it; what is declared is that it runs."""
+        with suppress(RuntimeUnavailable, EngineAnswer):
+            await self._engine.call("POST", f"/containers/{container}/unpause")
+
+    async def _bury(self, handle: Handle) -> None:
+        """Removes a container that has ended, once all of its output is here."""
+        with anyio.move_on_after(LAST_WORDS):
+            await handle.logged.wait()
+        with suppress(RuntimeUnavailable, EngineAnswer):
+            await remove_container(self._engine, handle.container)
+        self._logs.forget(handle.instance)
+        self._folders.remove(handle.instance)
+
+    # -- preparing and starting
+
+    async def _prepare(self, service: Service, progress: Progress) -> None:
+        if service.package is None:
+            image = service.manifest.image or ""
+            await self._images.ensure(image, service.manifest.pull, progress)
+            return
+        tag = built_tag(self._node, service.id, service.package.digest)
+        if await self._images.find(tag) is not None:
+            return
+        marker = self._paths.packages(service.id) / _BUILT
+        marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        marker.touch()
+        with ToolLog(self._paths.logs(service.id)).open() as log:
+
+            def tell(line: str) -> None:
+                log.write(line.encode() + b"\n")
+                progress(line)
+
+            await build.build(
+                self._engine, service.package, tag, node=self._node, service_id=service.id, progress=tell
+            )
+
+    async def _image(self, service: Service) -> Image:
+        reference = service.manifest.image or ""
+        if service.package is not None:
+            reference = built_tag(self._node, service.id, service.package.digest)
+        try:
+            found = await self._images.find(reference)
+            if found is None:
+                # It was there when it was prepared; somebody removed it.
+                await self.prepare(service, lambda _: None)
+                found = await self._images.find(reference)
+        except EngineAnswer as answer:
+            raise start_failure(service.id, answer) from answer
+        if found is None:
+            raise RuntimeFailure("ImageMissing", f"the image of {service.id} is gone again")
+        return found
+
+    async def _start(self, launch: Launch, image: Image) -> Handle:
+        try:
+            return await self._starter.start(launch, image)
+        except EngineAnswer as answer:
+            raise start_failure(launch.service.id, answer) from answer
+
+    # -- looking
+
+    async def _list(self) -> list[dict[str, Any]]:
+        """All of this node's containers, running or not. Nobody else's are ever asked for."""
+        query = {"all": True, "filters": labels.of_node(self._node)}
+        found: list[dict[str, Any]] = await self._engine.call("GET", "/containers/json", query=query)
+        return found
+
+    async def _adopt(self) -> None:
+        """Takes over what an earlier life of this node left running, and removes the rest of it."""
+        share_gateway(self._paths.run)
+        limit = anyio.Semaphore(_ADOPTIONS)
+
+        failures: list[EngineAnswer | RuntimeFailure] = []
+
+        async def take(container: dict[str, Any]) -> None:
+            async with limit:
+                try:
+                    await self._adopt_one(container)
+                except (EngineAnswer, RuntimeFailure) as failure:
+                    failures.append(failure)
+
+        found = await self._list()
+        async with anyio.create_task_group() as tasks:
+            for container in found:
+                tasks.start_soon(take, container)
+        if failures:
+            raise failures[0]
+        self._adopted = True
+
+    async def _adopt_one(self, container: dict[str, Any]) -> None:
+        instance = container["Labels"].get(labels.INSTANCE, "")
+        if self._handles.get(instance) is not None:
+            return
+        said = labels.read_labels(container["Labels"])
+        if said is None or container["State"] not in ("running", "paused"):
+            await self._discard(container["Id"], instance)
+            return
+        handle = Handle(instance, container["Id"])
+        try:
+            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
+        except EngineAnswer as answer:
+            if answer.missing:
+                return
+            raise
+        describe(handle, found, self._folders.socket(instance))
+        self._handles.add(handle)
+        if container["State"] == "paused":
+            await self._unpause(handle.container)
+        self._keep(handle)
+
+    async def _discard(self, container: str, instance: str) -> None:
+        with suppress(EngineAnswer):
+            await remove_container(self._engine, container)
+        if instance:
+            self._folders.remove(instance)
+            self._logs.forget(instance)
+
+    async def _look(self) -> None:
+        """Compares what is known with what there is: one call, whatever the number of containers."""
+        before = list(self._handles)
+        found = {container["Id"]: container for container in await self._list()}
+        for handle in before:
+            container = found.get(handle.container)
+            if container is None:
+                handle.end(None)
+            elif container["State"] in ("exited", "dead") and handle.running:
+                await self._ask_how_it_ended(handle)
+            elif container["State"] == "paused":
+                self._spawn(self._unpause, handle.container)
+        if self._adopted:
+            for container in found.values():
+                await self._discard_stray(container)
+
+    async def _ask_how_it_ended(self, handle: Handle) -> None:
+        try:
+            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
+        except EngineAnswer:
+            handle.end(None)
+            return
+        handle.out_of_memory = bool(found["State"].get("OOMKilled"))
+        handle.end(int(found["State"].get("ExitCode") or 0))
+
+    async def _discard_stray(self, container: dict[str, Any]) -> None:
+        """What was started although the engine's answer never came; what ended and is being buried is not."""
+        instance = container["Labels"].get(labels.INSTANCE, "")
+        if container["State"] in ("running", "created", "paused"):
+            handle = self._handles.of_container(container["Id"])
+            if handle is None and instance not in self._starting:
+                await self._discard(container["Id"], instance)
+
+
+#: In a service's package folder once an image was built for it: nothing else has images to remove.
+_BUILT = ".built-image"

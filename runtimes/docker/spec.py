@@ -1,0 +1,217 @@
+"""What the engine is asked for: a service as a container. Pure.
+
+A container has no rights that its manifest does not list: no capabilities, no way to gain privileges, a
+root file system that cannot be written, no way out to other machines, nothing of this machine's but its own
+data folder, the folder of its socket, and the node's gateway. The engine never restarts it: the planner does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from manifests.containers import parse_published, parse_volume
+from runtimes.base import PermanentFailure
+from runtimes.docker.labels import NODE, labels
+from runtimes.environment import SOCKET_VARIABLE, TOKEN_VARIABLE, expand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from manifests.containers import Volume
+    from manifests.model import Manifest
+    from manifests.service import Service
+    from runtimes.base import Launch
+
+#: Where things are inside of every container.
+INSIDE = "/atek"
+DATA, SOCKETS, GATEWAY = f"{INSIDE}/data", f"{INSIDE}/run", f"{INSIDE}/gateway"
+SOCKET_NAME, GATEWAY_NAME = "service.sock", "gateway.sock"
+#: What `port: auto` is on an address of one's own.
+AUTO_PORT = 8080
+#: Names a container inside; every container of a service has the same.
+_LONGEST_HOSTNAME = 63
+#: Bytes of output that the engine keeps for each of two files: the node's own log has what was before.
+_LOG_SIZE = "8m"
+#: Folders that programs write to although they are no data, and their size.
+_SCRATCH = {"/tmp": "rw,nosuid,nodev,mode=1777,size=256m", "/run": "rw,nosuid,nodev,mode=755,size=64m"}
+_NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What an image says about itself. `health`: it has a HEALTHCHECK."""
+
+    id: str
+    user: str = ""
+    ports: tuple[int, ...] = ()
+    health: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What this node gives to a container. `data`, `sockets` and `gateway` are folders of this machine.
+
+    `networks`: the engine's names of the networks for `private`, `published` and `egress`. `binds` are
+    folders that the node's owner lets services have. `user` runs containers of images that name none.
+    """
+
+    node: str
+    host_port: int
+    data: str
+    sockets: str
+    gateway: str
+    networks: Mapping[str, str]
+    binds: Sequence[str] = ()
+    user: str = ""
+
+
+def service_port(manifest: Manifest, image: Image, free_port: int) -> int | None:
+    """The port inside; the only one that the image exposes when the manifest says none."""
+    if manifest.port == "auto":
+        return free_port if manifest.network == "host" else AUTO_PORT
+    if manifest.port is None and manifest.network == "bridge" and len(image.ports) == 1:
+        return image.ports[0]
+    return manifest.port
+
+
+def container_name(node: str, service_id: str, instance: str) -> str:
+    """Unique among all nodes of an engine."""
+    return f"atek-{node[:8]}-{service_id}-{instance}"
+
+
+def network_kind(manifest: Manifest) -> str:
+    """Which of the node's networks a service is on: `private`, `published` or `egress`."""
+    if manifest.egress:
+        return "egress"
+    return "published" if manifest.publish else "private"
+
+
+def container(launch: Launch, image: Image, place: Place, port: int | None) -> dict[str, Any]:
+    """The body of `POST /containers/create`. Raises PermanentFailure for what this node does not allow."""
+    manifest = launch.service.manifest
+    environment = _environment(launch, place, port)
+    body: dict[str, Any] = {
+        "Image": image.id,
+        "Hostname": manifest.id.replace(".", "-")[:_LONGEST_HOSTNAME],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "Labels": labels(place.node, launch, port),
+        "HostConfig": _host(manifest, place),
+    }
+    if manifest.command:
+        visible = {**image.environment, **environment}
+        body["Cmd"] = [expand(word, visible) for word in manifest.command]
+    if user := manifest.user or (place.user if not image.user else ""):
+        body["User"] = user
+    if "signal" in manifest.stop.model_fields_set:
+        body["StopSignal"] = manifest.stop.signal
+    if manifest.network == "bridge" and manifest.publish:
+        body["ExposedPorts"] = {f"{each.inside}/{each.protocol}": {} for each in _published(manifest)}
+    return body
+
+
+def _environment(launch: Launch, place: Place, port: int | None) -> dict[str, str]:
+    environment = {
+        "HOME": DATA,
+        **launch.service.manifest.env,
+        SOCKET_VARIABLE: f"{SOCKETS}/{SOCKET_NAME}",
+        "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
+        "ATEK_HOST_PORT": str(place.host_port),
+        "ATEK_HOST_SOCKET": f"{GATEWAY}/{GATEWAY_NAME}",
+        TOKEN_VARIABLE: launch.identity.get("token", ""),
+        "ATEK_DATA_DIR": DATA,
+    }
+    return environment if port is None else {**environment, "PORT": str(port)}
+
+
+def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
+    limits = manifest.resources
+    host: dict[str, Any] = {
+        "RestartPolicy": {"Name": "no"},
+        "CapDrop": ["ALL"],
+        "CapAdd": list(manifest.capabilities),
+        "SecurityOpt": ["no-new-privileges"],
+        "ReadonlyRootfs": manifest.read_only,
+        "Tmpfs": dict(_SCRATCH) if manifest.read_only else {},
+        "NetworkMode": _network_mode(manifest, place),
+        "Mounts": [*_own_mounts(place), *(_mount(manifest, place, text) for text in manifest.volumes)],
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE, "max-file": "2"}},
+        "PortBindings": _bindings(manifest),
+    }
+    if limits.memory is not None:
+        # Without swap of its own: a limit that can be exceeded on disk makes a small machine stand still.
+        host |= {"Memory": limits.memory, "MemorySwap": limits.memory}
+    if limits.cpu is not None:
+        host["NanoCpus"] = int(limits.cpu * _NANO)
+    if limits.pids is not None:
+        host["PidsLimit"] = limits.pids
+    if manifest.isolation is not None:
+        host["Runtime"] = manifest.isolation
+    return host
+
+
+def _network_mode(manifest: Manifest, place: Place) -> str:
+    return place.networks[network_kind(manifest)] if manifest.network == "bridge" else manifest.network
+
+
+def _own_mounts(place: Place) -> list[dict[str, Any]]:
+    return [
+        _bind(place.data, DATA),
+        _bind(place.sockets, SOCKETS),
+        _bind(place.gateway, GATEWAY, read_only=True),
+    ]
+
+
+def _mount(manifest: Manifest, place: Place, text: str) -> dict[str, Any]:
+    volume = parse_volume(text)
+    if volume.named:
+        return {
+            "Type": "volume",
+            "Source": volume_name(place.node, manifest.id, volume),
+            "Target": volume.target,
+            "ReadOnly": volume.read_only,
+            "VolumeOptions": {"Labels": {NODE: place.node}},
+        }
+    source = f"{place.data}/{volume.source.removeprefix('./')}"
+    if volume.source.startswith("/"):
+        source = _allowed(manifest.id, volume.source, place)
+    return _bind(source, volume.target, read_only=volume.read_only)
+
+
+def volume_name(node: str, service_id: str, volume: Volume) -> str:
+    """A named volume belongs to one service of one node."""
+    return f"atek-{node[:8]}-{service_id}-{volume.source}"
+
+
+def _allowed(service_id: str, folder: str, place: Place) -> str:
+    for allowed in (*place.binds, place.data):
+        if folder == allowed or folder.startswith(allowed.rstrip("/") + "/"):
+            return folder
+    raise PermanentFailure(
+        "BindForbidden",
+        f"{service_id} may not have {folder} of this machine",
+        hint="list it (or a folder above it) under binds in [docker] of the node's config.toml",
+    )
+
+
+def _bind(source: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
+    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only}
+
+
+def _bindings(manifest: Manifest) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for each in _published(manifest):
+        place = {"HostIp": each.address, "HostPort": str(each.outside)}
+        bindings.setdefault(f"{each.inside}/{each.protocol}", []).append(place)
+    return bindings
+
+
+def _published(manifest: Manifest) -> list[Any]:
+    return [parse_published(text) for text in manifest.publish]
+
+
+def data_folders(service: Service) -> list[str]:
+    """Folders below the data folder that have to exist before the container starts."""
+    found = [parse_volume(text).source for text in service.manifest.volumes]
+    return [source.removeprefix("./") for source in found if source.startswith("./")]
