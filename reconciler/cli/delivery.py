@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.api import UserError
 from reconciler.cli.output import clean
+from reconciler.nodes.publication import mark_of
 from reconciler.service_state import condition, explanation, serves
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Delivery:
         self._client = client
         self._node = node
         self._id = service_id
-        self._own_key = own_key
+        self._mark = mark_of(own_key)
         self._told = ""
         self._same_since: float | None = None
         self._before = _revision(_entry(self._status(), service_id))
@@ -83,7 +84,7 @@ class Delivery:
 
     def _follow(self, status: Status) -> dict[str, Any] | None:
         follows = status["node"].get("follows") or ()
-        return next((each for each in follows if each.get("key") == self._own_key), None)
+        return next((each for each in follows if each.get("mark") == self._mark), None)
 
     def _outcome(self, entry: dict[str, Any]) -> bool:
         """News are believed at once, what is as before only once it lasts."""

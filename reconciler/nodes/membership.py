@@ -12,25 +12,25 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from hyper.port import HyperError, Peer, Position
-from manifests.sources.drives import DriveCache
-from manifests.sources.records import RecordSource
+from hyper.port import HyperError
 from reconciler.api import UserError
-from reconciler.nodes.conditions import conditions_of, lag_of
 from reconciler.nodes.follows import FollowsFile, UnreadableFollows, checked
+from reconciler.nodes.network import Network
 from reconciler.nodes.own import Own, OwnFile
 from reconciler.nodes.port import FOLLOW, NODE_SELF, RECORDS, STATUS, Followed, Keys
+from reconciler.nodes.publication import public_follow
 from reconciler.nodes.publisher import Publisher
 from reconciler.nodes.records import OwnRecords
+from reconciler.nodes.sources import RecordSources
 from reconciler.status import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hyper.port import Database, Hyper
@@ -43,8 +43,6 @@ LOOK = 5.0
 LOOK_SOON = 0.25
 #: Seconds that a person's order waits for a daemon that is just starting, and for the loop to hear of it.
 PATIENCE = 10.0
-#: Seconds between two looks for packages that nobody needs any more.
-COLLECT = 60.0
 
 
 class Membership:
@@ -69,7 +67,6 @@ class Membership:
         open_to_all: bool = False,
     ) -> None:
         self.hyper = hyper
-        self._home = home
         self._place = place
         self._version = version
         self._wall = wall
@@ -77,17 +74,13 @@ class Membership:
         self._own = OwnFile(home)
         self._file = FollowsFile(home)
         self._follows = {follow.name: follow for follow in self._file.read()}
-        self._drives = DriveCache(hyper, home / "packages" / ".drives")
-        self._sources: dict[str, RecordSource] = {}
+        self._sources = RecordSources(hyper, home, place)
+        self._network = Network(hyper)
         self._statuses: dict[str, str] = {}
         self._nodes: dict[str, Mapping[str, Any]] = {}
-        self._told: tuple[Sequence[str], Sequence[Peer]] | None = None
-        self._host: Host | None = None
         self._away = True
         self._settled = anyio.Event()
         self._look_now = anyio.Event()
-        self._advanced = anyio.Event()
-        self._positions: dict[str, Position] = {}
         self._changing = anyio.Lock()
         self._publisher = Publisher(hyper, self._about, lambda: timestamp(wall()))
         self.services = OwnRecords(
@@ -147,19 +140,20 @@ class Membership:
         """See `Member`."""
         found: list[Source] = []
         if self._own.value.records:
-            found.append(self._own_source())
-        found += [self._source_of(follow) for follow in self._follows.values()]
+            found.append(self._sources.own())
+        found += [self._sources.of(follow) for follow in self._follows.values()]
         return [*found, UnreadableFollows(self._file.problem)] if self._file.problem else found
 
     async def run(self, host: Host) -> None:
         """See `Member`."""
-        self._host = host
+        self._sources.host = host
         host.listen(self._heard)
         self._heard("")
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._publish)
-            tasks.start_soon(self._collect)
+            tasks.start_soon(self._publish, host)
+            tasks.start_soon(self._sources.collect)
             while True:
+                # Whoever asks from now on is looked after in the next round.
                 self._look_now = anyio.Event()
                 await self._look()
                 with anyio.move_on_after(LOOK_SOON if self._away else LOOK):
@@ -172,18 +166,7 @@ class Membership:
 
     def source_status(self, name: str) -> Mapping[str, Any]:
         """See `Member`: position, lag, peers and conditions of a source of records."""
-        source = self._sources.get(name)
-        if source is None:
-            return {}
-        state, applied = source.state, self._positions.get(name)
-        conditions = conditions_of(state, applied, away=self._away, own=name == RECORDS)
-        return {
-            "database": state.database.db_id if state.database else None,
-            "position": list(applied) if applied else None,
-            "lag": lag_of(state, applied),
-            "peers": state.database.peers if state.database else 0,
-            "conditions": [asdict(condition) for condition in conditions],
-        }
+        return self._sources.status(name, away=self._away)
 
     # -- its life
 
@@ -193,9 +176,9 @@ class Membership:
             status = await self.hyper.status()
             self._away = False
             await self._settle(status.noise_key, status.address)
-            await self._tell_the_network()
+            await self._network.tell(self.follows())
             await self._introduce(self._own.value)
-            for follow in list(self._follows.values()):
+            for follow in self.follows():
                 with suppress(HyperError):
                     await self._learn(follow)
         except HyperError as error:
@@ -213,8 +196,8 @@ class Membership:
         own = replace(own, noise=noise, address=address)
         is_new = own.records != self._own.value.records
         self._own.write(own)
-        if is_new and self._host is not None:
-            self._host.add_source(self._own_source())
+        if is_new:
+            self._sources.add(self._sources.own())
         self._settled.set()
 
     async def _introduce(self, own: Own) -> None:
@@ -231,23 +214,6 @@ class Membership:
         if written is None or written.value != about:
             await self.hyper.put(own.records, NODE_SELF, about)
 
-    async def _tell_the_network(self) -> None:
-        """Who may connect, and whom to connect to. The client tells it to a daemon that starts anew."""
-        follows = list(self._follows.values())
-        keys = [follow.noise for follow in follows if follow.noise]
-        peers = [peer for follow in follows if (peer := _peer_of(follow)) is not None]
-        if self._told == (keys, peers):
-            return
-        await self.hyper.allow(keys)
-        before = self._told[1] if self._told else ()
-        for peer in before:
-            if peer.key not in {each.key for each in peers}:
-                await self.hyper.remove_peer(peer.key)
-        for peer in peers:
-            if peer not in before:
-                await self.hyper.add_peer(peer)
-        self._told = (keys, peers)
-
     async def _learn(self, follow: Follow) -> None:
         """What a followed node says about itself, and so where its status is. Raises HyperError."""
         record = await self.hyper.get(follow.key, NODE_SELF)
@@ -259,86 +225,37 @@ class Membership:
             self._statuses[follow.name] = status
         self._nodes[follow.name] = about
 
-    async def _publish(self) -> None:
+    async def _publish(self, host: Host) -> None:
         await self._settled.wait()
-        assert self._host is not None
-        await self._publisher.run(self._host, self._own.value.status)
-
-    async def _collect(self) -> None:
-        while True:
-            await anyio.sleep(COLLECT)
-            assert self._host is not None
-            with suppress(OSError):
-                await self._drives.collect(self._host.packages_in_use())
+        await self._publisher.run(host, self._own.value.status)
 
     def _heard(self, service_id: str) -> None:
         if not service_id:
-            self._note_positions()
+            self._sources.heard()
         self._publisher.heard(service_id)
-
-    def _note_positions(self) -> None:
-        """How far the loop was told of what each source says."""
-        for name in self._sources:
-            applied = self._host.applied(name) if self._host else None
-            if applied is not None and (position := _position(applied.revision)) is not None:
-                self._positions[name] = position
-        advanced, self._advanced = self._advanced, anyio.Event()
-        advanced.set()
 
     def _about(self) -> dict[str, Any]:
         """What the status says about the node itself."""
         follows = [
-            {"name": follow.name, "key": follow.key, **self.source_status(follow.name)}
-            for follow in self._follows.values()
+            public_follow(follow, self.source_status(follow.name)) for follow in self._follows.values()
         ]
         labels = sorted(self._place.labels)
         return {"name": self._place.name, "version": self._version, "labels": labels, "follows": follows}
 
     # -- sources
 
-    def _own_source(self) -> RecordSource:
-        return self._make(RECORDS, "record", lambda: self.hyper.create(RECORDS))
-
-    def _source_of(self, follow: Follow) -> RecordSource:
-        return self._make(follow.name, "follow", lambda: self.hyper.open(follow.key), follow)
-
-    def _make(
-        self, name: str, kind: Any, database: Callable[[], Awaitable[Database]], follow: Follow | None = None
-    ) -> RecordSource:
-        source = RecordSource(
-            self.hyper,
-            database,
-            name,
-            kind,
-            place=self._place,
-            drives=self._drives,
-            folder=self._home / "state" / "snapshots",
-            policy=follow.policy if follow else None,
-        )
-        self._sources[name] = source
-        return source
-
     async def _take_up(self, follow: Follow, before: Follow | None) -> None:
-        source = self._sources.get(follow.name)
-        if source is not None and before is not None and before.key == follow.key:
-            source.set_policy(follow.policy)
-            if follow.policy.allow_empty:
-                source.accept_empty()
+        if before is not None and before.key == follow.key:
+            self._sources.judge_by(follow)
             return
         if before is not None:
             await self._give_up(before)
-        if self._host is not None:
-            self._host.add_source(self._source_of(follow))
+        self._sources.add(self._sources.of(follow))
 
     async def _give_up(self, follow: Follow) -> None:
         """Nothing of it is followed, or kept, any more."""
-        source = self._sources.pop(follow.name, None)
-        if self._host is not None:
-            self._host.remove_source(follow.name)
-        if source is not None:
-            source.forget()
+        self._sources.remove(follow.name)
         self._nodes.pop(follow.name, None)
-        self._positions.pop(follow.name, None)
         status = self._statuses.pop(follow.name, "")
         for db_id in filter(None, (follow.key, status)):
             with suppress(HyperError):
@@ -370,20 +287,6 @@ class Membership:
     async def _declared(self, version: int) -> None:
         """Returns once the loop was told of this version of the own records."""
         with anyio.move_on_after(PATIENCE):
-            while self._positions.get(RECORDS, Position(0, 0)).version < version:
-                await self._advanced.wait()
+            await self._sources.until(RECORDS, version)
             return
         raise UserError("it is written, but the node has not noticed yet", hint="`atek status` tells when")
-
-
-def _peer_of(follow: Follow) -> Peer | None:
-    if not (follow.at and follow.noise):
-        return None
-    host, _, port = follow.at.rpartition(":")
-    return Peer(host, int(port), follow.noise)
-
-
-def _position(revision: str) -> Position | None:
-    """What a source of records has for a revision: `fork.version`."""
-    found = re.fullmatch(r"([0-9]+)\.([0-9]+)", revision)
-    return Position(int(found[1]), int(found[2])) if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from hyper.port import Write
@@ -11,11 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from hyper.port import Record
+    from reconciler.nodes.port import Follow
 
 #: Of a service's entry and of its instances, what means anything on another machine.
 _SERVICE_KEYS = (
     "id", "source", "runtime", "desiredRevision", "observedRevision", "suspended", "restarts", "conditions",
 )  # fmt: skip
+_FOLLOW_KEYS = ("position", "lag", "peers", "conditions")
 _INSTANCE_KEYS = ("state", "revision", "slot", "startedAt")
 
 _AT = "publishedAt"
@@ -27,6 +30,17 @@ def public_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A service's entry in `status` without what is this machine's own: processes, paths, sockets."""
     instances = [{key: each[key] for key in _INSTANCE_KEYS} for each in entry["instances"]]
     return {key: entry[key] for key in _SERVICE_KEYS} | {"instances": instances}
+
+
+def mark_of(key: str) -> str:
+    """By what a node finds itself among the follows of another, whose readers must not learn its key."""
+    return sha256(f"follow {key}".encode()).hexdigest()[:32]
+
+
+def public_follow(follow: Follow, status: Mapping[str, Any]) -> dict[str, Any]:
+    """How a follow fares: `status` is what the node's own status says about its source."""
+    shown = {key: status[key] for key in _FOLLOW_KEYS if key in status}
+    return {"name": follow.name, "mark": mark_of(follow.key), **shown}
 
 
 def entry_path(service_id: str) -> tuple[str, ...]:

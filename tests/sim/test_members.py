@@ -11,6 +11,7 @@ import pytest
 from hyper.fake import FakeNetwork
 from reconciler.api import UserError
 from reconciler.nodes.port import Change, Follow
+from reconciler.nodes.publication import mark_of
 from tests.sim.members import MemberHome, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 
@@ -80,6 +81,8 @@ async def test_the_status_of_the_other_node_comes_back(world: World) -> None:
         assert (about["name"], about["labels"]) == ("pi", ["kitchen"])
         (follow,) = (await _self(world.laptop, world.pi))["follows"]
         assert follow["name"] == "laptop" and follow["position"][1] >= version and follow["lag"] == 0
+        keys = await world.laptop.member.keys()
+        assert follow["mark"] == mark_of(keys.records) and keys.records not in str(follow)
 
 
 async def _self(reader: MemberHome, other: MemberHome) -> dict[str, Any]:
