@@ -14,7 +14,7 @@ import orjson
 from hyper.client import HyperClient
 from hyper.connection import away
 from hyper.port import HyperError
-from hyper.wire import Lines, error_of, request_line
+from hyper.wire import Lines, request_line, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ class Link(asyncio.Protocol):
         pending = self._pending[number] = asyncio.get_running_loop().create_future()
         self._transport.write(line)
         try:
-            return await pending
+            return result_of(await pending)
         finally:
             del self._pending[number]
 
@@ -92,7 +92,4 @@ class Link(asyncio.Protocol):
         pending = self._pending.get(message.get("id"))
         if pending is None or pending.done():
             return
-        if "error" in message:
-            pending.set_exception(error_of(message["error"]))
-        else:
-            pending.set_result(message.get("result"))
+        pending.set_result(message)
