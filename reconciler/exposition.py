@@ -40,6 +40,7 @@ def render(status: Mapping[str, Any], metrics: Metrics, process: ProcessFacts, *
         *_of_services(services, metrics),
         *_of_the_loop(metrics),
         *_of_sources(sources, now),
+        *_of_records([source for source in sources if "lag" in source]),
         *_of_the_process(process, status.get("node", {})),
     )
     return "".join(line + "\n" for family in families for line in family)
@@ -125,6 +126,38 @@ def _of_sources(sources: list[dict[str, Any]], now: float) -> Iterator[Iterator[
             ({"source": source["name"]}, max(0.0, now - source["lastRead"]))
             for source in sources
             if source.get("lastRead") is not None
+        ),
+    )
+
+
+def _of_records(sources: list[dict[str, Any]]) -> Iterator[Iterator[str]]:
+    """Those that are Hypercore databases: this node's own, and those that it follows."""
+    yield family(
+        "gauge",
+        "atek_record_lag",
+        "Blocks of the source's database that a peer has, and that are not applied here.",
+        (({"source": source["name"]}, source["lag"]) for source in sources),
+    )
+    yield family(
+        "gauge",
+        "atek_record_version",
+        "The version of the source's database that is applied.",
+        (({"source": source["name"]}, source["position"][-1]) for source in sources if source["position"]),
+    )
+    yield family(
+        "gauge",
+        "atek_record_peers",
+        "Connected nodes that have the source's database.",
+        (({"source": source["name"]}, source["peers"]) for source in sources),
+    )
+    yield family(
+        "gauge",
+        "atek_record_condition",
+        "1 when the condition of the source is True, otherwise 0.",
+        (
+            ({"source": source["name"], "condition": condition["type"]}, condition["status"] == "True")
+            for source in sources
+            for condition in source["conditions"]
         ),
     )
 

@@ -105,8 +105,10 @@ def _to_json(follow: Follow) -> dict[str, Any]:
     return {name: text for name, text in value.items() if text} | {"policy": follow.policy.to_json()}
 
 
-def _from_json(value: dict[str, Any]) -> Follow:
+def _from_json(value: Any) -> Follow:
     """Raises ValueError, KeyError or TypeError for what `_to_json` did not make."""
+    if not isinstance(value, dict):
+        raise ValueError("not what this node writes")
     try:
         policy = Policy.model_validate(value.get("policy", {}))
     except ValidationError as error:

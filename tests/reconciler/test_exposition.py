@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,3 +104,19 @@ def test_any_label_value_and_number_survive(label: str, value: float) -> None:
     (sample,) = metric.samples
     assert sample.labels == {"name": label}
     assert sample.value == value
+
+
+def test_records_tell_how_far_they_are_behind() -> None:
+    behind = {"type": "Synced", "status": "False", "reason": "Behind", "message": ""}
+    stalled = {"type": "Stalled", "status": "True", "reason": "LogForked", "message": ""}
+    known: dict[str, Any] = {"position": [0, 12], "lag": 3, "peers": 2, "conditions": [behind, stalled]}
+    new: dict[str, Any] = {"position": None, "lag": 0, "peers": 0, "conditions": []}
+    values = page(FakeNode(sources=[source("laptop", **known), source("tv", **new), source("manifests")]))
+    assert values[key("atek_record_lag", {"source": "laptop"})] == 3
+    assert values[key("atek_record_version", {"source": "laptop"})] == 12
+    assert values[key("atek_record_peers", {"source": "laptop"})] == 2
+    assert values[key("atek_record_condition", {"source": "laptop", "condition": "Synced"})] == 0
+    assert values[key("atek_record_condition", {"source": "laptop", "condition": "Stalled"})] == 1
+    assert values[key("atek_record_lag", {"source": "tv"})] == 0
+    assert key("atek_record_version", {"source": "tv"}) not in values
+    assert key("atek_record_lag", {"source": "manifests"}) not in values
