@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST_AHEAD = 64 * 1024
 #: Bytes of empty lines before a request that are lost without a word.
 MOST_EMPTY = 8
+_ORIGIN = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\n\r\n"
 
 
 class Client(asyncio.Protocol):
@@ -77,14 +78,12 @@ class Client(asyncio.Protocol):
 
     def finish(self, *, keep: bool) -> None:
         """The answer is complete. Without `keep` (as `keeps` said) the connection ends once it was sent."""
-        if self._handler is None:
-            return
-        if keep:
+        if keep and self._handler is not None:
             self.next(monotonic())
-            return
-        read = self.body_done
-        self._handler = self.head = self._body = None
-        self._end(linger=not read)
+        elif self._handler is not None:
+            read = self.body_done
+            self._handler = self.head = self._body = None
+            self._end(linger=not read)
 
     def next(self, now: float) -> None:
         """The answer is complete, and the connection is kept."""
@@ -166,8 +165,7 @@ class Client(asyncio.Protocol):
         self.send = transport.write
         name = transport.get_extra_info("peername")
         self.peer = name[0] if isinstance(name, tuple) else ""
-        who = self.peer.encode() or b"unix"
-        self.origin = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\n\r\n" % who
+        self.origin = _ORIGIN % (self.peer.encode() or b"unix")
         self.plane.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -179,8 +177,8 @@ class Client(asyncio.Protocol):
                 return
             # By far the most: one whole request, with the same head as the last one, or one that is
             # remembered. Every call counts here; to compare costs less than to look for the end and to hash.
-            known, decision = self.plane.decisions, self._last
-            if decision is None or self._last_of is not known:
+            plane, decision = self.plane, self._last
+            if decision is None or self._last_of is not plane.decisions:
                 decision, payload = self._remembered(data)
             elif data == decision.head.raw:
                 payload = b""
@@ -188,10 +186,14 @@ class Client(asyncio.Protocol):
                 payload = data[len(decision.head.raw) :]
             else:
                 decision, payload = self._remembered(data)
-            if decision is not None and decision.head.length == len(payload):
-                self._whole(decision, payload)
-            else:
+            if decision is None or decision.head.length != len(payload):
                 self._take(data)
+                return
+            # As in `_begin`, but without the calls that lead there.
+            self.head = decision.head
+            plane.metrics.in_flight += 1
+            handler = self._handler = decision.start(plane, self)
+            handler.whole(payload)
         elif self._raw:
             handler.client_ahead(data)
         elif self._body is not None and not self._body.done:
@@ -260,13 +262,6 @@ class Client(asyncio.Protocol):
             self._last, self._last_of = decision, known
         return decision, rest
 
-    def _whole(self, decision: Decision, payload: bytes) -> None:
-        plane = self.plane
-        self.head = decision.head
-        plane.metrics.in_flight += 1
-        handler = self._handler = decision.start(plane, self)
-        handler.whole(payload)
-
     def _take_one(self, data: bytes) -> bytes:
         """One request, as much of it as there is; returns what comes after it."""
         end = data.find(END) + 4
@@ -311,12 +306,11 @@ class Client(asyncio.Protocol):
         """The request whose head ends at `end`; returns what is not yet used of the data."""
         self.head = decision.head
         length = decision.head.length
-        if 0 <= length <= len(data) - end:
-            end_of_body = end + length
-            self._whole(decision, data[end:end_of_body])
-            return data[end_of_body:]
         self.plane.metrics.in_flight += 1
         handler = self._handler = decision.start(self.plane, self)
+        if 0 <= length <= len(data) - end:
+            handler.whole(data[end : end + length])
+            return data[end + length :]
         body = self._body = body_of(length)
         handler.begin()
         if self._handler is not handler:

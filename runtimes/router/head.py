@@ -107,7 +107,8 @@ class AnswerHead:
 
     `length` is that of the body in bytes, -1 when it is chunked, -2 when it ends with the connection.
     `passed` are the status line and the field lines that go to the client, `complete` the same with the empty
-    line. `endless` is an event stream. `raw` is all of it as it came, with its empty line.
+    line. `lasting`: the connection is kept, for nobody says how long. `endless` is an event stream. `raw` is
+    all of it as it came, with its empty line.
     """
 
     raw: bytes
@@ -115,6 +116,7 @@ class AnswerHead:
     length: int
     keep_alive: bool
     keep_alive_seconds: float | None
+    lasting: bool
     upgrade: bytes
     endless: bool
     passed: bytes
@@ -242,12 +244,15 @@ def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
     line = b"HTTP/1.1" + head[8 : head.index(b"\r\n") + 2]
     kind = _only(values, b"content-type").lower()
     passed = line + _lines(fields, options) + passed_length
+    keep_alive = _keep_alive(options, http_1_0=http_1_0) and length != -2
+    seconds = _keep_alive_seconds(values)
     return AnswerHead(
         raw=head,
         status=status,
         length=length,
-        keep_alive=_keep_alive(options, http_1_0=http_1_0) and length != -2,
-        keep_alive_seconds=_keep_alive_seconds(values),
+        keep_alive=keep_alive,
+        keep_alive_seconds=seconds,
+        lasting=keep_alive and seconds is None,
         upgrade=_upgrade(values, options),
         endless=kind.startswith(b"text/event-stream"),
         passed=passed,

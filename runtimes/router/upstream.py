@@ -241,10 +241,18 @@ class Upstream(asyncio.Protocol):
                 payload = data[len(answer.raw) :]
             else:
                 answer, payload = self._remembered(data)
-            if answer is not None and answer.length == len(payload):
-                exchange.complete(answer, payload, self._settle(exchange, answer, b""))
-            else:
+            pool = self.pool
+            if answer is None or answer.length != len(payload):
                 self._take_head(exchange, data)
+            elif answer.lasting and exchange.sent and not (self._buffer or pool.retired or pool.waiters):
+                # `_settle`, where nothing has to be tidied up.
+                now = self.idle_since = monotonic()
+                self.exchange = None
+                pool.in_flight.discard(exchange)
+                pool.idle.append(self)
+                exchange.complete(answer, payload, now)
+            else:
+                exchange.complete(answer, payload, self._settle(exchange, answer, b""))
 
     def eof_received(self) -> bool:
         exchange = self.exchange

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from runtimes.router.request_ids import request_ids
-from tests.runtimes.router.harness import ADMIN, API, call
+from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.wire import request
 
 if TYPE_CHECKING:
@@ -143,3 +143,64 @@ def test_no_two_names_of_requests_are_equal() -> None:
     names = list(islice(request_ids(), 1000))
     assert len(set(names)) == 1000 and {len(name) for name in names} == {16}
     assert names[0][:8] != next(request_ids())[:8]
+
+
+# -- what a connection to an instance has to be tidied up after, however well the answer is known
+
+
+@pytest.mark.parametrize("end", ["retired", "drained"])
+async def test_a_known_answer_is_the_last_one_of_an_instance_that_is_let_go(world: World, end: str) -> None:
+    may_answer = anyio.Event()
+
+    async def serve(asked: Asked) -> None:
+        if asked.request.target == "/held":
+            await may_answer.wait()
+        await asked.respond(200, b"four")
+
+    service = await world.service(serve=serve)
+    client = await world.connect()
+    for target in ("/", "/", "/held"):
+        await client.send(request("GET", target, host=HOST))
+        if target == "/":
+            await client.answer()
+    await until(lambda: len(service.requests) == 3)
+    pool = world.plane.pools["notes-1"]
+    if end == "retired":
+        world.update({"notes": None})
+    drained = pool.drained(hurry=False) if end == "drained" else None
+    may_answer.set()
+    assert (await client.answer()).body == b"four"
+    if drained is None:
+        assert pool.idle == []
+        await until(lambda: not service.instances[0].open)
+    else:
+        await until(drained.is_set)
+
+
+async def test_a_known_answer_before_the_end_of_the_request_ends_its_connection(world: World) -> None:
+    async def serve(asked: Asked) -> None:
+        await asked.respond(200, b"four")
+
+    service = await world.service(serve=serve)
+    client = await world.connect()
+    for _ in range(2):
+        await client.send(GET)
+        await client.answer()
+    await client.send(request("POST", "/", "Content-Length: 8", host=HOST) + b"half")
+    assert (await client.answer())["connection"] == "close"
+    await until(lambda: not service.instances[0].open)
+    assert world.plane.pools["notes-1"].idle == []
+
+
+async def test_a_known_answer_says_how_long_this_connection_is_kept_too(world: World) -> None:
+    async def serve(asked: Asked) -> None:
+        await asked.respond(200, b"four", "Keep-Alive: timeout=2")
+
+    await world.service(serve=serve)
+    pool_of = world.plane.pools
+    for _ in range(2):
+        await world.ask(host=HOST)
+        (upstream,) = pool_of["notes-1"].idle
+        assert upstream.keep_for == 1.0
+        upstream.close()
+        pool_of["notes-1"].idle.clear()
