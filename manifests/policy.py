@@ -8,10 +8,12 @@ itself, so that nobody who changes the package later changes them.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from manifests.containers import parse_published, parse_volume
 from manifests.model import Export, Model, Resources, Size
 from manifests.patterns import matches, matches_any
 
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 #: Ids and APIs of the node's own parts: nobody else's service has them, unless a pattern says so on purpose.
 OWN_IDS, OWN_APIS = "core.", "atek.cloud/"
 
+#: What else a manifest may say, now or later, is not for services of other nodes until it is judged here.
+_JUDGED = frozenset((
+    "id", "runtime", "source", "command", "port", "env", "exports", "allow", "depends_on", "probes", "restart",
+    "update", "stop", "replicas", "resources", "sandbox", "suspend", "nodes", "image", "pull", "publish",
+    "network", "egress", "volumes", "read_only", "user",
+))  # fmt: skip
 _PATTERN_LENGTH = 255
 _SHOWN = 80
 
@@ -95,8 +103,33 @@ def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
         yield "a service of another node cannot have a folder of this one as its package"
     if not _is_allowed(manifest.id, policy.ids, OWN_IDS):
         yield f"a service of the id {manifest.id} is not allowed{_only(policy.ids)}"
-    if not (policy.runtimes is None or manifest.runtime in (None, *policy.runtimes)):
-        yield f"the runtime {manifest.runtime} is not allowed{_only(policy.runtimes)}"
+    runtime = manifest.runtime or ("docker" if manifest.image else None)
+    if not (policy.runtimes is None or runtime in (None, *policy.runtimes)):
+        yield f"the runtime {runtime} is not allowed{_only(policy.runtimes)}"
+    yield from _unjudged(manifest)
+    yield from _ways_out(manifest)
+    yield from _apis(policy, manifest)
+
+
+def _unjudged(manifest: Manifest) -> Iterator[str]:
+    for name, field in type(manifest).model_fields.items():
+        if name not in _JUDGED and getattr(manifest, name) != field.get_default(call_default_factory=True):
+            yield f"a service of another node may not say {field.alias or name}"
+
+
+def _ways_out(manifest: Manifest) -> Iterator[str]:
+    """Engines have more rights than the node: a container gets nothing of this machine beyond its own."""
+    if manifest.network == "host":
+        yield "a container of another node may not be on this machine's network"
+    for volume in map(parse_volume, manifest.volumes):
+        if volume.source.startswith("/"):
+            yield f"a container of another node may not have this machine's {_shown(volume.source)}"
+    for port in map(parse_published, manifest.publish):
+        if not ip_address(port.address).is_loopback:
+            yield f"a container of another node may not be reached at {port.address}"
+
+
+def _apis(policy: Policy, manifest: Manifest) -> Iterator[str]:
     for export in manifest.exports or ():
         if not _is_allowed(export.api, policy.apis, OWN_APIS):
             yield f"it may not export {_shown(export.api)}{_only(policy.apis)}"

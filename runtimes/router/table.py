@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from manifests.patterns import matches_any
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -55,7 +57,8 @@ class ServiceRoute:
     """All that the router needs to know about one service.
 
     `rank` is its source's precedence, the lowest first. `exports` are declared even while nothing is ready.
-    `allow` lists the APIs it may call; None is all of them. `owner` is a user's key.
+    `allow` lists the APIs it may call, `*` standing for anything; None is all of them. `owner` is a user's
+    key.
     """
 
     id: str
@@ -78,7 +81,8 @@ class Caller:
     allow: frozenset[str] | None = None
 
     def may_call(self, api: str) -> bool:
-        return self.allow is None or api in self.allow
+        """`*` in what is allowed stands for anything."""
+        return self.allow is None or api in self.allow or matches_any(self.allow, api)
 
 
 @dataclass(frozen=True, slots=True)

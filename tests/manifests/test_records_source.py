@@ -16,6 +16,7 @@ from hyper.port import Drive, Write
 from manifests.nodes import Place
 from manifests.policy import Policy
 from manifests.record import SERVICES, drive_url, make_record, record_path
+from manifests.sources import fetching, following, records
 from manifests.sources.drives import DriveCache
 from manifests.sources.records import RecordSource
 
@@ -34,6 +35,17 @@ PATIENCE = 3600.0
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return ("trio", {"clock": MockClock(autojump_threshold=0)}) if request.param == "trio" else "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def hurried(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a real clock nobody waits as long as a node does."""
+    if anyio_backend == "asyncio":
+        for module, name in (
+            (following, "PATIENCE"), (following, "ASK"), (fetching, "FIRST"), (fetching, "SECURE_AFTER"),
+            (fetching, "SELDOM"), (records, "KEEP_AGAIN"),
+        ):  # fmt: skip
+            monkeypatch.setattr(module, name, 0.1)
 
 
 class World:
@@ -73,6 +85,12 @@ class World:
 
     def cache(self) -> DriveCache:
         return DriveCache(self.pi, self.folder / "drives")
+
+    async def secured(self) -> None:
+        """What was fetched is only used again once it is safe on the disk."""
+        with anyio.fail_after(PATIENCE):
+            while not list((self.folder / "drives").glob("*/*.json")):
+                await anyio.sleep(0.01)
 
     def follow(self, drives: DriveCache | None = None) -> RecordSource:
         return RecordSource(
@@ -250,8 +268,7 @@ async def test_boots_offline_from_what_was_kept(world: World) -> None:
         await pi.until_ids("a", "b", "notes")
         await world.delete("b")
         await pi.until_ids("a", "notes")
-        # What was fetched is only used again once it is safe.
-        await anyio.sleep(2)
+        await world.secured()
         await world.write({"id": "notes", "source": drive_url(Drive("f" * 64, 3))})
         await pi.until_reason("notes", "Fetching")
     world.pi.go_away()
@@ -463,7 +480,7 @@ async def test_a_package_that_is_damaged_is_fetched_again(world: World) -> None:
     async with watching(world.follow()) as pi:
         await world.write({"id": "notes", "source": source})
         await pi.until_ids("notes")
-        await anyio.sleep(2)
+        await world.secured()
         folder = Path(str(pi.find("notes").manifest.source))
     (folder / "index.js").write_text("")
     async with watching(world.follow()) as pi:
