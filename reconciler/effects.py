@@ -19,7 +19,7 @@ from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
 from reconciler.lifecycle import Event, State
 from reconciler.world import Instance
-from runtimes.base import Launch, PermanentFailure, RuntimeFailure
+from runtimes.base import Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,6 +66,8 @@ class Effects:
         self._jitter = jitter
         self._preparations = anyio.Semaphore(PREPARATIONS)
         self.changed: Callable[[str], None] = lambda _: None
+        #: Called with a runtime's name when it turns out that it cannot be reached.
+        self.lost: Callable[[str, RuntimeUnavailable], None] = lambda _, __: None
 
     async def carry_out(self, controller: Controller, action: Action, tasks: TaskGroup) -> None:
         """One action; what takes long goes on in `tasks`."""
@@ -102,6 +104,9 @@ class Effects:
         launch = Launch(self._new_id(), service, action.slot, self._identity(service.id))
         try:
             running = await self._runtime(service).start(launch)
+        except RuntimeUnavailable as failure:
+            self.lost(service.runtime, failure)
+            return
         except RuntimeFailure as failure:
             self._crashed(controller, service, str(failure), ready_for=0.0)
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
@@ -227,6 +232,8 @@ class Effects:
     async def _signal(self, controller: Controller, tracked: Tracked, *, force: bool = False) -> None:
         try:
             await self._runtime(tracked.running.service).stop(tracked.running, force=force)
+        except RuntimeUnavailable as failure:
+            self.lost(tracked.running.service.runtime, failure)
         except RuntimeFailure as failure:
             self._events.emit(controller.id, failure.reason, str(failure), tracked.view.id, warning=True)
 
@@ -261,6 +268,9 @@ class Effects:
         try:
             async with self._preparations:
                 await self._runtime(service).prepare(service, progress)
+        except RuntimeUnavailable as failure:
+            self.lost(service.runtime, failure)
+            return past.prepare_cancelled(controller.history, service.revision)
         except RuntimeFailure as failure:
             verdict = Verdict(failure.reason, str(failure))
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from reconciler import history as past
+from reconciler.conditions import Verdict
 from reconciler.controller import Controller, Wish
 from reconciler.plan import plan
 from reconciler.queue import WakeQueue
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from reconciler.routing import Routing
     from reconciler.store import Store
     from reconciler.world import Decision
-    from runtimes.base import Runtime
+    from runtimes.base import Runtime, RuntimeUnavailable
 
 #: Seconds until a runtime that could not say what runs is asked again.
 OBSERVE_AGAIN = 2.0
+_AWAY = "RuntimeUnavailable"
+_NOT_YET = Verdict("Unobservable", "waits until the runtime can say what runs")
 
 
 class Reconciler:
@@ -59,7 +62,8 @@ class Reconciler:
         self.events = events
         self.metrics = metrics
         self.saver = Saver(store, self._recall)
-        self.observed = False
+        #: Runtime → why it cannot say what runs.
+        self.away = dict.fromkeys(runtimes, _NOT_YET)
         self.known = False
         self.stopping = False
         #: Told the id of each service of which `status` may say something new; "" stands for the sources.
@@ -70,8 +74,10 @@ class Reconciler:
         self._store = store
         self._wall = wall
         self._dependents: dict[str, set[str]] = {}
+        self._tasks: TaskGroup | None = None
         self._empty = anyio.Event()
         effects.changed = self._changed
+        effects.lost = self.lost
 
     # -- what others tell it
 
@@ -120,6 +126,7 @@ class Reconciler:
         """Remembers, adopts, then reconciles until cancelled."""
         self._remember()
         async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
             await self._observe(tasks)
             tasks.start_soon(self.saver.run)
             task_status.started()
@@ -133,10 +140,16 @@ class Reconciler:
         self.stopping = True
         self._routing.hurry()
         self.wake_all()
-        while any(controller.instances or controller.busy for controller in self.controllers.values()):
+        while any(map(self._has_to_stop, self.controllers.values())):
             self._empty = anyio.Event()
             await self._empty.wait()
         await self.saver.flush()
+
+    def _has_to_stop(self, controller: Controller) -> bool:
+        """What runs where nobody can reach it is left to the next life of the node."""
+        if controller.busy:
+            return True
+        return bool(controller.instances) and self._unobserved(controller) is None
 
     async def kill_all(self) -> None:
         """Ends every instance at once, for a person who will not wait."""
@@ -157,31 +170,65 @@ class Reconciler:
             )
             controller.kept_completed = memory.completed
 
-    async def _observe(self, tasks: TaskGroup) -> None:
-        """Adopts what runs. A runtime that cannot say keeps every service Unknown until it can."""
-        missing = [runtime for runtime in self._runtimes.values() if not await self._adopt(runtime, tasks)]
-        self.observed = not missing
-        if missing:
-            tasks.start_soon(self._observe_again, missing, tasks)
+    @property
+    def observed(self) -> bool:
+        """Whether all runtimes of this machine itself can say what runs; a remote engine may be away."""
+        return all(why.reason == _AWAY for why in self.away.values())
 
-    async def _observe_again(self, missing: list[Runtime], tasks: TaskGroup) -> None:
-        while missing:
-            await anyio.sleep(OBSERVE_AGAIN)
-            missing = [runtime for runtime in missing if not await self._adopt(runtime, tasks)]
-        self.observed = True
+    def lost(self, name: str, failure: RuntimeUnavailable) -> None:
+        """A runtime cannot be reached any more: its services are left alone until it answers again."""
+        if name in self.away or self._tasks is None:
+            return
+        self._is_away(name, failure)
+        self._tasks.start_soon(self._observe_again, self._runtimes[name], self._tasks)
         self.wake_all()
+        self._empty.set()
+
+    async def _observe(self, tasks: TaskGroup) -> None:
+        """Adopts what runs. A runtime that cannot say keeps its services Unknown until it can."""
+        for runtime in self._runtimes.values():
+            if not await self._adopt(runtime, tasks):
+                tasks.start_soon(self._observe_again, runtime, tasks)
+
+    async def _observe_again(self, runtime: Runtime, tasks: TaskGroup) -> None:
+        while True:
+            await anyio.sleep(OBSERVE_AGAIN)
+            if await self._adopt(runtime, tasks):
+                self.wake_all()
+                return
 
     async def _adopt(self, runtime: Runtime, tasks: TaskGroup) -> bool:
         try:
             found = await runtime.observe()
         except RuntimeFailure as failure:
-            self.events.emit("", failure.reason, f"{runtime.name}: {failure}", warning=True)
+            self._is_away(runtime.name, failure)
             return False
+        del self.away[runtime.name]
         for running in found:
             controller = self.controller(running.service.id)
-            self._effects.adopt(controller, running, tasks)
-            self.queue.wake(running.service.id)
+            if running.instance not in controller.instances:
+                self._effects.adopt(controller, running, tasks)
+                self.queue.wake(running.service.id)
         return True
+
+    def _is_away(self, name: str, failure: RuntimeFailure) -> None:
+        """Told once, however often it is asked again."""
+        why = Verdict(failure.reason, str(failure))
+        if self.away.get(name) != why:
+            self.away[name] = why
+            self.events.emit("", failure.reason, f"{name}: {failure}", warning=True)
+
+    def _unobserved(self, controller: Controller) -> Verdict | None:
+        """Why nobody knows what runs of a service; None when it is known."""
+        if not self.away:
+            return None
+        services = [controller.wish.service, controller.history.healthy]
+        names = {service.runtime for service in services if service}
+        names |= {tracked.running.service.runtime for tracked in controller.instances.values()}
+        if not names:
+            # Nothing is known of it: it may be of any runtime but one that is not of this machine.
+            return next((why for why in self.away.values() if why.reason != _AWAY), None)
+        return next((self.away[name] for name in sorted(names & self.away.keys())), None)
 
     # -- one reconciliation
 
@@ -236,6 +283,7 @@ class Reconciler:
 
     def _world(self, controller: Controller) -> World:
         wish = controller.wish
+        unobserved = self._unobserved(controller)
         return World(
             id=controller.id,
             service=wish.service,
@@ -243,7 +291,8 @@ class Reconciler:
             history=controller.history,
             now=anyio.current_time(),
             known=self.known,
-            observed=self.observed,
+            observed=unobserved is None,
+            unobserved=unobserved,
             suspended=controller.stopped,
             shutdown=self.stopping,
             problem=wish.problem,

@@ -106,6 +106,12 @@ class HyperSettings(Model):
     known_peers_only: bool = True
 
 
+class DockerSettings(Model):
+    """`binds`: folders of this machine that services in containers may ask for."""
+
+    binds: tuple[str, ...] = ()
+
+
 class RemoteSettings(Model):
     """Known, so that the default may be written down."""
 
@@ -129,6 +135,7 @@ class _Values(BaseModel):
     core_services: tuple[Any, ...] | None = None
     sources: SourceSettings = SourceSettings()
     router: RouterSettings = RouterSettings()
+    docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
     remote: RemoteSettings = RemoteSettings()
 

@@ -139,6 +139,7 @@ def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
         "instance": running.instance,
         "slot": running.slot,
         "pid": running.pid,
+        **({"container": running.container} if running.container else {}),
         "state": tracked.view.state.value,
         "revision": running.service.revision,
         "restarts": controller.history.restarts,

@@ -45,7 +45,8 @@ def conditions_of(world: World, target: Service | None, draft: Draft) -> tuple[C
 
 def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | None) -> Condition:
     if not world.observed:
-        return Condition("Ready", "Unknown", "Unobservable", "the runtime could not say what runs")
+        why = world.unobserved or Verdict("Unobservable", "the runtime could not say what runs")
+        return Condition("Ready", "Unknown", why.reason, why.message)
     shape = world.service or target or draft.history.healthy
     needed = shape.manifest.replicas if shape else 1
     ready = {instance.slot for instance in world.instances if instance.ready}
@@ -108,7 +109,7 @@ def _working(world: World, target: Service | None, draft: Draft) -> Verdict | No
     if world.suspended:
         return _ending(world)
     if not world.observed:
-        return Verdict("Unobservable", "waits until the runtime can say what runs")
+        return world.unobserved or Verdict("Unobservable", "waits until the runtime can say what runs")
     return _preparing(world, draft) or draft.waiting or _moving(world, target, draft)
 
 

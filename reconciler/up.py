@@ -33,6 +33,8 @@ from reconciler.store import FileStore
 from reconciler.tokens import ensure_tokens
 from reconciler.ways_in import make_router, open_sockets, serve
 from runtimes.base import RuntimeFailure
+from runtimes.docker.on_demand import DockerOnDemand
+from runtimes.docker.prober import ContainerProber
 from runtimes.logs import trim_all
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
@@ -91,11 +93,14 @@ async def run_node(
             socket = daemon_socket(core, run)
             client = HyperClient(socket) if socket else None
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
-                node = _make_node(home, settings, about, paths, host, router, installed, shipped, client)
+                docker = DockerOnDemand(host.paths, settings.docker.binds)
+                node = _make_node(
+                    home, settings, about, paths, host, router, installed, shipped, client, docker
+                )
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
                 make_inner = partial(_make_inner, node, home, settings, config, installed)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)
-                await _serve(node, host, client, open_ways_in, console)
+                await _serve(node, host, client, docker, open_ways_in, console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -107,6 +112,7 @@ async def _serve(
     node: Node,
     host: ProcessHost,
     client: HyperClient | None,
+    docker: DockerOnDemand,
     open_ways_in: Callable[[], Awaitable[None]],
     console: Console,
 ) -> None:
@@ -114,6 +120,7 @@ async def _serve(
     async with anyio.create_task_group() as tasks:
         if client is not None:
             tasks.start_soon(client.run)
+        tasks.start_soon(docker.run)
         tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
@@ -132,14 +139,15 @@ def _make_node(
     installed: InstalledServices,
     shipped: Sequence[Mapping[str, Any]],
     client: HyperClient | None,
+    docker: DockerOnDemand,
 ) -> Node:
     identity = _identity_of(home, installed)
     node = Node(
         about=about,
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
         resolver=resolve_in_thread,
-        runtimes=make_runtimes(host),
-        prober=EndpointProber(),
+        runtimes=make_runtimes(host, docker),
+        prober=ContainerProber(docker, EndpointProber()),
         store=FileStore(home.path / "state" / "services"),
         router=router,
         nodes=_make_member(home.path, settings, client, identity),
@@ -148,6 +156,7 @@ def _make_node(
         jitter=random.random,
         keep_services=settings.keep_services,
     )
+    docker.lost = partial(node.reconciler.lost, docker.name)
     node.notices += installed.problems
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node

@@ -51,8 +51,9 @@ class World:
     """One service at one moment.
 
     `known` is False when some source was never read: then a missing service is not an absent one.
-    `observed` is False when the runtime could not say what runs. `problem` says why `service` could not
-    be brought up to date (its package is gone, its dependencies form a cycle): what runs stays.
+    `observed` is False when the runtime could not say what runs, and `unobserved` then may say why.
+    `problem` says why `service` could not be brought up to date (its package is gone, its dependencies form a
+    cycle): what runs stays.
     `waiting_for` names dependencies that are not there yet; `held_by` services that must stop first.
     Two worlds are equal when they differ in nothing but the time.
     """
@@ -64,6 +65,7 @@ class World:
     now: float = field(compare=False)
     known: bool = True
     observed: bool = True
+    unobserved: Verdict | None = None
     suspended: bool = False
     shutdown: bool = False
     problem: Verdict | None = None

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from runtimes.process import ProcessHost
 
 
-def make_runtimes(host: ProcessHost) -> dict[str, Runtime]:
-    """One for each kind of program, over the processes of one host."""
+def make_runtimes(host: ProcessHost, docker: Runtime | None = None) -> dict[str, Runtime]:
+    """One for each kind of program, over the processes of one host; and that for containers, if any."""
     preparers: dict[str, Preparer] = {
         "process": NativePreparer(host.paths),
         "node": NodePreparer(host.paths),
         "python": PythonPreparer(host.paths),
     }
-    return {name: ProcessRuntime(name, preparer, host) for name, preparer in preparers.items()}
+    made: dict[str, Runtime] = {
+        name: ProcessRuntime(name, preparer, host) for name, preparer in preparers.items()
+    }
+    return made if docker is None else {**made, docker.name: docker}

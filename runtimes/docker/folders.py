@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtimes.paths import Paths
 
 #: The mark of this node's containers, in its state directory: a home that moves keeps its containers.
-_NODE_FILE = "engine-node"
+NODE_FILE = "engine-node"
 _POSITIONS = "container-logs"
 
 
@@ -35,9 +35,13 @@ class Folders:
     def credentials(self) -> Path:
         return self.paths.home / "registries.json"
 
+    def is_marked(self) -> bool:
+        """Whether an earlier life of this node ever had to do with an engine."""
+        return (self._state / NODE_FILE).exists()
+
     def node(self) -> str:
         """This node's mark, made the first time. Raises OSError."""
-        file = self._state / _NODE_FILE
+        file = self._state / NODE_FILE
         try:
             return file.read_text().strip()
         except FileNotFoundError:

@@ -53,6 +53,8 @@ class DockerRuntime:
         self._paths = paths
         self._engine = engine or Engine()
         self._folders = Folders(paths, binds)
+        # A node that has no mark yet never had a container.
+        self._adopted = not self._folders.is_marked()
         self._node = self._folders.node()
         self._handles = Handles()
         self._images = Images(self._engine, self._folders.credentials)
@@ -60,7 +62,6 @@ class DockerRuntime:
         self._starter = Starter(self._engine, self._networks, self._folders, self._handles, self._node)
         self._logs = LogCopier(self._engine, self._folders.positions())
         self._starting: set[str] = set()
-        self._adopted = False
         self._tasks: TaskGroup | None = None
         #: Told when the engine is found to be away, or back.
         self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
@@ -127,6 +128,30 @@ class DockerRuntime:
             await self._images.collect(self._node, service_id, tags)
         except EngineAnswer as answer:
             raise other_failure(answer, f"old images of {service_id} cannot be removed") from answer
+
+    # -- what probes ask
+
+    def health(self, running: Running) -> str | None:
+        """What is wrong by the image's own HEALTHCHECK; None when nothing is, "" when it has none."""
+        handle = self._handles.get(running.instance)
+        if handle is None or not handle.health or handle.health == "none":
+            return ""
+        return None if handle.health == "healthy" else f"its HEALTHCHECK says {handle.health}"
+
+    async def execute(self, running: Running, command: Sequence[str]) -> int:
+        """Runs a command beside the program; its status. Raises RuntimeFailure."""
+        body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+        try:
+            path = f"/containers/{running.container}/exec"
+            run = (await self._engine.call("POST", path, body=body))["Id"]
+            # Its output ends when it does.
+            start = {"Detach": False, "Tty": False}
+            async with self._engine.stream("POST", f"/exec/{run}/start", body=start) as chunks:
+                async for _ in chunks:
+                    pass
+            return int((await self._engine.call("GET", f"/exec/{run}/json"))["ExitCode"] or 0)
+        except EngineAnswer as answer:
+            raise start_failure(running.service.id, answer) from answer
 
     # -- what it does all the time
 

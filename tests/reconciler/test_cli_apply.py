@@ -98,7 +98,7 @@ def test_from_stdin(atek: Atek, author: Path, monkeypatch: pytest.MonkeyPatch) -
         ("id: b\ncommand: [x]\nport: many\n", "b.yaml:3: port"),
         ("id: notes\ncommand: [x]\n", "notes is declared in"),
         ("", "declares no service"),
-        ("id: b\nimage: redis\n", "image"),
+        ("id: b\nimage: redis!\n", "image"),
     ],
 )
 def test_one_broken_manifest_and_nothing_is_changed(
