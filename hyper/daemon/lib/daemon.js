@@ -10,6 +10,7 @@ import { HealthServer } from './health.js'
 import { Marker } from './marker.js'
 import { Memory } from './memory.js'
 import { Network } from './network/network.js'
+import { Room } from './room.js'
 import { makeCall } from './rpc/methods.js'
 import { RpcServer } from './rpc/server.js'
 import { Watchers } from './rpc/watchers.js'
@@ -26,6 +27,7 @@ export class Daemon {
   #memory = null
   #marker
   #wal
+  #room
   #rpc = null
   #health = null
 
@@ -33,6 +35,7 @@ export class Daemon {
     this.#settings = settings
     this.#marker = new Marker(settings.store)
     this.#wal = new Wal(settings.store)
+    this.#room = new Room(settings.store, () => process.exit(1))
   }
 
   /** Opens the store, then the ways to it. Raises STORE_LOCKED, STORE_COPIED. */
@@ -58,7 +61,7 @@ export class Daemon {
     this.databases.on('repair', () => this.network.reconnect())
     this.watchers = new Watchers(this.databases, this.network)
     await this.network.start()
-    this.#rpc = new RpcServer(settings.socket, makeCall(this), connection => this.watchers.add(connection))
+    this.#rpc = new RpcServer(settings.socket, makeCall(this, error => this.#room.notice(error)), connection => this.watchers.add(connection))
     await this.#rpc.listen()
     if (settings.healthSocket) await this.#serveHealth(settings.healthSocket)
   }
@@ -89,6 +92,7 @@ export class Daemon {
   }
 
   async close () {
+    this.#room.close()
     await this.#health?.close()
     await this.#rpc?.close()
     await this.tunnels?.closeAll()
@@ -96,11 +100,11 @@ export class Daemon {
     await this.databases?.closeAll()
     await this.#store?.close()
     this.#wal.close()
-    if (this.#memory) this.#marker.finish()
+    if (this.#memory && !this.#room.isBroken) this.#marker.finish()
   }
 
   async #serveHealth (path) {
-    this.#health = new HealthServer(path, () => ({ ok: true, held: this.databases.isHeld }))
+    this.#health = new HealthServer(path, () => ({ ok: true, held: this.databases.isHeld, full: this.#room.isBroken }))
     await this.#health.listen()
   }
 }

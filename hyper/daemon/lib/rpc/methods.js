@@ -11,12 +11,17 @@ import { flag, key, keys, list, optionalKey, optionalText, optionalWhole, positi
 /** How long `db.sync` and reads wait at most where nothing is said, in milliseconds. */
 const PATIENCE = 30_000
 
-/** A function (method, params, connection) → result, for all methods. */
-export function makeCall (daemon) {
+/** A function (method, params, connection) → result, for all methods. `failed` is told every error. */
+export function makeCall (daemon, failed) {
   const methods = { ...general(daemon), ...databases(daemon), ...records(daemon), ...drives(daemon), ...network(daemon) }
   return async (method, params, connection) => {
     if (!Object.hasOwn(methods, method)) throw new HyperError('BAD_REQUEST', `no method ${JSON.stringify(method)}`)
-    return methods[method](params, connection)
+    try {
+      return await methods[method](params, connection)
+    } catch (error) {
+      failed(error)
+      throw error
+    }
   }
 }
 
