@@ -184,7 +184,7 @@ test('health is told on the assigned socket, and nothing else is', async t => {
       resolve([response.statusCode, JSON.parse(text)])
     }).on('error', reject)
   })
-  assert.deepEqual(await ask('/health'), [200, { ok: true, held: false }])
+  assert.deepEqual(await ask('/health'), [200, { ok: true, held: false, full: false }])
   assert.equal((await ask('/'))[0], 404)
 })
 
