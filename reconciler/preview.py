@@ -14,9 +14,10 @@ import anyio
 from manifests.merge import merge
 from manifests.nodes import Place
 from manifests.resolve import ResolveError, resolve
-from reconciler.core_services import shipped_core_services
+from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.desired import only_here
 from reconciler.home import holder
+from reconciler.nodes.offline import kept_sources
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.store import FileStore, Remembered
@@ -53,8 +54,10 @@ def preview(home: Path, paths: Sequence[Path]) -> list[Change]:
     if not (home / "manifests").is_dir():
         # No node was ever here: what a node would make first is not missing.
         sources = sources[2:]
-    anyio.run(_scan_all, sources)
     place = Place(settings.name, frozenset(settings.labels))
+    if daemon_socket(core_services(settings, shipped), run_directory(home.resolve())):
+        sources += kept_sources(home, place)
+    anyio.run(_scan_all, sources)
     merged = merge([only_here(source.snapshot, place) for source in sources])
     running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()
     changes = [

@@ -35,7 +35,7 @@ class RecordSources:
     def __init__(self, hyper: Hyper, home: Path, place: Place) -> None:
         self.host: Host | None = None
         self._hyper = hyper
-        self._snapshots = home / "state" / "snapshots"
+        self._snapshots = snapshots(home)
         self._place = place
         self._drives = DriveCache(hyper, home / "packages" / ".drives")
         self._sources: dict[str, RecordSource] = {}
@@ -129,6 +129,11 @@ class RecordSources:
         )
         self._sources[name] = source
         return source
+
+
+def snapshots(home: Path) -> Path:
+    """Where the last good state of each source is kept."""
+    return home / "state" / "snapshots"
 
 
 def _position(revision: str) -> Position | None:

@@ -71,6 +71,7 @@ def test_what_is_pushed_runs_on_the_other_node_and_its_status_comes_back(pair: P
     assert entry["observedRevision"] == pair.pi.service("app")["observedRevision"]
     assert "pid" not in entry["instances"][0]
     assert pair.laptop.service("app")["instances"] == []
+    assert "nothing would change" in pair.pi.told("plan") and "nothing would" in pair.laptop.told("plan")
 
 
 def test_what_is_forbidden_is_not_run_and_the_laptop_learns_why(pair: Pair) -> None:
