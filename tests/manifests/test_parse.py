@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from manifests.documents import MAX_BYTES
@@ -342,5 +342,7 @@ def test_yaml_that_pyyaml_writes_is_read_back(mapping: dict[str, str]) -> None:
     """Quoted by the writer wherever a reader might take it for something else."""
     from manifests.yaml_text import read_yaml
 
+    # The one exception: PyYAML's YAML 1.1 knows no signed numbers without a digit before the point.
+    assume(not any(word[1:2] == "." for pair in mapping.items() for word in pair if word[0] in "+-"))
     text = yaml.safe_dump(mapping)
     assert read_yaml(text)[0].value == mapping
