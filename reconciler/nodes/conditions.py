@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING
 from reconciler.conditions import Condition
 
 if TYPE_CHECKING:
-    from hyper.port import Position
-    from manifests.sources.records import SourceState
+    from hyper.port import Database, Position
 
 
 def conditions_of(
-    state: SourceState, applied: Position | None, *, away: bool, own: bool
+    database: Database | None, applied: Position | None, *, forked: bool, away: bool, own: bool
 ) -> tuple[Condition, Condition]:
-    """Synced, and Stalled. `applied` is how far the node's loop has been told; `away`: no daemon answers."""
-    synced = _synced(state, applied, away=away, own=own)
-    if state.forked:
+    """Synced, and Stalled.
+
+    `database` is what the daemon said last, `applied` how far the node's loop has been told; `away`: no daemon
+    answers.
+    """
+    if forked:
+        synced = Condition("Synced", "False", "LogForked", "the log was forked")
         return synced, Condition("Stalled", "True", "LogForked", _FORKED_OWN if own else _FORKED)
+    synced = _synced(database, applied, away=away, own=own)
     return synced, Condition("Stalled", "False", synced.reason)
 
 
-def lag_of(state: SourceState, applied: Position | None) -> int:
+def lag_of(database: Database | None, applied: Position | None) -> int:
     """Blocks that some peer has, and the loop was not told of."""
-    known = state.database.known if state.database else 0
+    known = database.known if database else 0
     return max(0, known - (applied.version if applied else 0))
 
 
@@ -37,15 +41,12 @@ _FORKED_OWN = (
 )
 
 
-def _synced(state: SourceState, applied: Position | None, *, away: bool, own: bool) -> Condition:
-    database = state.database
-    if state.forked:
-        return Condition("Synced", "False", "LogForked", "the log was forked")
+def _synced(database: Database | None, applied: Position | None, *, away: bool, own: bool) -> Condition:
     if away or database is None:
         return Condition("Synced", "Unknown", "StoreAway", "the Hypercore daemon does not answer")
     if not own and not database.synced and applied is None:
         return Condition("Synced", "False", "PeerAway", "the node was never seen")
-    if (lag := lag_of(state, applied)) > 0:
+    if (lag := lag_of(database, applied)) > 0:
         return Condition("Synced", "False", "Behind", f"{lag} blocks are not applied yet")
     if not own and database.peers == 0:
         return Condition("Synced", "Unknown", "PeerAway", "nobody who has it is connected")

@@ -74,11 +74,13 @@ class RecordSources:
         if source is None:
             return {}
         state, applied = source.state, self.applied(name)
-        conditions = conditions_of(state, applied, away=away, own=name == RECORDS)
+        conditions = conditions_of(
+            state.database, applied, forked=state.forked, away=away, own=name == RECORDS
+        )
         return {
             "database": state.database.db_id if state.database else None,
             "position": list(applied) if applied else None,
-            "lag": lag_of(state, applied),
+            "lag": lag_of(state.database, applied),
             "peers": state.database.peers if state.database else 0,
             "conditions": [asdict(condition) for condition in conditions],
         }
