@@ -15,7 +15,7 @@ def conditions_of(
 ) -> tuple[Condition, Condition]:
     """Synced, and Stalled.
 
-    `database` is what the daemon said last, `applied` how far the node's loop has been told; `away`: no daemon
+    `database` is what the daemon said last, `applied` how far the node's loop was told; `away`: no daemon
     answers.
     """
     if forked:
