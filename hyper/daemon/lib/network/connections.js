@@ -12,11 +12,15 @@ import { EventEmitter } from 'node:events'
 /** A peer that is silent for so long is gone; its stream says something every 5 s. Milliseconds. */
 const SILENCE = 15_000
 
+/** Two nodes may call each other at once; a call that comes later than this is a new one. Milliseconds. */
+const SETTLING = 1_500
+
 export class Connections extends EventEmitter {
   #store
   #ownKey
   #streams = new Map()
   #tcp = new Set()
+  #swarm = new Map()
 
   constructor (store, ownKey) {
     super()
@@ -46,7 +50,16 @@ export class Connections extends EventEmitter {
   /** Takes a stream of the swarm, which sees to it by itself that there is one for each node. */
   addSwarm (stream) {
     stream.on('error', () => {})
-    if (!stream.destroying) this.#add(stream)
+    if (stream.destroying) return
+    this.#swarm.set(stream, performance.now())
+    this.#add(stream)
+  }
+
+  /** A node calls us over the swarm: what it had with us before, it has lost, even if we have not noticed. */
+  dropLost (key) {
+    for (const stream of this.#streams.get(key) ?? []) {
+      if (performance.now() - this.#swarm.get(stream) > SETTLING) stream.destroy()
+    }
   }
 
   /** Ends the connections to a node, or to all. */
@@ -82,6 +95,7 @@ export class Connections extends EventEmitter {
   #remove (key, stream) {
     const streams = this.#streams.get(key)
     this.#tcp.delete(stream)
+    this.#swarm.delete(stream)
     if (!streams?.delete(stream) || streams.size > 0) return
     this.#streams.delete(key)
     this.emit('down', key)

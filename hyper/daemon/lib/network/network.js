@@ -13,6 +13,8 @@ import { Listener } from './listener.js'
 
 /** So often we look for peers of databases that have none, in milliseconds. */
 const LOOK_EVERY = 20_000
+/** And so long after a database was opened, or a node was lost. */
+const LOOK_SOON = [1_000, 2_500, 5_000, 10_000]
 
 export class Network extends EventEmitter {
   #settings
@@ -24,6 +26,8 @@ export class Network extends EventEmitter {
   #swarm = null
   #dialers = new Map()
   #timer = null
+  #soon = []
+  #isClosed = false
 
   constructor ({ settings, store, keyPair, databases }) {
     super()
@@ -41,6 +45,9 @@ export class Network extends EventEmitter {
     if (listen) await this.#listen(listen)
     if (bootstrap.length > 0) await this.#join()
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY)
+    this.#connections.on('down', () => this.#lookSoon())
+    this.#databases.on('open', () => this.#lookSoon())
+    this.#lookSoon()
   }
 
   get noiseKey () {
@@ -100,6 +107,8 @@ export class Network extends EventEmitter {
 
   async close () {
     clearInterval(this.#timer)
+    this.#soon.forEach(clearTimeout)
+    this.#isClosed = true
     for (const dialer of this.#dialers.values()) dialer.stop()
     await Promise.all([this.#listener?.close(), this.#swarm?.close()])
     this.#connections.dropAll()
@@ -121,7 +130,8 @@ export class Network extends EventEmitter {
       settings: this.#settings,
       keyPair: this.#keyPair,
       firewall: this.#firewall,
-      onStream: stream => this.#connections.addSwarm(stream)
+      onStream: stream => this.#connections.addSwarm(stream),
+      onCall: key => this.#connections.dropLost(key)
     })
     await this.#swarm.start()
     this.#swarm.seek(this.#firewall.known())
@@ -132,7 +142,14 @@ export class Network extends EventEmitter {
 
   #look () {
     const isLonely = this.#databases.all().some(database => !database.writable && database.peers === 0)
-    if (isLonely) this.refresh()
+    const isAway = [...this.#firewall.known()].some(key => !this.#connections.has(key))
+    if (isLonely || isAway) this.refresh()
+  }
+
+  #lookSoon () {
+    if (this.#isClosed) return
+    this.#soon.forEach(clearTimeout)
+    this.#soon = LOOK_SOON.map(ms => setTimeout(() => this.#look(), ms))
   }
 
   #dropStrangers () {

@@ -9,23 +9,28 @@ import Hyperswarm from 'hyperswarm'
 
 import { showAddress } from '../settings.js'
 
+/** The pauses between tries to reach a node again, in milliseconds; the library's own go up to 10 minutes. */
+const PAUSES = [300, 800, 1500, 4000]
+
 export class Swarm {
   #settings
   #keyPair
   #firewall
   #onStream
+  #onCall
   #swarm = null
   #topics = new Map()
   #sought = new Set()
   #mending = null
+  #isSettled = false
 
-  /** `onStream(stream)` gets connections that the firewall let in. */
-  constructor ({ settings, keyPair, firewall, onStream }) {
+  /** `onStream(stream)` gets connections that the firewall let in; `onCall(key)` hears who begins one. */
+  constructor ({ settings, keyPair, firewall, onStream, onCall }) {
     this.#settings = settings
     this.#keyPair = keyPair
     this.#firewall = firewall
     this.#onStream = onStream
-    this.onDht = () => {}
+    this.#onCall = onCall
   }
 
   get dht () {
@@ -42,14 +47,15 @@ export class Swarm {
     const { bootstrap, dht: { host, port } } = this.#settings
     const dht = new HyperDHT({ bootstrap: bootstrap.map(showAddress), host, port })
     this.#swarm = new Hyperswarm({
-      dht, keyPair: this.#keyPair, firewall: key => !this.#firewall.lets(key.toString('hex'))
+      dht, keyPair: this.#keyPair, backoffs: PAUSES, jitter: 200, firewall: (key, payload) => this.#refuses(key.toString('hex'), payload !== null)
     })
     this.#swarm.on('connection', stream => this.#onStream(stream))
     await dht.ready()
+    this.#isSettled = false
+    dht.fullyBootstrapped().catch(() => {}).finally(() => { this.#isSettled ||= dht === this.dht })
     this.#swarm.listen().catch(() => {})
     for (const topic of this.#topics.values()) this.#join(topic)
     for (const key of this.#sought) this.#seekOne(key)
-    this.onDht(dht)
   }
 
   join (database) {
@@ -72,7 +78,7 @@ export class Swarm {
   }
 
   refresh () {
-    if (this.dht.toArray().length === 0 && this.#swarm.connections.size === 0) return this.#startAnew()
+    if (this.#isLost) return this.#startAnew()
     for (const topic of this.#swarm.topics()) topic.refresh().catch(() => {})
     for (const key of this.#sought) this.#seekOne(key)
   }
@@ -80,6 +86,17 @@ export class Swarm {
   async close () {
     await this.#mending
     await this.#swarm.destroy({ force: true })
+  }
+
+  #refuses (key, isCalling) {
+    if (!this.#firewall.lets(key)) return true
+    if (isCalling) this.#onCall(key)
+    return false
+  }
+
+  /** It has asked the bootstrap nodes, and none of them answered. */
+  get #isLost () {
+    return this.#isSettled && this.dht.toArray().length === 0 && this.#swarm.connections.size === 0
   }
 
   #join (topic) {
