@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hyper.core_services import DAEMON_FOLDER, HYPER_ID, NODE_FLAGS, hyper_service
 from runtimes.node import find_node
-from tests.e2e.nodes import Bench
+from tests.e2e.nodes import ATEK, Bench
 from tests.hyper.daemons import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Member(Bench):
@@ -22,13 +22,15 @@ class Member(Bench):
     What the node makes of the daemon's package is another test's business.
     """
 
-    def __init__(self, name: str, *labels: str) -> None:
+    def __init__(self, name: str, *labels: str, host: str = "127.0.0.1", machine: Sequence[str] = ()) -> None:
+        """`host`: where it takes peers. `machine`: the words that run a command where the node lives."""
         super().__init__()
+        self._machine = list(machine)
         self.name = name
         self.listens = free_port()
         socket = os.fspath(self.home / "hyper.sock")
         daemon = hyper_service(
-            store=os.fspath(self.home / "hyper"), socket=socket, listen=f"127.0.0.1:{self.listens}"
+            store=os.fspath(self.home / "hyper"), socket=socket, listen=f"{host}:{self.listens}"
         )
         command = [os.fspath(find_node().node), *NODE_FLAGS, os.path.join(DAEMON_FOLDER, "index.js")]
         daemon |= {"runtime": "process", "command": command}
@@ -37,6 +39,9 @@ class Member(Bench):
         config = {"name": name, "labels": list(labels), "coreServices": [daemon]}
         self.home.mkdir(mode=0o700)
         (self.home / "config.json").write_text(json.dumps(config))
+
+    def up(self, *words: str, program: list[str] | None = None, wait: bool = True) -> None:
+        super().up(*words, program=[*self._machine, *(program or ATEK)], wait=wait)
 
     def told(self, *words: str) -> str:
         """What a command prints; it has to succeed."""
