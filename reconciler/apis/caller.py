@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.apis.jsonrpc import RpcError
+from reconciler.nodes.port import FOLLOW
 from runtimes.router.table import SYSTEM
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class Caller:
     @property
     def admin(self) -> bool:
         return self.user == SYSTEM
+
+    @property
+    def stranger(self) -> bool:
+        """Whether it is a service that another node brought here."""
+        return self.user.startswith(FOLLOW)
 
 
 def caller_of(headers: Mapping[str, str]) -> Caller:

@@ -80,7 +80,8 @@ class ServicesApi:
     async def _install(self, caller: Caller, params: Params) -> object:
         options = params.options(0, InstallOptions)
         owner = options.user or caller.user
-        if owner != caller.user and not caller.admin:
+        # What another node may run here is its follow's policy, which installing would lead around.
+        if caller.stranger or (owner != caller.user and not caller.admin):
             raise not_authorized()
         manifest = await self._declarations.install(options, owner, caller.user)
         outcome = await self._waits().serving(manifest.id, manifest)

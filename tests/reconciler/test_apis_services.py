@@ -12,6 +12,7 @@ import yaml
 
 from reconciler.apis.handler import SERVICES_PATH
 from reconciler.http import Request
+from reconciler.nodes.port import FOLLOW
 from runtimes.fake import Behaviour
 from tests.reconciler.api_nodes import Apis, Failure, World
 
@@ -257,6 +258,15 @@ async def test_only_an_administrator_installs_for_others(world: World, apis: Api
         with pytest.raises(Failure, match="Not authorized"):
             await apis("install", {"sourceUrl": url, "user": other}, user="alice")
     assert (await apis("install", {"sourceUrl": url, "user": "alice"}, user="alice"))["converged"]
+
+
+async def test_what_another_node_brought_here_installs_nothing(world: World, apis: Apis) -> None:
+    """Its follow's policy says what may run, and installing would lead around that."""
+    stranger = f"{FOLLOW}{'ab' * 32}"
+    for options in ({}, {"user": stranger}):
+        with pytest.raises(Failure, match="-32003 Not authorized"):
+            await apis("install", {"sourceUrl": world.package(), **options}, user=stranger)
+    assert (await apis("list", user="system"))["services"] == []
 
 
 @pytest.mark.parametrize("headers", [{}, {"atek-auth-user": ""}, {"atek-auth-service": "system"}])
