@@ -68,6 +68,11 @@ class OwnEngine:
             self._process.wait(PATIENCE)
             self._process = None
 
+    def ensure(self) -> None:
+        """It runs again, whatever a test left."""
+        if self._process is None:
+            self.start()
+
     def close(self) -> None:
         self.stop()
         subprocess.run(["umount", "--quiet", "--recursive", str(self.root)], check=False, capture_output=True)

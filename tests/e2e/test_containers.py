@@ -1,0 +1,236 @@
+"""Containers on a whole node: routed, replaced, adopted, kept in order, whatever happens to their engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from runtimes.docker.engine import Engine
+from runtimes.docker.labels import INSTANCE, of_node
+from runtimes.docker.network import Networks
+from runtimes.docker.starting import remove_container
+from tests.e2e.nodes import Bench
+from tests.runtimes.docker.engines import IMAGE, OwnEngine, any_engine, restartable_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("docker")
+
+
+class ContainerBench(Bench):
+    """A node whose engine is that of the tests."""
+
+    def __init__(self, socket: str) -> None:
+        super().__init__()
+        self.socket = socket
+
+    def engine(self, method: str, path: str, **more: Any) -> Any:
+        """One call, as somebody else makes it who uses the same engine."""
+
+        async def call() -> Any:
+            engine = Engine(lambda: self.socket)
+            try:
+                return await engine.call(method, path, **more)
+            finally:
+                await engine.aclose()
+
+        return anyio.run(call)
+
+    def containers(self) -> dict[str, str]:
+        """Instance → the engine's id, of all that run."""
+        node = (self.home / "state" / "engine-node").read_text()
+        found = self.engine("GET", "/containers/json", query={"filters": of_node(node)})
+        return {each["Labels"][INSTANCE]: each["Id"] for each in found}
+
+    def serve(self, service_id: str = "web", **rest: Any) -> None:
+        self.declare(service_id, "serve", **{"image": IMAGE, "probes": {}, **rest})
+
+    def answer(self, service_id: str = "web") -> str:
+        """Through the router, as a browser asks."""
+        import http.client
+
+        port = int(self.status()["node"]["address"].rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        token = self.atek("token").stdout.strip()
+        headers = {"Host": f"{service_id}.localhost", "Authorization": f"Bearer {token}"}
+        connection.request("GET", "/", headers=headers)
+        answer = connection.getresponse().read().decode()
+        connection.close()
+        return answer
+
+    def instances(self, service_id: str = "web") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.service(service_id)["instances"]
+        return found
+
+    def close(self) -> None:
+        if self.node and self.node.poll() is None:
+            self.kill()
+        anyio.run(self._clear)
+        super().close()
+
+    async def _clear(self) -> None:
+        mark = self.home / "state" / "engine-node"
+        if not mark.exists():
+            return
+        engine = Engine(lambda: self.socket)
+        query = {"all": True, "filters": of_node(mark.read_text())}
+        for each in await engine.call("GET", "/containers/json", query=query):
+            await remove_container(engine, each["Id"])
+        await Networks(engine, mark.read_text()).remove()
+        await engine.aclose()
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBench]:
+    made = ContainerBench(any_engine())
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{made.socket}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[OwnEngine]:
+    found = restartable_engine()
+    yield found
+    found.ensure()
+
+
+def test_a_container_serves_on_its_socket_and_is_logged(bench: ContainerBench) -> None:
+    bench.serve(env={"VERSION": "one"})
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    assert bench.answer() == "one"
+    (instance,) = bench.instances()
+    assert instance["container"] in bench.containers().values()
+    bench.until(lambda: "serves one" in bench.atek("logs", "web").stdout, "its output is logged")
+    assert bench.stop() == 0
+    assert bench.containers() == {}
+
+
+def test_a_port_of_its_own_address_and_a_rolling_update(bench: ContainerBench) -> None:
+    bench.serve(port=80, env={"VERSION": "one"}, capabilities=["NET_BIND_SERVICE"])
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    assert bench.answer() == "one"
+    before = bench.containers()
+    bench.serve(port=80, env={"VERSION": "two"}, capabilities=["NET_BIND_SERVICE"])
+    bench.until(lambda: bench.answer() == "two", "the new revision serves")
+    bench.until(lambda: len(bench.containers()) == 1, "the old one is gone")
+    assert not before.keys() & bench.containers().keys()
+
+
+def test_a_revision_that_cannot_run_leaves_the_old_one_serving(bench: ContainerBench) -> None:
+    bench.serve(env={"VERSION": "one"})
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    before = bench.containers()
+    bench.serve(image="no.such.registry.invalid/none:1", pull="never")
+    bench.until(lambda: bench.condition("web", "Reconciling")[1] == "ImageMissing", "it says why")
+    assert bench.answer() == "one"
+    assert bench.containers() == before
+
+
+def test_the_next_life_of_a_killed_node_adopts(bench: ContainerBench) -> None:
+    bench.serve(env={"VERSION": "one"})
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    before = bench.containers()
+    bench.kill()
+    assert bench.containers() == before
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready again")
+    assert bench.containers() == before
+    assert bench.answer() == "one"
+
+
+def test_what_is_killed_or_removed_from_outside_is_replaced(bench: ContainerBench) -> None:
+    bench.serve()
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    (first,) = bench.containers()
+    os.kill(bench.instances()[0]["pid"], signal.SIGKILL)
+    bench.until(lambda: bench.ready("web") and first not in bench.containers(), "it is replaced")
+    ((second, container),) = bench.containers().items()
+    bench.engine("DELETE", f"/containers/{container}", query={"force": True})
+    bench.until(lambda: bench.ready("web") and second not in bench.containers(), "it is replaced again")
+    ((third, container),) = bench.containers().items()
+    bench.engine("POST", f"/containers/{container}/rename", query={"name": f"renamed-{third}"})
+    bench.engine("POST", f"/containers/{container}/pause")
+    bench.until(
+        lambda: bench.engine("GET", f"/containers/{container}/json")["State"]["Status"] == "running",
+        "it goes on",
+    )
+    assert bench.containers() == {third: container}
+
+
+def test_more_memory_than_allowed_is_told(bench: ContainerBench) -> None:
+    bench.declare("eater", "sh", "-c", "x=a; while :; do x=$$x$$x; done", image=IMAGE,
+                  resources={"memory": "16Mi"})  # fmt: skip
+    bench.up()
+    bench.until(lambda: "OOMKilled" in bench.condition("eater")[2], "it says why")
+
+
+def test_an_unmodified_app_reaches_the_node_at_localhost(bench: ContainerBench) -> None:
+    script = "while ! wget -q -O - http://localhost:$$ATEK_HOST_PORT/livez; do sleep 0.1; done; sleep 1000"
+    bench.declare("asks", "sh", "-c", script, image=IMAGE, network="none")
+    bench.up()
+    bench.until(lambda: "ok" in bench.atek("logs", "asks").stdout, "it got an answer")
+
+
+def test_an_engine_that_goes_takes_nothing_else_along(bench: ContainerBench, engine: OwnEngine) -> None:
+    bench.serve(env={"VERSION": "one"})
+    bench.declare("plain", "sleep", "1000")
+    bench.up()
+    bench.until(lambda: bench.ready("web", "plain"), "both are ready")
+    plain = bench.pid("plain")
+    engine.stop()
+    bench.until(lambda: bench.condition("web")[:2] == ("Unknown", "RuntimeUnavailable"), "it is told")
+    assert bench.ready("plain")
+    bench.declare("other", "sleep", "1000")
+    bench.until(lambda: bench.ready("other"), "everything else goes on")
+    engine.start()
+    bench.until(lambda: bench.ready("web"), "it heals by itself")
+    assert bench.answer() == "one"
+    assert bench.pid("plain") == plain
+
+
+def test_an_engine_that_is_away_at_the_start(bench: ContainerBench, engine: OwnEngine) -> None:
+    engine.stop()
+    bench.serve()
+    bench.declare("plain", "sleep", "1000")
+    bench.up()
+    bench.until(lambda: bench.ready("plain"), "what needs no engine runs")
+    bench.until(lambda: bench.condition("web")[1] == "RuntimeUnavailable", "it is told")
+    engine.start()
+    bench.until(lambda: bench.ready("web"), "it starts once it can")
+
+
+def test_a_node_ends_although_its_engine_is_away(bench: ContainerBench, engine: OwnEngine) -> None:
+    bench.serve()
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    engine.stop()
+    bench.until(lambda: bench.condition("web")[0] == "Unknown", "it is told")
+    began = time.monotonic()
+    assert bench.stop() == 0
+    assert time.monotonic() - began < 30
+    engine.start()
+
+
+def test_a_package_with_a_dockerfile_is_built_once(bench: ContainerBench) -> None:
+    package = bench.root / "package"
+    package.mkdir()
+    (package / "Dockerfile").write_text(f'FROM {IMAGE}\nENV VERSION=built\nCMD ["serve"]\n')
+    bench.write("app.yaml", f"id: web\nsource: {package}\n")
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is built and ready")
+    assert bench.answer() == "built"
+    (package / "Dockerfile").write_text("FROM scratch\nRUN nothing\n")
+    bench.until(lambda: bench.condition("web", "Reconciling")[1] == "BuildFailed", "it says why")
+    assert bench.answer() == "built"
