@@ -262,10 +262,10 @@ async def test_only_an_administrator_installs_for_others(world: World, apis: Api
 
 async def test_what_another_node_brought_here_installs_nothing(world: World, apis: Apis) -> None:
     """Its follow's policy says what may run, and installing would lead around that."""
-    stranger = f"{FOLLOW}{'ab' * 32}"
+    url, stranger = world.package(), f"{FOLLOW}{'ab' * 32}"
     for options in ({}, {"user": stranger}):
         with pytest.raises(Failure, match="-32003 Not authorized"):
-            await apis("install", {"sourceUrl": world.package(), **options}, user=stranger)
+            await apis("install", {"sourceUrl": url, **options}, user=stranger)
     assert (await apis("list", user="system"))["services"] == []
 
 
