@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtimes.base import RuntimeFailure
+from runtimes.docker.address import find_socket
 from runtimes.limits import CgroupLimiter, make_limiter
 from runtimes.node import OLDEST_NODE, find_node
 from runtimes.ports import require_free
@@ -61,7 +62,7 @@ def check(home: Path, port: int = PORT) -> list[Check]:
         _watches(),
         _cgroup(),
         _program("bubblewrap", "bwrap", "for strict sandboxes, which come later"),
-        _program("docker", "docker", "for container services, which come later"),
+        _engine(),
     ]
 
 
@@ -152,6 +153,17 @@ def _cgroup() -> Check:
     message = "not delegated: memory is limited for each process, cpu and pids are not"
     hint = "under systemd: Delegate=yes in the service's unit"
     return Check("cgroup v2", False, message, hint, necessary=False)
+
+
+def _engine() -> Check:
+    try:
+        socket = find_socket()
+    except RuntimeFailure as failure:
+        return Check("containers", False, failure.message, failure.hint, necessary=False)
+    if not os.access(socket, os.R_OK | os.W_OK):
+        hint = "join the group that may use it, for Docker: usermod -aG docker $USER"
+        return Check("containers", False, f"{socket} cannot be used by this user", hint, necessary=False)
+    return Check("containers", True, f"an engine at {socket}")
 
 
 def _program(name: str, command: str, purpose: str) -> Check:

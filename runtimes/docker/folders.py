@@ -87,11 +87,13 @@ class Folders:
         # Others than our own user may write here when the container runs as another; the folders above are
         # private, so that this opens them to nobody but the container.
         mode = 0o700 if _is_ours(service.manifest.user or image.user) else 0o777
-        for folder in (data, sockets, *(data / below for below in data_folders(service))):
+        below = [data / each for each in data_folders(service)]
+        for folder in (data, sockets, *below):
+            if folder in below:
+                # Before anything is made or changed there: it may lead to any place of this machine.
+                _require_inside(service.id, data, folder)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(mode)
-        for below in data_folders(service):
-            _require_inside(service.id, data, data / below)
         return Place(
             node=node,
             host_port=self.paths.host_port,
