@@ -47,10 +47,10 @@ class Lines:
 
 
 def request_line(number: int, method: str, params: Mapping[str, Any]) -> bytes:
-    """Raises BAD_REQUEST for what is no JSON."""
+    """Raises BAD_REQUEST for what is no JSON, and for whole numbers that JavaScript does not keep."""
     message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
     try:
-        return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_STRICT_INTEGER)
     except TypeError as error:
         raise HyperError("BAD_REQUEST", f"that is no JSON: {error}") from error
 
