@@ -41,7 +41,8 @@ export class Database extends EventEmitter {
     await this.bee.ready()
     keepSmallOnly(this.bee)
     if (this.conflict) this.#freeze()
-    core.download({ start: 0, end: -1, linear: true })
+    // In any order: in that of the blocks, it takes twice as long.
+    core.download({ start: 0, end: -1 })
     this.#listen(core)
     return this
   }
