@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hyper.port import Code, HyperError, Write
@@ -41,6 +41,25 @@ json_values = st.recursive(
     ),
     max_leaves=12,
 )
+#: Like what the daemon sends, with anything at all where it matters.
+_NAMES = (
+    "changes",
+    "records",
+    "path",
+    "seq",
+    "value",
+    "version",
+    "fork",
+    "from",
+    "to",
+    "left",
+    "right",
+    "key",
+)
+almost_results = st.dictionaries(
+    st.sampled_from(_NAMES),
+    json_values | st.lists(json_values | st.dictionaries(st.sampled_from(_NAMES), json_values), min_size=1),
+)
 CONVERTERS = [
     changed_of, changes_page_of, database_of, differences_of, drive_of, optional_record_of, position_of,
     records_page_of, status_of, watch_of,
@@ -63,6 +82,11 @@ def test_a_line_without_an_end_is_not_kept() -> None:
         for _ in range(LONGEST_LINE // len(chunk) + 1):
             assert list(reader.feed(chunk)) == []
     assert error.value.code == "INTERNAL"
+
+
+def test_only_lines_are_bounded_and_not_what_comes_in_all() -> None:
+    reader, line = Lines(), b"x" * (LONGEST_LINE // 4)
+    assert [list(reader.feed(line + b"\n")) for _ in range(6)] == [[line]] * 6
 
 
 @given(st.integers(1), json_values)
@@ -99,7 +123,8 @@ def test_an_answer_has_a_result_or_fails(answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("convert", CONVERTERS, ids=lambda convert: convert.__name__)
-@given(value=json_values)
+@example(value={"changes": ["x"], "version": 1, "fork": 0, "from": 0, "to": 1})
+@given(value=json_values | almost_results)
 def test_whatever_a_result_is_nothing_but_our_errors_comes_of_it(
     convert: Callable[[Any], object], value: Any
 ) -> None:
