@@ -139,12 +139,16 @@ class Node:
 
     async def stop_service(self, service_id: str) -> None:
         """Kept across restarts once this returns."""
+        if await self._suspend_elsewhere(service_id, suspended=True):
+            return
         controller = self._known(service_id)
         if not await self._suspend_record(controller, suspended=True):
             await self._save(controller, suspended=True)
 
     async def start_service(self, service_id: str) -> None:
         """Undoes a stop, and tries again what was given up."""
+        if await self._suspend_elsewhere(service_id, suspended=False):
+            return
         controller = self._known(service_id)
         service = controller.wish.service
         if (
@@ -256,6 +260,18 @@ class Node:
             self.metrics.resyncs += 1
             self.metrics.resync_cpu_seconds += time.process_time() - begin
 
+    async def _suspend_elsewhere(self, service_id: str, *, suspended: bool) -> bool:
+        """Whether it is a service in this node's records that only others run: they read it there."""
+        if service_id in self.reconciler.controllers or not self.nodes.configured:
+            return False
+        if service_id not in await self.nodes.services.read():
+            return False
+        await self.nodes.services.suspend(service_id, self._order(suspended), suspended=suspended)
+        return True
+
+    def _order(self, suspended: bool) -> Change:
+        return Change(str(self.about.get("name", "")), "stop" if suspended else "start")
+
     async def _suspend_record(self, controller: Controller, *, suspended: bool) -> bool:
         """Whether the stop or start is in the record that declares the service, for all that follow it.
 
@@ -266,9 +282,8 @@ class Node:
             return False
         if service.manifest.suspend is suspended:
             return True
-        change = Change(str(self.about.get("name", "")), "stop" if suspended else "start")
         try:
-            await self.nodes.services.suspend(controller.id, change, suspended=suspended)
+            await self.nodes.services.suspend(controller.id, self._order(suspended), suspended=suspended)
         except UserError:
             if not suspended:
                 raise

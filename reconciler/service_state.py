@@ -31,7 +31,7 @@ def serves(service: dict[str, Any], *, without: Collection[str] = ()) -> str | N
     Raises UserError when the node has given up on it.
     """
     name = service["id"]
-    if any(instance["instance"] in without for instance in service["instances"]):
+    if any(instance.get("instance") in without for instance in service["instances"]):
         return None
     if condition(service, "Stalled")["status"] == "True":
         raise UserError(f"{name}: {explanation(service)}", hint=f"`atek logs {name}` may say more")

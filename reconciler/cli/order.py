@@ -21,7 +21,13 @@ _DONE = {"stop": "stopped", "start": "started", "restart": "restarted"}
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError when it is not so in time, or cannot become so."""
     client = Client(arguments.home)
-    before = find_service(client.status(), arguments.id)
+    status = client.status()
+    if all(service["id"] != arguments.id for service in status["services"]):
+        # It may be in the node's records, for others to run; or the node says that there is no such.
+        client.call(arguments.command, id=arguments.id)
+        print(f"the nodes that run {arguments.id} are asked to {arguments.command} it")
+        return 0
+    before = find_service(status, arguments.id)
     client.call(arguments.command, id=arguments.id)
     if not arguments.wait:
         print(f"{arguments.id} is asked to {arguments.command}")

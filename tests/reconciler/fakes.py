@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import SocketListener
 
 from reconciler.api import EventRecord, UserError
+from reconciler.cli.output import nearest
 from reconciler.control import control, is_owner
 from reconciler.events import EventLog
 from reconciler.http import bind_unix, serve_http
@@ -155,7 +156,8 @@ class FakeNode:
 
     def _find(self, service_id: str) -> dict[str, Any]:
         if service_id not in self.services:
-            raise UserError(f"there is no service {service_id}", hint="`atek status` lists them")
+            near = nearest(service_id, list(self.services))
+            raise UserError(f"there is no service {service_id}", hint=near)
         return self.services[service_id]
 
 

@@ -75,7 +75,7 @@ async def test_what_a_person_got_wrong_comes_with_its_hint(served: Path) -> None
     error = (await call(served, "stop", {"id": "nothing"}))["error"]
     assert error["code"] == -32000
     assert error["message"] == "there is no service nothing"
-    assert error["data"] == {"hint": "`atek status` lists them"}
+    assert error["data"] == {"hint": "`atek status` lists all services"}
 
 
 async def test_down(served: Path, node: FakeNode) -> None:

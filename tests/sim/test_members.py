@@ -232,6 +232,20 @@ async def test_who_stops_a_record_stops_it_everywhere_and_over_restarts(world: W
         await eventually(lambda: ready(laptop, "notes") and ready(pi, "notes"))
 
 
+async def test_who_pushed_it_stops_what_only_others_run(world: World) -> None:
+    async with world.nodes() as (laptop, pi):
+        await world.laptop.write(id="notes", nodes=["pi"])
+        await eventually(lambda: ready(pi, "notes"))
+        assert laptop.service("notes") is None
+        await laptop.stop_service("notes")
+        await eventually(lambda: not world.pi.running())
+        assert service(pi, "notes")["suspended"]
+        await laptop.start_service("notes")
+        await eventually(lambda: ready(pi, "notes"))
+        with pytest.raises(UserError, match="there is no service nothing"):
+            await laptop.stop_service("nothing")
+
+
 async def test_a_followed_service_can_be_stopped_here_alone(world: World) -> None:
     async with world.nodes() as (laptop, pi):
         await world.laptop.write(id="notes")

@@ -256,6 +256,8 @@ async def test_messages_in_pieces_and_in_bytes(world: World) -> None:
         (frame(TEXT, b"x" * 70_000, masked=True), 1009),
         (frame(TEXT, b"x" * 40_000, masked=True, last=False) + frame(0, b"x" * 40_000, masked=True), 1009),
     ],
+    # Masks are random, and no names.
+    ids=["unmasked", "reserved", "large", "large in parts"],
 )
 async def test_what_is_no_message_ends_the_connection(world: World, data: bytes, code: int) -> None:
     feed = await world.notes.feed()
