@@ -16,6 +16,7 @@ import orjson
 
 from hyper.connection import Connection, away
 from hyper.port import Forked, HyperError, Listing, Range, Record
+from hyper.stream import connect
 from hyper.wire import (
     Lines,
     bounds,
@@ -39,7 +40,7 @@ from hyper.wire import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from anyio.abc import SocketStream
+    from anyio.abc import ByteStream
 
     from hyper.port import (
         Change,
@@ -75,7 +76,7 @@ class HyperClient:
         pause = _FIRST_PAUSE
         while True:
             try:
-                stream = await anyio.connect_unix(self._socket)
+                stream = await connect(self._socket)
             except OSError:
                 await anyio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -270,7 +271,7 @@ class HyperClient:
         if params is None:
             raise HyperError("NOT_FOUND", f"no database {db_id} is open")
         try:
-            async with await anyio.connect_unix(self._socket) as stream:
+            async with await connect(self._socket) as stream:
                 watch = _Watch(self, stream, db_id, prefix)
                 yield watch.events(params, since)
         except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
@@ -280,7 +281,7 @@ class HyperClient:
 class _Watch:
     """A connection that is read only as fast as its events are taken."""
 
-    def __init__(self, client: HyperClient, stream: SocketStream, db_id: str, prefix: RecordPath) -> None:
+    def __init__(self, client: HyperClient, stream: ByteStream, db_id: str, prefix: RecordPath) -> None:
         self._client = client
         self._stream = stream
         self._db_id = db_id

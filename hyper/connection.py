@@ -17,7 +17,7 @@ from hyper.wire import Lines, request_line, result_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from anyio.abc import SocketStream
+    from anyio.abc import ByteStream
 
     Notified = Callable[[str, Mapping[str, Any]], None]
 
@@ -42,7 +42,7 @@ class _Pending:
 class Connection:
     """Lives for as long as `run` does."""
 
-    def __init__(self, stream: SocketStream, notified: Notified = lambda method, params: None) -> None:
+    def __init__(self, stream: ByteStream, notified: Notified = lambda method, params: None) -> None:
         self._stream = stream
         self._notified = notified
         self._pending: dict[int, _Pending] = {}

@@ -96,7 +96,11 @@ def test_a_request_is_one_line(number: int, value: Any) -> None:
     assert json.loads(line)["params"] == {"value": value}
 
 
-@pytest.mark.parametrize("value", [object(), {1: 2}, b"x", "\ud800", 2**53, 2**70], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1: 2}, b"x", "\ud800", 2**53, 2**70],
+    ids=["object", "number as key", "bytes", "surrogate", "unsafe", "huge"],
+)
 def test_what_is_no_json_is_not_sent(value: object) -> None:
     with pytest.raises(HyperError) as error:
         request_line(1, "rec.put", {"value": value})
