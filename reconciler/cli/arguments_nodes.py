@@ -31,7 +31,9 @@ def _add_key(commands: Commands) -> None:
         "show the keys by which other nodes find this one",
         "The link is for `atek follow` on another node. Whoever has it can read this node's records.",
     )
-    key.add_argument("--json", action="store_true", help="for programs")
+    form = key.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument("--link", action="store_true", help="the link alone")
 
 
 def _add_follow(commands: Commands) -> None:
@@ -50,7 +52,7 @@ def _add_follow(commands: Commands) -> None:
     follow.add_argument("--name", metavar="N", help="what to call it here (the beginning of its key)")
     follow.add_argument("--json", action="store_true", help="for programs, with the list")
     limits = follow.add_argument_group("what its services are allowed")
-    limits.add_argument("--runtimes", type=_words, metavar="R,…", help="node, python, process")
+    limits.add_argument("--runtimes", type=_words, metavar="R,…", help="node, python, process, docker")
     limits.add_argument("--ids", type=_words, metavar="P,…", help="ids, like 'lab-*'")
     limits.add_argument("--apis", type=_words, metavar="P,…", help="APIs that they export or call")
     limits.add_argument("--memory", metavar="SIZE", help="of one instance, like 256Mi")

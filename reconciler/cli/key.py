@@ -18,6 +18,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(keys, indent=2))
         return 0
+    if arguments.link:
+        print(clean(keys["link"]))
+        return 0
     print(f"name  {clean(keys['name'])}")
     print(f"key   {keys['key']}")
     print(f"link  {clean(keys['link'])}")

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from hyper.core_services import DAEMON_FOLDER, HYPER_ID, NODE_FLAGS, hyper_service
+from reconciler.core_services import restore_file
 from runtimes.node import find_node
 from tests.e2e.nodes import ATEK, Bench
 from tests.hyper.daemons import free_port
@@ -22,19 +23,27 @@ class Member(Bench):
     What the node makes of the daemon's package is another test's business.
     """
 
-    def __init__(self, name: str, *labels: str, host: str = "127.0.0.1", machine: Sequence[str] = ()) -> None:
-        """`host`: where it takes peers. `machine`: the words that run a command where the node lives."""
+    def __init__(
+        self, name: str, *labels: str, host: str = "127.0.0.1", machine: Sequence[str] = (), hold: float = 2.0
+    ) -> None:
+        """`host`: where it takes peers. `machine`: the words that run a command where the node lives.
+
+        `hold`: seconds for which a daemon that may have lost something waits for a follower.
+        """
         super().__init__()
         self._machine = list(machine)
         self.name = name
         self.listens = free_port()
         socket = os.fspath(self.home / "hyper.sock")
         daemon = hyper_service(
-            store=os.fspath(self.home / "hyper"), socket=socket, listen=f"{host}:{self.listens}"
+            store=os.fspath(self.home / "hyper"),
+            socket=socket,
+            listen=f"{host}:{self.listens}",
+            restore=os.fspath(restore_file(self.home)),
         )
         command = [os.fspath(find_node().node), *NODE_FLAGS, os.path.join(DAEMON_FOLDER, "index.js")]
         daemon |= {"runtime": "process", "command": command}
-        daemon["env"]["HYPER_HOLD_MS"] = "2000"
+        daemon["env"]["HYPER_HOLD_MS"] = f"{hold * 1000:.0f}"
         del daemon["source"]
         config = {"name": name, "labels": list(labels), "coreServices": [daemon]}
         self.home.mkdir(mode=0o700)
