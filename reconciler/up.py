@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
     from runtimes.router.remote import RouterProcess
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 #: Seconds after the sources were read until everything else begins that is not needed to start programs.
 AFTER_BOOT = 0.02
 #: Seconds between two looks at the size of the services' logs.
