@@ -17,6 +17,7 @@ from manifests.resolve import ResolveError, resolve
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.desired import only_here
 from reconciler.home import holder
+from reconciler.nodes.as_of import RecordsAsOf
 from reconciler.nodes.offline import kept_sources
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
@@ -36,6 +37,14 @@ Kind = Literal["create", "update", "delete", "none", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """Records of an earlier version as plain values (path, seq, value), of a follow, or ("") our own."""
+
+    node: str
+    records: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What would happen to one service; `details` are lines such as `env.LOG_LEVEL: info → debug`."""
 
@@ -45,8 +54,11 @@ class Change:
     details: Sequence[str] = ()
 
 
-def preview(home: Path, paths: Sequence[Path]) -> list[Change]:
-    """All services by id, also those that would not change. Raises UserError."""
+def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list[Change]:
+    """All services by id, also those that would not change. Raises UserError.
+
+    With `past`, that node's records are those of an earlier version.
+    """
     settings = load_settings(home, {})
     told = [*(home / file for file in settings.sources.files), *_paths_of_running_node(home, paths), *paths]
     shipped = shipped_core_services(settings, home.resolve(), run_directory(home.resolve()))
@@ -57,6 +69,9 @@ def preview(home: Path, paths: Sequence[Path]) -> list[Change]:
     place = Place(settings.name, frozenset(settings.labels))
     if daemon_socket(core_services(settings, shipped), run_directory(home.resolve())):
         sources += kept_sources(home, place)
+    if past is not None:
+        earlier = RecordsAsOf(home, place, past.node, past.records)
+        sources = [*(source for source in sources if source.name != earlier.name), earlier]
     anyio.run(_scan_all, sources)
     merged = merge([only_here(source.snapshot, place) for source in sources])
     running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()

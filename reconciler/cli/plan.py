@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from reconciler.api import UserError
 from reconciler.cli.output import clean, has_colour, paint
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from reconciler.preview import Change
+    from reconciler.preview import Change, Past
 
 _SIGNS = {
     "create": ("+", "green"),
@@ -26,13 +27,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 nothing, 2 changes, 1 when something is in the way of one."""
     from reconciler.preview import preview
 
-    changes = preview(arguments.home, [path.absolute() for path in arguments.paths])
+    changes = preview(arguments.home, [path.absolute() for path in arguments.paths], _past(arguments))
     for line in diff(changes, colour=has_colour()):
         print(line)
     kinds = {change.kind for change in changes}
     if "blocked" in kinds:
         return _ERROR
     return _CHANGES if kinds - {"none"} else _NOTHING
+
+
+def _past(arguments: argparse.Namespace) -> Past | None:
+    """The records that the running node finds for --at. Raises UserError."""
+    if arguments.at is None:
+        if arguments.node:
+            raise UserError("--node is for a version of that node's records", hint="add --at VERSION")
+        return None
+    from reconciler.cli.client import Client
+    from reconciler.preview import Past
+
+    node = arguments.node or ""
+    return Past(node, Client(arguments.home).call("recordsAt", version=arguments.at, node=node))
 
 
 def diff(changes: Sequence[Change], *, colour: bool) -> Iterator[str]:
