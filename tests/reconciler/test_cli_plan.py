@@ -28,7 +28,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     """What the preview says; the preview itself has its own tests."""
     found: list[Change] = []
     module = ModuleType("reconciler.preview")
-    module.preview = lambda home, paths: found  # type: ignore[attr-defined]
+    module.preview = lambda home, paths, past: found  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "reconciler.preview", module)
     return found
 
@@ -69,3 +69,9 @@ def test_what_is_blocked_is_an_error(atek: Atek, changes: list[Change]) -> None:
     assert result.status == 1
     assert "! b: depends on itself through c" in result.out
     assert result.out.endswith("1 to create, 1 blocked\n")
+
+
+def test_a_node_without_a_version_is_told(atek: Atek, changes: list[Change]) -> None:
+    done = atek("plan", "--node", "laptop")
+    assert done.status == 1
+    assert "--at VERSION" in done.err
