@@ -1,6 +1,7 @@
 """`atek apply`: manifests into the node's own folder, one file each, all of them or none.
 
-The running node notices the files by itself; without a node they are there when the next one starts.
+The running node notices the files by itself; without a node they are there when the next one starts. What is
+in the node's records already stays there: its record is written anew.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from manifests.documents import SUFFIXES, BrokenText, read_documents
 from manifests.parse import parse_file
 from manifests.resolve import absolute_source
 from reconciler.api import UserError
+from reconciler.cli.recorded import recorded, replace
 from reconciler.own_manifests import declarations, require_own, write_manifest
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,20 @@ def run(arguments: argparse.Namespace) -> int:
         from reconciler.cli.rollout import Rollout
 
         before = Rollout(home)
-    results = {service.id: write_manifest(home, service.id, service.value) for service in wanted}
+    in_records = recorded(home) - declarations(home).keys()
+    results = {service.id: _declare(home, service, in_records) for service in wanted}
     for service_id, result in results.items():
         print(f"{service_id} {result}", flush=True)
     if before is None:
         return 0
     return before.wait(results, seconds=arguments.wait)
+
+
+def _declare(home: Path, service: Wanted, in_records: Collection[str]) -> str:
+    if service.id not in in_records:
+        return write_manifest(home, service.id, service.value)
+    replace(home, service.value)
+    return "configured"
 
 
 def read_manifests(path: str) -> Iterator[Wanted]:

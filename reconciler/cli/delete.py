@@ -1,4 +1,4 @@
-"""`atek delete`: takes a service out of the node's own folder. The node stops it when it notices."""
+"""`atek delete`: takes a service out of the node's own folder or records, and the node stops it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.api import UserError
 from reconciler.cli.client import Client
 from reconciler.cli.output import nearest
+from reconciler.cli.recorded import recorded, remove
 from reconciler.own_manifests import declarations, file_of, require_own
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ def run(arguments: argparse.Namespace) -> int:
     home, service_id = arguments.home, arguments.id
     declared = declarations(home)
     require_own(home, service_id, declared, hint=_HINT)
-    if service_id not in declared:
+    if service_id in declared:
+        file_of(home, service_id).unlink()
+    elif service_id in recorded(home):
+        remove(home, service_id)
+    else:
         raise _unknown(home, service_id, declared)
-    file_of(home, service_id).unlink()
     print(f"{service_id} deleted")
     return 0
 

@@ -42,7 +42,7 @@ def acquaint(laptop: Member, pi: Member) -> None:
     pi.until(lambda: pi.atek("key").returncode == 0, "its keys are known")
     link = laptop.told("key", "--link").strip()
     assert link == laptop.keys()["link"] and link.startswith("hyper://")
-    pi.told("follow", link, "--name", "laptop", "--ids", "hello*")
+    pi.told("follow", link, "--name", "laptop", "--ids", "hello*", "--allow-empty")
     laptop.follow(pi, "--status-only")
 
 
@@ -73,6 +73,8 @@ def test_push_history_rollback_and_a_new_machine(laptop: Member, pi: Member) -> 
     pi.until(lambda: pi.service("hello")["observedRevision"] == one and pi.ready("hello"), "it is back")
     assert f"rollback to {first}" in laptop.told("history")
     assert versions(laptop)[:2] == [first, second] and len(versions(laptop)) == 3
+    ahead = pi.atek("plan", "--at", str(second), "--node", "laptop")
+    assert ahead.returncode != 0 and "hello" in ahead.stdout, "another package, which may be gone here"
     wrong = laptop.atek("rollback", "hello", "--to", "9999")
     assert wrong.returncode == 1 and wrong.stderr.startswith("atek: ") and "hint: " in wrong.stderr
     assert laptop.atek("plan", "--at", str(first)).returncode == 0
@@ -98,6 +100,21 @@ def test_push_history_rollback_and_a_new_machine(laptop: Member, pi: Member) -> 
     laptop.up()
     laptop.until(lambda: third in versions(laptop), "what came after the backup is here")
     assert push(laptop, "four") > third
+
+    # What is in the records stays there, whatever is ordered.
+    manifest = laptop.root / "hello.yaml"
+    folder = laptop.root / "hello"
+    manifest.write_text(f"id: hello\nsource: {folder}\nnodes: [pi]\nenv: {{GREETING: five}}\n")
+    before = pi.service("hello")["observedRevision"]
+    assert laptop.told("apply", str(manifest)) == "hello configured\n"
+    pi.until(lambda: pi.ready("hello") and pi.service("hello")["observedRevision"] != before, "it is applied")
+    assert not (laptop.home / "manifests" / "hello.yaml").exists()
+    for order, suspended in (("stop", True), ("start", False)):
+        laptop.told(order, "hello")
+        pi.until(lambda: pi.service("hello")["suspended"] is suspended, order)  # noqa: B023 - at once
+    assert laptop.told("delete", "hello") == "hello deleted\n"
+    pi.until(lambda: not pi.service("hello")["instances"], "it is deleted")
+    push(laptop, "six")
 
     pi.told("unfollow", "laptop")
     pi.until(lambda: not pi.service("hello")["instances"], "nothing of the laptop is left")
