@@ -1,4 +1,4 @@
-"""One connection to the daemon: many requests in flight, answers in any order, notifications in theirs.
+"""One connection to the daemon for requests: many in flight, answered in any order.
 
 Requests of one turn leave in one write. When the connection ends, whatever was asked and is not answered
 fails with AWAY: nobody knows whether it was done.
@@ -15,11 +15,9 @@ from hyper.port import HyperError
 from hyper.wire import Lines, request_line, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from anyio.abc import ByteStream
-
-    Notified = Callable[[str, Mapping[str, Any]], None]
 
 _CHUNK = 256 * 1024
 
@@ -42,9 +40,8 @@ class _Pending:
 class Connection:
     """Lives for as long as `run` does."""
 
-    def __init__(self, stream: ByteStream, notified: Notified = lambda method, params: None) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._notified = notified
         self._pending: dict[int, _Pending] = {}
         self._number = 0
         self._outbox: list[bytes] = []
@@ -104,8 +101,7 @@ class Connection:
             return
 
     def _take(self, message: Any) -> None:
-        if (method := message.get("method")) is not None:
-            self._notified(method, message.get("params") or {})
-        elif (pending := self._pending.get(message.get("id"))) is not None:
+        """What answers no request is left out: watches have connections of their own."""
+        if (pending := self._pending.get(message.get("id"))) is not None:
             pending.answer = message
             pending.arrived.set()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PORT = 2835
 #: What the design promises to run on.
 OLDEST_GLIBC = (2, 34)
+ARCHITECTURES = ("x86_64", "aarch64")
 #: A node holds a few descriptors per service.
 FEW_FILES = 1024
 LITTLE_SPACE = 2**30
@@ -51,6 +52,7 @@ def check(home: Path, port: int = PORT) -> list[Check]:
     """All checks, in the order in which a person would mend what they find."""
     return [
         _python(),
+        _architecture(),
         _glibc(),
         _node(),
         _libatomic(),
@@ -71,6 +73,12 @@ def _python() -> Check:
     return Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
 
 
+def _architecture() -> Check:
+    machine = platform.machine()
+    hint = "Hypercore has programs for x86-64 and aarch64 only; `coreServices = []` does without it"
+    return Check("processor", machine in ARCHITECTURES, machine, hint, necessary=False)
+
+
 def _glibc() -> Check:
     name, version = platform.libc_ver()
     found = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
@@ -89,7 +97,7 @@ def _node() -> Check:
 
 def _libatomic() -> Check:
     found = ctypes.util.find_library("atomic") is not None
-    message = "found" if found else "missing; the Node that came with Atek may need it"
+    message = "found" if found else "missing; core.hyper cannot open its store without it"
     return Check("libatomic", found, message, "apt install libatomic1", necessary=False)
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from runtimes.base import Progress
     from runtimes.paths import Paths
 
-#: The oldest Node that is still maintained enough to run today's packages.
-OLDEST_NODE = 18
+#: Our own daemon asks for it, and older ones get no security fixes any more.
+OLDEST_NODE = 20
 LOCK_FILES = ("npm-shrinkwrap.json", "package-lock.json")
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
 _LOCAL = ("file:", "link:", ".", "/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -127,7 +126,3 @@ def free_port() -> int:
         port = random.randrange(20_000, 32_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-
-
-def as_json(value: object) -> str:
-    return json.dumps(value)
