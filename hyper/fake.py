@@ -372,7 +372,7 @@ class FakeHyper:
             raise HyperError("NOT_WRITABLE", f"{db_id} has another writer")
         self._may_write()
         if copy.common is not None:
-            raise HyperError("CONFLICT", f"the log of {db_id} was forked", hint="it needs repair")
+            raise HyperError("CONFLICT", f"the log of {db_id} was forked", hint="`atek repair`")
         return copy
 
     def _may_write(self) -> None:

@@ -226,5 +226,5 @@ async function keyOfOwn (store, name) {
 }
 
 function forked (database) {
-  return new HyperError('CONFLICT', `the log of ${database.id} was forked`, 'it needs repair')
+  return new HyperError('CONFLICT', `the log of ${database.id} was forked`, 'stop whatever else writes with its keys, then `atek repair`')
 }
