@@ -9,13 +9,12 @@ import json
 import math
 import subprocess
 import tempfile
-import threading
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tests.bench.packages import from_system
 from tests.bench.router.wire import PATIENCE, Answer, Connection, Request, WrongAnswer
+from tests.bench.threads import ask_until
 
 if TYPE_CHECKING:
     from tests.bench.router.wire import Address
@@ -137,45 +136,12 @@ class Threads:
     """One for each connection. Slow, but everywhere."""
 
     def run(self, address: Address, token: str, work: Work, *, connections: int, seconds: float) -> Sample:
-        end = time.monotonic() + seconds
-        clients = [_Client(address, token, work, end) for _ in range(connections)]
-        for client in clients:
-            client.thread.start()
-        for client in clients:
-            client.thread.join()
-        if wrong := [client.wrong for client in clients if client.wrong]:
-            raise WrongAnswer(f"{len(wrong)} errors, the first: {wrong[0]}")
-        taken = sorted(time for client in clients for time in client.taken)
+        def ask(connection: Connection, before: int) -> None:
+            number = work.first + (before + 1) % work.keys
+            checked(connection.ask(gateway_call(token, work.body.replace("@", str(number)))))
+
+        taken = ask_until(address, ask, connections=connections, seconds=seconds)
         return Sample(len(taken), seconds, taken[len(taken) // 2], taken[len(taken) * 99 // 100])
-
-
-@dataclass
-class _Client:
-    """Calls until the end."""
-
-    address: Address
-    token: str
-    work: Work
-    end: float
-    taken: list[float] = field(default_factory=list)
-    wrong: str = ""
-
-    def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            with Connection(self.address) as connection:
-                while not self.taken or time.monotonic() < self.end:
-                    self._ask(connection)
-        except (OSError, WrongAnswer) as error:
-            self.wrong = str(error)
-
-    def _ask(self, connection: Connection) -> None:
-        number = self.work.first + (len(self.taken) + 1) % self.work.keys
-        begin = time.perf_counter()
-        checked(connection.ask(gateway_call(self.token, self.work.body.replace("@", str(number)))))
-        self.taken.append(time.perf_counter() - begin)
 
 
 def checked(answer: Answer) -> Answer:

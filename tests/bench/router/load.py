@@ -9,13 +9,12 @@ import json
 import math
 import subprocess
 import tempfile
-import threading
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tests.bench.packages import from_system
 from tests.bench.router.wire import PATIENCE, Connection, WrongAnswer, checked
+from tests.bench.threads import ask_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,39 +124,8 @@ class Threads:
     def run(
         self, address: Address, request: Request, *, size: int, connections: int, seconds: float
     ) -> Sample:
-        clients = [_Client(address, request, time.monotonic() + seconds) for _ in range(connections)]
-        for client in clients:
-            client.thread.start()
-        for client in clients:
-            client.thread.join()
-        if wrong := [client.wrong for client in clients if client.wrong]:
-            raise WrongAnswer(f"{len(wrong)} errors, the first: {wrong[0]}")
-        taken = sorted(time for client in clients for time in client.taken)
+        def ask(connection: Connection, _: int) -> None:
+            checked(connection.ask(request))
+
+        taken = ask_until(address, ask, connections=connections, seconds=seconds)
         return Sample(len(taken), seconds, taken[len(taken) // 2], taken[len(taken) * 99 // 100])
-
-
-@dataclass
-class _Client:
-    """Asks until the end."""
-
-    address: Address
-    request: Request
-    end: float
-    taken: list[float] = field(default_factory=list)
-    wrong: str = ""
-
-    def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            with Connection(self.address) as connection:
-                while not self.taken or time.monotonic() < self.end:
-                    self._ask(connection)
-        except (OSError, WrongAnswer) as error:
-            self.wrong = str(error)
-
-    def _ask(self, connection: Connection) -> None:
-        begin = time.perf_counter()
-        checked(connection.ask(self.request))
-        self.taken.append(time.perf_counter() - begin)
