@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 from runtimes.docker.engine import Engine
+from runtimes.docker.failures import EngineAnswer
 from runtimes.docker.labels import INSTANCE, of_node
 from runtimes.docker.network import Networks
 from runtimes.docker.starting import remove_container
-from tests.e2e.nodes import Bench
+from tests.e2e.nodes import PATIENCE, Bench
 from tests.runtimes.docker.engines import IMAGE, OwnEngine, any_engine, restartable_engine
 
 if TYPE_CHECKING:
@@ -80,10 +82,17 @@ class ContainerBench(Bench):
             return
         engine = Engine(lambda: self.socket)
         query = {"all": True, "filters": of_node(mark.read_text())}
-        for each in await engine.call("GET", "/containers/json", query=query):
-            await remove_container(engine, each["Id"])
-        await Networks(engine, mark.read_text()).remove()
-        await engine.aclose()
+        try:
+            # An engine that was killed has folders that are busy for a moment.
+            with anyio.fail_after(PATIENCE):
+                while left := await engine.call("GET", "/containers/json", query=query):
+                    for each in left:
+                        with suppress(EngineAnswer):
+                            await remove_container(engine, each["Id"])
+                    await anyio.sleep(0.05)
+            await Networks(engine, mark.read_text()).remove()
+        finally:
+            await engine.aclose()
 
 
 @pytest.fixture

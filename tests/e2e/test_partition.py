@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # Where the tests have to be complete, a machine that cannot do it makes them fail instead.
 pytestmark = [
     pytest.mark.skipif(bool(unavailable()) and "CI" not in os.environ, reason=unavailable()),
-    pytest.mark.xdist_group("partition"),
+    # Not beside containers: who enters a namespace keeps all its mounts, and an engine's folders busy.
+    pytest.mark.xdist_group("docker"),
     pytest.mark.timeout(300),
 ]
 
