@@ -62,6 +62,7 @@ class DockerRuntime:
         self._starter = Starter(self._engine, self._networks, self._folders, self._handles, self._node)
         self._logs = LogCopier(self._engine, self._folders.positions())
         self._starting: set[str] = set()
+        self._burying: set[str] = set()
         self._tasks: TaskGroup | None = None
         #: Told when the engine is found to be away, or back.
         self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
@@ -116,6 +117,7 @@ class DockerRuntime:
         with suppress(RuntimeUnavailable, EngineAnswer):
             found = await self._engine.call("GET", f"/containers/{handle.container}/json")
             handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))
+        self._burying.add(handle.container)
         self._handles.remove(handle)
         self._spawn(self._bury, handle)
         return handle.exit()
@@ -243,11 +245,12 @@ class DockerRuntime:
             await self._engine.call("POST", f"/containers/{container}/unpause")
 
     async def _bury(self, handle: Handle) -> None:
-        """Removes a container that has ended, once all of its output is here."""
+        """Removes a container that has ended, once its output is here; `_look` does what this cannot."""
         with anyio.move_on_after(LAST_WORDS):
             await handle.logged.wait()
         with suppress(RuntimeUnavailable, EngineAnswer):
             await remove_container(self._engine, handle.container)
+        self._burying.discard(handle.container)
         self._logs.forget(handle.instance)
         self._folders.remove(handle.instance)
 
@@ -380,12 +383,11 @@ class DockerRuntime:
         handle.end(int(found["State"].get("ExitCode") or 0))
 
     async def _discard_stray(self, container: dict[str, Any]) -> None:
-        """What was started although the engine's answer never came; what ended and is being buried is not."""
+        """What was started without the engine ever saying so, and what could not be buried."""
         instance = container["Labels"].get(labels.INSTANCE, "")
-        if container["State"] in ("running", "created", "paused"):
-            handle = self._handles.of_container(container["Id"])
-            if handle is None and instance not in self._starting:
-                await self._discard(container["Id"], instance)
+        is_known = self._handles.of_container(container["Id"]) is not None
+        if not is_known and instance not in self._starting and container["Id"] not in self._burying:
+            await self._discard(container["Id"], instance)
 
 
 #: In a service's package folder once an image was built for it: nothing else has images to remove.

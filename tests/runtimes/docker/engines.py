@@ -50,7 +50,8 @@ class OwnEngine:
             "dockerd", "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec",
             "--host", f"unix://{self.socket}", "--pidfile", f"{self.root}/pid", "--bridge", "none",
             "--containerd-namespace", self.root.name, "--default-address-pool", "base=10.213.0.0/16,size=24",
-            "--userland-proxy=false", "--shutdown-timeout", "2",
+            # An engine that gives up on its containers in the middle leaves their folders mounted for good.
+            "--userland-proxy=false", "--shutdown-timeout", "30",
         ]  # fmt: skip
         with open(self.root / "log", "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

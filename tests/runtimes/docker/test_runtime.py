@@ -1,0 +1,51 @@
+"""What the docker runtime does beyond the contract, against a real engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from runtimes.docker import runtime as docker
+from runtimes.docker.failures import EngineAnswer
+from tests.runtimes.docker.engines import any_engine
+from tests.runtimes.docker.lives import DockerLives, docker_lives
+from tests.runtimes.factories import started
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("docker")]
+
+
+@pytest.fixture
+def socket() -> str:
+    return any_engine()
+
+
+@pytest.fixture
+async def lives(socket: str) -> AsyncIterator[DockerLives]:
+    async with docker_lives(socket) as found:
+        yield found
+
+
+async def test_what_could_not_be_removed_when_it_ended_is_removed_later(
+    lives: DockerLives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = anyio.Event()
+
+    async def busy(*_: Any) -> None:
+        tried.set()
+        raise EngineAnswer(500, "device or resource busy")
+
+    runtime = lives.next_life()
+    await runtime.observe()
+    running = await started(runtime, lives.make(acts="exits"))
+    with monkeypatch.context() as patched, anyio.fail_after(20):
+        patched.setattr(docker, "remove_container", busy)
+        await runtime.wait(running)
+        await tried.wait()
+    assert len(await lives.containers(running=False)) == 1
+    await runtime.observe()
+    assert await lives.containers(running=False) == []
