@@ -16,6 +16,9 @@ import { pipelinePromise } from 'streamx'
 import { HyperError } from './errors.js'
 import { makeEmpty, makeLink, makeParent, MOST_BYTES, MOST_FILES, placeFor, readFolder, setMode } from './folder.js'
 
+/** Milliseconds between two looks for what has not arrived. */
+const ASK_EVERY = 500
+
 export class Drives {
   #store
   #memory
@@ -42,6 +45,7 @@ export class Drives {
     await makeEmpty(folder)
     const drive = new Hyperdrive(this.#store.session(), Buffer.from(key, 'hex'))
     const work = fetch(drive, version, folder)
+    const timer = setInterval(() => ask(drive), ASK_EVERY)
     try {
       await within(timeoutMs, work)
     } catch (error) {
@@ -49,6 +53,8 @@ export class Drives {
       await work.catch(() => {})
       await rm(folder, { recursive: true, force: true })
       throw error
+    } finally {
+      clearInterval(timer)
     }
     await drive.close()
   }
@@ -125,6 +131,11 @@ async function fetch (drive, version, folder) {
   }
   for (const entry of entries) if (!entry.value.linkname) await writeFile(snapshot, entry, folder)
   for (const entry of entries) if (entry.value.linkname) await writeLink(entry, folder)
+}
+
+/** Asks once more for the end of both logs: nobody else does when the peer is lost that was asked before. */
+function ask (drive) {
+  for (const core of [drive.core, drive.blobs?.core]) core?.update({ wait: true }).catch(() => {})
 }
 
 /** All entries, none of which is too much. */
