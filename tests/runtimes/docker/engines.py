@@ -49,8 +49,9 @@ class OwnEngine:
         command = [
             "dockerd", "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec",
             "--host", f"unix://{self.socket}", "--pidfile", f"{self.root}/pid", "--bridge", "none",
-            "--containerd-namespace", self.root.name.replace("_", "0"), "--default-address-pool", "base=10.213.0.0/16,size=24",
-            # (A name there may not end in a _, as that of a temporary folder does once in a while.)
+            # A name there may not end in a _, as that of a temporary folder does once in a while.
+            "--containerd-namespace", self.root.name.replace("_", "0"),
+            "--default-address-pool", "base=10.213.0.0/16,size=24",
             # An engine that gives up on its containers in the middle leaves their folders mounted for good.
             "--userland-proxy=false", "--shutdown-timeout", "30",
         ]  # fmt: skip
