@@ -8,7 +8,7 @@ import HyperDHT from 'hyperdht'
 
 import { Node, eventually, until } from '../test-support/daemons.js'
 
-// As many as are asked before a node holds its own address to be known; with fewer a call now and then times out.
+// With two, a node could not tell what NAT it is behind, and one call in three was given up.
 const DHT_NODES = 6
 
 /** A DHT: the addresses of the nodes it is found by. */

@@ -52,7 +52,7 @@ class OwnEngine:
             # A name there may not end in a _, as that of a temporary folder does once in a while.
             "--containerd-namespace", self.root.name.replace("_", "0"),
             "--default-address-pool", "base=10.213.0.0/16,size=24",
-            # An engine that gives up on its containers in the middle leaves their folders mounted for good.
+            # Long enough to end its containers in good order.
             "--userland-proxy=false", "--shutdown-timeout", "30",
         ]  # fmt: skip
         with open(self.root / "log", "ab") as log:
