@@ -23,7 +23,7 @@ from hyper.wire import (
     changed_of,
     changes_page_of,
     database_of,
-    differences_of,
+    differences_page_of,
     drive_of,
     given,
     op_of,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hyper.port import (
         Change,
         Database,
+        Difference,
         Drive,
         Event,
         Peer,
@@ -211,9 +212,15 @@ class HyperClient:
 
     async def diff(
         self, db_id: str, left: int, right: int | None = None, prefix: RecordPath = ()
-    ) -> Sequence[tuple[Record | None, Record | None]]:
+    ) -> Sequence[Difference]:
+        found: list[Difference] = []
         params = given(dbId=db_id, left=left, right=right, prefix=list(prefix))
-        return understand(differences_of, await self._call("db.diff", params))
+        while True:
+            page = understand(differences_page_of, await self._call("db.diff", params))
+            found += page.items
+            if page.after is None:
+                return found
+            params |= {"right": page.version, "gt": page.after}
 
     async def watch(
         self, db_id: str, prefix: RecordPath = (), since: Position | None = None

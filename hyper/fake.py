@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from hyper.fake_drives import Entry
-    from hyper.port import Change, Code, Database, Event, Peer, Position, RecordPath, Write
+    from hyper.port import Change, Code, Database, Difference, Event, Peer, Position, RecordPath, Write
 
 
 _EVERYTHING = Range()
@@ -247,7 +247,7 @@ class FakeHyper:
 
     async def diff(
         self, db_id: str, left: int, right: int | None = None, prefix: RecordPath = ()
-    ) -> Sequence[tuple[Record | None, Record | None]]:
+    ) -> Sequence[Difference]:
         await self._reached()
         return list(self._readable(db_id).diff(left, right, prefix))
 

@@ -18,7 +18,7 @@ from hyper.port import Change, Changes, Database, Forked, Listing, Position, Ran
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hyper.port import Event, RecordPath
+    from hyper.port import Difference, Event, RecordPath
 
 #: A watch gets at most so many changes at once, and everything anew when it is so many blocks behind.
 CHANGES_AT_ONCE, FAR_BEHIND = 256, 10_000
@@ -128,9 +128,7 @@ class Copy:
             value = None if block.value is None else orjson.loads(block.value)
             yield Change(path_of(block.key), seq, value, block.value is None)
 
-    def diff(
-        self, left: int, right: int | None, prefix: RecordPath
-    ) -> Iterator[tuple[Record | None, Record | None]]:
+    def diff(self, left: int, right: int | None, prefix: RecordPath) -> Iterator[Difference]:
         then, now = self.seqs(left), self.seqs(right)
         for key in sorted(then.keys() | now.keys()):
             if key.startswith(start_of(prefix)) and then.get(key) != now.get(key):

@@ -20,7 +20,8 @@ RecordPath = tuple[str, ...]
 #: knows whether a write was done. HELD: writes wait for a follower after an unclean stop.
 Code = Literal[
     "AWAY", "BAD_REQUEST", "CAS_FAILED", "CONFLICT", "DECODE", "HELD", "INTERNAL", "NOT_FOUND", "NOT_SYNCED",
-    "NOT_WRITABLE", "NO_SPACE", "STORE_COPIED", "STORE_LOCKED", "TIMEOUT",
+    "NOT_WRITABLE", "NO_SPACE", "STORE_COPIED", "STORE_DAMAGED", "STORE_LOCKED", "STORE_UNWRITABLE",
+    "TIMEOUT",
 ]  # fmt: skip
 
 
@@ -74,6 +75,10 @@ class Record:
     path: RecordPath
     seq: int
     value: Any
+
+
+#: A record at two versions, the older one first; None where it did not exist.
+Difference = tuple[Record | None, Record | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +232,7 @@ class Hyper(Protocol):
 
     async def diff(
         self, db_id: str, left: int, right: int | None = None, prefix: RecordPath = ()
-    ) -> Sequence[tuple[Record | None, Record | None]]:
+    ) -> Sequence[Difference]:
         """What differs between two versions, as (then, now); `right` left out is the newest."""
         ...
 

@@ -11,7 +11,7 @@ from hyper.port import Change, Changes, Code, Database, Drive, HyperError, Posit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from hyper.port import Range, Write
+    from hyper.port import Difference, Range, Write
 
 
 T = TypeVar("T")
@@ -127,9 +127,10 @@ def changes_page_of(value: Mapping[str, Any]) -> Page[Change]:
     return Page([change_of(each) for each in value["changes"]], value["version"], value.get("next"))
 
 
-def differences_of(value: Mapping[str, Any]) -> list[tuple[Record | None, Record | None]]:
-    pairs = value["changes"]
-    return [(optional_record_of(each["left"]), optional_record_of(each["right"])) for each in pairs]
+def differences_page_of(value: Mapping[str, Any]) -> Page[Difference]:
+    ends = ((each["left"], each["right"]) for each in value["changes"])
+    pairs = [(optional_record_of(then), optional_record_of(now)) for then, now in ends]
+    return Page(pairs, value["version"], value.get("next"))
 
 
 def drive_of(value: Mapping[str, Any]) -> Drive:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hyper.adb.params import Versions
     from hyper.adb.store import Store
     from hyper.adb.tables import Tables
-    from hyper.port import Range, Record, RecordPath
+    from hyper.port import Difference, Range, Record, RecordPath
 
 #: Records that are asked for at once.
 PAGE = 1000
@@ -116,6 +116,6 @@ def _after(range: Range, last: Record, prefix: RecordPath) -> Range:
     return replace(range, gt=rest, gte=None)
 
 
-def _difference(db_id: str, pair: tuple[Record | None, Record | None], table: RecordPath) -> dict[str, Any]:
+def _difference(db_id: str, pair: Difference, table: RecordPath) -> dict[str, Any]:
     sides = zip(("left", "right"), pair, strict=True)
     return {side: shown(db_id, record, table) for side, record in sides if record is not None}

@@ -206,6 +206,18 @@ async def test_what_differs_between_two_versions(hyper: Hyper) -> None:
     assert list(await hyper.diff(db_id, after)) == []
 
 
+async def test_differences_of_more_than_a_page(hyper: Hyper) -> None:
+    db_id = (await hyper.create("records")).db_id
+    await hyper.batch(db_id, [Write(("n", f"{number:04}"), number) for number in range(1100)])
+    before = (await hyper.info(db_id)).version
+    await hyper.batch(db_id, [Write(("n", f"{number:04}"), deleted=True) for number in range(0, 1100, 2)])
+    await hyper.put(db_id, ("other",), 1)
+    found = list(await hyper.diff(db_id, 0, before, ("n",)))
+    assert [now.value for _, now in found if now] == list(range(1100))
+    gone = list(await hyper.diff(db_id, before, prefix=("n",)))
+    assert [then.value for then, now in gone if then and not now] == list(range(0, 1100, 2))
+
+
 # -- watching
 
 

@@ -14,6 +14,9 @@ import { log } from './log.js'
 import { refill } from './restore.js'
 import { Writer } from './writer.js'
 
+/** Milliseconds between two notes how long our databases are. */
+const NOTE_LENGTHS = 10_000
+
 export class Databases extends EventEmitter {
   #store
   #memory
@@ -25,6 +28,7 @@ export class Databases extends EventEmitter {
   #opening = new Map()
   #holds = new Map()
   #changed = new Set()
+  #noting = null
 
   /**
    * `mayHaveLost`: the run before may have lost what it wrote last. `restore`: a backup whose databases are
@@ -45,6 +49,14 @@ export class Databases extends EventEmitter {
   async resume () {
     const open = this.#memory.databases().filter(([, facts]) => facts.isOpen)
     await Promise.all(open.map(([dbId]) => this.open(dbId)))
+    this.#noting = setInterval(() => this.#noteLengths(), NOTE_LENGTHS).unref()
+  }
+
+  /** So that a store whose files lost something is known for it, however that came about. */
+  #noteLengths () {
+    for (const { id, writable, fork, version } of this.all()) {
+      if (writable) this.#memory.note(id, { wasFork: fork, wasVersion: version })
+    }
   }
 
   all () {
@@ -96,6 +108,8 @@ export class Databases extends EventEmitter {
   }
 
   async closeAll () {
+    clearInterval(this.#noting)
+    this.#noteLengths()
     for (const hold of this.#holds.values()) hold.release()
     await Promise.all(this.all().map(database => database.close()))
   }
@@ -162,10 +176,13 @@ export class Databases extends EventEmitter {
   }
 
   #prepareWriting (database, facts) {
+    if (isShorter(database, facts)) {
+      log(`STORE_DAMAGED: ${database.name} has ${database.version} of ${facts.wasVersion} blocks (what is missing comes from a follower, if one has it)`)
+    }
     const hold = new Hold(database)
     this.#holds.set(database.id, hold)
     if (facts.restored) hold.start(this.#holdMs, seen => this.#refill(database, seen))
-    else if (facts.isFollowed && this.#mayHaveLost) hold.start(this.#holdMs)
+    else if (facts.isFollowed && (this.#mayHaveLost || isShorter(database, facts))) hold.start(this.#holdMs)
     database.writer = new Writer(database, this.#wal, async () => {
       await hold.over()
       if (database.conflict) throw forked(database)
@@ -215,6 +232,10 @@ export class Databases extends EventEmitter {
       if (this.#open.has(database.id)) this.emit('state', database)
     })
   }
+}
+
+function isShorter ({ fork, version }, { wasFork = 0, wasVersion = 0 }) {
+  return fork < wasFork || (fork === wasFork && version < wasVersion)
 }
 
 async function keyOfOwn (store, name) {

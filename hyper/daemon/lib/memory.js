@@ -1,15 +1,15 @@
 /*
  * What the daemon remembers beside the cores, in state.json of its store: the seed of its noise key, which
- * databases are open, their names and encryption keys, which of our own were ever followed, which logs were
- * forked, and which drives there are. `generation` sets a restored store's drives apart from those of before.
+ * databases are open, their names and encryption keys, which of our own were ever followed and how long they
+ * were, which logs were forked, and which drives there are. `generation` sets a restored store's drives apart from those of before.
  *
  * Small and seldom written; every change is on the disk when its method returns.
  */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
-import { HyperError } from './errors.js'
 import { readIfThere, replaceFile } from './files.js'
+import { damaged } from './store.js'
 
 export class Memory {
   #file
@@ -74,7 +74,7 @@ function load (file) {
     const state = JSON.parse(text)
     if (typeof state.noiseSeed === 'string' && isObject(state.databases) && isObject(state.drives)) return state
   } catch {}
-  throw new HyperError('INTERNAL', `${file} is broken`, 'restore the store from a backup')
+  throw damaged(dirname(file), `${file} is not what was written`)
 }
 
 function isObject (value) {

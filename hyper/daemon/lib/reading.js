@@ -67,15 +67,27 @@ export async function history (database, { since = 0, until = Infinity, prefix =
   })
 }
 
-/** What differs under a prefix between two versions: {changes: [{left, right}]}, left being the older one. */
-export async function diff (database, { left, right, prefix = [] }) {
-  const range = rangeOf(prefix)
+/**
+ * A page of what differs under a prefix between two versions: {changes: [{left, right}], version, next?}, left
+ * being the older one. The page after it is asked for with `right` as this version and `gt` as `next`.
+ */
+export async function diff (database, { left, right, prefix = [], gt }) {
+  const start = startOf(prefix)
+  const range = rangeOf(prefix, { gt })
   return reading(database, right, async view => {
-    const changes = []
+    const page = new Page(PAGE_RECORDS)
+    const answer = { changes: [], version: view.version }
+    let last
     for await (const { left: now, right: then } of view.differences(Math.min(left, view.version), range)) {
-      changes.push({ left: then && recordOf(then), right: now && recordOf(now) })
+      if (page.isFull) {
+        answer.next = last.slice(start.length)
+        break
+      }
+      for (const node of [then, now]) if (node) page.add(node)
+      answer.changes.push({ left: then && recordOf(then), right: now && recordOf(now) })
+      last = (now ?? then).key
     }
-    return { changes }
+    return answer
   })
 }
 

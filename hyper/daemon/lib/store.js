@@ -8,14 +8,18 @@ import { join } from 'node:path'
 import Corestore from 'corestore'
 
 import { makeCache } from './cache.js'
-import { HyperError } from './errors.js'
+import { HyperError, isFull } from './errors.js'
 
-/** Opens the corestore in a folder, which only its owner may enter. Raises STORE_LOCKED, STORE_COPIED. */
+/**
+ * Opens the corestore in a folder, which only its owner may enter. Raises STORE_LOCKED, STORE_COPIED,
+ * STORE_DAMAGED, STORE_UNWRITABLE.
+ */
 export async function openStore (folder, primaryKey = null) {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  chmodSync(folder, 0o700)
-  const store = new Corestore(folder, { globalCache: makeCache(), ...(primaryKey ? { primaryKey, unsafe: true } : {}) })
+  let store
   try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    chmodSync(folder, 0o700)
+    store = new Corestore(folder, { globalCache: makeCache(), ...(primaryKey ? { primaryKey, unsafe: true } : {}) })
     await store.ready()
   } catch (error) {
     throw whyNotOpened(error, folder)
@@ -44,5 +48,18 @@ function whyNotOpened (error, folder) {
       'restore a backup instead of copying the folder'
     )
   }
+  if (['EACCES', 'EPERM', 'EROFS'].includes(error.code) || /permission denied|read-only/i.test(message)) {
+    return new HyperError('STORE_UNWRITABLE', `the store ${folder} cannot be written`, 'mend its permissions')
+  }
+  // RocksDB's complaints about its own files have this code; a full disk is told by its words.
+  if (error.code === 'EIO' && !isFull(error)) return damaged(folder, message)
   return error
+}
+
+/** What a store is whose files are not as they were written. */
+export function damaged (folder, why) {
+  return new HyperError(
+    'STORE_DAMAGED', `the store ${folder} is damaged: ${why.replace(/\s+/g, ' ')}`,
+    '`atek restore` a backup into a new home; without one move the folder away, and the node gets new keys, by which others follow it anew'
+  )
 }

@@ -200,7 +200,7 @@ test('a state that is broken is not replaced by an empty one', async t => {
   await node.start()
   await node.stop()
   writeFileSync(join(node.store, 'state.json'), '{')
-  await assert.rejects(node.start(), /state.json is broken/)
+  await assert.rejects(node.start(), /state.json is not what was written/)
 })
 
 test('the daemon ends when it is told to, and after a while all the same with clients that stay', async t => {

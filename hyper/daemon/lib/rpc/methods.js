@@ -68,7 +68,8 @@ function databases ({ databases, watchers }) {
     'db.diff': params => reading.diff(databases.get(key(params, 'dbId')), {
       left: whole(params, 'left'),
       right: optionalWhole(params, 'right'),
-      prefix: list(params, 'prefix')
+      prefix: list(params, 'prefix'),
+      gt: optionalText(params, 'gt')
     }),
     'db.watch' (params, connection) {
       const database = databases.get(key(params, 'dbId'))
