@@ -13,6 +13,8 @@ from typing import Literal
 Pull = Literal["always", "ifNotPresent", "never"]
 Network = Literal["none", "bridge", "host"]
 
+#: What the node's own labels of containers begin with.
+NODE_LABELS = "cloud.atek"
 #: A reference by tag or digest, as the engine takes it; the engine itself looks at the details.
 _IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9_])?(@sha256:[0-9a-f]{64})?")
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
@@ -62,6 +64,14 @@ def capability(name: str) -> str:
     if not _CAPABILITY.fullmatch(name) or name == "ALL":
         raise ValueError("a capability is written like NET_BIND_SERVICE; each has to be named")
     return name
+
+
+def labels(found: dict[str, str]) -> dict[str, str]:
+    """The labels themselves. Raises ValueError for those that tell the node which containers are its own."""
+    for name in found:
+        if not name or name.startswith(NODE_LABELS):
+            raise ValueError(f"{name!r}: labels that begin with {NODE_LABELS} are the node's own")
+    return found
 
 
 def isolation(name: str) -> str:

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from manifests import containers
+from manifests.placement import Placement, objection
 from manifests.quantities import parse_duration, parse_size
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
@@ -44,7 +45,7 @@ _UNBUILT_KEYS = {
 #: Keys that say something about a container, and nothing about a process.
 CONTAINER_KEYS = (
     "image", "pull", "publish", "network", "egress", "capabilities", "isolation", "volumes", "read_only",
-    "user",
+    "user", "entrypoint", "labels", "project",
 )  # fmt: skip
 _REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git)://\S+|\S+\.git)")
 
@@ -217,6 +218,17 @@ class Resources(Model):
     pids: int | None = Field(default=None, ge=1)
 
 
+class Project(Model):
+    """Containers that belong together and run as their images expect it, with Docker's defaults.
+
+    Those of one project share a network, on which they find each other by their `aliases`, and named volumes.
+    Who runs inside, and in which home, is the image's affair.
+    """
+
+    name: Annotated[str, Field(pattern=rf"^{_DNS_LABEL.pattern}$")]
+    aliases: tuple[Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = ()
+
+
 class Label(Model):
     """All nodes that have this label."""
 
@@ -244,7 +256,8 @@ class Manifest(Model):
     `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
     standing for anything; every API when left out. `nodes` left out: every node runs it. The keys from
     `image` to `user` are for the docker runtime: `egress` is the way out to other machines, `isolation`
-    another OCI runtime of the engine, `read_only` the root file system.
+    another OCI runtime of the engine, `read_only` the root file system. `placement`: who chooses the machine
+    of a container; with `swarm`, `nodes` are machines of the swarm.
     """
 
     id: str
@@ -276,7 +289,11 @@ class Manifest(Model):
     isolation: Annotated[str, AfterValidator(containers.isolation)] | None = None
     volumes: tuple[Annotated[str, AfterValidator(containers.volume)], ...] = ()
     read_only: bool = True
+    placement: Placement = "local"
     user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?$")] | None = None
+    entrypoint: tuple[str, ...] | None = Field(default=None, min_length=1)
+    labels: Annotated[dict[str, str], AfterValidator(containers.labels)] = Field(default_factory=dict)
+    project: Project | None = None
 
     @field_validator("id")
     @classmethod
@@ -319,6 +336,8 @@ class Manifest(Model):
             raise ValueError(
                 f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
             )
+        if why := objection(self):
+            raise ValueError(why)
         if any(dependency.id == self.id for dependency in self.depends_on):
             raise ValueError("a service cannot depend on itself")
         return self
@@ -339,6 +358,11 @@ class Manifest(Model):
     def is_container(self) -> bool:
         """Whether the manifest itself says that it is run by the docker runtime."""
         return self.runtime == "docker" or self.image is not None
+
+    @property
+    def slots(self) -> int:
+        """How many instances the node keeps. All tasks of a swarm's service are one: the swarm keeps them."""
+        return min(self.replicas, 1) if self.placement == "swarm" else self.replicas
 
     @property
     def container_key(self) -> str | None:

@@ -18,8 +18,11 @@ class Place:
 
 
 def runs_on(manifest: Manifest, place: Place) -> bool:
-    """Whether the node at this place is one that the manifest chooses. All are when it chooses none."""
-    if manifest.nodes is None:
+    """Whether the node at this place is one that the manifest chooses. All are when it chooses none.
+
+    What goes to a swarm chooses machines of the swarm, and is handed to it wherever it is declared.
+    """
+    if manifest.nodes is None or manifest.placement == "swarm":
         return True
     return any(
         each == place.name if isinstance(each, str) else each.label in place.labels for each in manifest.nodes

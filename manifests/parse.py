@@ -26,10 +26,14 @@ _EMPTY_HINT = "delete the file to remove its services"
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a file says. With problems there are no manifests."""
+    """What a file says. With problems there are no manifests.
+
+    `beside`: path and text (None: there is none) of other files that this depends on.
+    """
 
     manifests: tuple[Manifest, ...] = ()
     problems: tuple[Problem, ...] = ()
+    beside: tuple[tuple[str, str | None], ...] = ()
 
 
 def parse_file(text: str, file: str, suffix: str) -> Parsed:

@@ -51,8 +51,8 @@ class Policy(Model):
 
     `ids` and `apis` are patterns. `apis` bound what a service exports as well as what it calls. Limits are
     those of one instance, in bytes, cores and processes. `sandbox` has room for a demand that no version can
-    meet yet. `status_only`: nothing of the other node's is run. `allow_empty`: it may take all services away
-    at once.
+    meet yet. `status_only`: nothing of the other node's is run. `allow_empty`: services go
+    also when all records were lost instead of deleted.
     """
 
     runtimes: tuple[Literal["node", "python", "docker", "process"], ...] | None = None

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from manifests.files import read_json
 from manifests.model import Export
 from manifests.package import Digests
-from manifests.service import Package, Service, make_service
+from manifests.service import SWARM, Package, Service, make_service
 
 if TYPE_CHECKING:
     from manifests.model import Manifest
@@ -104,6 +104,8 @@ def infer_runtime(manifest: Manifest, path: str | None) -> str:
 
     Raises ResolveError when there is nothing that could be started, OSError when the folder cannot be listed.
     """
+    if manifest.placement == "swarm":
+        return SWARM
     if manifest.runtime is not None:
         return manifest.runtime
     if manifest.image is not None:

@@ -2,7 +2,7 @@
 
 The revision is a digest of everything a running instance depends on. Equal revisions: nothing to do.
 Probes, restart and update policies, exports, replicas, dependencies and `suspend` are not part of it; they
-apply to a running instance at once.
+apply to a running instance at once; but for what a swarm was told of them, because it acts on it itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from typing import Any
 from manifests.model import CONTAINER_KEYS, Export, Manifest
 
 REVISION_LENGTH = 12
+#: Keys that containers of earlier versions did not have; left out, they leave a revision as it was.
+_NEWER_KEYS = {"entrypoint", "labels", "project"}
+#: The runtime of containers that the engine's swarm places.
+SWARM = "swarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,14 @@ def make_service(
         manifest.sandbox,
         generation,
     ]
-    if runtime == "docker":
-        depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS})
+    if runtime in ("docker", SWARM):
+        depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS if key not in _NEWER_KEYS})
+        depends_on += (
+            [newer] if (newer := manifest.model_dump(include=_NEWER_KEYS, exclude_defaults=True)) else []
+        )
+    if runtime == SWARM:
+        nodes = [str(each) for each in manifest.nodes or ()]
+        depends_on += [manifest.replicas, *nodes, manifest.restart.model_dump(), manifest.stop.model_dump()]
     return Service(manifest, runtime, digest(depends_on), package, source, generation, exports)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file. `digest` is of its name and its text; 0 when it could not be read."""
+    """One file. `digest` is of its name, its text and what it depends on; 0 when it could not be read."""
 
     signature: Signature
     digest: int
@@ -56,6 +56,7 @@ class Contents:
         self._names: list[str] = []
         self._troubled: set[str] = set()
         self._linked: set[str] = set()
+        self._beside: dict[str, frozenset[str]] = {}
 
     @property
     def revision(self) -> str:
@@ -74,6 +75,11 @@ class Contents:
         """The names that are symbolic links."""
         return tuple(self._linked)
 
+    def depending(self, names: Iterable[str]) -> set[str]:
+        """The files that depend on what other files of these names say."""
+        paths = {self.path(name) for name in names}
+        return {name for name, beside in self._beside.items() if not paths.isdisjoint(beside)}
+
     def read(self, files: Iterable[tuple[str, Signature]]) -> list[Reading]:
         """Reads and parses these files, without those that vanished. Changes nothing: a thread may do it."""
         readings = (self._read(name, signature) for name, signature in files)
@@ -82,8 +88,9 @@ class Contents:
     def apply(self, reading: Reading, device: int) -> None:
         """Takes a reading over. A broken file keeps the services that it had when it was last good."""
         name, parsed = reading.name, reading.parsed
+        self._beside[name] = frozenset(path for path, _ in parsed.beside)
         before = self.entries.get(name)
-        digest = _digest(name, reading.text) if reading.text is not None else 0
+        digest = _digest(name, reading.text, parsed.beside) if reading.text is not None else 0
         if before and before.digest == digest and before.problems == parsed.problems:
             self._store(name, Entry(reading.signature, digest, before.declared, before.problems))
             return
@@ -99,6 +106,7 @@ class Contents:
         """The file was deleted, and its services with it."""
         if entry := self.entries.pop(name, None):
             self._digest ^= entry.digest
+            self._beside.pop(name, None)
             self._names.remove(name)
             self._troubled.discard(name)
             self._linked.discard(name)
@@ -158,6 +166,6 @@ class Contents:
         return tuple(declared)
 
 
-def _digest(name: str, text: str) -> int:
-    data = f"{name}\0{text}".encode("utf-8", "surrogatepass")
+def _digest(name: str, text: str, beside: tuple[tuple[str, str | None], ...]) -> int:
+    data = f"{name}\0{text}{beside or ''}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")

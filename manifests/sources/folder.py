@@ -18,11 +18,11 @@ import anyio
 import anyio.to_thread
 
 from manifests.documents import SUFFIXES
-from manifests.parse import parse_file
 from manifests.snapshot import Problem, Snapshot
 from manifests.sources.contents import Contents
 from manifests.sources.listing import UNREADABLE, Listing, Signature, is_manifest, list_folder, sign
 from manifests.sources.news import FolderNews
+from manifests.written import parse_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -60,7 +60,7 @@ class FolderSource:
         last_good: LastGood | None = None,
         kind: SourceKind = "file",
         *,
-        parse: Parser = parse_file,
+        parse: Parser = parse_written,
         optional: bool = False,
     ) -> None:
         path = os.path.abspath(path)
@@ -140,7 +140,7 @@ class FolderSource:
         """Looks at the files that the news names; True when everything has to be looked at."""
         for name in filter(self._is_ours, news.begun):
             self._later.setdefault(name, anyio.current_time() + BEGUN)
-        whole = set(filter(self._is_ours, news.whole))
+        whole = set(filter(self._is_ours, news.whole)) | self._contents.depending(news.whole | news.suspect)
         names = whole | set(filter(self._is_ours, news.suspect)) | self._due()
         if names:
             await self._look(names, whole=whole)

@@ -228,7 +228,7 @@ _FORK = Problem(
 
 def _trouble(error: HyperError) -> Problem:
     if error.code == "AWAY":
-        hint = "services stay as they were; see the status of core.hyper"
+        hint = "services stay as they were; see the status of core.hyper, and `atek doctor`"
         return Problem("the Hypercore daemon cannot be reached", hint=hint, reason=AWAY)
     message = f"the database cannot be read: {error.message}"
     return Problem(message, hint=error.hint or "its services stay as they were", reason=UNREADABLE)

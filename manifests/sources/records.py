@@ -212,12 +212,15 @@ class RecordSource:
     def _must_hold(self, news: News) -> bool:
         """Whether the services stay although the database has none any more.
 
-        Whoever deletes the last record of our own means it; a database that lost all is another thing.
+        Whoever deletes the last record means it, and its history says so. A database that was read anew and
+        has nothing (it lost all, or its log was forked or cut) is another thing until it has some again.
         """
         if self._following.actual or not self._entries.has_services:
             return False
         policy = self._judge.policy
-        return news.everything if policy is None else not policy.allow_empty
+        if policy is None:
+            return news.everything
+        return (news.everything or self._held) and not policy.allow_empty
 
     async def _take_all(self) -> None:
         """The entries become what the database has."""

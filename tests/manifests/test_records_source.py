@@ -314,11 +314,33 @@ async def test_a_forked_log_keeps_the_last_good_state_until_it_is_repaired(world
         assert not pi.source.state.forked and not pi.source.snapshot.problems
 
 
-async def test_a_follow_that_has_nothing_any_more_keeps_what_it_had(world: World) -> None:
+async def lose_all(world: World) -> None:
+    """The writer's store is as on its first day, and its log a new one."""
+    version = (await world.laptop.info(world.db)).version
+    world.laptop.lose(world.db, blocks=version - 2)
+    world.laptop.fork_log(world.db)
+    await world.laptop.repair(world.db)
+
+
+async def test_who_deletes_the_last_service_means_it(world: World) -> None:
     async with watching(world.follow()) as pi:
         await world.write(spec("a"), spec("b"))
         await pi.until_ids("a", "b")
         await world.delete("a", "b")
+        await pi.until_ids()
+        await world.write(spec("c"))
+        await pi.until_ids("c")
+    await world.delete("c")
+    async with watching(world.follow()) as pi:
+        await pi.until_ids()
+        assert not pi.source.snapshot.problems
+
+
+async def test_a_follow_that_lost_all_keeps_what_it_had(world: World) -> None:
+    async with watching(world.follow()) as pi:
+        await world.write(spec("a"), spec("b"))
+        await pi.until_ids("a", "b")
+        await lose_all(world)
         await pi.until_reason("", "AllowEmpty")
         assert pi.ids == ["a", "b"]
     async with watching(world.follow()) as pi:
@@ -326,7 +348,7 @@ async def test_a_follow_that_has_nothing_any_more_keeps_what_it_had(world: World
         assert pi.ids == ["a", "b"]
         await world.write(spec("c"))
         await pi.until_ids("c")
-        await world.delete("c")
+        await lose_all(world)
         await pi.until_reason("", "AllowEmpty")
         pi.source.set_policy(Policy(allow_empty=True))
         await pi.until_ids()
@@ -340,7 +362,7 @@ async def test_a_person_may_say_that_empty_is_right(world: World) -> None:
     async with watching(world.follow()) as pi:
         await world.write(spec("a"))
         await pi.until_ids("a")
-        await world.delete("a")
+        await lose_all(world)
         await pi.until_reason("", "AllowEmpty")
         pi.source.accept_empty()
         await pi.until_ids()

@@ -1,0 +1,308 @@
+"""What each key of a Compose service becomes in a manifest. Pure.
+
+A translator gets the key's value and path, and adds to the manifest. Keys without one are refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from manifests.compose.places import expose, ports, volumes
+from manifests.compose.values import (
+    Wrong,
+    duration,
+    items,
+    number,
+    only,
+    pairs,
+    size,
+    text,
+    truth,
+    whole,
+    words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from manifests.compose.translation import Translation
+    from manifests.documents import Path
+
+#: Docker's own default; the manifest's is none.
+DEFAULT_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
+    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+)  # fmt: skip
+
+
+def capabilities(of: Translation) -> list[str]:
+    """Docker's default, with what the file adds and without what it drops; what is added always counts."""
+    base = [] if "ALL" in of.capabilities_dropped else list(DEFAULT_CAPABILITIES)
+    kept = [each for each in base if each not in of.capabilities_dropped]
+    return sorted({*kept, *of.capabilities_added})
+
+
+def _build(of: Translation, value: Any, path: Path) -> None:
+    if isinstance(value, dict):
+        build = only(value, path, "context", "dockerfile")
+        if text(build.get("dockerfile", "Dockerfile"), path) != "Dockerfile":
+            raise Wrong((*path, "dockerfile"), "a build here reads the file Dockerfile in its context")
+        value, path = build.get("context", "."), (*path, "context")
+    of.manifest["source"] = text(value, path)
+
+
+def _command(key: str) -> Callable[[Translation, Any, Path], None]:
+    def translate(of: Translation, value: Any, path: Path) -> None:
+        if value is None:
+            return
+        found = words(value, path)
+        if not found:
+            raise Wrong(path, "is empty, and the image's cannot be taken away", "leave it out")
+        # A manifest puts variables of the service into its command, which Compose does not.
+        of.manifest[key] = [word.replace("$", "$$") for word in found]
+
+    return translate
+
+
+def _environment(of: Translation, value: Any, path: Path) -> None:
+    env = of.manifest.setdefault("env", {})
+    for name, given, here in pairs(value, path):
+        found = of.variables.get(name) if given is None else given
+        if found is None:
+            raise Wrong(
+                here, f"{name} has no value", f"write one, or add {name}=… to the .env beside the file"
+            )
+        env[name] = found
+
+
+def _env_file(of: Translation, value: Any, path: Path) -> None:
+    for item, here in items(value, path):
+        required = True
+        if isinstance(item, dict):
+            entry = only(item, here, "path", "required")
+            required = truth(entry.get("required", True), (*here, "required"))
+            item = entry.get("path")
+        for name, given in of.read_env(text(item, here), here, required).items():
+            if given is not None:
+                of.from_files[name] = given
+
+
+def _depends_on(of: Translation, value: Any, path: Path) -> None:
+    if not isinstance(value, dict):
+        for item, here in items(value, path):
+            of.dependencies[text(item, here)] = ("started", here)
+        return
+    for name, item in value.items():
+        here = (*path, str(name))
+        entry = only(item, here, "condition", "required", "restart")
+        if not truth(entry.get("required", True), here):
+            raise Wrong((*here, "required"), "a dependency that may be missing is not supported")
+        if truth(entry.get("restart", False), here):
+            raise Wrong(
+                (*here, "restart"), "a service is not restarted with another one here", "leave it out"
+            )
+        match entry.get("condition", "service_started"):
+            case "service_started":
+                condition = "started"
+            case "service_healthy":
+                condition = "ready"
+            case other:
+                hint = "service_started or service_healthy; let the program itself wait for what has to end"
+                raise Wrong((*here, "condition"), f"{other} is not supported", hint)
+        of.dependencies[str(name)] = (condition, here)
+
+
+def _healthcheck(of: Translation, value: Any, path: Path) -> None:
+    check = only(value, path, "test", "interval", "timeout", "retries", "start_period", "disable")
+    command = _test(check.get("test"), (*path, "test"))
+    if truth(check.get("disable", False), (*path, "disable")) or command == []:
+        of.manifest["probes"] = {"readiness": "none"}
+        of.checked = True
+        return
+    if command is None:
+        raise Wrong(path, "needs a test", 'like test: ["CMD", "pg_isready"]')
+    interval = duration(check.get("interval", "30s"), (*path, "interval")) or 30.0
+    retries = whole(check.get("retries", 3), (*path, "retries")) or 3
+    probe = {
+        "exec": {"command": command},
+        "periodSeconds": interval,
+        "timeoutSeconds": duration(check.get("timeout", "30s"), (*path, "timeout")) or 30.0,
+        "failureThreshold": retries,
+    }
+    of.manifest["probes"] = {"readiness": probe}
+    started = duration(check.get("start_period", "0s"), (*path, "start_period"))
+    of.manifest["update"]["healthyDeadline"] = max(
+        of.manifest["update"]["healthyDeadline"], started + interval * (retries + 1)
+    )
+    of.checked = True
+
+
+def _test(value: Any, path: Path) -> list[str] | None:
+    """The command; empty for none at all, None when nothing is said."""
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        return ["/bin/sh", "-c", text(value, path)]
+    match words(value, path):
+        case ["NONE"]:
+            return []
+        case ["CMD", *command] if command:
+            return command
+        case ["CMD-SHELL", line]:
+            return ["/bin/sh", "-c", line]
+    raise Wrong(path, "begins with CMD, CMD-SHELL or NONE", 'like ["CMD-SHELL", "curl -f localhost"]')
+
+
+def _restart(of: Translation, value: Any, path: Path) -> None:
+    match "no" if value is False else text(value, path):
+        case "no":
+            policy = "never"
+        case "always" | "unless-stopped":
+            policy = "always"
+        case "on-failure":
+            policy = "onFailure"
+        case _:
+            raise Wrong(
+                path, "is not supported", "no, always, unless-stopped or on-failure (without a number)"
+            )
+    of.manifest["restart"] = {"policy": policy}
+
+
+def _deploy(of: Translation, value: Any, path: Path) -> None:
+    deploy = only(value, path, "resources", "replicas")
+    if "replicas" in deploy:
+        of.manifest["replicas"] = whole(deploy["replicas"], (*path, "replicas"))
+    here = (*path, "resources")
+    resources = only(deploy.get("resources"), here, "limits")
+    limits = only(resources.get("limits"), (*here, "limits"), "memory", "cpus", "pids")
+    for key, limit in limits.items():
+        _LIMITS[key](of, limit, (*here, "limits", key))
+
+
+def _limit(key: str, read: Callable[[Any, Path], Any]) -> Callable[[Translation, Any, Path], None]:
+    def translate(of: Translation, value: Any, path: Path) -> None:
+        # 0 is Compose's word for no limit.
+        if found := read(value, path):
+            of.manifest.setdefault("resources", {})[key] = found
+
+    return translate
+
+
+_LIMITS = {"memory": _limit("memory", size), "cpus": _limit("cpu", number), "pids": _limit("pids", whole)}
+
+
+def _labels(of: Translation, value: Any, path: Path) -> None:
+    of.manifest["labels"] = {name: given or "" for name, given, _ in pairs(value, path)}
+
+
+def _networks(of: Translation, value: Any, path: Path) -> None:
+    names = (
+        value if isinstance(value, dict) else {text(item, here): None for item, here in items(value, path)}
+    )
+    for name, item in names.items():
+        if name != "default":
+            raise Wrong((*path, str(name)), "only the network default is supported", "all services share it")
+        for alias, here in items(only(item, (*path, name), "aliases").get("aliases", []), path):
+            of.aliases.append(text(alias, here))
+
+
+def _network_mode(of: Translation, value: Any, path: Path) -> None:
+    if value not in ("host", "none", "bridge"):
+        raise Wrong(path, "is not supported", "host, none or bridge")
+    of.manifest["network"] = value
+
+
+def _capabilities(of_list: str) -> Callable[[Translation, Any, Path], None]:
+    def translate(of: Translation, value: Any, path: Path) -> None:
+        for item, here in items(value, path):
+            name = text(item, here).upper().removeprefix("CAP_")
+            if name == "ALL" and of_list == "capabilities_added":
+                raise Wrong(here, "every capability has to be named")
+            getattr(of, of_list).append(name)
+
+    return translate
+
+
+def _security_opt(of: Translation, value: Any, path: Path) -> None:
+    for item, here in items(value, path):
+        if text(item, here) not in ("no-new-privileges:true", "no-new-privileges=true", "no-new-privileges"):
+            raise Wrong(here, "is not supported", "no-new-privileges holds always")
+
+
+def _pull_policy(of: Translation, value: Any, path: Path) -> None:
+    known = {
+        "always": "always",
+        "never": "never",
+        "missing": "ifNotPresent",
+        "if_not_present": "ifNotPresent",
+    }
+    if (found := known.get(text(value, path))) is None:
+        raise Wrong(path, "is not supported", f"one of {', '.join(known)}")
+    of.manifest["pull"] = found
+
+
+def _put(key: str, read: Callable[[Any, Path], Any]) -> Callable[[Translation, Any, Path], None]:
+    def translate(of: Translation, value: Any, path: Path) -> None:
+        of.manifest[key] = read(value, path)
+
+    return translate
+
+
+def _stop(key: str, read: Callable[[Any, Path], Any]) -> Callable[[Translation, Any, Path], None]:
+    def translate(of: Translation, value: Any, path: Path) -> None:
+        of.manifest.setdefault("stop", {})[key] = read(value, path)
+
+    return translate
+
+
+def _container_name(of: Translation, value: Any, path: Path) -> None:
+    of.aliases.append(text(value, path))
+
+
+TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
+    "image": _put("image", text),
+    "build": _build,
+    "command": _command("command"),
+    "entrypoint": _command("entrypoint"),
+    "environment": _environment,
+    "env_file": _env_file,
+    "ports": ports,
+    "expose": expose,
+    "volumes": volumes,
+    "depends_on": _depends_on,
+    "healthcheck": _healthcheck,
+    "restart": _restart,
+    "deploy": _deploy,
+    "mem_limit": _LIMITS["memory"],
+    "cpus": _LIMITS["cpus"],
+    "pids_limit": _LIMITS["pids"],
+    "scale": _put("replicas", whole),
+    "labels": _labels,
+    "container_name": _container_name,
+    "networks": _networks,
+    "network_mode": _network_mode,
+    "cap_add": _capabilities("capabilities_added"),
+    "cap_drop": _capabilities("capabilities_dropped"),
+    "security_opt": _security_opt,
+    "read_only": _put("readOnly", truth),
+    "user": _put("user", text),
+    "runtime": _put("isolation", text),
+    "pull_policy": _pull_policy,
+    "stop_signal": _stop("signal", text),
+    "stop_grace_period": _stop("gracePeriod", duration),
+}
+
+#: What to do instead of keys that are refused.
+HINTS = {
+    "privileged": "name what it needs under cap_add",
+    "devices": "devices of this machine are not given to containers",
+    "logging": "leave it out: the node bounds logs by itself",
+    "links": "leave it out: services reach each other by name",
+    "profiles": "leave the service out, or put it into a file of its own",
+    "extends": "use YAML's anchors (&name, *name, <<)",
+    "hostname": "services reach each other by their names; container_name adds another one",
+    "tmpfs": "use a volume",
+    "secrets": "use env_file",
+    "configs": "use a volume",
+    "init": "leave it out: what a container forks ends with it",
+}

@@ -1,0 +1,229 @@
+"""A Compose file's text into manifests, together with the env files beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
+from manifests.compose.translation import Translation
+from manifests.compose.values import Wrong, only, table, text
+from manifests.compose.variables import Unusable, interpolate, read_variables
+from manifests.documents import BrokenText, read_documents
+from manifests.explain import explain, format_path
+from manifests.model import Manifest, refuse_unbuilt
+from manifests.snapshot import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from manifests.documents import LineOf, Path
+
+    #: The text of a file by its path; None when there is no such file. Raises BrokenText.
+    ReadFile = Callable[[str], str | None]
+
+NAMES = frozenset({"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"})
+#: Seconds that a service has to become healthy: the first start of a database may take a while.
+_DEADLINE = 600.0
+_TOP = ("version", "name", "services", "volumes", "networks")
+_MANIFEST = re.compile(r"^id\s*:", re.MULTILINE)
+_SERVICE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
+#: The manifest's key → the Compose key that it came from, where they differ.
+_WRITTEN = {
+    "env": "environment", "source": "build", "publish": "ports", "port": "ports", "readOnly": "read_only",
+    "dependsOn": "depends_on", "probes": "healthcheck", "resources": "deploy", "replicas": "scale",
+    "capabilities": "cap_add", "isolation": "runtime", "pull": "pull_policy", "stop": "stop_signal",
+}  # fmt: skip
+
+
+def is_compose(file: str, text: str) -> bool:
+    """Whether a file's name is one of those that Compose looks for, and it is not the manifest of a service.
+
+    One with the id `compose` has a file of that name too; in a Compose file no `id` stands on top.
+    """
+    return os.path.basename(file).lower() in NAMES and not _MANIFEST.search(text)
+
+
+def read_compose(source: str, file: str, read: ReadFile) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
+    """The services of a file in its order, or what is wrong; not both. `file` is its path."""
+    folder = os.path.dirname(os.path.abspath(file))
+    try:
+        documents = read_documents(source, ".yaml")
+    except BrokenText as error:
+        return (), (Problem(error.message, file, error.line, error.key, error.hint),)
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        return (), (Problem("a Compose file is one table of keys and values", file, hint="services: …"),)
+    project = _Project(file, folder, documents[0].line_of, read)
+    project.translate(documents[0].value)
+    return ((), tuple(project.problems)) if project.problems else (tuple(project.manifests), ())
+
+
+class _Project:
+    """One file on its way."""
+
+    def __init__(self, file: str, folder: str, line_of: LineOf, read: ReadFile) -> None:
+        self.manifests: list[Manifest] = []
+        self.problems: list[Problem] = []
+        self._file = file
+        self._folder = folder
+        self._line_of = line_of
+        self._read = read
+        self._variables: dict[str, str] = {}
+        self._name = ""
+        self._prefix = ""
+        self._ids: dict[str, str] = {}
+
+    def translate(self, document: dict[Any, Any]) -> None:
+        try:
+            self._variables = self._dot_env()
+            whole = interpolate(table(document, ()), self._variables, ())
+            self._top(whole)
+            services = table(whole.get("services"), ("services",))
+            if not services:
+                raise Wrong(
+                    ("services",), "the file declares no service", "delete the file to remove its services"
+                )
+            self._name_services(services)
+            volumes = self._volumes(whole.get("volumes"))
+        except Wrong as error:
+            self._refuse(error)
+            return
+        found = [self._service(name, value, volumes) for name, value in services.items()]
+        asked_for_health = {
+            name for each in found if each for name, (how, _) in each.dependencies.items() if how == "ready"
+        }
+        for each in filter(None, found):
+            self._finish(each, needs_health=each.name in asked_for_health)
+
+    def _refuse(self, error: Wrong, service: str = "") -> None:
+        line = self._line_of(error.path)
+        self.problems.append(
+            Problem(error.message, self._file, line, format_path(error.path), error.hint, service)
+        )
+
+    def _dot_env(self) -> dict[str, str]:
+        found = self._env_file(".env", (), required=False)
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _env_file(self, name: str, path: Path, required: bool) -> Mapping[str, str | None]:
+        where = os.path.normpath(os.path.join(self._folder, name))
+        try:
+            written = self._read(where)
+            if written is None:
+                if required:
+                    raise Wrong(path, f"there is no file {where}", "create it, or write required: false")
+                return {}
+            return read_variables(written, self._variables)
+        except (BrokenText, Unusable) as error:
+            raise Wrong(path, f"{where}: {error.message}", error.hint) from error
+
+    def _top(self, whole: dict[str, Any]) -> None:
+        for key in whole:
+            if key not in _TOP:
+                raise Wrong((key,), "is not supported", HINTS.get(key, f"supported here: {', '.join(_TOP)}"))
+        networks = only(whole.get("networks"), ("networks",), "default")
+        only(networks.get("default"), ("networks", "default"))
+        name = whole.get("name")
+        if name is not None:
+            self._prefix = _label(text(name, ("name",)))
+            if not self._prefix:
+                raise Wrong(("name",), "has no letter and no digit")
+        self._name = self._prefix or _label(os.path.basename(self._folder)) or "compose"
+
+    def _volumes(self, value: Any) -> frozenset[str]:
+        volumes = table(value, ("volumes",))
+        for name, item in volumes.items():
+            only(item, ("volumes", name))
+        return frozenset(volumes)
+
+    def _name_services(self, services: Mapping[str, Any]) -> None:
+        taken: dict[str, str] = {}
+        for name in services:
+            label = _label(name)
+            if not _SERVICE_NAME.fullmatch(name) or not label:
+                raise Wrong(("services", name), "is no name for a service")
+            found = label if self._prefix in ("", label) else f"{self._prefix}-{label}"
+            if len(found) > 63:
+                raise Wrong(
+                    ("services", name), f"its id would be {found}, which is longer than 63 characters"
+                )
+            if found in taken:
+                raise Wrong(("services", name), f"its id would be {found}, like that of {taken[found]}")
+            taken[found] = name
+            self._ids[name] = found
+
+    def _service(self, name: str, value: Any, volumes: frozenset[str]) -> Translation | None:
+        path: Path = ("services", name)
+        manifest = {"update": {"strategy": "recreate", "healthyDeadline": _DEADLINE}}
+        of = Translation(
+            name, self._folder, self._env_file, self._variables, volumes, dict[str, Any](manifest)
+        )
+        before = len(self.problems)
+        try:
+            keys = table(value, path)
+        except Wrong as error:
+            self._refuse(error, self._ids[name])
+            return None
+        for key, item in keys.items():
+            try:
+                if key not in TRANSLATORS:
+                    raise Wrong((*path, key), "is not supported", HINTS.get(key, "leave it out"))
+                TRANSLATORS[key](of, item, (*path, key))
+            except Wrong as error:
+                self._refuse(error, self._ids[name])
+        return of if len(self.problems) == before else None
+
+    def _finish(self, of: Translation, *, needs_health: bool) -> None:
+        path: Path = ("services", of.name)
+        manifest = of.manifest
+        network = manifest.get("network", "bridge")
+        if "source" in manifest:
+            manifest.pop("image", None)
+        if of.exposed and network != "none":
+            manifest.setdefault("port", of.exposed[0])
+        if not of.checked and not needs_health and "port" not in manifest:
+            # It may listen nowhere; the image's own health check counts where somebody waits for it.
+            manifest["probes"] = {"readiness": "none"}
+        manifest |= {
+            "id": self._ids[of.name],
+            "runtime": "docker",
+            "env": of.from_files | manifest.get("env", {}),
+            "readOnly": manifest.get("readOnly", False),
+            "capabilities": capabilities(of),
+            "project": {"name": self._name, "aliases": sorted({of.name, *of.aliases})},
+        }
+        manifest.setdefault("restart", {"policy": "never"})
+        if network == "bridge":
+            manifest["egress"] = True
+        try:
+            manifest["dependsOn"] = [self._dependency(name, *how) for name, how in of.dependencies.items()]
+            self._validate(manifest, path)
+        except Wrong as error:
+            self._refuse(error, self._ids[of.name])
+
+    def _dependency(self, name: str, condition: str, path: Path) -> dict[str, str]:
+        if name not in self._ids:
+            raise Wrong(path, f"there is no service {name} in this file")
+        return {"id": self._ids[name], "condition": condition}
+
+    def _validate(self, manifest: dict[str, Any], path: Path) -> None:
+        if refused := refuse_unbuilt(manifest):
+            raise Wrong((*path, "build"), f"it is for {refused[1]}, which this version does not have yet")
+        if "image" not in manifest and "source" not in manifest:
+            raise Wrong(path, "a service needs an image or a build")
+        try:
+            self.manifests.append(Manifest.model_validate(manifest))
+        except ValidationError as error:
+            service = manifest["id"]
+            for found in explain(error, Manifest, manifest, line_of=lambda _: None, service=service):
+                key = found.key.partition(".")[0].partition("[")[0]
+                here = (*path, _WRITTEN.get(key, key)) if key else path
+                self._refuse(Wrong(here, found.message, found.hint), service)
+
+
+def _label(name: str) -> str:
+    """A DNS label as near to the name as there is one; empty when nothing of it is left."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].rstrip("-")
