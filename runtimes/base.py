@@ -56,6 +56,18 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """One of the tasks that a cluster keeps of an instance. `machine` is the name of where it runs.
+
+    `endpoint` is None for a program that listens nowhere.
+    """
+
+    name: str
+    machine: str
+    endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """How an instance ended. `code` and `signal` are None where nobody could tell (an adopted process).
 
@@ -95,7 +107,9 @@ class Running:
 
     `started_at` is wall-clock seconds. `unenforced` says, one sentence each, which resource limits
     this machine could not apply. `token` is the bearer token that it was given; empty when nobody knows it.
-    `container` is the engine's id of the container that it is; empty for processes.
+    `container` is the engine's id of the container that it is; empty for processes. `checked`: its image has
+    a check of its own, which the engine makes all the time. `copies` are the tasks
+    that run of an instance which a cluster keeps, None for all others; they come and go while it lives.
     """
 
     instance: str
@@ -107,6 +121,8 @@ class Running:
     unenforced: Sequence[str] = ()
     token: str = field(default="", repr=False)
     container: str = ""
+    checked: bool = False
+    copies: tuple[Copy, ...] | None = None
 
 
 class Runtime(Protocol):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import ctypes.util
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hyper.core_services import HYPER_ID
 from runtimes.base import RuntimeFailure
 from runtimes.docker.address import find_socket
 from runtimes.limits import CgroupLimiter, make_limiter
@@ -35,6 +37,9 @@ LITTLE_SPACE = 2**30
 FEW_WATCHES = 8192
 #: A node has one for each watched folder of manifests; the whole user shares the limit.
 FEW_WATCHERS = 64
+#: What the Hypercore daemon says when it cannot open its store, and in how much of its log it is looked for.
+_STORE_TROUBLE = re.compile(r"STORE_[A-Z]+: (?P<message>.*?)(?: \((?P<hint>[^()]*)\))?")
+_LOG_END = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def check(home: Path, port: int = PORT) -> list[Check]:
         _uv(),
         _home(home),
         _space(home),
+        _store(home),
         _port(port),
         _files(),
         _watches(),
@@ -122,6 +128,22 @@ def _space(home: Path) -> Check:
     free = shutil.disk_usage(folder).free
     return Check("disk space", free >= LITTLE_SPACE, f"{free / 2**30:.1f} GiB free", "packages need room",
                  necessary=False)  # fmt: skip
+
+
+def _store(home: Path) -> Check:
+    """Why the Hypercore daemon did not open its store, in its own words, if that was so the last time."""
+    log = home / "logs" / HYPER_ID / "service.log"
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LOG_END))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return Check("hyper store", True, "nothing is known against it", necessary=False)
+    since_opened = lines[len(lines) - lines[::-1].index("ready") :] if "ready" in lines else lines
+    told = next((found for line in reversed(since_opened) if (found := _STORE_TROUBLE.fullmatch(line))), None)
+    if told is None:
+        return Check("hyper store", True, "nothing is known against it", necessary=False)
+    return Check("hyper store", False, told["message"], told["hint"] or "", necessary=False)
 
 
 def _port(port: int) -> Check:

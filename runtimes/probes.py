@@ -47,6 +47,16 @@ class EndpointProber:
             return _first(error)
 
 
+async def accepts(endpoint: Endpoint) -> bool:
+    """Whether somebody accepts connections there; an answer that takes too long is none."""
+    try:
+        with anyio.fail_after(CONNECT_TIMEOUT):
+            await _accepts(endpoint, None)
+    except (TimeoutError, OSError):
+        return False
+    return True
+
+
 async def _check(probe: Probe | None, running: Running) -> str | None:
     if probe is None:
         await _accepts(running.endpoint, None)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from runtimes.process import ProcessHost
 
 
-def make_runtimes(host: ProcessHost, docker: Runtime | None = None) -> dict[str, Runtime]:
-    """One for each kind of program, over the processes of one host; and that for containers, if any."""
+def make_runtimes(host: ProcessHost, *others: Runtime) -> dict[str, Runtime]:
+    """One for each kind of program, over the processes of one host; and those for containers, if any."""
     preparers: dict[str, Preparer] = {
         "process": NativePreparer(host.paths),
         "node": NodePreparer(host.paths),
@@ -25,4 +25,4 @@ def make_runtimes(host: ProcessHost, docker: Runtime | None = None) -> dict[str,
     made: dict[str, Runtime] = {
         name: ProcessRuntime(name, preparer, host) for name, preparer in preparers.items()
     }
-    return made if docker is None else {**made, docker.name: docker}
+    return {**made, **{runtime.name: runtime for runtime in others}}

@@ -102,8 +102,9 @@ class Engine:
     ) -> AsyncIterator[httpcore.Response]:
         content, fields = _content(body, headers)
         timeouts = {"connect": CONNECT_TIMEOUT, "read": timeout, "write": timeout, "pool": CONNECT_TIMEOUT}
+        connections = await self._connections()
         try:
-            async with self._connections().stream(
+            async with connections.stream(
                 method,
                 f"http://engine{url}",
                 headers=fields,
@@ -120,14 +121,17 @@ class Engine:
                 f"cannot be reached at {self._socket}: {error or 'the connection ended'}"
             ) from error
 
-    def _connections(self) -> httpcore.AsyncConnectionPool:
+    async def _connections(self) -> httpcore.AsyncConnectionPool:
         socket = self._locate()
-        if self._pool is None or socket != self._socket:
-            self._socket, self._version = socket, ""
-            self._pool = httpcore.AsyncConnectionPool(
-                uds=socket, max_connections=MOST_CONNECTIONS, max_keepalive_connections=IDLE_CONNECTIONS
-            )
-        return self._pool
+        if self._pool is not None and socket == self._socket:
+            return self._pool
+        last, self._socket, self._version = self._pool, socket, ""
+        self._pool = pool = httpcore.AsyncConnectionPool(
+            uds=socket, max_connections=MOST_CONNECTIONS, max_keepalive_connections=IDLE_CONNECTIONS
+        )
+        if last is not None:
+            await last.aclose()
+        return pool
 
 
 async def _chunks(response: httpcore.Response) -> AsyncIterator[bytes]:

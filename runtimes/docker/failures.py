@@ -15,8 +15,8 @@ _NOT_FOUND = re.compile(
 )
 _NOT_EXECUTABLE = re.compile(r'exec: "(?P<program>[^"]*)": .*permission denied')
 _PORT_TAKEN = re.compile(r"(port is already allocated|address already in use)")
-_NO_ISOLATION = re.compile(r"(unknown or invalid runtime name|unknown runtime specified)")
-_FULL = re.compile(r"no space left on device")
+_NO_ISOLATION = re.compile(r"(unknown or invalid runtime name|unknown runtime specified)", re.IGNORECASE)
+_FULL = re.compile(r"(no space left on device|disk quota exceeded)", re.IGNORECASE)
 
 
 class EngineAnswer(Exception):

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 #: The mark of this node's containers, in its state directory: a home that moves keeps its containers.
 NODE_FILE = "engine-node"
+#: The same for what it has on a swarm, which a home that never used one does not look for.
+SWARM_NODE_FILE = "swarm-node"
 _POSITIONS = "container-logs"
 
 
 class Folders:
     """The folders of one node's containers. `binds`: what else of this machine services may have."""
 
-    def __init__(self, paths: Paths, binds: Sequence[str] = ()) -> None:
+    def __init__(self, paths: Paths, binds: Sequence[str] = (), mark: str = NODE_FILE) -> None:
         self.paths = paths
+        self._mark = mark
         self._binds = tuple(os.path.realpath(os.path.expanduser(bind)) for bind in binds)
         self._state = paths.home / "state"
 
@@ -37,11 +40,11 @@ class Folders:
 
     def is_marked(self) -> bool:
         """Whether an earlier life of this node ever had to do with an engine."""
-        return (self._state / NODE_FILE).exists()
+        return (self._state / self._mark).exists()
 
     def node(self) -> str:
         """This node's mark, made the first time. Raises OSError."""
-        file = self._state / NODE_FILE
+        file = self._state / self._mark
         try:
             return file.read_text().strip()
         except FileNotFoundError:

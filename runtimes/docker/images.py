@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from runtimes.base import PermanentFailure, RuntimeFailure
-from runtimes.docker.credentials import authorization
+from runtimes.docker.credentials import authorization, registry_of
 from runtimes.docker.failures import EngineAnswer, other_failure
 from runtimes.docker.labels import of_node
 from runtimes.docker.spec import Image
@@ -135,9 +135,13 @@ def _pull_failure(answer: EngineAnswer, reference: str) -> RuntimeFailure:
     if answer.missing or "not found" in message or "manifest unknown" in message:
         hint = "check its name and tag; a private one needs credentials"
         return RuntimeFailure("ImagePullFailed", f"{reference}: {answer.message}", hint=hint)
-    if "unauthorized" in message or "denied" in message:
+    if any(word in message for word in ("unauthorized", "denied", "no basic auth")):
         hint = "put the registry's credentials into registries.json in the node's home"
         return RuntimeFailure("ImagePullFailed", f"{reference}: {answer.message}", hint=hint)
     if "invalid reference" in message:
         return PermanentFailure("ImagePullFailed", f"{reference}: {answer.message}")
-    return other_failure(answer, f"{reference} cannot be pulled", "ImagePullFailed")
+    failure = other_failure(answer, f"{reference} cannot be pulled", "ImagePullFailed")
+    failure.hint = (
+        failure.hint or f"see whether its registry {registry_of(reference)} can be reached from here"
+    )
+    return failure

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from manifests.containers import NODE_LABELS
 from manifests.service import Service
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from runtimes.base import Launch
 
-PREFIX = "cloud.atek"
+PREFIX = NODE_LABELS
 NODE, SERVICE, INSTANCE = f"{PREFIX}.node", f"{PREFIX}.service", f"{PREFIX}.instance"
 REVISION, SLOT, SPEC = f"{PREFIX}.revision", f"{PREFIX}.slot", f"{PREFIX}.spec"
 #: The port that the service listens on inside; missing when it listens on its socket.

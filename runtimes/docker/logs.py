@@ -25,28 +25,45 @@ if TYPE_CHECKING:
 
 #: Seconds until a stream that broke is opened again.
 AGAIN = 1.0
+#: Seconds that the last output of a container may take when the node ends right after it.
+LAST_WORDS = 5.0
 # 2026-01-31T12:00:00.123456789Z is at most this long, with an offset instead of Z.
 _LONGEST_TIME = 40
 
 
 class LogCopier:
-    """Copies the output of one node's containers. `positions` is a folder for the moments reached."""
+    """Copies the output of one node's containers. `positions` is a folder for the moments reached.
 
-    def __init__(self, engine: Engine, positions: Path) -> None:
+    `kind`: what the engine's ids are of, `containers` or `services` (of a swarm).
+    """
+
+    def __init__(self, engine: Engine, positions: Path, kind: str = "containers") -> None:
         self._engine = engine
         self._positions = positions
+        self._kind = kind
 
     async def copy(self, handle: Handle, log: Path) -> None:
-        """Until the container has ended and all of its output is there."""
+        """Until the container has ended and all of its output is there, also when the node ends meanwhile."""
         try:
-            while True:
-                ended = handle.died.is_set()
-                with suppress(RuntimeUnavailable):
-                    if await self._follow(handle, log) or ended:
-                        return
-                await anyio.sleep(AGAIN)
+            await self._copy(handle, log)
+        except anyio.get_cancelled_exc_class():
+            if handle.died.is_set():
+                await self._last_words(handle, log)
+            raise
         finally:
             handle.logged.set()
+
+    async def _last_words(self, handle: Handle, log: Path) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WORDS), suppress(RuntimeUnavailable):
+            await self._follow(handle, log)
+
+    async def _copy(self, handle: Handle, log: Path) -> None:
+        while True:
+            ended = handle.died.is_set()
+            with suppress(RuntimeUnavailable):
+                if await self._follow(handle, log) or ended:
+                    return
+            await anyio.sleep(AGAIN)
 
     def forget(self, instance: str) -> None:
         """The container is gone, and its output with it."""
@@ -59,7 +76,7 @@ class LogCopier:
         query = {"follow": True, "stdout": True, "stderr": True, "timestamps": True, "since": since(reached)}
         frames = Demultiplexer()
         try:
-            path = f"/containers/{handle.container}/logs"
+            path = f"/{self._kind}/{handle.container}/logs"
             async with self._engine.stream("GET", path, query=query) as chunks:
                 async for chunk in chunks:
                     lines = [split(data) for _, data in frames.feed(chunk)]

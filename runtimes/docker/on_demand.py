@@ -1,4 +1,4 @@
-"""The docker runtime of a node that may never have a container.
+"""The runtimes of an engine, for a node that may never have a container.
 
 Until the first one is declared no engine is looked for, and nothing that talks to one is imported; so a node
 without containers neither waits for an engine nor misses one.
@@ -6,11 +6,12 @@ without containers neither waits for an engine nor misses one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
-from runtimes.docker.folders import Folders
+from runtimes.docker.folders import SWARM_NODE_FILE, Folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -18,23 +19,29 @@ if TYPE_CHECKING:
     from manifests.service import Service
     from runtimes.base import Exit, Launch, Progress, Running, RuntimeUnavailable
     from runtimes.docker.runtime import DockerRuntime
+    from runtimes.docker.swarm import SwarmRuntime
+    from runtimes.docker.swarm_handles import Swarmed
     from runtimes.paths import Paths
 
+R = TypeVar("R", "DockerRuntime", "SwarmRuntime")
 
-class DockerOnDemand:
+
+class OnDemand(ABC, Generic[R]):
     """Implements `runtimes.base.Runtime`. `run` has to run as long as instances are to be waited for."""
 
-    def __init__(self, paths: Paths, binds: Sequence[str] = ()) -> None:
-        self._paths = paths
-        self._binds = binds
-        self._made: DockerRuntime | None = None
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._made: R | None = None
         self._needed = anyio.Event()
         #: Told when the engine is found to be away.
         self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
 
     @property
-    def name(self) -> str:
-        return "docker"
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @abstractmethod
+    def _make(self) -> R: ...
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -60,6 +67,35 @@ class DockerOnDemand:
         if self._is_needed():
             await self._runtime().collect(service_id, keep)
 
+    def _is_needed(self) -> bool:
+        """An earlier life had containers, or this one has."""
+        return self._made is not None or self._folders.is_marked()
+
+    def _runtime(self) -> R:
+        if self._made is None:
+            self._made = self._make()
+            self._made.lost = lambda failure: self.lost(failure)
+            self._needed.set()
+        return self._made
+
+
+class DockerOnDemand(OnDemand["DockerRuntime"]):
+    """Containers of this machine's engine."""
+
+    def __init__(self, paths: Paths, binds: Sequence[str] = ()) -> None:
+        super().__init__(Folders(paths))
+        self._paths = paths
+        self._binds = binds
+
+    @property
+    def name(self) -> str:
+        return "docker"
+
+    def _make(self) -> DockerRuntime:
+        from runtimes.docker.runtime import DockerRuntime
+
+        return DockerRuntime(self._paths, binds=self._binds)
+
     def health(self, running: Running) -> str | None:
         """What is wrong by the image's own HEALTHCHECK; None when nothing is, "" when it has none."""
         return self._runtime().health(running)
@@ -68,15 +104,27 @@ class DockerOnDemand:
         """Runs a command beside the program; its status. Raises RuntimeFailure."""
         return await self._runtime().execute(running, command)
 
-    def _is_needed(self) -> bool:
-        """An earlier life had containers, or this one has."""
-        return self._made is not None or Folders(self._paths).is_marked()
 
-    def _runtime(self) -> DockerRuntime:
-        if self._made is None:
-            from runtimes.docker.runtime import DockerRuntime
+class SwarmOnDemand(OnDemand["SwarmRuntime"]):
+    """Services of the swarm that this machine's engine is a manager of."""
 
-            self._made = DockerRuntime(self._paths, binds=self._binds)
-            self._made.lost = lambda failure: self.lost(failure)
-            self._needed.set()
-        return self._made
+    def __init__(self, paths: Paths) -> None:
+        super().__init__(Folders(paths, mark=SWARM_NODE_FILE))
+        self._paths = paths
+        #: Told when tasks of an instance come or go: where it runs now, what is lacking, what went wrong.
+        self.moved: Callable[[Running, str, Sequence[str]], None] = lambda _, __, ___: None
+
+    @property
+    def name(self) -> str:
+        return "swarm"
+
+    def _make(self) -> SwarmRuntime:
+        from runtimes.docker.swarm import SwarmRuntime
+
+        made = SwarmRuntime(self._paths)
+        made.moved = lambda running, lacking, lines: self.moved(running, lacking, lines)
+        return made
+
+    def handle(self, running: Running) -> Swarmed | None:
+        """What is known of an instance by now; None when it is gone."""
+        return self._runtime().handle(running)

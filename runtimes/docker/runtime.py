@@ -20,9 +20,10 @@ from runtimes.docker.folders import Folders
 from runtimes.docker.gateway import listen_inside, may_enter, relay, share_gateway
 from runtimes.docker.handles import Handle, Handles
 from runtimes.docker.images import Images, built_tag
+from runtimes.docker.inside import run_inside
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.network import Networks
-from runtimes.docker.starting import Starter, describe, remove_container
+from runtimes.docker.starting import REMOVAL, Starter, describe, remove_container
 from runtimes.docker.streams import json_lines
 from runtimes.tools import ToolLog
 
@@ -124,12 +125,15 @@ class DockerRuntime:
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         tags = [built_tag(self._node, each.id, each.package.digest) for each in keep if each.package]
-        if not self._adopted or not (self._paths.packages(service_id) / _BUILT).exists():
+        if not self._adopted:
             return
         try:
-            await self._images.collect(self._node, service_id, tags)
+            if (self._paths.packages(service_id) / _BUILT).exists():
+                await self._images.collect(self._node, service_id, tags)
+            if not keep:
+                await self._networks.remove(lambda: self._starting)
         except EngineAnswer as answer:
-            raise other_failure(answer, f"old images of {service_id} cannot be removed") from answer
+            raise other_failure(answer, f"what {service_id} left cannot be removed") from answer
 
     # -- what probes ask
 
@@ -142,16 +146,8 @@ class DockerRuntime:
 
     async def execute(self, running: Running, command: Sequence[str]) -> int:
         """Runs a command beside the program; its status. Raises RuntimeFailure."""
-        body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
         try:
-            path = f"/containers/{running.container}/exec"
-            run = (await self._engine.call("POST", path, body=body))["Id"]
-            # Its output ends when it does.
-            start = {"Detach": False, "Tty": False}
-            async with self._engine.stream("POST", f"/exec/{run}/start", body=start) as chunks:
-                async for _ in chunks:
-                    pass
-            return int((await self._engine.call("GET", f"/exec/{run}/json"))["ExitCode"] or 0)
+            return await run_inside(self._engine, running.container, command)
         except EngineAnswer as answer:
             raise start_failure(running.service.id, answer) from answer
 
@@ -245,11 +241,15 @@ class DockerRuntime:
             await self._engine.call("POST", f"/containers/{container}/unpause")
 
     async def _bury(self, handle: Handle) -> None:
-        """Removes a container that has ended, once its output is here; `_look` does what this cannot."""
-        with anyio.move_on_after(LAST_WORDS):
-            await handle.logged.wait()
-        with suppress(RuntimeUnavailable, EngineAnswer):
-            await remove_container(self._engine, handle.container)
+        """Removes a container that has ended, once its output is here; `_look` does what this cannot.
+
+        A node that ends waits for it: what it leaves otherwise would stay until its next start.
+        """
+        with anyio.CancelScope(shield=True), anyio.move_on_after(REMOVAL):
+            with anyio.move_on_after(LAST_WORDS):
+                await handle.logged.wait()
+            with suppress(RuntimeUnavailable, EngineAnswer):
+                await remove_container(self._engine, handle.container)
         self._burying.discard(handle.container)
         self._logs.forget(handle.instance)
         self._folders.remove(handle.instance)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
+from runtimes.docker.network import PROJECT, network_name
 from runtimes.environment import SOCKET_VARIABLE, TOKEN_VARIABLE, expand
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def container_name(node: str, service_id: str, instance: str) -> str:
 
 
 def network_kind(manifest: Manifest) -> str:
-    """Which of the node's networks a service is on: `private`, `published` or `egress`."""
+    """Which of the node's networks a service is on: `private`, `published`, `egress`, or its project's."""
+    if manifest.project is not None:
+        return f"{PROJECT}{manifest.project.name}"
     if manifest.egress:
         return "egress"
     return "published" if manifest.publish else "private"
@@ -96,14 +99,19 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
         "Image": image.id,
         "Hostname": manifest.id.replace(".", "-")[:_LONGEST_HOSTNAME],
         "Env": [f"{name}={value}" for name, value in environment.items()],
-        "Labels": labels(place.node, launch, port),
+        "Labels": {**manifest.labels, **labels(place.node, launch, port)},
         "HostConfig": _host(manifest, place),
     }
+    visible = {**image.environment, **environment}
+    if manifest.entrypoint:
+        body["Entrypoint"] = [expand(word, visible) for word in manifest.entrypoint]
     if manifest.command:
-        visible = {**image.environment, **environment}
         body["Cmd"] = [expand(word, visible) for word in manifest.command]
-    if user := manifest.user or (place.user if not image.user else ""):
+    if user := manifest.user or (place.user if not (image.user or manifest.project) else ""):
         body["User"] = user
+    if manifest.project is not None and manifest.network == "bridge":
+        endpoint = {"Aliases": list(manifest.project.aliases)}
+        body["NetworkingConfig"] = {"EndpointsConfig": {_network_mode(manifest, place): endpoint}}
     if "signal" in manifest.stop.model_fields_set:
         body["StopSignal"] = manifest.stop.signal
     if manifest.network == "bridge" and manifest.publish:
@@ -112,9 +120,10 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
 
 
 def _environment(launch: Launch, place: Place, port: int | None) -> dict[str, str]:
+    manifest = launch.service.manifest
     environment = {
-        "HOME": DATA,
-        **launch.service.manifest.env,
+        **({} if manifest.project else {"HOME": DATA}),
+        **manifest.env,
         SOCKET_VARIABLE: f"{SOCKETS}/{SOCKET_NAME}",
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(place.host_port),
@@ -122,11 +131,13 @@ def _environment(launch: Launch, place: Place, port: int | None) -> dict[str, st
         TOKEN_VARIABLE: launch.identity.get("token", ""),
         "ATEK_DATA_DIR": DATA,
     }
-    return environment if port is None else {**environment, "PORT": str(port)}
+    # A project's program listens where its image says, and may mean something else by PORT.
+    return environment if port is None or manifest.project else {**environment, "PORT": str(port)}
 
 
 def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
     limits = manifest.resources
+    mounted = [each for each in map(parse_volume, manifest.volumes) if not _is_old_bind(manifest, each)]
     host: dict[str, Any] = {
         "RestartPolicy": {"Name": "no"},
         "CapDrop": ["ALL"],
@@ -135,7 +146,8 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
         "ReadonlyRootfs": manifest.read_only,
         "Tmpfs": dict(_SCRATCH) if manifest.read_only else {},
         "NetworkMode": _network_mode(manifest, place),
-        "Mounts": [*_own_mounts(place), *(_mount(manifest, place, text) for text in manifest.volumes)],
+        "Mounts": [*_own_mounts(place), *(_mount(manifest, place, each) for each in mounted)],
+        "Binds": _old_binds(manifest, place),
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE, "max-file": "2"}},
         "PortBindings": _bindings(manifest),
     }
@@ -152,7 +164,10 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
 
 
 def _network_mode(manifest: Manifest, place: Place) -> str:
-    return place.networks[network_kind(manifest)] if manifest.network == "bridge" else manifest.network
+    if manifest.network != "bridge":
+        return manifest.network
+    kind = network_kind(manifest)
+    return place.networks.get(kind) or network_name(place.node, kind)
 
 
 def _own_mounts(place: Place) -> list[dict[str, Any]]:
@@ -163,12 +178,11 @@ def _own_mounts(place: Place) -> list[dict[str, Any]]:
     ]
 
 
-def _mount(manifest: Manifest, place: Place, text: str) -> dict[str, Any]:
-    volume = parse_volume(text)
+def _mount(manifest: Manifest, place: Place, volume: Volume) -> dict[str, Any]:
     if volume.named:
         return {
             "Type": "volume",
-            "Source": volume_name(place.node, manifest.id, volume),
+            "Source": _volume_of(manifest, place, volume),
             "Target": volume.target,
             "ReadOnly": volume.read_only,
             "VolumeOptions": {"Labels": {NODE: place.node}},
@@ -177,6 +191,26 @@ def _mount(manifest: Manifest, place: Place, text: str) -> dict[str, Any]:
     if volume.source.startswith("/"):
         source = _allowed(manifest.id, volume.source, place)
     return _bind(source, volume.target, read_only=volume.read_only)
+
+
+def _old_binds(manifest: Manifest, place: Place) -> list[str]:
+    """A project's folders of this machine, in the form of which the engine makes those that are missing."""
+    return [
+        f"{_allowed(manifest.id, each.source, place)}:{each.target}:{'ro' if each.read_only else 'rw'}"
+        for each in map(parse_volume, manifest.volumes)
+        if _is_old_bind(manifest, each)
+    ]
+
+
+def _is_old_bind(manifest: Manifest, volume: Volume) -> bool:
+    return manifest.project is not None and volume.source.startswith("/")
+
+
+def _volume_of(manifest: Manifest, place: Place, volume: Volume) -> str:
+    """A project's containers share volumes; `_` where services have `-`, so that no name means two things."""
+    if manifest.project is not None:
+        return f"atek-{place.node[:8]}_{manifest.project.name}_{volume.source}"
+    return volume_name(place.node, manifest.id, volume)
 
 
 def volume_name(node: str, service_id: str, volume: Volume) -> str:

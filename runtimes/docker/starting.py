@@ -122,10 +122,11 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
         slot=said.slot,
         pid=int(state.get("Pid") or 0),
         endpoint=_endpoint(said, found, socket),
-        started_at=_seconds(state.get("StartedAt", "")),
+        started_at=seconds(state.get("StartedAt", "")),
         unenforced=_unenforced(said, found),
         token=_token(config.get("Env") or []),
         container=str(found["Id"]),
+        checked=handle.health not in ("", "none"),
     )
     if not state.get("Running"):
         handle.out_of_memory = handle.out_of_memory or bool(state.get("OOMKilled"))
@@ -153,7 +154,7 @@ def _token(environment: list[str]) -> str:
     return next((each.removeprefix(prefix) for each in environment if each.startswith(prefix)), "")
 
 
-def _seconds(moment: str) -> float:
+def seconds(moment: str) -> float:
     """RFC 3339 with nine digits behind the point, of which Python takes six."""
     whole, _, rest = moment.partition(".")
     try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+import pytest
+
 from runtimes import doctor
 from runtimes.doctor import check
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def found(home: Path, name: str, port: int = 0) -> doctor.Check:
@@ -46,3 +46,26 @@ def test_everything_that_is_wrong_has_a_hint_or_is_only_for_later(
     monkeypatch.setattr(doctor, "LITTLE_SPACE", 2**80)
     for each in check(tmp_path, 0):
         assert each.ok or each.hint or "later" in each.message
+
+
+@pytest.mark.parametrize(
+    ("log", "ok", "message", "hint"),
+    [
+        (None, True, "nothing is known against it", ""),
+        ("ready\n", True, "nothing is known against it", ""),
+        ("STORE_DAMAGED: old (mend it)\nready\n", True, "nothing is known against it", ""),
+        ("ready\nSTORE_DAMAGED: the store (of x) is damaged: bad (mend it)\n[Error]\n", False,
+         "the store (of x) is damaged: bad", "mend it"),
+        ("STORE_LOCKED: another has it\n", False, "another has it", ""),
+    ],
+    ids=["no log", "opened", "opened after all", "damaged", "locked"],
+)  # fmt: skip
+def test_what_the_daemon_said_of_its_store(
+    tmp_path: Path, log: str | None, ok: bool, message: str, hint: str
+) -> None:
+    if log is not None:
+        file = tmp_path / "logs" / "core.hyper" / "service.log"
+        file.parent.mkdir(parents=True)
+        file.write_text(log)
+    told = found(tmp_path, "hyper store")
+    assert (told.ok, told.message, told.hint) == (ok, message, hint)

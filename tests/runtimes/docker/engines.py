@@ -26,7 +26,7 @@ from runtimes.docker.address import find_socket
 from runtimes.docker.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 REQUIRED = "ATEK_TEST_ENGINE"
 #: Seconds that an engine may take to begin, on a busy machine.
@@ -37,9 +37,13 @@ _SERVER = Path(__file__).with_name("serve.c")
 
 
 class OwnEngine:
-    """A dockerd in a folder of its own, which tests may stop and start."""
+    """A dockerd in a folder of its own, which tests may stop and start.
 
-    def __init__(self) -> None:
+    `machine`: the words that run a command on the machine that it is the engine of.
+    """
+
+    def __init__(self, machine: Sequence[str] = ()) -> None:
+        self._machine = machine
         self.root = Path(tempfile.mkdtemp(prefix="atek-engine-"))
         self.socket = str(self.root / "docker.sock")
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,7 +51,7 @@ class OwnEngine:
     def start(self) -> None:
         """Returns once it answers."""
         command = [
-            "dockerd", "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec",
+            *self._machine, "dockerd", "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec",
             "--host", f"unix://{self.socket}", "--pidfile", f"{self.root}/pid", "--bridge", "none",
             # A name there may not end in a _, as that of a temporary folder does once in a while.
             "--containerd-namespace", self.root.name.replace("_", "0"),
@@ -122,7 +126,7 @@ def any_engine() -> str:
         without_engine(str(own))
     if not _busybox():
         without_engine("a static busybox is needed (Debian: busybox-static)")
-    anyio.run(_make_image, socket)
+    anyio.run(make_image, socket)
     return socket
 
 
@@ -158,7 +162,7 @@ def _busybox() -> str:
     return found if told.returncode != 0 or "statically linked" in told.stdout else ""
 
 
-async def _make_image(socket: str) -> None:
+async def make_image(socket: str) -> None:
     engine = Engine(lambda: socket)
     query = {"fromSrc": "-", "repo": "atek-test", "tag": "1", "changes": "ENV PATH=/bin"}
     async with engine.stream("POST", "/images/create", query=query, body=_pieces(root_folder())) as chunks:

@@ -42,19 +42,28 @@ class DockerLives:
         self._socket = socket
         self._tasks = tasks
         self._life = anyio.CancelScope()
+        self._ended = anyio.Event()
+        self._engines = [self.engine]
 
     def next_life(self, **settings: Any) -> DockerRuntime:
         """The last one ends as by kill -9: it gets to do nothing more."""
         self._life.cancel()
-        self._life = anyio.CancelScope()
-        runtime = DockerRuntime(self.paths, engine=Engine(lambda: self._socket), **settings)
+        self._life, self._ended = anyio.CancelScope(), anyio.Event()
+        self._engines.append(Engine(lambda: self._socket))
+        runtime = DockerRuntime(self.paths, engine=self._engines[-1], **settings)
         runtime.lost = self.lost.append
-        self._tasks.start_soon(self._live, runtime, self._life)
+        self._tasks.start_soon(self._live, runtime, self._life, self._ended)
         return runtime
 
-    async def _live(self, runtime: DockerRuntime, life: anyio.CancelScope) -> None:
+    async def _live(self, runtime: DockerRuntime, life: anyio.CancelScope, ended: anyio.Event) -> None:
         with life:
             await runtime.run()
+        ended.set()
+
+    async def end_life(self) -> None:
+        """The node ends; returns when it has."""
+        self._life.cancel()
+        await self._ended.wait()
 
     async def containers(self, *, running: bool = True) -> list[dict[str, Any]]:
         """What the engine has of this node, by its own words."""
@@ -83,7 +92,9 @@ class DockerLives:
             for container in await self.containers(running=False):
                 await remove_container(self.engine, container["Id"])
             await Networks(self.engine, self.node).remove()
-        await self.engine.aclose()
+        # Also those of lives that were asked something after their end.
+        for engine in self._engines:
+            await engine.aclose()
         shutil.rmtree(self.paths.run, ignore_errors=True)
         shutil.rmtree(self.home, ignore_errors=True)
 

@@ -166,6 +166,7 @@ def test_without_a_tag_one_image_is_meant() -> None:
      ('exec: "/x": permission denied: unknown', "NotExecutable"),
      ("Bind for 0.0.0.0:80 failed: port is already allocated", "PortInUse"),
      ("unknown or invalid runtime name: runsc", "IsolationUnavailable"),
+     ("Unknown runtime specified runsc", "IsolationUnavailable"),
      ("write /x: no space left on device", "OutOfDisk"), ("whatever", "EngineError")],
 )  # fmt: skip
 def test_the_engines_words(message: str, reason: str) -> None:

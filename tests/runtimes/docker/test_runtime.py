@@ -9,25 +9,12 @@ import pytest
 
 from runtimes.docker import runtime as docker
 from runtimes.docker.failures import EngineAnswer
-from tests.runtimes.docker.engines import any_engine
-from tests.runtimes.docker.lives import DockerLives, docker_lives
 from tests.runtimes.factories import started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from tests.runtimes.docker.lives import DockerLives
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("docker")]
-
-
-@pytest.fixture
-def socket() -> str:
-    return any_engine()
-
-
-@pytest.fixture
-async def lives(socket: str) -> AsyncIterator[DockerLives]:
-    async with docker_lives(socket) as found:
-        yield found
 
 
 async def test_what_could_not_be_removed_when_it_ended_is_removed_later(
