@@ -88,6 +88,10 @@ class NodeApi(Protocol):
         """Replaces the running instances as a new revision would. Raises UserError."""
         ...
 
+    async def adopt_data(self, service_id: str) -> None:
+        """Lets a service have the data that one of another owner left under its id. Raises UserError."""
+        ...
+
     def shut_down(self) -> None:
         """Asks the node to stop its services and end; `atek down`, Ctrl-C and SIGTERM.
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 STEADY = 1.0
 #: First and longest pause between two looks at an endpoint that does not accept connections yet, seconds.
 FIRST_LOOK, LONGEST_LOOK = 0.001, 0.25
+#: Seconds between two looks at what the engine found by an image's own check.
+OWN_CHECK = 0.5
 
 
 async def attend(running: Running, runtime: Runtime, prober: Prober, happened: Happened) -> Exit:
@@ -43,14 +45,19 @@ async def _probe(running: Running, prober: Prober, happened: Happened) -> None:
     probes = running.service.manifest.probes
     if probes.startup and not await _started(running, prober, probes.startup, happened):
         return
-    if probes.readiness == "none":
+    if probes.readiness != "none":
+        await _first_pass(running, prober, probes.readiness)
+    elif running.copies is None:
         await anyio.sleep(STEADY)
     else:
-        await _first_pass(running, prober, probes.readiness)
+        # Its cluster knows whether they stay up.
+        await _first_pass(running, prober, None)
     happened(Event.PASS, "")
     async with anyio.create_task_group() as tasks:
         if probes.readiness is not None and probes.readiness != "none":
             tasks.start_soon(_readiness, running, prober, probes.readiness, happened)
+        elif probes.readiness is None and running.checked:
+            tasks.start_soon(_own_check, running, prober, happened)
         if probes.liveness:
             tasks.start_soon(_liveness, running, prober, probes.liveness, happened)
 
@@ -88,6 +95,16 @@ async def _readiness(running: Running, prober: Prober, probe: Probe, happened: H
         if failure and failed >= probe.failure_threshold:
             happened(Event.FAIL, f"its readiness probe fails: {failure}")
         elif not failure and passed >= probe.success_threshold:
+            happened(Event.PASS, "")
+
+
+async def _own_check(running: Running, prober: Prober, happened: Happened) -> None:
+    """What the engine finds has passed its image's thresholds already."""
+    while True:
+        await anyio.sleep(OWN_CHECK)
+        if failure := await prober.check(None, running):
+            happened(Event.FAIL, failure)
+        else:
             happened(Event.PASS, "")
 
 

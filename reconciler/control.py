@@ -110,6 +110,11 @@ async def _restart(node: NodeApi, params: dict[str, Any]) -> object:
     return {}
 
 
+async def _adopt(node: NodeApi, params: dict[str, Any]) -> object:
+    await node.adopt_data(_id(params))
+    return {}
+
+
 async def _down(node: NodeApi, params: dict[str, Any]) -> object:
     node.shut_down()
     return {"pid": os.getpid()}
@@ -128,6 +133,7 @@ _METHODS: dict[str, Method] = {
     "stop": _stop,
     "start": _start,
     "restart": _restart,
+    "adopt": _adopt,
     "down": _down,
     **NODES_METHODS,
 }

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, get_args
 
 import anyio
 
-from manifests.merge import Merged, merge
+from manifests.merge import Merged
 from manifests.nodes import runs_on
 from manifests.resolve import ResolveError, package_path
 from manifests.snapshot import SourceKind
+from reconciler.admission import admit
 from reconciler.conditions import Verdict
 from reconciler.controller import Wish
 from reconciler.heldback import held_back
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from manifests.service import Service
     from manifests.snapshot import Snapshot, Source
     from reconciler.heldback import HeldBack
+    from reconciler.inheritance import Inheritance
     from reconciler.loop import Reconciler
 
     #: declared manifest, source's name, generation → service; raises ResolveError.
@@ -50,10 +52,12 @@ class DesiredState:
         resolver: Resolver,
         reconciler: Reconciler,
         place: Place,
+        inheritance: Inheritance,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._wall = wall
         self._place = place
+        self._inheritance = inheritance
         self.sources: list[Source] = []
         self._ranks: dict[str, int] = {}
         self._next_rank = itertools.count()
@@ -123,6 +127,11 @@ class DesiredState:
         self._again.add(service_id)
         await self.refresh()
 
+    async def hand_over(self, service_id: str, source: str) -> None:
+        """The source's service may have what another's left in the data folder. Raises OSError."""
+        self._inheritance.hand_over(service_id, source)
+        await self.refresh()
+
     async def resync(self) -> None:
         """Looks at everything again, whether or not an event announced a change."""
         await self._scan()
@@ -139,17 +148,18 @@ class DesiredState:
         async with self._refreshing:
             before, again = self.merged, self._again
             snapshots = [only_here(source.snapshot, self._place) for source in self.sources]
-            self.merged, self._again = merge(snapshots, before.services), set()
+            self.merged, admitted = admit(snapshots, before.services, self._inheritance.refused)
+            self._again = set()
             changed = changes(before, self.merged) | (again & self.merged.services.keys())
             wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
             wishes |= self._absent(changed)
             self._reconciler.declare(wishes, known=self.merged.complete)
             self.applied = {snapshot.source: snapshot for snapshot in snapshots}
-            self._hold_back(snapshots)
+            self._hold_back(admitted)
             self._reconciler.heard("")
             if changed:
                 self._find_roots(changed)
-            self._tell()
+            self._tell(admitted)
 
     def _hold_back(self, snapshots: Sequence[Snapshot]) -> None:
         before, self.held_back = (
@@ -160,9 +170,9 @@ class DesiredState:
             if before.get(service_id) != self.held_back.get(service_id):
                 self._reconciler.heard(service_id)
 
-    def _tell(self) -> None:
+    def _tell(self, snapshots: Sequence[Snapshot]) -> None:
         """Says each problem and each conflict once, when it comes up."""
-        problems = (problem for source in self.sources for problem in source.snapshot.problems)
+        problems = (problem for snapshot in snapshots for problem in snapshot.problems)
         found = {
             (problem.service if problem.reason else "", problem.reason or "SourceProblem", str(problem))
             for problem in problems

@@ -18,11 +18,12 @@ from reconciler.attend import attend
 from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
 from reconciler.lifecycle import Event, State
+from reconciler.routes import backends_of
 from reconciler.world import Instance
 from runtimes.base import Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -86,7 +87,28 @@ class Effects:
     def adopt(self, controller: Controller, running: Running, tasks: TaskGroup) -> None:
         """Takes over an instance that an earlier life of this node started."""
         self._track(controller, running, tasks)
-        self._events.emit(controller.id, "Adopted", f"found running as {running.pid}", running.instance)
+        self._events.emit(
+            controller.id, "Adopted", f"found running as {running.pid or running.container}", running.instance
+        )
+
+    def moved(self, controller: Controller, running: Running, lacking: str, news: Sequence[str]) -> None:
+        """Tasks of an instance came or went: the router is told, and so is whoever asks for the status.
+
+        Without a probe to say so, an instance serves as long as any of its tasks does.
+        """
+        tracked = controller.instances.get(running.instance)
+        if tracked is None:
+            return
+        tracked.running = replace(tracked.running, copies=running.copies, endpoint=running.endpoint)
+        controller.progress = lacking
+        self._routing.publish(controller)
+        for line in news:
+            self._events.emit(controller.id, "TaskLost", line, running.instance, warning=True)
+        if tracked.running.service.manifest.probes.readiness in (None, "none"):
+            if not running.copies:
+                self._happened(controller, tracked, Event.FAIL, lacking)
+            elif tracked.view.state is State.UNREADY:
+                self._happened(controller, tracked, Event.PASS, "")
 
     async def sweep(self, controller: Controller) -> None:
         """Deletes prepared packages that nobody needs any more; nothing else may happen to them meanwhile."""
@@ -108,7 +130,7 @@ class Effects:
             self.lost(service.runtime, failure)
             return
         except RuntimeFailure as failure:
-            self._crashed(controller, service, str(failure), ready_for=0.0)
+            self._crashed(controller, service, str(failure), ready_for=0.0, reason=failure.reason)
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return
         self._track(controller, running, tasks)
@@ -183,10 +205,12 @@ class Effects:
         self._events.emit(controller.id, reason, str(exit), view.id, warning=not asked and not exit.success)
         self.changed(controller.id)
 
-    def _crashed(self, controller: Controller, service: Service, cause: str, *, ready_for: float) -> None:
+    def _crashed(
+        self, controller: Controller, service: Service, cause: str, *, ready_for: float, reason: str = ""
+    ) -> None:
         controller.history = past.after_crash(
             controller.history, service, cause,
-            now=anyio.current_time(), ready_for=ready_for, jitter=self._jitter(),
+            now=anyio.current_time(), ready_for=ready_for, jitter=self._jitter(), reason=reason,
         )  # fmt: skip
         self._metrics.restarted(controller.id)
 
@@ -217,7 +241,8 @@ class Effects:
         """Waits for the requests in flight, until the instance is left no more time for them."""
         try:
             with scope:
-                await self._routing.drained(tracked.view.id)
+                for backend in backends_of(tracked):
+                    await self._routing.drained(backend.instance)
             await self._end_drain(controller, tracked.view.id, reason)
         except Exception as error:
             # The planner's deadline ends this drain; nothing else is concerned.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.conditions import Condition
+from reconciler.inheritance import DATA_OWNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,7 @@ def held_back(
         for problem in snapshot.problems:
             winner = merged.services.get(problem.service)
             elsewhere = winner is not None and winner.source != snapshot.source
+            elsewhere = elsewhere and problem.reason != DATA_OWNED
             if not (problem.service and problem.reason) or problem.service in found or elsewhere:
                 continue
             hint = f" ({problem.hint})" if problem.hint else ""

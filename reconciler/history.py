@@ -63,12 +63,16 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`crashes` counts since the last reset, `restarts` since the node knows the service."""
+    """`crashes` counts since the last reset, `restarts` since the node knows the service.
+
+    `last_reason` names the last crash where more is known of it than that it happened (OOMKilled).
+    """
 
     crashes: int = 0
     crashed: str = ""
     restarts: int = 0
     last_failure: str = ""
+    last_reason: str = ""
     delay: float = 0.0
     not_before: float = 0.0
     rollout: Rollout | None = None
@@ -102,11 +106,20 @@ def backoff(crashes: int, restart: Restart, jitter: float) -> float:
 
 
 def after_crash(
-    history: History, service: Service, cause: str, *, now: float, ready_for: float, jitter: float
+    history: History,
+    service: Service,
+    cause: str,
+    *,
+    now: float,
+    ready_for: float,
+    jitter: float,
+    reason: str = "",
 ) -> History:
     """An instance ended, or could not be started, and is to be replaced."""
     restart = service.manifest.restart
-    fresh = history.crashed != service.revision or ready_for >= restart.reset_after
+    # What never was ready gets no fresh start, even where being ready for no time at all is enough for one.
+    lasted = 0 < ready_for >= restart.reset_after
+    fresh = history.crashed != service.revision or lasted
     crashes = 1 if fresh else history.crashes + 1
     delay = backoff(crashes, restart, jitter)
     return replace(
@@ -115,6 +128,7 @@ def after_crash(
         crashed=service.revision,
         restarts=history.restarts + 1,
         last_failure=cause,
+        last_reason=reason,
         delay=delay,
         not_before=now + delay,
     )
@@ -128,8 +142,9 @@ def after_exit(
     if policy == "never" or (policy == "onFailure" and exit.success):
         done = Completed(service.revision, exit.success, str(exit))
         return replace(history, completed={**history.completed, slot: done})
-    cause = str(exit)
-    return after_crash(history, service, cause, now=now, ready_for=ready_for, jitter=jitter)
+    return after_crash(
+        history, service, str(exit), now=now, ready_for=ready_for, jitter=jitter, reason=exit.why
+    )
 
 
 def prepare_started(history: History, revision: str) -> History:

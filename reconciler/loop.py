@@ -24,7 +24,7 @@ from reconciler.world import Failed, RetryAfter, World
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.routing import Routing
     from reconciler.store import Store
     from reconciler.world import Decision
-    from runtimes.base import Runtime, RuntimeUnavailable
+    from runtimes.base import Running, Runtime, RuntimeUnavailable
 
 #: Seconds until a runtime that could not say what runs is asked again.
 OBSERVE_AGAIN = 2.0
@@ -183,6 +183,13 @@ class Reconciler:
         self._tasks.start_soon(self._observe_again, self._runtimes[name], self._tasks)
         self.wake_all()
         self._empty.set()
+
+    def moved(self, running: Running, lacking: str, news: Sequence[str]) -> None:
+        """A runtime's cluster runs an instance elsewhere than before, or in fewer places than it should."""
+        controller = self.controllers.get(running.service.id)
+        if controller is not None:
+            self._effects.moved(controller, running, lacking, news)
+            self.heard(controller.id)
 
     async def _observe(self, tasks: TaskGroup) -> None:
         """Adopts what runs. A runtime that cannot say keeps its services Unknown until it can."""

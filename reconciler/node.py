@@ -20,6 +20,7 @@ from reconciler.api import UserError
 from reconciler.desired import DesiredState
 from reconciler.effects import Effects
 from reconciler.events import EventLog
+from reconciler.inheritance import DATA_OWNED, Inheritance
 from reconciler.loop import Reconciler
 from reconciler.metrics import Metrics
 from reconciler.nodes.port import RECORDS, Change
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from manifests.snapshot import Declared, Snapshot, Source
     from reconciler.controller import Controller
     from reconciler.desired import Resolver
+    from reconciler.inheritance import DataOwners
     from reconciler.nodes.port import Member
     from reconciler.store import Store
     from runtimes.base import Runtime
@@ -56,6 +58,7 @@ class Node:
         runtimes: Mapping[str, Runtime],
         prober: Prober,
         store: Store,
+        data: DataOwners,
         router: Router,
         nodes: Member,
         identity: Callable[[str], Mapping[str, str]],
@@ -77,7 +80,10 @@ class Node:
             runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics,
             routing=self.routing,
         )  # fmt: skip
-        self.desired = DesiredState([*sources, *nodes.sources()], resolver, self.reconciler, place_of(about))
+        inheritance = Inheritance(data, self._stranger, self._ran_for)
+        self.desired = DesiredState(
+            [*sources, *nodes.sources()], resolver, self.reconciler, place_of(about), inheritance
+        )
         self.keep_services = keep_services
         self.notices: list[str] = []
         self._ending = anyio.Event()
@@ -176,6 +182,20 @@ class Node:
         controller.history = past.asked_again(controller.history)
         self.desired.resolve_again({service_id})
 
+    async def adopt_data(self, service_id: str) -> None:
+        """Lets a service have the data that one of another owner left under its id."""
+        held = self.desired.held_back.get(service_id)
+        if held is None or held.reason != DATA_OWNED:
+            raise UserError(
+                f"no service waits for data/{service_id}",
+                hint=f"`atek status {service_id}` says how it fares",
+            )
+        try:
+            await self.desired.hand_over(service_id, held.source)
+        except OSError as error:
+            raise _cannot_save(error) from error
+        self.events.emit(service_id, "DataAdopted", f"data/{service_id} is handed over to {held.source}")
+
     # -- reconciler.apis.port.ApiNode
 
     def service(self, service_id: str) -> dict[str, Any] | None:
@@ -246,6 +266,17 @@ class Node:
     def _stranger(self, source: str) -> str:
         """As whom a source's services act, unless they are this node's own."""
         return "" if source in self.desired.local else self.nodes.owner_of(source)
+
+    def _ran_for(self, service_id: str) -> set[str]:
+        """The sources of what ran of a service last, as far as that is known."""
+        controller = self.reconciler.controllers.get(service_id)
+        if controller is None:
+            return set()
+        services = [
+            controller.history.healthy,
+            *(each.view.service for each in controller.instances.values()),
+        ]
+        return {service.source for service in services if service}
 
     async def _reconcile(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         await self.reconciler.run(task_status=task_status)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.documents import SUFFIXES
 from manifests.files import write_atomically
-from manifests.parse import parse_file
+from manifests.written import parse_written
 from reconciler.api import UserError
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def _ids(file: Path) -> list[str]:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return []
-    return [manifest.id for manifest in parse_file(text, str(file), file.suffix).manifests]
+    return [manifest.id for manifest in parse_written(text, str(file), file.suffix).manifests]

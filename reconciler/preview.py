@@ -7,18 +7,23 @@ say is running. The revision decides whether instances would be replaced, as it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
-from manifests.merge import merge
 from manifests.nodes import Place
 from manifests.resolve import ResolveError, resolve
+from reconciler.admission import admit
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
+from reconciler.data_owners import DataFolders
 from reconciler.desired import only_here
 from reconciler.home import holder
+from reconciler.inheritance import LOCAL, Inheritance
 from reconciler.nodes.as_of import RecordsAsOf
+from reconciler.nodes.follows import FollowsFile
 from reconciler.nodes.offline import kept_sources
+from reconciler.nodes.port import FOLLOW
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.store import FileStore, Remembered
@@ -30,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from manifests.merge import Merged
+    from manifests.merge import Merged, Winner
     from manifests.service import Service
+    from manifests.snapshot import Problem
 
 Kind = Literal["create", "update", "delete", "none", "blocked"]
 
@@ -73,15 +79,32 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
         earlier = RecordsAsOf(home, place, past.node, past.records)
         sources = [*(source for source in sources if source.name != earlier.name), earlier]
     anyio.run(_scan_all, sources)
-    merged = merge([only_here(source.snapshot, place) for source in sources])
     running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()
+    refused = partial(_refused, _inheritance(home, running, memories))
+    merged, snapshots = admit([only_here(source.snapshot, place) for source in sources], {}, refused)
     changes = [
-        Change(problem.service or problem.file or source.name, "blocked", str(problem))
-        for source in sources
-        for problem in source.snapshot.problems
+        Change(problem.service or problem.file or snapshot.source, "blocked", str(problem))
+        for snapshot in snapshots
+        for problem in snapshot.problems
     ]
     ids = sorted(merged.services.keys() | running.keys())
     return changes + [_change(each, merged, running, memories.get(each, Remembered())) for each in ids]
+
+
+def _inheritance(
+    home: Path, running: Mapping[str, Service], memories: Mapping[str, Remembered]
+) -> Inheritance:
+    owners = {follow.name: f"{FOLLOW}{follow.key}" for follow in FollowsFile(home).read()}
+
+    def ran_for(service_id: str) -> set[str]:
+        found = (running.get(service_id), memories.get(service_id, Remembered()).healthy)
+        return {service.source for service in found if service}
+
+    return Inheritance(DataFolders(home), lambda source: owners.get(source, LOCAL), ran_for)
+
+
+def _refused(inheritance: Inheritance, services: Mapping[str, Winner]) -> Mapping[str, Problem]:
+    return inheritance.judge(services)[0]
 
 
 async def _scan_all(sources: Sequence[Any]) -> None:

@@ -45,7 +45,7 @@ class Draft:
 
 def converge(world: World, target: Service, draft: Draft) -> None:
     """Moves the service one step towards `target`."""
-    replicas = target.manifest.replicas
+    replicas = target.manifest.slots
     current = [i for i in world.instances if i.live and i.revision == target.revision]
     others = [i for i in world.instances if i.live and i.revision != target.revision]
     surplus = [i for i in current if i.slot >= replicas]
@@ -70,7 +70,7 @@ def covered(target: Service, current: list[Instance], history: History) -> set[i
 
 def completed_slots(target: Service, history: History) -> set[int]:
     """The slots whose program ended for good under this revision."""
-    slots = range(target.manifest.replicas)
+    slots = range(target.manifest.slots)
     return {
         slot for slot, done in history.completed.items() if done.revision == target.revision and slot in slots
     }
@@ -80,7 +80,7 @@ def _note_progress(world: World, target: Service, current: list[Instance], draft
     """Marks the target healthy once every slot is covered, and each new covered slot as progress."""
     history = draft.history
     done = len(covered(target, current, history))
-    if done == target.manifest.replicas:
+    if done == target.manifest.slots:
         if history.rollout or history.healthy is not target:
             draft.history = replace(history, healthy=target, rollout=None)
         return
@@ -113,6 +113,8 @@ def _why_not_ready(target: Service, history: History) -> str:
     if history.crashed == target.revision:
         crashes = describe_crashes(history).split(";")[0]
         return f"{within}: {crashes}; `atek logs {target.id}` shows its output"
+    if target.manifest.placement == "swarm":
+        return f"{within}: not all of its tasks did; `atek events` tells about them"
     if target.manifest.probes.readiness is None:
         endpoint = "its Unix socket" if target.manifest.port is None else "its port"
         return (
@@ -138,7 +140,7 @@ def _replace_failing(world: World, target: Service, current: list[Instance], dra
 def _start_and_hand_over(
     world: World, target: Service, current: list[Instance], others: list[Instance], draft: Draft
 ) -> None:
-    slots = set(range(target.manifest.replicas))
+    slots = set(range(target.manifest.slots))
     vacant = slots - {instance.slot for instance in current} - completed_slots(target, draft.history)
     if not vacant:
         _stop_replaced(target, current, others, draft)
@@ -165,7 +167,7 @@ def _hold(world: World, target: Service, others: list[Instance], draft: Draft) -
     history = draft.history
     if world.now < history.not_before and history.crashed == target.revision:
         draft.look_again(history.not_before)
-        reason = "CrashLoopBackOff" if history.crashes > 1 else "Restarting"
+        reason = history.last_reason or ("CrashLoopBackOff" if history.crashes > 1 else "Restarting")
         return Verdict(reason, f"{describe_crashes(history)}; `atek logs {world.id}` shows its output")
     first_start = not others and history.crashed != target.revision
     if world.waiting_for and first_start:
@@ -194,7 +196,7 @@ def _start(world: World, target: Service, vacant: set[int], draft: Draft) -> Non
 def _stop_replaced(target: Service, current: list[Instance], others: list[Instance], draft: Draft) -> None:
     """Stops what serves no purpose: never ready, or covered by the target's instance in its slot."""
     done = covered(target, current, draft.history)
-    complete = len(done) == target.manifest.replicas
+    complete = len(done) == target.manifest.slots
     for old in others:
         if old.ready_since is None:
             draft.stop(old, "Superseded")

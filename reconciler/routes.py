@@ -27,7 +27,9 @@ def route_of(controller: Controller, key: str, owner: str = SYSTEM) -> ServiceRo
     service = _spokesman(controller, instances)
     if service is None:
         return None
-    backends = tuple(_backend(tracked) for tracked in instances if tracked.view.ready)
+    backends = tuple(
+        backend for tracked in instances if tracked.view.ready for backend in backends_of(tracked)
+    )
     # Nobody knows whether an undeclared service should run; while it serves, it exports what it did.
     speaks = controller.wish.service is not None or backends
     return ServiceRoute(
@@ -49,10 +51,18 @@ def _spokesman(controller: Controller, instances: tuple[Tracked, ...]) -> Servic
     return instances[-1].running.service if instances else None
 
 
-def _backend(tracked: Tracked) -> Backend:
-    running, endpoint = tracked.running, tracked.running.endpoint
-    return Backend(
-        running.instance, endpoint.socket, endpoint.host, endpoint.port, exports=_exports(running.service)
+def backends_of(tracked: Tracked) -> tuple[Backend, ...]:
+    """Where the router may send what is for an instance: one place, or one for each of its tasks."""
+    running = tracked.running
+    places = {running.instance: running.endpoint}
+    if running.copies is not None:
+        places = {
+            f"{running.instance}.{each.name}": each.endpoint for each in running.copies if each.endpoint
+        }
+    exports = _exports(running.service)
+    return tuple(
+        Backend(name, endpoint.socket, endpoint.host, endpoint.port, exports=exports)
+        for name, endpoint in places.items()
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.controller import Controller, Tracked
     from reconciler.heldback import HeldBack
     from reconciler.routing import Lost
+    from runtimes.base import Running
 
 
 def service_status(
@@ -58,7 +59,7 @@ def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:
         "suspended": False,
         "restarts": 0,
         "instances": [],
-        "conditions": [_plain(condition, held.since) for condition in held.conditions()],
+        "conditions": [plain(condition, held.since) for condition in held.conditions()],
     }
 
 
@@ -144,8 +145,24 @@ def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
         "revision": running.service.revision,
         "restarts": controller.history.restarts,
         "endpoint": str(running.endpoint),
+        **_tasks(running),
         "startedAt": timestamp(running.started_at),
     }
+
+
+def _tasks(running: Running) -> dict[str, Any]:
+    """Where the tasks run that a cluster keeps of an instance; nothing for any other."""
+    if running.copies is None:
+        return {}
+    tasks = [
+        {
+            "task": each.name,
+            "machine": each.machine,
+            "endpoint": str(each.endpoint) if each.endpoint else None,
+        }
+        for each in running.copies
+    ]
+    return {"tasks": tasks}
 
 
 def _limits(controller: Controller) -> list[dict[str, Any]]:
@@ -181,10 +198,11 @@ def _exports(lost: Lost | None) -> list[dict[str, Any]]:
 
 
 def _newer(held: HeldBack | None) -> list[dict[str, Any]]:
-    return [] if held is None else [_plain(held.up_to_date(), held.since)]
+    return [] if held is None else [plain(held.up_to_date(), held.since)]
 
 
-def _plain(condition: Condition, since: float) -> dict[str, Any]:
+def plain(condition: Condition, since: float) -> dict[str, Any]:
+    """As it is written down; `since`: seconds since 1970 when its status became what it is."""
     return {
         "type": condition.type,
         "status": condition.status,

@@ -48,7 +48,7 @@ def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | No
         why = world.unobserved or Verdict("Unobservable", "the runtime could not say what runs")
         return Condition("Ready", "Unknown", why.reason, why.message)
     shape = world.service or target or draft.history.healthy
-    needed = shape.manifest.replicas if shape else 1
+    needed = shape.manifest.slots if shape else 1
     ready = {instance.slot for instance in world.instances if instance.ready}
     if world.suspended:
         return Condition("Ready", "False", "Suspended", "stopped on request")
@@ -99,7 +99,8 @@ def _failure(world: World, draft: Draft) -> Verdict | None:
     if attempt and attempt.failure:
         return attempt.failure
     waiting = draft.waiting
-    return waiting if waiting and waiting.reason == "CrashLoopBackOff" else None
+    crashes = waiting and waiting.reason in ("CrashLoopBackOff", draft.history.last_reason)
+    return waiting if crashes else None
 
 
 def _working(world: World, target: Service | None, draft: Draft) -> Verdict | None:

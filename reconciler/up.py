@@ -22,6 +22,7 @@ from reconciler.api import UserError
 from reconciler.apis.inspect import public_config
 from reconciler.apis.installed import open_installed
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
+from reconciler.data_owners import DataFolders
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
@@ -33,8 +34,9 @@ from reconciler.store import FileStore
 from reconciler.tokens import ensure_tokens
 from reconciler.ways_in import make_router, open_sockets, serve
 from runtimes.base import RuntimeFailure
-from runtimes.docker.on_demand import DockerOnDemand
+from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
+from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.logs import trim_all
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
@@ -94,13 +96,14 @@ async def run_node(
             client = HyperClient(socket) if socket else None
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
                 docker = DockerOnDemand(host.paths, settings.docker.binds)
+                swarm = SwarmOnDemand(host.paths)
                 node = _make_node(
-                    home, settings, about, paths, host, router, installed, shipped, client, docker
+                    home, settings, about, paths, host, router, installed, shipped, client, docker, swarm
                 )
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
                 make_inner = partial(_make_inner, node, home, settings, config, installed)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)
-                await _serve(node, host, client, docker, open_ways_in, console)
+                await _serve(node, host, client, (docker, swarm), open_ways_in, console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -112,7 +115,7 @@ async def _serve(
     node: Node,
     host: ProcessHost,
     client: HyperClient | None,
-    docker: DockerOnDemand,
+    engines: Sequence[DockerOnDemand | SwarmOnDemand],
     open_ways_in: Callable[[], Awaitable[None]],
     console: Console,
 ) -> None:
@@ -120,7 +123,8 @@ async def _serve(
     async with anyio.create_task_group() as tasks:
         if client is not None:
             tasks.start_soon(client.run)
-        tasks.start_soon(docker.run)
+        for engine in engines:
+            tasks.start_soon(engine.run)
         tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
@@ -140,15 +144,17 @@ def _make_node(
     shipped: Sequence[Mapping[str, Any]],
     client: HyperClient | None,
     docker: DockerOnDemand,
+    swarm: SwarmOnDemand,
 ) -> Node:
-    identity = _identity_of(home, installed)
+    identity, data = _identity_of(home, installed), DataFolders(home.path)
     node = Node(
         about=about,
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
         resolver=resolve_in_thread,
-        runtimes=make_runtimes(host, docker),
-        prober=ContainerProber(docker, EndpointProber()),
+        runtimes=make_runtimes(host, docker, swarm),
+        prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber())),
         store=FileStore(home.path / "state" / "services"),
+        data=data,
         router=router,
         nodes=_make_member(home.path, settings, client, identity),
         identity=identity,
@@ -157,7 +163,9 @@ def _make_node(
         keep_services=settings.keep_services,
     )
     docker.lost = partial(node.reconciler.lost, docker.name)
-    node.notices += installed.problems
+    swarm.lost = partial(node.reconciler.lost, swarm.name)
+    swarm.moved = node.reconciler.moved
+    node.notices += [*installed.problems, *data.problems]
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manifests.compose import is_compose
 from manifests.documents import SUFFIXES, BrokenText, read_documents
-from manifests.parse import parse_file
 from manifests.resolve import absolute_source
+from manifests.written import parse_written
 from reconciler.api import UserError
 from reconciler.cli.recorded import recorded, replace
 from reconciler.own_manifests import declarations, require_own, write_manifest
@@ -22,6 +23,8 @@ from reconciler.own_manifests import declarations, require_own, write_manifest
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Iterator, Sequence
+
+    from manifests.model import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +89,25 @@ def _files(path: Path) -> list[Path]:
 
 def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
     """The documents of one file. Raises UserError naming file, line and key of what is wrong."""
-    problems = parse_file(text, name, suffix).problems
-    if problems:
+    parsed = parse_written(text, name, suffix)
+    if problems := parsed.problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         first = problems[0]
         where = f"{first.file}:{first.line}" if first.line else first.file
         key = f"{first.key}: " if first.key else ""
         raise UserError(f"{where}: {key}{first.message}{more}", hint=first.hint)
-    for value in _values(text, suffix):
+    values = map(_written, parsed.manifests) if is_compose(name, text) else _values(text, suffix)
+    for value in values:
         yield Wanted(value["id"], _absolute(value, base), name)
 
 
+def _written(manifest: Manifest) -> dict[str, Any]:
+    value: dict[str, Any] = manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return value
+
+
 def _values(text: str, suffix: str) -> Iterator[dict[str, Any]]:
-    """The plain values of a file that `parse_file` found nothing wrong with."""
+    """The plain values of a file that `parse_written` found nothing wrong with."""
     try:
         documents = [document.value for document in read_documents(text, suffix)]
     except BrokenText as error:

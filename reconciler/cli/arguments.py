@@ -151,6 +151,14 @@ def _add_changing(commands: Commands) -> None:
     )
     delete = commands.add("delete", "delete", "remove a service that was added with `atek apply`")
     delete.add_argument("id", metavar="ID")
+    adopt = commands.add(
+        "adopt",
+        "adopt",
+        "let a service have the data of an earlier one of another owner",
+        "A service of another node does not get what this node's own left under the same id, nor the other\n"
+        "way round (`DataOwned`): its program may be anybody's. This hands the folder over for good.",
+    )
+    adopt.add_argument("id", metavar="ID")
     _add_order(commands, "stop", "stop a service until it is started again")
     _add_order(commands, "start", "start a stopped service, or try a failed one again")
     _add_order(commands, "restart", "replace a service's running instances")

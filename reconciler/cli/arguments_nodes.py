@@ -59,7 +59,11 @@ def _add_follow(commands: Commands) -> None:
     limits.add_argument("--cpu", metavar="CORES", type=float, help="of one instance, like 0.5")
     limits.add_argument("--pids", metavar="N", type=int, help="processes of one instance")
     limits.add_argument("--status-only", action="store_true", help="run nothing of it, only see its status")
-    limits.add_argument("--allow-empty", action="store_true", help="it may take all services away at once")
+    limits.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="its services go also when its records were lost, not deleted",
+    )
     unfollow = commands.add(
         "unfollow", "unfollow", "follow a node no longer", "The services that came from it are stopped."
     )

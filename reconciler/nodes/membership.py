@@ -74,7 +74,7 @@ class Membership:
         self._own = OwnFile(home)
         self._file = FollowsFile(home)
         self._follows = {follow.name: follow for follow in self._file.read()}
-        self._sources = RecordSources(hyper, home, place)
+        self._sources = RecordSources(hyper, home, place, wall)
         self._network = Network(hyper)
         self._statuses: dict[str, str] = {}
         self._nodes: dict[str, Mapping[str, Any]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from hyper.client import HyperClient
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def kept_sources(home: Path, place: Place) -> list[Source]:
     """In their order. Of what was never read there is nothing to say. Scan them, and never watch them."""
     # A client that nobody runs reaches nothing; a first scan asks for nothing.
-    sources = RecordSources(HyperClient(""), home, place)
+    sources = RecordSources(HyperClient(""), home, place, time.time)
     follows = FollowsFile(home)
     followed = [each for each in follows.read() if _is_kept(home, each.name)]
     own = [sources.own()] if OwnFile(home).value.records and _is_kept(home, RECORDS) else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +13,7 @@ from manifests.sources.drives import DriveCache
 from manifests.sources.records import RecordSource
 from reconciler.nodes.conditions import conditions_of, lag_of
 from reconciler.nodes.port import RECORDS
+from reconciler.status import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from manifests.nodes import Place
     from manifests.policy import Policy
     from manifests.snapshot import SourceKind
+    from reconciler.conditions import Condition
     from reconciler.nodes.port import Follow, Host
 
 #: Seconds between two looks for packages that nobody needs any more.
@@ -30,15 +31,18 @@ COLLECT = 60.0
 
 
 class RecordSources:
-    """Makes them, and knows what is to be told of them. `host` is there once the node runs."""
+    """Makes them, and knows what to tell of them. `host` is there once the node runs; `wall` the time."""
 
-    def __init__(self, hyper: Hyper, home: Path, place: Place) -> None:
+    def __init__(self, hyper: Hyper, home: Path, place: Place, wall: Callable[[], float]) -> None:
         self.host: Host | None = None
         self._hyper = hyper
         self._snapshots = snapshots(home)
         self._place = place
+        self._wall = wall
         self._drives = DriveCache(hyper, home / "packages" / ".drives")
         self._sources: dict[str, RecordSource] = {}
+        # Of each source, by type: the status that a condition had when it was last looked at, and since when.
+        self._transitions: dict[str, dict[str, tuple[str, float]]] = {}
         self._advanced = anyio.Event()
 
     def own(self) -> RecordSource:
@@ -65,6 +69,7 @@ class RecordSources:
         """With all that was kept of it."""
         if self.host is not None:
             self.host.remove_source(name)
+        self._transitions.pop(name, None)
         if (source := self._sources.pop(name, None)) is not None:
             source.forget()
 
@@ -82,8 +87,14 @@ class RecordSources:
             "position": list(applied) if applied else None,
             "lag": lag_of(state.database, applied),
             "peers": state.database.peers if state.database else 0,
-            "conditions": [asdict(condition) for condition in conditions],
+            "conditions": [plain(condition, self._since(name, condition)) for condition in conditions],
         }
+
+    def _since(self, name: str, condition: Condition) -> float:
+        known = self._transitions.setdefault(name, {})
+        if condition.type not in known or known[condition.type][0] != condition.status:
+            known[condition.type] = condition.status, self._wall()
+        return known[condition.type][1]
 
     # -- how far the loop was told
 

@@ -16,6 +16,7 @@ from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
 from reconciler.apis.installed import open_installed
 from reconciler.apis.services import ServicesApi
+from reconciler.data_owners import DataFolders
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
@@ -141,6 +142,7 @@ class World:
             runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
             prober=self.machine.prober(),
             store=self._store,
+            data=DataFolders(self.home),
             router=NoRouter(),
             nodes=self._member(lambda each: identity(each)["key"]),
             identity=identity,

@@ -149,6 +149,10 @@ class FakeNode:
             fresh = value["instances"][0] | {"instance": "new.2"}
             self.services[service_id] = value | {"instances": [fresh]}
 
+    async def adopt_data(self, service_id: str) -> None:
+        self._find(service_id)
+        self.services[service_id] = service(service_id)
+
     def shut_down(self) -> None:
         self.shut_downs += 1
         if self.process is not None:

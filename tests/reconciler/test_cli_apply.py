@@ -198,3 +198,13 @@ def test_delete_of_the_unknown(atek: Atek, author: Path) -> None:
     for odd in ("../notes", "/etc/passwd", ".", ""):
         assert atek("delete", odd).status == 1
     assert list(kept(atek)) == ["notes.yaml"]
+
+
+def test_a_compose_file_becomes_a_manifest_for_each_of_its_services(atek: Atek, author: Path) -> None:
+    text = "name: wiki\nservices: {db: {image: 'pg:${TAG}'}, web: {build: ., depends_on: [db]}}\n"
+    write(author / ".env", "TAG=16\n")
+    result = atek("apply", write(author / "compose.yaml", text))
+    assert result.out == "wiki-db created\nwiki-web created\n"
+    found = kept(atek)
+    assert found["wiki-db.yaml"].image == "pg:16"
+    assert found["wiki-web.yaml"].source == str(author)

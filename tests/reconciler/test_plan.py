@@ -225,6 +225,15 @@ def test_the_first_crash_is_replaced_at_once_and_the_next_ones_wait_longer() -> 
     assert again.not_before == 0.0
 
 
+def test_what_never_was_ready_waits_although_any_readiness_is_a_fresh_start() -> None:
+    touchy, waits = service("a", restart={"resetAfter": 0}), []
+    history = History()
+    for ready_for in (0.0, 0.0, 0.0, 0.01):
+        history = past.after_exit(history, touchy, 0, Exit(code=1), now=0.0, ready_for=ready_for, jitter=0.0)
+        waits.append(history.not_before)
+    assert waits == [0.0, 0.1, 0.2, 0.0]
+
+
 def test_crash_loop_backoff_says_why_and_when() -> None:
     history = History(healthy=A)
     for _ in range(4):
@@ -236,6 +245,17 @@ def test_crash_loop_backoff_says_why_and_when() -> None:
     assert ready(decision) == ("False", "CrashLoopBackOff")
     assert "exited with status 3, 4 times in a row; waits 400ms" in decision.conditions[0].message
     assert summary(decide(A, history=history, now=100.4)) == ["start a/0"]
+
+
+def test_what_ended_it_is_the_reason_while_it_waits() -> None:
+    history = History(healthy=A)
+    for _ in range(2):
+        history = past.after_exit(
+            history, A, 0, Exit(signal=9, why="OOMKilled"), now=0.0, ready_for=0.0, jitter=0.0
+        )
+    assert ready(decide(A, history=history, now=0.05)) == ("False", "OOMKilled")
+    history = past.after_exit(history, A, 0, Exit(code=1), now=0.1, ready_for=0.0, jitter=0.0)
+    assert ready(decide(A, history=history, now=0.15)) == ("False", "CrashLoopBackOff")
 
 
 @pytest.mark.parametrize(

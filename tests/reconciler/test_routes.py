@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from reconciler.lifecycle import State
 from reconciler.routes import route_of
 from reconciler.routing import Routing
 from reconciler.world import Instance
-from runtimes.base import Endpoint, Running
+from runtimes.base import Copy, Endpoint, Running
 from runtimes.router.port import NoRouter
 from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute, Session, make_table
 from tests.reconciler.worlds import service
@@ -55,6 +56,16 @@ def test_a_ready_instance_is_a_backend() -> None:
         credentials=(Credential("secret", 101),),
         allow=("example.com/other",),
     )
+
+
+def test_an_instance_that_a_cluster_keeps_has_a_backend_for_each_task_that_listens() -> None:
+    of = exporting()
+    each = tracked(of)
+    places = (Copy("t1", "pi", Endpoint(host="10.0.0.1", port=1)), Copy("t2", "pi"))
+    each.running = replace(each.running, copies=places)
+    assert route(controller(of, each)).backends == (Backend("i1.t1", None, "10.0.0.1", 1, exports=(V1,)),)
+    each.running = replace(each.running, copies=())
+    assert route(controller(of, each)).backends == ()
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.READY, State.EXITED}))

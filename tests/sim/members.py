@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from hyper.fake import FakeHyper
+from hyper.fake import FakeHyper, FakeNetwork
 from manifests.nodes import Place
 from manifests.policy import Policy
 from manifests.record import make_record, record_path
@@ -16,11 +17,11 @@ from reconciler.nodes.port import STATUSES, Change, Follow
 from tests.sim.nodes import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
-    from hyper.fake import FakeNetwork
     from hyper.port import RecordPath
+    from reconciler.node import Node
     from reconciler.nodes.port import Member
 
 PUSH = Change("somebody", "push")
@@ -78,6 +79,22 @@ class MemberHome(Home):
             return {}
         records = await self.hyper.list(followed.status, STATUSES)
         return {record.path[-1]: record.value for record in records}
+
+
+class World:
+    """A laptop, and a pi that follows it; the laptop follows the pi only for its status."""
+
+    def __init__(self, folder: Path) -> None:
+        self.network = FakeNetwork()
+        self.laptop = MemberHome(self.network, "laptop", folder)
+        self.pi = MemberHome(self.network, "pi", folder, "kitchen")
+
+    @asynccontextmanager
+    async def nodes(self, **policy: Any) -> AsyncIterator[tuple[Node, Node]]:
+        async with self.laptop.node() as laptop, self.pi.node() as pi:
+            await self.pi.follow(self.laptop, **policy)
+            await self.laptop.follow(self.pi, statusOnly=True)
+            yield laptop, pi
 
 
 def plain(id: str, marker: str = "a", **rest: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from contextlib import asynccontextmanager
 from random import Random
@@ -19,7 +20,7 @@ from runtimes.fake import FakeMachine
 from tests.sim.router import FakeRouter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from manifests.merge import Winner
     from manifests.service import Service
@@ -43,6 +44,26 @@ async def resolve_fake(winner: Winner, generation: int) -> Service:
     )  # fmt: skip
 
 
+class MemoryFolders:
+    """Implements `reconciler.inheritance.DataOwners` over a dict; `held` are those with anything in them."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, str] = {}
+        self.held: set[str] = set()
+        self.full = False
+
+    def owner(self, service_id: str) -> str:
+        return self.owners.get(service_id, "")
+
+    def is_held(self, service_id: str) -> bool:
+        return service_id in self.held
+
+    def note(self, owners: Mapping[str, str]) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.owners |= owners
+
+
 class Home:
     """What outlives a node: the machine, the sources and the memory on disk."""
 
@@ -50,6 +71,7 @@ class Home:
         self.machine = FakeMachine()
         self.source = MemorySource()
         self.store = MemoryStore()
+        self.data = MemoryFolders()
         self.about: dict[str, Any] = {"name": "fake"}
         self.requests: dict[str, float] = {}
         self.router = FakeRouter(self.machine, self.requests)
@@ -73,6 +95,7 @@ class Home:
             runtimes={"process": self.machine.runtime()},
             prober=self.machine.prober(),
             store=self.store,
+            data=self.data,
             router=self.router,
             nodes=self.make_member(),
             identity=lambda service_id: {"key": f"key-{service_id}", "token": f"token-{service_id}-{life}"},

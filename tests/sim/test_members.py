@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from hyper.fake import FakeNetwork
 from reconciler.api import UserError
 from reconciler.nodes.port import Change, Follow
 from reconciler.nodes.publication import mark_of
-from tests.sim.members import MemberHome, reason
+from tests.sim.members import World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from reconciler.node import Node
+    from tests.sim.members import MemberHome
 
 pytestmark = pytest.mark.anyio
 
 STOP = Change("somebody", "stop")
-
-
-class World:
-    """A laptop, and a pi that follows it; the laptop follows the pi only for its status."""
-
-    def __init__(self, folder: Path) -> None:
-        self.network = FakeNetwork()
-        self.laptop = MemberHome(self.network, "laptop", folder)
-        self.pi = MemberHome(self.network, "pi", folder, "kitchen")
-
-    @asynccontextmanager
-    async def nodes(self, **policy: Any) -> AsyncIterator[tuple[Node, Node]]:
-        async with self.laptop.node() as laptop, self.pi.node() as pi:
-            await self.pi.follow(self.laptop, **policy)
-            await self.laptop.follow(self.pi, statusOnly=True)
-            yield laptop, pi
 
 
 @pytest.fixture
@@ -53,6 +35,12 @@ def source(node: Node, name: str) -> dict[str, Any]:
 
 def synced(node: Node, name: str) -> str:
     return reason(source(node, name))[1] or reason(source(node, name), "Synced")[1]
+
+
+def since(node: Node, name: str) -> str:
+    """When it became as synced as it is."""
+    found = {each["type"]: each["lastTransitionTime"] for each in source(node, name)["conditions"]}
+    return str(found["Synced"])
 
 
 async def test_a_record_runs_where_it_was_written_and_where_it_is_followed(world: World) -> None:
@@ -186,11 +174,14 @@ async def test_what_was_written_while_the_network_was_cut_arrives_when_it_heals(
         world.network.cut(world.laptop.hyper, world.pi.hyper)
         await world.laptop.write(id="notes", marker="b")
         await eventually(lambda: synced(pi, "laptop") == "PeerAway")
+        away = since(pi, "laptop")
         await anyio.sleep(3600)
+        assert since(pi, "laptop") == away
         assert ready(pi, "notes") and world.pi.running() == [("notes", "a", 0)]
         world.network.heal(world.laptop.hyper, world.pi.hyper)
         await eventually(lambda: world.pi.running() == [("notes", "b", 0)])
         await eventually(lambda: synced(pi, "laptop") == "Synced")
+        assert since(pi, "laptop") > away
 
 
 async def test_a_node_that_boots_before_its_daemon_runs_what_it_knew(world: World) -> None:
@@ -297,11 +288,22 @@ async def test_unfollowed_services_are_pruned_and_nothing_of_them_is_kept(world:
         assert world.pi.member.follows() == [] and not world.pi.running()
 
 
-async def test_all_services_gone_at_once_needs_a_persons_word(world: World) -> None:
+async def test_the_last_service_goes_when_its_record_is_deleted(world: World) -> None:
     async with world.nodes() as (_, pi):
         await world.laptop.write(id="notes")
         await eventually(lambda: ready(pi, "notes"))
         await world.laptop.member.services.remove("notes", Change("somebody", "delete"))
+        await eventually(lambda: not world.pi.running() and "notes" not in pi.entries())
+
+
+async def test_all_services_lost_at_once_needs_a_persons_word(world: World) -> None:
+    async with world.nodes() as (_, pi):
+        await world.laptop.write(id="notes")
+        await eventually(lambda: ready(pi, "notes"))
+        records = (await world.laptop.member.keys()).records
+        world.laptop.hyper.lose(records, (await world.laptop.hyper.info(records)).version - 2)
+        world.laptop.hyper.fork_log(records)
+        await world.laptop.hyper.repair(records)
         await eventually(lambda: "has no services any more" in str(source(pi, "laptop")["error"]))
         await anyio.sleep(100)
         assert ready(pi, "notes")

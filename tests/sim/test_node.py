@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 
 from reconciler.api import UserError
-from runtimes.base import Exit
+from runtimes.base import Copy, Endpoint, Exit
 from runtimes.fake import Behaviour
 from tests.sim.nodes import Home, eventually, manifest, ready, service
 
@@ -42,6 +43,28 @@ async def test_an_edit_rolls_over_without_a_gap() -> None:
         assert home.running() == [("a", "one", 0), ("a", "two", 0)]
         await eventually(lambda: home.running() == [("a", "two", 0)])
         assert ready(node, "a")
+
+
+async def test_tasks_that_a_cluster_keeps_come_and_go_under_one_instance() -> None:
+    home = Home()
+    home.source.declare(manifest("a", image="x", placement="swarm", replicas=3))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        assert home.running() == [("a", "a", 0)]
+        loop = node.reconciler
+        (tracked,) = loop.controllers["a"].instances.values()
+        running = replace(tracked.running, copies=())
+        loop.moved(running, "0 of 3 tasks run", ["task 1 on pi: the machine does not answer"])
+        await eventually(lambda: condition(node, "a") == ("False", "Unready"))
+        assert loop.controllers["a"].progress == "0 of 3 tasks run"
+        assert any(event.reason == "TaskLost" for event in node.events.recent())
+        assert not home.router.routes["a"].backends
+        places = (Copy("t1", "shed", Endpoint(host="10.0.0.2", port=1)),)
+        loop.moved(replace(running, copies=places), "1 of 3 tasks run", [])
+        await eventually(lambda: ready(node, "a"))
+        assert [backend.host for backend in home.router.routes["a"].backends] == ["10.0.0.2"]
+        assert home.machine.starts == 1, "whatever is lacking, the cluster starts it"
+    assert home.machine.violations == []
 
 
 async def test_a_revision_that_never_gets_ready_is_taken_down_and_the_old_one_serves() -> None:
