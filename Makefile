@@ -6,7 +6,7 @@ DAEMON := hyper/daemon
 NODE = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().node)')
 NPM = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().npm)')
 
-.PHONY: run test check unit unit-daemon soak bench bench-supervision bench-router bench-hyper bench-adb clean
+.PHONY: run test check unit unit-daemon soak bench bench-supervision bench-router bench-hyper bench-adb bench-docker clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -28,7 +28,7 @@ unit-daemon: $(DAEMON)/node_modules/.installed
 soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
 
-bench: bench-supervision bench-router bench-hyper bench-adb
+bench: bench-supervision bench-router bench-hyper bench-adb bench-docker
 
 bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
@@ -41,6 +41,9 @@ bench-hyper: .venv/installed-dev $(DAEMON)/node_modules/.installed
 
 bench-adb: .venv/installed-dev
 	$(BIN)/python -m tests.bench.adb
+
+bench-docker: .venv/installed-dev
+	$(BIN)/python -m tests.bench.docker
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

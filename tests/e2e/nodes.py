@@ -122,14 +122,14 @@ class Bench:
         found = {pid: instance_of(pid, run) for pid in pids()}
         return {pid: mark for pid, mark in found.items() if mark and _alive(pid)}
 
-    def until(self, holds: Callable[[], object], what: str) -> None:
+    def until(self, holds: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
         """Waits for a state of the world."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if holds():
                 return
             time.sleep(0.05)
-        raise AssertionError(f"{what}: not within {PATIENCE:g} s\n{self.log()[-3000:]}")
+        raise AssertionError(f"{what}: not within {patience:g} s\n{self.log()[-3000:]}")
 
     def close(self) -> None:
         if self.node and self.node.poll() is None:

@@ -1,0 +1,98 @@
+"""A node whose containers run on an engine of the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from runtimes.docker.engine import Engine
+from runtimes.docker.failures import EngineAnswer
+from runtimes.docker.labels import INSTANCE, of_node
+from runtimes.docker.network import Networks
+from runtimes.docker.starting import remove_container
+from tests.e2e.nodes import PATIENCE, Bench
+from tests.runtimes.docker.engines import IMAGE
+
+
+class ContainerBench(Bench):
+    """A node whose engine is that of the tests."""
+
+    def __init__(self, socket: str) -> None:
+        super().__init__()
+        self.socket = socket
+
+    def engine(self, method: str, path: str, **more: Any) -> Any:
+        """One call, as somebody else makes it who uses the same engine."""
+
+        async def call() -> Any:
+            engine = Engine(lambda: self.socket)
+            try:
+                return await engine.call(method, path, **more)
+            finally:
+                await engine.aclose()
+
+        return anyio.run(call)
+
+    def containers(self) -> dict[str, str]:
+        """Instance → the engine's id, of all that run."""
+        node = (self.home / "state" / "engine-node").read_text()
+        found = self.engine("GET", "/containers/json", query={"filters": of_node(node)})
+        return {each["Labels"][INSTANCE]: each["Id"] for each in found}
+
+    def serve(self, service_id: str = "web", **rest: Any) -> None:
+        self.declare(service_id, "serve", **{"image": IMAGE, "probes": {}, **rest})
+
+    def answer(self, service_id: str = "web") -> str:
+        """Through the router, as a browser asks."""
+        import http.client
+
+        port = int(self.status()["node"]["address"].rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        token = self.atek("token").stdout.strip()
+        headers = {"Host": f"{service_id}.localhost", "Authorization": f"Bearer {token}"}
+        connection.request("GET", "/", headers=headers)
+        answer = connection.getresponse().read().decode()
+        connection.close()
+        return answer
+
+    def instances(self, service_id: str = "web") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.service(service_id)["instances"]
+        return found
+
+    def close(self) -> None:
+        if self.node and self.node.poll() is None:
+            self.kill()
+        anyio.run(self._clear)
+        super().close()
+
+    async def _clear(self) -> None:
+        mark = self.home / "state" / "engine-node"
+        if not mark.exists():
+            return
+        engine = Engine(lambda: self.socket)
+        query = {"all": True, "filters": of_node(mark.read_text())}
+        try:
+            # An engine that was killed has folders that are busy for a moment.
+            with anyio.fail_after(PATIENCE):
+                while left := await engine.call("GET", "/containers/json", query=query):
+                    for each in left:
+                        try:
+                            await remove_container(engine, each["Id"])
+                        except EngineAnswer:
+                            let_go(self.socket)
+                    await anyio.sleep(0.05)
+            await Networks(engine, mark.read_text()).remove()
+        finally:
+            await engine.aclose()
+
+
+def let_go(socket: str) -> None:
+    """An engine of the tests that was ended forgets now and then that it has a folder mounted."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        place = line.split()[1]
+        if place.startswith(f"{os.path.dirname(socket)}/data/overlay2/"):
+            subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)

@@ -1,0 +1,66 @@
+"""A Compose file on a whole node, on a real engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.containers import ContainerBench
+from tests.runtimes.docker.engines import IMAGE, any_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("docker")
+
+FILE = f"""
+name: pair
+services:
+  back:
+    image: {IMAGE}
+    stop_grace_period: 1s
+    command: sh -c 'mkdir -p /www && echo from-the-back > /www/index.html && httpd -f -p 80 -h /www'
+    volumes: ["shared:/shared", "./made:/made"]
+    healthcheck: {{test: [CMD, wget, -q, -O, "-", "http://127.0.0.1/"], interval: 1s}}
+  front:
+    image: {IMAGE}
+    stop_grace_period: 1s
+    entrypoint: [sh, -c]
+    command: ["wget -q -O - http://back/ && echo home=$$HOME && id -u && sleep 1000"]
+    volumes: ["shared:/shared"]
+    depends_on: {{back: {{condition: service_healthy}}}}
+    mem_limit: 64m
+    labels: {{mine: "yes"}}
+volumes: {{shared: }}
+"""
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBench]:
+    made = ContainerBench(any_engine())
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{made.socket}")
+    yield made
+    made.close()
+
+
+def test_two_services_of_a_file_wait_for_each_other_and_meet_by_name(bench: ContainerBench) -> None:
+    bench.home.mkdir(mode=0o700)
+    config = f"coreServices = []\n[docker]\nbinds = [{json.dumps(str(bench.folder))}]\n"
+    (bench.home / "config.toml").write_text(config)
+    bench.write("compose.yaml", FILE)
+    bench.up()
+    bench.until(lambda: bench.ready("pair-back", "pair-front"), "both are ready")
+    bench.until(lambda: "from-the-back" in bench.atek("logs", "pair-front").stdout, "they met")
+    assert (bench.folder / "made").is_dir()
+    (instance,) = bench.instances("pair-front")
+    found = bench.engine("GET", f"/containers/{instance['container']}/json")
+    assert found["Config"]["Labels"]["mine"] == "yes"
+    assert found["HostConfig"]["Memory"] == 64 * 2**20
+    assert found["HostConfig"]["ReadonlyRootfs"] is False
+    (volume,) = [each["Name"] for each in found["Mounts"] if each["Type"] == "volume"]
+    assert volume.endswith("_pair_shared")
+    assert bench.stop() == 0
+    assert bench.containers() == {}
+    bench.engine("DELETE", f"/volumes/{volume}")
