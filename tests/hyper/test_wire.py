@@ -16,7 +16,7 @@ from hyper.wire import (
     changed_of,
     changes_page_of,
     database_of,
-    differences_of,
+    differences_page_of,
     drive_of,
     error_of,
     op_of,
@@ -61,7 +61,7 @@ almost_results = st.dictionaries(
     json_values | st.lists(json_values | st.dictionaries(st.sampled_from(_NAMES), json_values), min_size=1),
 )
 CONVERTERS = [
-    changed_of, changes_page_of, database_of, differences_of, drive_of, optional_record_of, position_of,
+    changed_of, changes_page_of, database_of, differences_page_of, drive_of, optional_record_of, position_of,
     records_page_of, status_of, watch_of,
 ]  # fmt: skip
 
