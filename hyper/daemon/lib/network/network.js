@@ -9,15 +9,19 @@ import { EventEmitter } from 'node:events'
 import { Connections } from './connections.js'
 import { Dialer } from './dialer.js'
 import { Firewall } from './firewall.js'
+import { tellLengths } from './lengths.js'
 import { Listener } from './listener.js'
 
 /** So often we look for peers of databases that have none, in milliseconds. */
 const LOOK_EVERY = 20_000
 /** And so long after a database was opened, or a node was lost. */
 const LOOK_SOON = [1_000, 2_500, 5_000, 10_000]
+/** And so often for peers that do not know how far we are. */
+const TELL_EVERY = 500
 
 export class Network extends EventEmitter {
   #settings
+  #store
   #keyPair
   #databases
   #firewall
@@ -26,12 +30,14 @@ export class Network extends EventEmitter {
   #swarm = null
   #dialers = new Map()
   #timer = null
+  #telling = null
   #soon = []
   #isClosed = false
 
   constructor ({ settings, store, keyPair, databases }) {
     super()
     this.#settings = settings
+    this.#store = store
     this.#keyPair = keyPair
     this.#databases = databases
     this.#firewall = new Firewall(settings.knownOnly)
@@ -45,6 +51,7 @@ export class Network extends EventEmitter {
     if (listen) await this.#listen(listen)
     if (bootstrap.length > 0) await this.#join()
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY)
+    this.#telling = setInterval(() => tellLengths(this.#store), TELL_EVERY)
     this.#connections.on('down', () => this.#lookSoon())
     this.#databases.on('open', () => this.#lookSoon())
     this.#lookSoon()
@@ -107,6 +114,7 @@ export class Network extends EventEmitter {
 
   async close () {
     clearInterval(this.#timer)
+    clearInterval(this.#telling)
     this.#soon.forEach(clearTimeout)
     this.#isClosed = true
     for (const dialer of this.#dialers.values()) dialer.stop()
