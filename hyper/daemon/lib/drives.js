@@ -49,6 +49,7 @@ export class Drives {
     try {
       await within(timeoutMs, work)
     } catch (error) {
+      if (error.code === 'TIMEOUT') error.message += `: ${missing(drive, version)}`
       await drive.close()
       await work.catch(() => {})
       await rm(folder, { recursive: true, force: true })
@@ -136,6 +137,15 @@ async function fetch (drive, version, folder) {
 /** Asks once more for the end of both logs: nobody else does when the peer is lost that was asked before. */
 function ask (drive) {
   for (const core of [drive.core, drive.blobs?.core]) core?.update({ wait: true }).catch(() => {})
+}
+
+/** How far the logs of the drive came, here and with the peers that have them open. */
+function missing (drive, version) {
+  const logs = [drive.core, drive.blobs?.core].filter(Boolean).map(core => {
+    const peers = core.peers.map(peer => `${peer.remoteLength}${peer.inflight ? ` (${peer.inflight} asked)` : ''}`)
+    return `${core.contiguousLength} of ${core.length} here, ${peers.join(', ') || 'none'} with peers`
+  })
+  return `version ${version} was asked for, its logs have ${logs.join('; ')}`
 }
 
 /** All entries, none of which is too much. */
