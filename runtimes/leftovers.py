@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtimes.base import Running
+    from runtimes.proc import Stat
 
 #: First and longest pause between two looks, seconds; killed processes need a moment to end.
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
@@ -36,7 +37,8 @@ class Leftovers:
     def __init__(self, run: Path, is_leader: Callable[[int], bool]) -> None:
         self._run = run
         self._is_leader = is_leader
-        self._killed: set[int] = set()
+        #: Start and instance of what was killed: while it ends it has lost its mark, and numbers are reused.
+        self._killed: dict[int, tuple[int, str]] = {}
         self._zombies: dict[int, float] = {}
 
     async def clear(self, running: Running, *, adopted: bool) -> None:
@@ -46,6 +48,7 @@ class Leftovers:
             while self._end(running, pids() if adopted else children()):
                 await anyio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+            self._killed = {pid: mark for pid, mark in self._killed.items() if mark[1] != running.instance}
 
     def _end(self, running: Running, candidates: Iterable[int]) -> bool:
         """Kills and reaps once; whether something was found that may take a moment to go."""
@@ -60,17 +63,27 @@ class Leftovers:
         if stat is None:
             return False
         if stat.dead:
-            if stat.session == running.pid or pid in self._killed:
+            if stat.session == running.pid or self._was_killed(stat):
                 self._reap(pid)
             elif stat.parent == os.getpid():
                 self._reap_if_unwanted(pid)
             return False
-        if stat.session != running.pid and instance_of(pid, self._run) != running.instance:
+        if not self._belongs(stat, running):
             return False
-        self._killed.add(pid)
+        self._killed[pid] = (stat.start, running.instance)
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
         return True
+
+    def _belongs(self, stat: Stat, running: Running) -> bool:
+        return (
+            stat.session == running.pid
+            or instance_of(stat.pid, self._run) == running.instance
+            or self._killed.get(stat.pid) == (stat.start, running.instance)
+        )
+
+    def _was_killed(self, stat: Stat) -> bool:
+        return self._killed.get(stat.pid, (0, ""))[0] == stat.start
 
     def _reap_if_unwanted(self, pid: int) -> None:
         """Whoever runs a tool waits for it; an orphan's zombie has nobody but us."""
@@ -80,7 +93,7 @@ class Leftovers:
             self._reap(pid)
 
     def _reap(self, pid: int) -> None:
-        self._killed.discard(pid)
+        self._killed.pop(pid, None)
         self._zombies.pop(pid, None)
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
