@@ -140,6 +140,28 @@ test('diff tells what is different between two versions', async t => {
   assert.deepEqual(await diff({ left: 7 }), [])
 })
 
+test('all of a long difference is got page by page, also while somebody writes on', async t => {
+  const { call } = await start(t)
+  const ops = value => [...Array(703).keys()].map(n => ({ path: ['l', String(n).padStart(5, '0')], value }))
+  await call('rec.batch', { ops: [...ops(1), { path: ['m'], value: 1 }] })
+  const { version: left } = await call('rec.batch', { ops: [{ path: ['m'], value: 2 }] })
+  const { version: right } = await call('rec.batch', { ops: [...ops(2), { path: ['m'], deleted: true }] })
+  for (const [asked, expected] of [[{ prefix: [] }, 704], [{ prefix: ['l'], right }, 703]]) {
+    const changed = []
+    let page = asked
+    for (;;) {
+      const { changes, version, next } = await call('db.diff', { left, ...page })
+      assert.ok(changes.length <= 250, 'a change is two records, of which a page has 500')
+      changed.push(...changes)
+      if (next === undefined) break
+      page = { ...asked, right: version, gt: next }
+      await call('rec.put', { path: ['l', `later ${changed.length}`], value: 3 })
+    }
+    const paths = new Set(changed.map(({ left, right }) => (left ?? right).path.join('/')))
+    assert.deepEqual([changed.length, paths.size], [expected, expected])
+  }
+})
+
 test('what cannot be a path, a value or a version is refused', async t => {
   const { client, fails } = await start(t)
   for (const path of [[], [''], ['a\0b'], 'a', [1], null, ['\ud800']]) {
