@@ -56,7 +56,7 @@ def _add_follow(commands: Commands) -> None:
     limits.add_argument("--ids", type=_words, metavar="P,…", help="ids, like 'lab-*'")
     limits.add_argument("--apis", type=_words, metavar="P,…", help="APIs that they export or call")
     limits.add_argument("--memory", metavar="SIZE", help="of one instance, like 256Mi")
-    limits.add_argument("--cpu", metavar="CORES", type=float, help="of one instance, like 0.5")
+    limits.add_argument("--cpu", metavar="CORES", type=_cores, help="of one instance, like 0.5")
     limits.add_argument("--pids", metavar="N", type=int, help="processes of one instance")
     limits.add_argument("--status-only", action="store_true", help="run nothing of it, only see its status")
     limits.add_argument(
@@ -150,6 +150,12 @@ def _add_backup(commands: Commands) -> None:
 def _words(text: str) -> list[str]:
     """One or more, separated by commas; an empty text is none at all."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _cores(text: str) -> float:
+    if len(text) <= 15 and text.replace(".", "", 1).isdecimal():
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a number of cores, like 0.5")
 
 
 def version(text: str) -> int:

@@ -107,13 +107,13 @@ class Client:
                     yield EventRecord(**json.loads(line)) if line else None
 
 
-def find_service(status: dict[str, Any], service_id: str) -> dict[str, Any]:
+def find_service(status: dict[str, Any], service_id: str, elsewhere: str = "") -> dict[str, Any]:
     """The entry of one service. Raises UserError with the nearest id."""
     services: list[dict[str, Any]] = status["services"]
     for service in services:
         if service["id"] == service_id:
             return service
-    hint = nearest(service_id, [service["id"] for service in services])
+    hint = nearest(service_id, [service["id"] for service in services], elsewhere)
     raise UserError(f"there is no service {service_id}", hint=hint)
 
 

@@ -112,9 +112,11 @@ class Delivery:
             print(f"{self._id}: {self._node} {clean(text)}", file=sys.stderr, flush=True)
 
     def _given_up(self, entry: dict[str, Any]) -> UserError:
-        why = explanation(entry)
+        newer = condition(entry, "UpToDate")
+        telling = newer if newer["status"] == "False" else condition(entry, "Stalled")
+        why = ": ".join(part for part in (telling["reason"], telling["message"]) if part)
         hint = f"`atek logs {self._id}` on {self._node} may say more"
-        if condition(entry, "Stalled")["reason"] == "PolicyForbids":
+        if telling["reason"] == "PolicyForbids":
             hint = f"what it allows was said there with `atek follow`; `atek status --node {self._node}`"
         return UserError(f"{self._id} does not run on {self._node}: {why}", hint=hint)
 
@@ -124,7 +126,7 @@ class Delivery:
             return UserError(
                 f"{self._id} is not delivered: {self._node} is away", hint=f"once it is back, {hint}"
             )
-        why = self._told or "nothing is known of it"
+        why = self._told or "tells nothing new"
         return UserError(f"{self._id} is not ready after {seconds:g} s: {self._node} {why}", hint=hint)
 
 

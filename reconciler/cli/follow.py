@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from hyper.link import BadLink, Link, parse_link
@@ -23,16 +22,17 @@ _LIMITS = ("runtimes", "ids", "apis", "memory", "cpu", "pids")
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError for what is no link, and for limits that mean nothing."""
     client = Client(arguments.home)
+    policy = _policy(arguments)
     if arguments.link is None:
+        if policy or arguments.name:
+            raise UserError(
+                "limits and a name are for a LINK", hint="write it too, or its key: `atek follow KEY …`"
+            )
         return _list(client, arguments)
     link = _link(arguments.link)
     name = arguments.name or link.key[:_NAME_LENGTH]
-    done = client.call(
-        "follow", name=name, key=link.key, noise=link.noise, at=link.at, policy=_policy(arguments)
-    )
+    done = client.call("follow", name=name, key=link.key, noise=link.noise, at=link.at, policy=policy)
     print(f"{name} is followed as before, with these limits" if done["changed"] else f"{name} is followed")
-    if not done["noise"]:
-        _tell_of_bare_key(arguments, name)
     return 0
 
 
@@ -50,19 +50,6 @@ def _policy(arguments: argparse.Namespace) -> dict[str, Any]:
     policy = {name: value for name in _LIMITS if (value := getattr(arguments, name)) is not None}
     flags = {"statusOnly": arguments.status_only, "allowEmpty": arguments.allow_empty}
     return policy | {name: True for name, given in flags.items() if given}
-
-
-def _tell_of_bare_key(arguments: argparse.Namespace, name: str) -> None:
-    """A key alone tells neither who proves it nor where."""
-    from reconciler.settings import load_settings
-
-    hyper = load_settings(arguments.home, {}).hyper
-    if hyper.known_peers_only and not hyper.peers:
-        print(
-            f"atek: a key alone does not tell how to reach {name}, and only known peers may connect here\n"
-            "hint: follow the link that `atek key` shows there, or add the node to `peers` in config.toml",
-            file=sys.stderr,
-        )
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> int:

@@ -38,7 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(status: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    return chosen(status, arguments.id) if status["known"] else status
+    if not status["known"]:
+        return status
+    return chosen(status, arguments.id, elsewhere=f" --node {arguments.node}")
 
 
 def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:

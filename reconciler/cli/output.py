@@ -88,12 +88,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | 
     return result
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """A hint: the name that was perhaps meant, or where to find all."""
+def nearest(name: str, names: Sequence[str], elsewhere: str = "") -> str:
+    """A hint: the name that was perhaps meant, or where to find all (with those words for `atek status`)."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else "`atek status` lists all services"
+    return f"did you mean {near[0]}?" if near else f"`atek status{elsewhere}` lists all services"
 
 
 def short_path(path: object) -> str:

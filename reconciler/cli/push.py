@@ -52,7 +52,7 @@ def _push(client: Client, wanted: Wanted, to: str | None) -> dict[str, Any]:
     done: dict[str, Any] = client.call(
         "push", within=_ANSWER_SECONDS, manifest=wanted.manifest, folder=wanted.folder, to=to
     )
-    print(f"{done['id']} pushed as version {done['version']}: {_where(done, wanted)}", flush=True)
+    print(f"{done['id']} pushed as version {done['version']}: {_where(done, wanted, to)}", flush=True)
     if done["unknown"]:
         print(
             f"atek: this node follows no {done['unknown']}, so it cannot tell how it fares there\n"
@@ -62,11 +62,11 @@ def _push(client: Client, wanted: Wanted, to: str | None) -> dict[str, Any]:
     return done
 
 
-def _where(done: dict[str, Any], wanted: Wanted) -> str:
+def _where(done: dict[str, Any], wanted: Wanted, to: str | None) -> str:
     nodes = [*(["this node"] if done["here"] else []), *done["nodes"]]
     if done["unknown"]:
         return f"for {done['unknown']}"
-    if wanted.manifest.get("nodes") is None and done["here"] and not done["nodes"]:
+    if to is None and wanted.manifest.get("nodes") is None:
         return "for this node and all that follow it"
     return f"for {', '.join(nodes)}" if nodes else "for nodes that this one does not know"
 

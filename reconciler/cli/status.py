@@ -62,9 +62,12 @@ def redraw(text: str) -> None:
     sys.stdout.flush()
 
 
-def chosen(status: dict[str, Any], service_id: str | None) -> dict[str, Any]:
-    """The same shape with only that service, where one is named. Raises UserError for an unknown one."""
-    return status | {"services": [find_service(status, service_id)]} if service_id else status
+def chosen(status: dict[str, Any], service_id: str | None, *, elsewhere: str = "") -> dict[str, Any]:
+    """The same shape with only that service, where one is named. Raises UserError for an unknown one.
+
+    `elsewhere` is what `atek status` needs to show this status.
+    """
+    return status | {"services": [find_service(status, service_id, elsewhere)]} if service_id else status
 
 
 def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:

@@ -67,12 +67,19 @@ async def _dump(hyper: Hyper, database: Database) -> dict[str, Any]:
 
 
 def home_backup(home: Path) -> dict[str, Any]:
-    """What lies in the home. Raises OSError."""
+    """What lies in the home. Raises OSError, and UserError for what is no text."""
     return {
-        "files": {name: (home / name).read_text("utf-8") for name in _kept(home)},
+        "files": {name: _text(home / name) for name in _kept(home)},
         "secret": (home / _SECRET).read_bytes().hex(),
         "suspended": sorted(_suspended(home)),
     }
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text", hint="save it as UTF-8, or move it away") from error
 
 
 def _kept(home: Path) -> Iterator[str]:

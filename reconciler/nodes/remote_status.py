@@ -31,14 +31,19 @@ async def remote_status(
     """
     followed = await nodes.followed(name)
     with for_people():
-        if not followed.status or followed.database is None:
-            if since is None and seconds:
-                await anyio.sleep(min(seconds, _LOOK_AGAIN))
-            return _nothing_yet(followed)
-        database = await nodes.hyper.open(followed.status)
-        if since is not None and database.position == since:
-            await _news(nodes.hyper, followed.status, since, seconds)
-        return await _read(nodes.hyper, followed)
+        found = await _found(nodes.hyper, followed, since, seconds)
+    if found["position"] is None and since is None and seconds:
+        await anyio.sleep(min(seconds, _LOOK_AGAIN))
+    return found
+
+
+async def _found(hyper: Hyper, followed: Followed, since: Position | None, seconds: float) -> dict[str, Any]:
+    if not followed.status or followed.database is None:
+        return _nothing_yet(followed)
+    database = await hyper.open(followed.status)
+    if since is not None and database.position == since:
+        await _news(hyper, followed.status, since, seconds)
+    return await _read(hyper, followed)
 
 
 #: Seconds. Before anything of a node is known there is nothing to watch.
