@@ -78,12 +78,13 @@ class Leftovers:
     def _belongs(self, stat: Stat, running: Running) -> bool:
         return (
             stat.session == running.pid
-            or instance_of(stat.pid, self._run) == running.instance
             or self._killed.get(stat.pid) == (stat.start, running.instance)
+            or instance_of(stat.pid, self._run) == running.instance
         )
 
     def _was_killed(self, stat: Stat) -> bool:
-        return self._killed.get(stat.pid, (0, ""))[0] == stat.start
+        killed = self._killed.get(stat.pid)
+        return killed is not None and killed[0] == stat.start
 
     def _reap_if_unwanted(self, pid: int) -> None:
         """Whoever runs a tool waits for it; an orphan's zombie has nobody but us."""

@@ -112,13 +112,10 @@ class Delivery:
             print(f"{self._id}: {self._node} {clean(text)}", file=sys.stderr, flush=True)
 
     def _given_up(self, entry: dict[str, Any]) -> UserError:
-        newer = condition(entry, "UpToDate")
-        telling = newer if newer["status"] == "False" else condition(entry, "Stalled")
-        why = ": ".join(part for part in (telling["reason"], telling["message"]) if part)
         hint = f"`atek logs {self._id}` on {self._node} may say more"
-        if telling["reason"] == "PolicyForbids":
+        if "PolicyForbids" in (condition(entry, kind)["reason"] for kind in ("UpToDate", "Stalled")):
             hint = f"what it allows was said there with `atek follow`; `atek status --node {self._node}`"
-        return UserError(f"{self._id} does not run on {self._node}: {why}", hint=hint)
+        return UserError(f"{self._id} does not run on {self._node}: {_explanation(entry)}", hint=hint)
 
     def _too_late(self, seconds: float) -> UserError:
         hint = f"it goes on; `atek status --node {self._node}` shows how it fares"
@@ -152,12 +149,15 @@ def _is_held_back(entry: dict[str, Any]) -> bool:
         return False
     if newer["reason"] in ("Fetching", "FetchFailed"):
         return True
-    raise UserError(f"{newer['reason']}: {newer['message']}")
+    raise UserError(_explanation(entry))
 
 
 def _why(entry: dict[str, Any]) -> str:
-    newer = condition(entry, "UpToDate")
-    if newer["status"] == "False":
-        return f"says {newer['reason']}: {newer['message']}"
-    text = explanation(entry)
+    text = _explanation(entry)
     return f"says {text}" if text else ""
+
+
+def _explanation(entry: dict[str, Any]) -> str:
+    """Of the newer state, where an older one runs; else of the service."""
+    newer = condition(entry, "UpToDate")
+    return f"{newer['reason']}: {newer['message']}" if newer["status"] == "False" else explanation(entry)

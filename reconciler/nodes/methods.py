@@ -69,9 +69,9 @@ async def _follow(node: NodeApi, params: dict[str, Any]) -> object:
     before = next((each for each in node.nodes.follows() if (each.name, each.key) == (name, key)), None)
     noise, at = params.get("noise", ""), params.get("at", "")
     policy = _policy(params.get("policy", {}))
-    follow = Follow(name, key, noise or (before.noise if before else ""), at or (before.at if before else ""))
-    await node.nodes.follow(Follow(follow.name, follow.key, follow.noise, follow.at, policy))
-    return {"changed": before is not None, "noise": bool(follow.noise)}
+    known = before or Follow(name, key)
+    await node.nodes.follow(Follow(name, key, noise or known.noise, at or known.at, policy))
+    return {"changed": before is not None}
 
 
 def _policy(value: Any) -> Policy:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -88,19 +85,10 @@ class ContainerBench(Bench):
             await engine.aclose()
 
     async def _removed(self, engine: Engine, container_id: str) -> Exception | None:
-        """Why not, for now: an engine that was killed has folders that are busy, or says nothing at all."""
+        """Why not, for now: an engine that has just started again may still clear up, or say nothing."""
         try:
             with anyio.fail_after(PATIENCE / 4):
                 await remove_container(engine, container_id)
         except (EngineAnswer, TimeoutError) as error:
-            let_go(self.socket)
             return error
         return None
-
-
-def let_go(socket: str) -> None:
-    """An engine of the tests that was ended forgets now and then that it has a folder mounted."""
-    for line in Path("/proc/mounts").read_text().splitlines():
-        place = line.split()[1]
-        if place.startswith(f"{os.path.dirname(socket)}/data/overlay2/"):
-            subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)

@@ -21,11 +21,6 @@ NOTES = "id: notes\nsource: ./notes\nenv: {LOG_LEVEL: debug}\n"
 
 
 @pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path / "home", capsys)
-
-
-@pytest.fixture
 def author(tmp_path: Path) -> Path:
     folder = tmp_path / "author"
     folder.mkdir()

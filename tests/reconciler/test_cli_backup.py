@@ -20,11 +20,6 @@ CONFIG = 'name = "pi"\n'
 
 
 @pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path / "home", capsys)
-
-
-@pytest.fixture
 def new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
     """For a home that is not there yet."""
     return Atek(tmp_path / "deep" / "new", capsys)

@@ -9,31 +9,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.nodes.port import Change, Follow
-from tests.reconciler.cli import Atek
-from tests.reconciler.fake_nodes import NOW, Pair, running_pair
+from tests.reconciler.fake_nodes import NOW, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.reconciler.cli import Atek
 
 
 @pytest.fixture
-def atek(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Atek]:
+def atek(atek: Atek, monkeypatch: pytest.MonkeyPatch) -> Iterator[Atek]:
     """In a place where clocks go an hour ahead of UTC."""
     monkeypatch.setenv("TZ", "UTC-1")
     time.tzset()
-    yield Atek(tmp_path, capsys)
+    yield atek
     monkeypatch.undo()
     time.tzset()
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Nothing is written yet but, at version 2, who this is."""
-    with running_pair(tmp_path) as pair:
-        yield pair
 
 
 @pytest.fixture

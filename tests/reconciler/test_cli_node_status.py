@@ -7,26 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.reconciler.cli import Atek
-from tests.reconciler.fake_nodes import NOW, Pair, running_pair
+from tests.reconciler.fake_nodes import NOW, Pair
 from tests.reconciler.fakes import service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path, capsys)
-
-
-@pytest.fixture
-def followed(tmp_path: Path) -> Iterator[Pair]:
-    """The laptop follows the pi."""
-    with running_pair(tmp_path) as pair:
-        pair.follow_pi()
-        yield pair
+    from tests.reconciler.cli import Atek
 
 
 def test_the_status_of_another_node(atek: Atek, followed: Pair) -> None:

@@ -10,33 +10,13 @@ import pytest
 from hyper.link import Link, format_link
 from reconciler.nodes.port import Follow
 from tests.reconciler.cli import Atek, running_node
-from tests.reconciler.fake_nodes import Pair, running_pair
 from tests.reconciler.fakes import FakeNode, condition, service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.reconciler.fake_nodes import Pair
 
 KEY, NOISE = "4f" * 32, "9a" * 32
 LINK = f"hyper://{KEY}?noise={NOISE}&at=10.0.0.7:49737"
-
-
-@pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path, capsys)
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as pair:
-        yield pair
-
-
-@pytest.fixture
-def followed(pair: Pair) -> Pair:
-    """The same, and the laptop follows the pi."""
-    pair.follow_pi()
-    return pair
 
 
 def link_of(pair: Pair) -> str:
@@ -235,10 +215,10 @@ def test_unfollow_of_the_unknown(atek: Atek, pair: Pair) -> None:
 # Adopt
 
 
-def test_adopting_data(atek: Atek, tmp_path: Path) -> None:
+def test_adopting_data(atek: Atek) -> None:
     node = FakeNode()
     node.add(service("notes") | {"conditions": [condition("Ready", "False", "DataOwned")]})
-    with running_node(tmp_path, node):
+    with running_node(atek.home, node):
         result = atek("adopt", "notes")
         wrong = atek("adopt", "notse")
     assert (result.status, result.out) == (0, "notes has the data in data/notes from now on\n")

@@ -8,25 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from manifests.record import parse_drive
-from tests.reconciler.cli import Atek
-from tests.reconciler.fake_nodes import Pair, running_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path / "home", capsys)
-
-
-@pytest.fixture
-def pair(atek: Atek) -> Iterator[Pair]:
-    """The laptop follows the pi."""
-    with running_pair(atek.home) as pair:
-        pair.follow_pi()
-        yield pair
+    from tests.reconciler.cli import Atek
+    from tests.reconciler.fake_nodes import Pair
 
 
 @pytest.fixture
@@ -38,26 +25,26 @@ def app(tmp_path: Path) -> Path:
     return folder
 
 
-def records(pair: Pair) -> dict[str, dict[str, Any]]:
+def records(followed: Pair) -> dict[str, dict[str, Any]]:
     """What the laptop's records say of each service."""
-    found = pair.do(pair.laptop.services.read)
+    found = followed.do(followed.laptop.services.read)
     return {name: record.value["spec"] for name, record in found.items()}
 
 
 # What is written
 
 
-def test_a_folder_is_a_package_and_a_record(atek: Atek, pair: Pair, app: Path, tmp_path: Path) -> None:
+def test_a_folder_is_a_package_and_a_record(atek: Atek, followed: Pair, app: Path, tmp_path: Path) -> None:
     (app / "atek.yaml").write_text("env: {LOG: debug}\n")
     result = atek("push", str(app))
     assert (result.status, result.err) == (0, "")
     assert result.out == "my-app pushed as version 4: for this node and all that follow it\n"
-    spec = records(pair)["my-app"]
+    spec = records(followed)["my-app"]
     assert spec["env"] == {"LOG": "debug"}
     drive = parse_drive(spec["source"])
     assert drive is not None
     (there := tmp_path / "there").mkdir()
-    pair.do(pair.pi.hyper.get_drive, drive, str(there), timeout=5)
+    followed.do(followed.pi.hyper.get_drive, drive, str(there), timeout=5)
     assert [file.name for file in there.iterdir()] == ["index.js"]
 
 
@@ -70,20 +57,20 @@ def test_a_folder_is_a_package_and_a_record(atek: Atek, pair: Pair, app: Path, t
         ("--id wiki", "id: notes", "wiki"),
     ],
 )
-def test_the_id(atek: Atek, pair: Pair, app: Path, words: str, said: str, service_id: str) -> None:
+def test_the_id(atek: Atek, followed: Pair, app: Path, words: str, said: str, service_id: str) -> None:
     (app / "atek.yaml").write_text(said)
     if not said:
         (app / "atek.yaml").unlink()
     assert atek("push", str(app), *words.split()).status == 0
-    assert list(records(pair)) == [service_id]
+    assert list(records(followed)) == [service_id]
 
 
-def test_a_file_with_several_services(atek: Atek, pair: Pair, app: Path) -> None:
+def test_a_file_with_several_services(atek: Atek, followed: Pair, app: Path) -> None:
     file = app.parent / "both.yaml"
     file.write_text("id: a\nsource: ./My App\n---\nid: b\ncommand: [b]\n")
     assert [line.split()[0] for line in atek("push", str(file)).out.splitlines()] == ["a", "b"]
-    assert records(pair)["a"]["source"].startswith("hyper://")
-    assert records(pair)["b"] == {"id": "b", "command": ["b"]}
+    assert records(followed)["a"]["source"].startswith("hyper://")
+    assert records(followed)["b"] == {"id": "b", "command": ["b"]}
 
 
 @pytest.mark.parametrize(
@@ -99,20 +86,22 @@ def test_a_file_with_several_services(atek: Atek, pair: Pair, app: Path) -> None
         ("laptop", ["pi"], "this node"),
     ],
 )
-def test_for_whom(atek: Atek, pair: Pair, app: Path, to: str, nodes: list[Any] | None, where: str) -> None:
+def test_for_whom(
+    atek: Atek, followed: Pair, app: Path, to: str, nodes: list[Any] | None, where: str
+) -> None:
     (app / "atek.yaml").write_text(json.dumps({"id": "notes"} | ({"nodes": nodes} if nodes else {})))
     result = atek("push", str(app), *(["--to", to] if to else []))
     assert (result.out, result.err) == (f"notes pushed as version 4: for {where}\n", "")
-    assert records(pair)["notes"].get("nodes") == ([to] if to else nodes)
+    assert records(followed)["notes"].get("nodes") == ([to] if to else nodes)
 
 
-def test_for_a_node_that_only_follows(atek: Atek, pair: Pair, app: Path) -> None:
+def test_for_a_node_that_only_follows(atek: Atek, followed: Pair, app: Path) -> None:
     result = atek("push", str(app), "--to", "attic")
     assert (result.status, result.out) == (0, "my-app pushed as version 4: for attic\n")
     assert result.err.startswith(
         "atek: this node follows no attic, so it cannot tell how it fares there\nhint: "
     )
-    assert records(pair)["my-app"]["nodes"] == ["attic"]
+    assert records(followed)["my-app"]["nodes"] == ["attic"]
 
 
 # What is wrong
@@ -143,11 +132,11 @@ def test_for_a_node_that_only_follows(atek: Atek, pair: Pair, app: Path) -> None
     ],
 )
 def test_nothing_is_written_of_what_is_wrong(
-    atek: Atek, pair: Pair, app: Path, path: str, text: str | None, words: str, message: str, hint: str
+    atek: Atek, followed: Pair, app: Path, path: str, text: str | None, words: str, message: str, hint: str
 ) -> None:
     named = prepared(app, path, text)
     result = atek("push", str(named), *words.split())
-    assert (result.status, result.out, records(pair)) == (1, "", {})
+    assert (result.status, result.out, records(followed)) == (1, "", {})
     first, *rest = result.err.splitlines()
     assert message.format(path=named) in first
     assert hint in "".join(rest)
@@ -183,10 +172,10 @@ def test_wrong_usage(atek: Atek, words: str, wrong: str) -> None:
         ("AWAY", "atek: the Hypercore daemon is away\nhint: `atek status core.hyper` says why"),
     ],
 )
-def test_a_daemon_in_trouble(atek: Atek, pair: Pair, app: Path, trouble: Any, error: str) -> None:
-    pair.laptop.hyper.fails = trouble
+def test_a_daemon_in_trouble(atek: Atek, followed: Pair, app: Path, trouble: Any, error: str) -> None:
+    followed.laptop.hyper.fails = trouble
     if trouble == "AWAY":
-        pair.do(pair.laptop.hyper.go_away)
+        followed.do(followed.laptop.hyper.go_away)
     result = atek("push", str(app))
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith(error)

@@ -29,14 +29,17 @@ async def test_a_process_that_has_lost_its_mark_and_still_ends_is_waited_for(
     """The kernel takes the environment of a killed process first, and its number last."""
     looks: list[int] = []
 
+    def candidates() -> list[int]:
+        looks.append(child.pid)
+        return [child.pid]
+
     def mark(pid: int, run: Path) -> str | None:
-        looks.append(pid)
         return INSTANCE if len(looks) == 1 else None
 
     child = await anyio.open_process([sys.executable, "-c", "import time; time.sleep(1000)"])
     running = Running(INSTANCE, service(command=["x"]), 0, 1, Endpoint(), 0.0)
     monkeypatch.setattr(leftovers, "instance_of", mark)
-    monkeypatch.setattr(leftovers, "pids", lambda: [child.pid])
+    monkeypatch.setattr(leftovers, "pids", candidates)
     monkeypatch.setattr(os, "kill", lambda pid, number: None)  # It takes its time.
 
     async def clear() -> None:

@@ -139,13 +139,16 @@ function ask (drive) {
   for (const core of [drive.core, drive.blobs?.core]) core?.update({ wait: true }).catch(() => {})
 }
 
-/** How far the logs of the drive came, here and with the peers that have them open. */
+/** How much of the drive's list of files and of their content is here. Says the same as long as nothing moves. */
 function missing (drive, version) {
-  const logs = [drive.core, drive.blobs?.core].filter(Boolean).map(core => {
-    const peers = core.peers.map(peer => `${peer.remoteLength}${peer.inflight ? ` (${peer.inflight} asked)` : ''}`)
-    return `${core.contiguousLength} of ${core.length} here, ${peers.join(', ') || 'none'} with peers`
-  })
-  return `version ${version} was asked for, its logs have ${logs.join('; ')}`
+  const { core, blobs } = drive
+  const content = blobs ? `, ${progress(blobs.core)} of its content` : ''
+  return `of version ${version}, ${progress(core)} of its list are here${content}; ${core.peers.length} peers have it open`
+}
+
+function progress (core) {
+  const known = Math.max(core.length, ...core.peers.map(peer => peer.remoteLength))
+  return `${core.contiguousLength} of ${known} blocks`
 }
 
 /** All entries, none of which is too much. */

@@ -73,7 +73,11 @@ test('what nobody has is TIMEOUT, and leaves no folder', async t => {
   const client = await new Node(t).start()
   const target = join(temporary(t), 'got')
   const params = { key: 'ab'.repeat(32), version: 7, folder: target, timeoutMs: 50 }
-  assert.equal(await client.fails('drive.get', params), 'TIMEOUT')
+  await assert.rejects(client.call('drive.get', params), ({ code, message }) => {
+    assert.equal(code, 'TIMEOUT')
+    assert.match(message, /of version 7, 0 of 0 blocks of its list are here; 0 peers have it open/)
+    return true
+  })
   await assert.rejects(stat(target), { code: 'ENOENT' })
 })
 

@@ -74,13 +74,7 @@ class OwnEngine:
             self._process.send_signal(number)
             self._process.wait(PATIENCE)
             self._process = None
-            self._let_go()
-
-    def _let_go(self) -> None:
-        """Of folders that it forgot to unmount: its next life would mount over them and not reach them."""
-        places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for place in reversed([each for each in places if each.startswith(f"{self.root}/data")]):
-            subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
+            let_go(self.root)
 
     def ensure(self) -> None:
         """It runs again, whatever a test left."""
@@ -89,8 +83,15 @@ class OwnEngine:
 
     def close(self) -> None:
         self.stop()
-        self._let_go()
+        let_go(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def let_go(root: Path) -> None:
+    """Of folders that an engine there forgot to unmount: its next life would mount over them."""
+    places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in reversed([each for each in places if each.startswith(f"{root}/data")]):
+        subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
 
 
 def answers(socket: str) -> bool:
