@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from manifests import containers
+from manifests.git import is_git, parse_git
 from manifests.placement import Placement, objection
 from manifests.quantities import parse_duration, parse_size
 
@@ -47,7 +48,6 @@ CONTAINER_KEYS = (
     "image", "pull", "publish", "network", "egress", "capabilities", "isolation", "volumes", "read_only",
     "user", "entrypoint", "labels", "project",
 )  # fmt: skip
-_REMOTE_SOURCE = re.compile(r"(git\+\S+|git@\S+|(https?|ssh|git)://\S+|\S+\.git)")
 
 
 def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
@@ -60,8 +60,6 @@ def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
     source = document.get("source")
     if isinstance(source, str) and source.startswith("hyper://"):
         return "source", "packages on drives in files"
-    if isinstance(source, str) and _REMOTE_SOURCE.fullmatch(source):
-        return "source", "packages from Git"
     return None
 
 
@@ -301,6 +299,13 @@ class Manifest(Model):
         if len(value) > 63 or not _SERVICE_ID.fullmatch(value):
             raise ValueError("an id is a DNS label: small letters, digits and -, at most 63 characters")
         return value
+
+    @field_validator("source")
+    @classmethod
+    def _repository(cls, source: str | None) -> str | None:
+        if source is not None and is_git(source):
+            parse_git(source)
+        return source
 
     @field_validator("env", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from manifests.containers import parse_published, parse_volume
+from manifests.git import is_git, parse_git
 from manifests.model import Export, Model, Resources, Size
 from manifests.patterns import matches, matches_any
 
@@ -99,8 +100,7 @@ def narrow(policy: Policy, manifest: Manifest, runtime: str, exports: Iterable[E
 def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
     if policy.status_only:
         yield "nothing of this node's is run here"
-    if manifest.source is not None and not manifest.source.startswith("hyper://"):
-        yield "a service of another node cannot have a folder of this one as its package"
+    yield from _source(manifest)
     if not _is_allowed(manifest.id, policy.ids, OWN_IDS):
         yield f"a service of the id {manifest.id} is not allowed{_only(policy.ids)}"
     runtime = manifest.runtime or ("docker" if manifest.image else None)
@@ -109,6 +109,17 @@ def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
     yield from _unjudged(manifest)
     yield from _ways_out(manifest)
     yield from _apis(policy, manifest)
+
+
+def _source(manifest: Manifest) -> Iterator[str]:
+    if manifest.source is None or manifest.source.startswith("hyper://"):
+        return
+    if not is_git(manifest.source):
+        yield "a service of another node cannot have a folder of this one as its package"
+    elif not parse_git(manifest.source).is_public:
+        yield f"a service of another node cannot come from {_shown(manifest.source)}, only by https"
+    elif manifest.runtime is None:
+        yield "a service of another node that comes from Git has to say its runtime"
 
 
 def _unjudged(manifest: Manifest) -> Iterator[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hyper.port import Drive, RecordPath
+from manifests.git import is_git, parse_git
 from manifests.parse import parse_manifest
 from manifests.snapshot import Problem
 
@@ -199,11 +200,13 @@ def _text(value: object) -> str:
 
 def _url(source: str) -> str:
     """As Atek writes packages: a folder is a file URL."""
-    return f"file://{source}" if source.startswith("/") else source
+    return f"file://{source}" if source.startswith("/") and not is_git(source) else source
 
 
 def _package(source: str) -> dict[str, Any]:
     drive = parse_drive(source)
     if drive is not None:
         return {"sourceType": "hyper", "installedVersion": str(drive.version)}
+    if is_git(source):
+        return {"sourceType": "git", "installedVersion": parse_git(source).ref}
     return {"sourceType": "file", "installedVersion": ""}

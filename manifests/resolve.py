@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -12,11 +13,13 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from manifests.files import read_json
+from manifests.git import is_git, parse_git
 from manifests.model import Export
 from manifests.package import Digests
 from manifests.service import SWARM, Package, Service, make_service
 
 if TYPE_CHECKING:
+    from manifests.git import GitPackage
     from manifests.model import Manifest
     from manifests.snapshot import Declared
 
@@ -125,16 +128,33 @@ def _for_runtime(manifest: Manifest, runtime: str) -> Manifest:
 
 
 def package_path(declared: Declared) -> str | None:
-    """The absolute path of a manifest's package folder, existing or not; None when it has none."""
+    """The absolute path of a manifest's package folder, existing or not; None when it has none here.
+
+    What comes from Git is in no folder that its author named.
+    """
     source = declared.manifest.source
-    return None if source is None else absolute_source(source, declared.base)
+    return None if source is None or is_git(source) else absolute_source(source, declared.base)
 
 
 def absolute_source(source: str, base: str) -> str:
-    """The path of the folder that `source:` means (a path or a file URL) in a manifest of folder `base`."""
+    """What `source:` means in a manifest of folder `base`, wherever it is read: a path, or a repository."""
+    if (package := git_package(source, base)) is not None:
+        return str(package)
     if source.startswith("file:"):
         source = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", source))
-    return os.path.normpath(os.path.join(base, os.path.expanduser(source)))
+    return _absolute(source, base)
+
+
+def git_package(source: str | None, base: str) -> GitPackage | None:
+    """The repository that `source:` means in a manifest of folder `base`; None when it means none."""
+    if source is None or not is_git(source):
+        return None
+    package = parse_git(source)
+    return replace(package, url=_absolute(package.url, base)) if package.is_local else package
+
+
+def _absolute(path: str, base: str) -> str:
+    return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
 
 
 def read_atek_json(path: str) -> dict[str, Any]:

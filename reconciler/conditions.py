@@ -24,7 +24,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A reason with its message: why something is as it is."""
+    """A reason with its message: why something is as it is. `passing`: nobody needs to do anything."""
 
     reason: str
     message: str
+    passing: bool = False

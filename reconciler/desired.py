@@ -21,6 +21,7 @@ from manifests.snapshot import SourceKind
 from reconciler.admission import admit
 from reconciler.conditions import Verdict
 from reconciler.controller import Wish
+from reconciler.git_packages import NotHere, package_of
 from reconciler.heldback import held_back
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from manifests.git import GitPackage
     from manifests.merge import Winner
     from manifests.nodes import Place
     from manifests.service import Service
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
     #: declared manifest, source's name, generation → service; raises ResolveError.
     Resolver = Callable[[Winner, int], Awaitable[Service]]
+    #: Where a package comes from: its folder, or a repository.
+    Root = str | GitPackage
 
 #: More sources of one kind than any node will see: ranks of the next kind begin behind them.
 _PER_KIND = 10_000
@@ -69,8 +73,8 @@ class DesiredState:
         self._resolver = resolver
         self._reconciler = reconciler
         self.last_read: dict[str, float] = {}
-        self.roots_changed: Callable[[Collection[str]], None] = lambda _: None
-        self._roots: dict[str, set[str]] = {}
+        self.roots_changed: Callable[[Collection[Root]], None] = lambda _: None
+        self._roots: dict[Root, set[str]] = {}
         self._told: set[tuple[str, str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
@@ -113,8 +117,8 @@ class DesiredState:
             self._dirty = anyio.Event()
             await self.refresh()
 
-    def package_changed(self, root: str) -> None:
-        """Something in a package folder is not as it was."""
+    def package_changed(self, root: Root) -> None:
+        """Something in a package's folder or repository is not as it was."""
         self.resolve_again(self._roots.get(root, ()))
 
     def resolve_again(self, service_ids: Collection[str]) -> None:
@@ -209,15 +213,18 @@ class DesiredState:
             scope.cancel()
 
     def _find_roots(self, changed: set[str]) -> None:
-        """Which package folders there are, and whose, after some services changed."""
+        """Where packages come from, and whose they are, after some services changed."""
         roots = {path: ids - changed for path, ids in self._roots.items()}
         for service_id in changed & self.merged.services.keys():
-            if path := package_path(self.merged.services[service_id].declared):
-                roots.setdefault(path, set()).add(service_id)
+            if root := self._root(self.merged.services[service_id]):
+                roots.setdefault(root, set()).add(service_id)
         roots = {path: ids for path, ids in roots.items() if ids}
         if roots.keys() != self._roots.keys():
             self.roots_changed(roots.keys())
         self._roots = roots
+
+    def _root(self, winner: Winner) -> Root | None:
+        return package_of(winner, self.local.__contains__) or package_path(winner.declared)
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""
@@ -236,7 +243,7 @@ class DesiredState:
             service: Service | None = await self._resolver(winner, controller.generation)
         except ResolveError as error:
             hint = f" ({error.hint})" if error.hint else ""
-            problem = Verdict(error.reason, f"{error.message}{hint}")
+            problem = Verdict(error.reason, f"{error.message}{hint}", passing=isinstance(error, NotHere))
             service = controller.wish.service
         rank = self._ranks[winner.source]
         return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank)

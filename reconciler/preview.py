@@ -18,6 +18,7 @@ from reconciler.admission import admit
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.data_owners import DataFolders
 from reconciler.desired import only_here
+from reconciler.git_packages import REPOSITORIES, GitPackages, NotHere
 from reconciler.home import holder
 from reconciler.inheritance import LOCAL, Inheritance
 from reconciler.nodes.as_of import RecordsAsOf
@@ -27,6 +28,7 @@ from reconciler.nodes.port import FOLLOW
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.store import FileStore, Remembered
+from runtimes.git import Repositories
 from runtimes.paths import run_directory
 from runtimes.proc import boot_id, read_stat
 from runtimes.records import Records
@@ -87,8 +89,10 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
         for snapshot in snapshots
         for problem in snapshot.problems
     ]
+    git = GitPackages(Repositories(home / REPOSITORIES))
+    git.own = {source.name for source in sources if source.snapshot.kind != "follow"}.__contains__
     ids = sorted(merged.services.keys() | running.keys())
-    return changes + [_change(each, merged, running, memories.get(each, Remembered())) for each in ids]
+    return changes + [_change(each, merged, running, memories.get(each, Remembered()), git) for each in ids]
 
 
 def _inheritance(
@@ -133,7 +137,9 @@ def _running(home: Path) -> dict[str, Service]:
     return found
 
 
-def _change(service_id: str, merged: Merged, running: Mapping[str, Service], memory: Remembered) -> Change:
+def _change(
+    service_id: str, merged: Merged, running: Mapping[str, Service], memory: Remembered, git: GitPackages
+) -> Change:
     before = running.get(service_id)
     winner = merged.services.get(service_id)
     if winner is None:
@@ -141,7 +147,10 @@ def _change(service_id: str, merged: Merged, running: Mapping[str, Service], mem
             return Change(service_id, "none", "a source cannot be read, so it is kept")
         return Change(service_id, "delete", "nothing declares it any more")
     try:
-        after = resolve(winner.declared, winner.source, memory.generation)
+        declared, source = git.located(winner)
+        after = resolve(declared, source, memory.generation)
+    except NotHere as error:
+        return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
     except ResolveError as error:
         return Change(service_id, "blocked", str(error))
     if cycle := merged.cycles.get(service_id):

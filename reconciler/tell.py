@@ -82,7 +82,7 @@ def _stalled(world: World, draft: Draft) -> Verdict | None:
     """What only a change or a person can mend."""
     if world.suspended or world.shutdown:
         return None
-    if world.problem:
+    if world.problem and not world.problem.passing:
         return world.problem
     rejected = draft.history.rejected
     if rejected and world.service and rejected.revision == world.service.revision:
@@ -111,7 +111,7 @@ def _working(world: World, target: Service | None, draft: Draft) -> Verdict | No
         return _ending(world)
     if not world.observed:
         return world.unobserved or Verdict("Unobservable", "waits until the runtime can say what runs")
-    return _preparing(world, draft) or draft.waiting or _moving(world, target, draft)
+    return world.problem or _preparing(world, draft) or draft.waiting or _moving(world, target, draft)
 
 
 def _ending(world: World) -> Verdict | None:

@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from hyper.client import HyperClient
+from manifests.git import GitPackage
 from manifests.nodes import Place
 from manifests.resolve import resolve
 from manifests.sources.packages import PackageWatcher
@@ -23,6 +24,7 @@ from reconciler.apis.inspect import public_config
 from reconciler.apis.installed import open_installed
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.data_owners import DataFolders
+from reconciler.git_packages import REPOSITORIES, GitPackages
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
@@ -37,6 +39,7 @@ from runtimes.base import RuntimeFailure
 from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
+from runtimes.git import Repositories
 from runtimes.logs import trim_all
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
@@ -44,13 +47,14 @@ from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from manifests.merge import Winner
     from manifests.service import Service
     from reconciler.api import Console
     from reconciler.apis.installed import InstalledServices
+    from reconciler.desired import Root
     from reconciler.http import Handler
     from reconciler.nodes.port import Member
     from reconciler.settings import Settings
@@ -97,13 +101,14 @@ async def run_node(
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
                 docker = DockerOnDemand(host.paths, settings.docker.binds)
                 swarm = SwarmOnDemand(host.paths)
+                git = GitPackages(Repositories(home_path / REPOSITORIES))
                 node = _make_node(
-                    home, settings, about, paths, host, router, installed, shipped, client, docker, swarm
+                    home, settings, about, paths, host, router, installed, shipped, client, docker, swarm, git
                 )
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
                 make_inner = partial(_make_inner, node, home, settings, config, installed)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)
-                await _serve(node, host, client, (docker, swarm), open_ways_in, console)
+                await _serve(node, host, client, (docker, swarm), git, open_ways_in, console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -116,6 +121,7 @@ async def _serve(
     host: ProcessHost,
     client: HyperClient | None,
     engines: Sequence[DockerOnDemand | SwarmOnDemand],
+    git: GitPackages,
     open_ways_in: Callable[[], Awaitable[None]],
     console: Console,
 ) -> None:
@@ -128,7 +134,9 @@ async def _serve(
         tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
         tasks.start_soon(_trim_logs, host.paths)
-        tasks.start_soon(_watch_packages, node)
+        tasks.start_soon(_watch_packages, node, git)
+        tasks.start_soon(git.run)
+        tasks.start_soon(git.collect, partial(_packages_in_use, node))
         await node.run()
         tasks.cancel_scope.cancel()
 
@@ -145,12 +153,13 @@ def _make_node(
     client: HyperClient | None,
     docker: DockerOnDemand,
     swarm: SwarmOnDemand,
+    git: GitPackages,
 ) -> Node:
     identity, data = _identity_of(home, installed), DataFolders(home.path)
     node = Node(
         about=about,
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
-        resolver=resolve_in_thread,
+        resolver=partial(resolve_in_thread, git),
         runtimes=make_runtimes(host, docker, swarm),
         prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber())),
         store=FileStore(home.path / "state" / "services"),
@@ -165,6 +174,9 @@ def _make_node(
     docker.lost = partial(node.reconciler.lost, docker.name)
     swarm.lost = partial(node.reconciler.lost, swarm.name)
     swarm.moved = node.reconciler.moved
+    git.own = lambda source: source in node.desired.local
+    git.changed = node.desired.package_changed
+    git.failed = lambda failure: node.events.emit("", failure.reason, failure.message, warning=True)
     node.notices += [*installed.problems, *data.problems]
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node
@@ -200,9 +212,9 @@ def _identity_of(home: Home, installed: InstalledServices) -> Callable[[str], Ma
     return identity
 
 
-async def resolve_in_thread(winner: Winner, generation: int) -> Service:
+async def resolve_in_thread(git: GitPackages, winner: Winner, generation: int) -> Service:
     """Reading a package takes a while on a slow disk; a bare command takes none."""
-    declared, source = winner
+    declared, source = git.located(winner)
     if declared.manifest.source is None:
         return resolve(declared, source, generation)
     return await anyio.to_thread.run_sync(resolve, declared, source, generation)
@@ -234,10 +246,20 @@ def _make_inner(
     )
 
 
-async def _watch_packages(node: Node) -> None:
+async def _watch_packages(node: Node, git: GitPackages) -> None:
     watcher = PackageWatcher(node.desired.package_changed)
-    node.desired.roots_changed = watcher.set_roots
+
+    def follow(roots: Collection[Root]) -> None:
+        watcher.set_roots([root for root in roots if isinstance(root, str)])
+        git.want([root for root in roots if isinstance(root, GitPackage)])
+
+    node.desired.roots_changed = follow
     await watcher.run()
+
+
+def _packages_in_use(node: Node) -> Collection[str] | None:
+    """None while a service may be wanted that no source was able to mention yet."""
+    return node.packages_in_use() if node.desired.merged.complete else None
 
 
 async def _trim_logs(paths: Paths) -> None:

@@ -99,7 +99,7 @@ async def run_tool(
         await _read(process, log, words, f"{what}: ", progress)
         code = await process.wait()
     finally:
-        await _end(process)
+        await end_tool(process)
     if code != 0 and words.disk_full:
         raise disk_full(log.service_id)
     if code != 0:
@@ -158,7 +158,7 @@ def _printable(line: bytes) -> str:
     return "".join(character for character in text if character.isprintable())[:_LONGEST_LINE]
 
 
-async def _end(process: Process) -> None:
+async def end_tool(process: Process) -> None:
     """Whatever the tool forked ends with it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -23,7 +23,7 @@ from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
 from reconciler.apis.jsonrpc import RpcError
 from reconciler.apis.keeping import Files, Records, record_file
-from reconciler.apis.names import folder_of, free_id
+from reconciler.apis.names import free_id, refuse_range, source_of
 from reconciler.nodes.port import Change
 from reconciler.own_manifests import file_of, manifest_text
 from runtimes.router.table import SYSTEM
@@ -82,13 +82,14 @@ class Declarations:
     async def install(self, options: InstallOptions, owner: str, by: str) -> Manifest:
         """Declares a new service, with a key of its own. `by`: who did it, for the history."""
         async with self._lock:
-            folder = await anyio.to_thread.run_sync(folder_of, options.source_url)
+            source = await anyio.to_thread.run_sync(source_of, options.source_url)
+            refuse_range(source, options.desired_version)
             # Also those that only other nodes run.
             recorded = await self._node.nodes.services.read()
             service_id = options.id or free_id(
-                folder, lambda each: each in recorded or self._occupied(each, owner)
+                source, lambda each: each in recorded or self._occupied(each, owner)
             )
-            value = {"id": service_id, "source": folder, "env": with_config({}, options.config)}
+            value = {"id": service_id, "source": source, "env": with_config({}, options.config)}
             manifest = checked(value)
             self._require_free(service_id, recorded)
             self._require_own_data(service_id, owner)
@@ -108,6 +109,7 @@ class Declarations:
             value = await self._changed(service_id, options)
             manifest = checked(value)
             if options.desired_version is not None:
+                refuse_range(value.get("source"), options.desired_version)
                 kept = replace(self.installed_as(service_id), desired_version=options.desired_version)
                 await self.installed.put(service_id, kept)
             await self._write(service_id, value, Change(by, "configure"))
@@ -178,7 +180,7 @@ class Declarations:
         """The plain manifest with these changes; writes nothing."""
         value = await self._value_of(service_id)
         if options.source_url is not None:
-            value["source"] = await anyio.to_thread.run_sync(folder_of, options.source_url)
+            value["source"] = await anyio.to_thread.run_sync(source_of, options.source_url)
         if options.config is not None:
             value["env"] = with_config(value.get("env") or {}, options.config)
         if options.id is not None:

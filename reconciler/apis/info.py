@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests.resolve import package_path, read_atek_json
+from manifests.resolve import git_package, package_path, read_atek_json
 
 if TYPE_CHECKING:
     from manifests.snapshot import Declared
@@ -20,12 +20,13 @@ def service_info(declared: Declared, entry: dict[str, Any] | None, installed: In
     `active` means that something of it runs. A service without a package has its manifest's file for a URL.
     """
     folder = package_path(declared)
+    repository = git_package(declared.manifest.source, declared.base)
     settings = {
         "id": declared.manifest.id,
         "owningUserKey": installed.owner,
-        "sourceUrl": _url(folder or declared.file),
+        "sourceUrl": str(repository) if repository else _url(folder or declared.file),
         "desiredVersion": installed.desired_version or None,
-        "package": {"sourceType": "file"},
+        "package": {"sourceType": "git" if repository else "file"},
         "manifest": _atek_json(folder) if folder else None,
         "config": declared.manifest.env,
     }

@@ -90,7 +90,7 @@ def test_errors_arrive_with_code_and_message(clients: Clients, node: CompatNode)
         call(SERVICES, "install", {}),
         call(SERVICES, "get", "nothing"),
         call(SERVICES, "fly"),
-        call(SERVICES, "install", {"sourceUrl": "https://example.com/notes.git"}),
+        call(SERVICES, "install", {"sourceUrl": "https://me:x@example.com/notes.git"}),
         call("example.com/nobody", "hello"),
     )
     told = [(each["error"]["name"], each["error"]["code"], each["error"]["message"]) for each in errors]
@@ -100,7 +100,7 @@ def test_errors_arrive_with_code_and_message(clients: Clients, node: CompatNode)
         ("RpcError", -32003, "No service found with id nothing"),
         ("RpcError", -32601, "Method not found: fly"),
     ]
-    assert told[4][1] == -32003 and "packages from Git" in told[4][2]
+    assert told[4][1] == -32003 and "no password and no token" in told[4][2]
     assert told[5] == ("RpcError", -32601, "No service available which matches example.com/nobody")
     assert errors[2]["error"]["data"] == {"hint": "`atek status` lists all services"}
 

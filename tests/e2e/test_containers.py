@@ -11,9 +11,11 @@ import pytest
 
 from tests.e2e.containers import ContainerBench
 from tests.runtimes.docker.engines import IMAGE, OwnEngine, any_engine, restartable_engine
+from tests.runtimes.git_server import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("docker")
 
@@ -55,6 +57,39 @@ def test_a_port_of_its_own_address_and_a_rolling_update(bench: ContainerBench) -
     bench.until(lambda: bench.answer() == "two", "the new revision serves")
     bench.until(lambda: len(bench.containers()) == 1, "the old one is gone")
     assert not before.keys() & bench.containers().keys()
+
+
+def test_a_dockerfile_in_a_git_repository(bench: ContainerBench, tmp_path: Path) -> None:
+    origin = Repository(tmp_path / "apps")
+
+    def dockerfile(version: str) -> str:
+        return f'FROM {IMAGE}\nENV VERSION={version}\nCMD ["serve"]\n'
+
+    first = origin.commit({"web/Dockerfile": dockerfile("one"), "web/VERSION": "one", "README": "of all"})
+    bench.declare("web", "serve", source=f"{origin.path}#main:web", probes={})
+    bench.declare("old", "serve", source=f"{origin.path}#{first}:web", probes={})
+    bench.declare("none", source=f"{origin.path}#v9")
+    bench.up()
+    bench.until(lambda: bench.ready("web") and bench.ready("old"), "they are ready")
+    assert (bench.answer(), bench.answer("old")) == ("one", "one")
+    bench.until(lambda: bench.condition("none", "Ready")[1] == "GitFetchFailed", "it says why")
+    assert bench.condition("none", "Stalled")[0] == "False"
+    before = bench.containers()
+    bench.kill()
+    origin.path.rename(tmp_path / "away")
+    bench.up()
+    bench.until(lambda: bench.ready("web") and bench.ready("old"), "they are ready without it")
+    assert bench.containers() == before
+    bench.kill()
+    (tmp_path / "away").rename(origin.path)
+    origin.commit({"README": "a change elsewhere"})
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    origin.commit({"web/Dockerfile": dockerfile("two")})
+    assert bench.stop() == 0
+    bench.up()
+    bench.until(lambda: bench.answer() == "two", "the new commit serves")
+    assert bench.answer("old") == "one"
 
 
 def test_a_revision_that_cannot_run_leaves_the_old_one_serving(bench: ContainerBench) -> None:

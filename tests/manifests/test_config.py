@@ -58,8 +58,8 @@ async def test_a_config_without_core_services_is_fine(tmp_path: Path, text: str)
             "c.toml:5: env: ATEK_HOST_PORT: names that begin with ATEK_",
         ),
         (
-            TOML.replace("source", "sourceUrl").replace("./hyper", "https://x/y"),
-            "c.toml:4: source: it is for packages",
+            TOML.replace("source", "sourceUrl").replace("./hyper", "https://me:x@y/z"),
+            "c.toml:4: source: a URL here has no password",
         ),
         ("coreServices = 3", "c.toml:1: coreServices: it must be a list of services"),
         ("coreServices = [3]", "a service is written as keys and values"),

@@ -185,8 +185,8 @@ def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:
         ("id: My_App\nsource: .", "f.yaml:1: id: an id is a DNS label"),
         ("id: a", "f.yaml:1: a service needs a source (its package folder) or a command"),
         (
-            "id: a\nsource: https://github.com/x/y",
-            "f.yaml:2: source: it is for packages from Git",
+            "id: a\nsource: https://me:x@github.com/x/y",
+            "f.yaml:2: source: a URL here has no password and no token",
         ),
         ("id: a\nimage: nginx\nruntime: node", "an image is run by the docker runtime, not by node"),
         ("id: a\nruntime: docker\ncommand: [x]", "a container needs an image, or a source with a Dockerfile"),

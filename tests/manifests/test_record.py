@@ -68,7 +68,7 @@ def test_a_record_of_other_software_is_translated() -> None:
         (None, "it is not the record of a service"),
         ({}, "id: it must be text, not nothing"),
         ({"id": "notes"}, "a service needs a source"),
-        ({"id": "notes", "sourceUrl": "https://example.com/notes.git"}, "packages from Git"),
+        ({"id": "notes", "sourceUrl": "https://example.com/notes.git#-x"}, "no branch, tag or commit"),
         ({"id": "notes", "sourceUrl": "hyper://abc?version=1"}, "packages on drives in files"),
         ({"id": "notes", "sourceUrl": "/x", "config": ["a"]}, "env: it must be a table"),
         ({"spec": {"id": "notes", "sorce": "."}}, "laptop:notes: sorce: unknown key (did you mean source?)"),

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +18,7 @@ from reconciler.apis.inspect import InspectApi
 from reconciler.apis.installed import open_installed
 from reconciler.apis.services import ServicesApi
 from reconciler.data_owners import DataFolders
+from reconciler.git_packages import REPOSITORIES, GitPackages
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
@@ -25,6 +27,7 @@ from reconciler.sources import make_sources
 from reconciler.store import MemoryStore
 from reconciler.up import resolve_in_thread
 from runtimes.fake import FakeMachine
+from runtimes.git import Repositories
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
@@ -138,7 +141,7 @@ class World:
         node = Node(
             about={"name": "fake"},
             sources=make_sources(self.home, [], None),
-            resolver=resolve_in_thread,
+            resolver=partial(resolve_in_thread, GitPackages(Repositories(self.home / REPOSITORIES))),
             runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
             prober=self.machine.prober(),
             store=self._store,

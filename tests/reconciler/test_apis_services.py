@@ -155,7 +155,7 @@ async def test_two_installs_at_once(world: World, apis: Apis) -> None:
     [
         ({}, "Parameter 1: sourceUrl is missing"),
         ({"sourceUrl": 5}, "Parameter 1: sourceUrl: it must be text"),
-        ({"sourceUrl": "/srv/notes"}, "sourceUrl must be the URL of a folder, like file:///"),
+        ({"sourceUrl": "/srv/notes"}, "sourceUrl must be the URL of a folder or a repository, like file:///"),
         ({"sourceUrl": "file://elsewhere/srv"}, "sourceUrl must be the URL of a folder"),
         ({"sourceUrl": "file:///srv?x"}, "sourceUrl must be the URL of a folder"),
         ({"sourceUrl": "hyper://abc"}, "sourceUrl must be the URL of a folder"),
@@ -180,12 +180,18 @@ async def test_bad_params_change_nothing(world: World, apis: Apis, options: Any,
     assert list((world.home / "manifests").iterdir()) == []
 
 
-@pytest.mark.parametrize("source", ["https://me:hidden@example.com/notes.git", "git@example.com:notes"])
-async def test_git_is_not_built_yet(apis: Apis, source: str) -> None:
-    with pytest.raises(Failure, match="packages from Git, which this version does not have") as caught:
-        await apis("install", {"sourceUrl": source})
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sourceUrl": "https://me:hidden@example.com/notes.git"}, "no password and no token"),
+        ({"sourceUrl": "git@example.com:notes#-x"}, "no branch, tag or commit"),
+        ({"sourceUrl": "https://example.com/notes.git", "desiredVersion": "^1"}, "ranges of Git tags"),
+    ],
+)
+async def test_repositories_that_are_refused(apis: Apis, options: Any, said: str) -> None:
+    with pytest.raises(Failure, match=said) as caught:
+        await apis("install", options)
     assert (caught.value.code, "hidden" in caught.value.message) == (-32003, False)
-    assert "file:///" in caught.value.hint
 
 
 async def test_a_package_that_is_not_there(world: World, apis: Apis) -> None:

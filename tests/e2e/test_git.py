@@ -1,0 +1,92 @@
+"""Packages from Git on a real node, whatever runs them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.nodes import Bench
+from tests.runtimes.git_server import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROGRAM = """
+console.log(require('fs').readFileSync(__dirname + '/hello.txt', 'utf8'))
+require('http').createServer().listen(process.env.ATEK_ASSIGNED_SOCKET_FILE)
+"""
+SERVICES = "atek.cloud/services-api"
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def apps(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path / "apps")
+    made.commit({"notes/hello.txt": "one", "notes/index.js": PROGRAM}, tag="v1")
+    return made
+
+
+def declare(bench: Bench, service_id: str, source: str) -> None:
+    bench.write(f"{service_id}.json", json.dumps({"id": service_id, "source": source}))
+
+
+def output(bench: Bench, service_id: str) -> list[str]:
+    return bench.atek("logs", service_id).stdout.split()
+
+
+def test_a_branch_is_followed_and_a_tag_stays(bench: Bench, apps: Repository) -> None:
+    declare(bench, "latest", f"{apps.path}#:notes")
+    declare(bench, "stable", f"{apps.path}#v1:notes")
+    declare(bench, "typo", f"{apps.path}#v1:note")
+    plan = bench.atek("plan", str(bench.folder))
+    assert "only a node knows its package" in plan.stdout
+    bench.up()
+    bench.until(lambda: bench.ready("latest", "stable"), "they are ready")
+    assert bench.atek("plan").stdout.count("no changes") <= 1
+    bench.until(lambda: bench.condition("typo", "Stalled")[1] == "GitFolderMissing", "it says why")
+    assert f"{apps.path} has no folder note" in bench.atek("status", "typo").stdout
+    assert bench.stop() == 0
+    apps.commit({"notes/hello.txt": "two"})
+    bench.up()
+    bench.until(lambda: output(bench, "latest")[-1:] == ["two"], "the new commit runs")
+    bench.until(lambda: bench.ready("latest", "stable"), "they are ready")
+    assert set(output(bench, "stable")) == {"one"}
+
+
+def test_nothing_of_it_is_needed_to_boot(bench: Bench, apps: Repository, tmp_path: Path) -> None:
+    declare(bench, "notes", f"{apps.path}#main:notes")
+    bench.up()
+    bench.until(lambda: bench.ready("notes"), "it is ready")
+    assert bench.stop() == 0
+    apps.path.rename(tmp_path / "away")
+    bench.up()
+    bench.until(lambda: bench.ready("notes"), "it is ready again")
+    bench.until(lambda: "GitFetchFailed" in bench.atek("events").stdout, "the loss is told")
+    assert bench.condition("notes", "Stalled")[0] == "False"
+
+
+def test_a_repository_is_installed_by_its_url(bench: Bench, apps: Repository) -> None:
+    bench.up()
+
+    def call(method: str, *params: Any) -> Any:
+        done = bench.atek("call", SERVICES, method, json.dumps(params))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    options = {"sourceUrl": f"file://{apps.path}#main:notes", "config": {"level": "3"}}
+    done = bench.atek("call", SERVICES, "install", json.dumps([options | {"desiredVersion": "^1"}]))
+    assert done.returncode == 1 and f"{apps.path}#^1" in done.stderr
+    info = call("install", options)["settings"]
+    assert (info["id"], info["package"]) == ("notes", {"sourceType": "git"})
+    assert info["sourceUrl"] == f"{apps.path}#main:notes"
+    bench.until(lambda: bool(bench.service("notes")["instances"]), "it runs")
+    call("uninstall", "notes")
