@@ -8,11 +8,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from manifests.base import DNS_LABEL, Model
 
 Pull = Literal["always", "ifNotPresent", "never"]
 Network = Literal["none", "bridge", "host"]
 
+#: Docker's own default; that of a manifest is none.
+DEFAULT_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
+    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+)  # fmt: skip
 #: What the node's own labels of containers begin with.
 NODE_LABELS = "cloud.atek"
 #: A reference by tag or digest, as the engine takes it; the engine itself looks at the details.
@@ -120,3 +129,31 @@ def parse_volume(text: str) -> Volume:
     elif not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
         raise ValueError("a volume's name has letters, digits, _, . and -; a folder begins with ./ or /")
     return Volume(source, target, read_only=mode == "ro")
+
+
+def inside(path: str) -> str:
+    """A file of the package. Raises ValueError for what is none."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or path.startswith("/") or ".." in parts or not path.isprintable():
+        raise ValueError("it is the path of a file in the source's folder")
+    return "/".join(parts)
+
+
+class Build(Model):
+    """How the image of a source is built: by which file, with which values of its ARGs, up to which stage."""
+
+    dockerfile: Annotated[str, AfterValidator(inside)] = "Dockerfile"
+    args: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(default_factory=dict)
+    target: Annotated[str, Field(min_length=1)] | None = None
+
+
+class Project(Model):
+    """Containers that belong together and run as their images expect it, with Docker's defaults.
+
+    Those of one project share a network, on which they find each other by their `aliases`, and named volumes.
+    Who runs inside, and in which home, is the image's affair. Before the dot of a name stands the other node
+    that the project comes from.
+    """
+
+    name: Annotated[str, Field(pattern=rf"^({DNS_LABEL.pattern}\.)?{DNS_LABEL.pattern}$")]
+    aliases: tuple[Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = ()

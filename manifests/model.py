@@ -13,9 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
@@ -23,6 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from manifests import containers
+from manifests.base import DNS_LABEL, Model
 from manifests.git import is_git, parse_git
 from manifests.placement import Placement, objection
 from manifests.quantities import parse_duration, parse_size
@@ -31,10 +30,8 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 RuntimeName = Literal["node", "python", "process", "docker"]
 
-# RFC 1123: what may be a label of a host name, because an id becomes a subdomain.
-_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Atek's own core services have dotted names ("core.hyper").
-_SERVICE_ID = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
+_SERVICE_ID = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
@@ -46,7 +43,7 @@ _UNBUILT_KEYS = {
 #: Keys that say something about a container, and nothing about a process.
 CONTAINER_KEYS = (
     "image", "pull", "publish", "network", "egress", "capabilities", "isolation", "volumes", "read_only",
-    "user", "entrypoint", "labels", "project",
+    "user", "entrypoint", "labels", "project", "build",
 )  # fmt: skip
 
 
@@ -67,19 +64,6 @@ def _api_id(api: str) -> str:
     if not _API_ID.fullmatch(api):
         raise ValueError("an API's id is 1 to 255 ASCII characters without spaces, like example.com/notes")
     return api
-
-
-class Model(BaseModel):
-    """Frozen, strict about unknown keys, camelCase outside."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        # Only Manifest is validated on its own; the others need no validator of theirs (saves start-up time).
-        defer_build=True,
-    )
 
 
 class HttpGet(Model):
@@ -167,10 +151,10 @@ class Export(Model):
 
 
 class Dependency(Model):
-    """Another service that has to be `started` or `ready` before this one starts."""
+    """Another service that has to be `started`, `ready` or `completed` (with success) before this starts."""
 
     id: str
-    condition: Literal["started", "ready"] = "ready"
+    condition: Literal["started", "ready", "completed"] = "ready"
 
 
 class Restart(Model):
@@ -216,17 +200,6 @@ class Resources(Model):
     pids: int | None = Field(default=None, ge=1)
 
 
-class Project(Model):
-    """Containers that belong together and run as their images expect it, with Docker's defaults.
-
-    Those of one project share a network, on which they find each other by their `aliases`, and named volumes.
-    Who runs inside, and in which home, is the image's affair.
-    """
-
-    name: Annotated[str, Field(pattern=rf"^{_DNS_LABEL.pattern}$")]
-    aliases: tuple[Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = ()
-
-
 class Label(Model):
     """All nodes that have this label."""
 
@@ -239,7 +212,7 @@ class Label(Model):
 
 
 def _dns_label(name: str) -> str:
-    if not _DNS_LABEL.fullmatch(name):
+    if not DNS_LABEL.fullmatch(name):
         raise ValueError("nodes and labels have small letters, digits and -, at most 63 characters")
     return name
 
@@ -253,7 +226,7 @@ class Manifest(Model):
 
     `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
     standing for anything; every API when left out. `nodes` left out: every node runs it. The keys from
-    `image` to `user` are for the docker runtime: `egress` is the way out to other machines, `isolation`
+    `image` on are for the docker runtime: `egress` is the way out to other machines, `isolation`
     another OCI runtime of the engine, `read_only` the root file system. `placement`: who chooses the machine
     of a container; with `swarm`, `nodes` are machines of the swarm.
     """
@@ -291,7 +264,8 @@ class Manifest(Model):
     user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?$")] | None = None
     entrypoint: tuple[str, ...] | None = Field(default=None, min_length=1)
     labels: Annotated[dict[str, str], AfterValidator(containers.labels)] = Field(default_factory=dict)
-    project: Project | None = None
+    project: containers.Project | None = None
+    build: containers.Build | None = None
 
     @field_validator("id")
     @classmethod
@@ -352,6 +326,8 @@ class Manifest(Model):
             raise ValueError(f"an image is run by the docker runtime, not by {self.runtime}")
         if self.image is None and self.source is None:
             raise ValueError("a container needs an image, or a source with a Dockerfile")
+        if self.build is not None and self.source is None:
+            raise ValueError("build is for a source with a Dockerfile; an image is built already")
         if self.network == "none" and (self.port is not None or self.publish):
             raise ValueError("with network: none nobody reaches a port; leave it out, or the network")
         if self.network == "host" and self.publish:
@@ -362,7 +338,7 @@ class Manifest(Model):
     @property
     def is_container(self) -> bool:
         """Whether the manifest itself says that it is run by the docker runtime."""
-        return self.runtime == "docker" or self.image is not None
+        return self.runtime == "docker" or self.image is not None or self.build is not None
 
     @property
     def slots(self) -> int:

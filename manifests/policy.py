@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from manifests.containers import parse_published, parse_volume
+from manifests.base import Model
+from manifests.containers import DEFAULT_CAPABILITIES, parse_published, parse_volume
 from manifests.git import is_git, parse_git
-from manifests.model import Export, Model, Resources, Size
+from manifests.model import Export, Resources, Size
 from manifests.patterns import matches, matches_any
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ OWN_IDS, OWN_APIS = "core.", "atek.cloud/"
 _JUDGED = frozenset((
     "id", "runtime", "source", "command", "port", "env", "exports", "allow", "depends_on", "probes",
     "restart", "update", "stop", "replicas", "resources", "sandbox", "suspend", "nodes", "image", "pull",
-    "publish", "network", "egress", "volumes", "read_only", "user",
+    "publish", "network", "egress", "volumes", "read_only", "user", "entrypoint", "capabilities", "project",
+    "build",
 ))  # fmt: skip
 _PATTERN_LENGTH = 255
 _SHOWN = 80
@@ -52,8 +54,8 @@ class Policy(Model):
 
     `ids` and `apis` are patterns. `apis` bound what a service exports as well as what it calls. Limits are
     those of one instance, in bytes, cores and processes. `sandbox` has room for a demand that no version can
-    meet yet. `status_only`: nothing of the other node's is run. `allow_empty`: services go
-    also when all records were lost instead of deleted.
+    meet yet. `open_ports`: other machines may reach what its containers publish. `status_only`: nothing of
+    the other node's is run. `allow_empty`: services go also when all records were lost instead of deleted.
     """
 
     runtimes: tuple[Literal["node", "python", "docker", "process"], ...] | None = None
@@ -63,6 +65,7 @@ class Policy(Model):
     cpu: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     pids: int | None = Field(default=None, ge=1)
     sandbox: Literal["none"] = "none"
+    open_ports: bool = False
     status_only: bool = False
     allow_empty: bool = False
 
@@ -85,16 +88,32 @@ def judge_package(policy: Policy, manifest: Manifest, runtime: str, exports: Ite
     return judge(policy, whole)
 
 
-def narrow(policy: Policy, manifest: Manifest, runtime: str, exports: Iterable[Export]) -> Manifest:
-    """What is declared of a service that was judged with this runtime and these exports."""
+def narrow(
+    policy: Policy, manifest: Manifest, runtime: str, exports: Iterable[Export], source: str
+) -> Manifest:
+    """What is declared of a service that was judged with this runtime and these exports.
+
+    `source` is the follow's name: two nodes' projects of one name have nothing in common.
+    """
+    more = _container(manifest, source) if runtime == "docker" else {}
     return manifest.model_copy(
         update={
             "runtime": runtime,
             "exports": tuple(exports),
             "allow": policy.apis if manifest.allow is None else manifest.allow,
             "resources": _within(policy, manifest.resources),
+            **more,
         }
     )
+
+
+def _container(manifest: Manifest, source: str) -> dict[str, Any]:
+    project = manifest.project
+    return {
+        "project": project and project.model_copy(update={"name": f"{source}.{project.name}"}),
+        # A device that a container leaves in its data folder, a program of this machine can open.
+        "capabilities": tuple(each for each in manifest.capabilities if each != "MKNOD"),
+    }
 
 
 def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
@@ -107,7 +126,7 @@ def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
     if not (policy.runtimes is None or runtime in (None, *policy.runtimes)):
         yield f"the runtime {runtime} is not allowed{_only(policy.runtimes)}"
     yield from _unjudged(manifest)
-    yield from _ways_out(manifest)
+    yield from _ways_out(policy, manifest)
     yield from _apis(policy, manifest)
 
 
@@ -128,16 +147,27 @@ def _unjudged(manifest: Manifest) -> Iterator[str]:
             yield f"a service of another node may not say {field.alias or name}"
 
 
-def _ways_out(manifest: Manifest) -> Iterator[str]:
+def _ways_out(policy: Policy, manifest: Manifest) -> Iterator[str]:
     """Engines have more rights than the node: a container gets nothing of this machine beyond its own."""
     if manifest.network == "host":
         yield "a container of another node may not be on this machine's network"
     for volume in map(parse_volume, manifest.volumes):
         if volume.source.startswith("/"):
-            yield f"a container of another node may not have this machine's {_shown(volume.source)}"
+            yield (
+                f"a container of another node may not have this machine's {_shown(volume.source)}; "
+                "its data folder and named volumes are its own"
+            )
     for port in map(parse_published, manifest.publish):
-        if not ip_address(port.address).is_loopback:
-            yield f"a container of another node may not be reached at {port.address}"
+        if not policy.open_ports and not ip_address(port.address).is_loopback:
+            yield (
+                f"a container of another node may not be reached at {port.address}:{port.outside}; "
+                "--open-ports of `atek follow` lets it"
+            )
+    for capability in manifest.capabilities:
+        if capability not in DEFAULT_CAPABILITIES:
+            yield f"a container of another node may not have the capability {capability}"
+    if manifest.project is not None and "." in manifest.project.name:
+        yield f"a project of another node may not be called {_shown(manifest.project.name)}"
 
 
 def _apis(policy: Policy, manifest: Manifest) -> Iterator[str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _NODE_FILES = ("package.json", "index.js")
 _PYTHON_FILES = ("requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py", "__main__.py")
+#: Whatever else lies in a folder with one of these, it is a Node or Python package.
+PROGRAM_FILES = (*_NODE_FILES, *_PYTHON_FILES)
 DOCKERFILE = "Dockerfile"
 _NODE_COMMAND = re.compile(r"(node|npm|npx)")
 _PYTHON_COMMAND = re.compile(r"python[0-9.]*")
@@ -111,7 +113,7 @@ def infer_runtime(manifest: Manifest, path: str | None) -> str:
         return SWARM
     if manifest.runtime is not None:
         return manifest.runtime
-    if manifest.image is not None:
+    if manifest.is_container:
         return "docker"
     return _of_command(manifest) if path is None else _infer(manifest, path)
 

@@ -16,7 +16,7 @@ from manifests.model import CONTAINER_KEYS, Export, Manifest
 
 REVISION_LENGTH = 12
 #: Keys that containers of earlier versions did not have; left out, they leave a revision as it was.
-_NEWER_KEYS = {"entrypoint", "labels", "project"}
+_NEWER_KEYS = {"entrypoint", "labels", "project", "build"}
 #: The runtime of containers that the engine's swarm places.
 SWARM = "swarm"
 

@@ -30,6 +30,8 @@ STEADY = 1.0
 FIRST_LOOK, LONGEST_LOOK = 0.001, 0.25
 #: Seconds between two looks at what the engine found by an image's own check.
 OWN_CHECK = 0.5
+#: Seconds. A program that takes longer to be ready may have something wrong with it.
+A_MOMENT = 1.0
 
 
 async def attend(running: Running, runtime: Runtime, prober: Prober, happened: Happened) -> Exit:
@@ -46,12 +48,13 @@ async def _probe(running: Running, prober: Prober, happened: Happened) -> None:
     if probes.startup and not await _started(running, prober, probes.startup, happened):
         return
     if probes.readiness != "none":
-        await _first_pass(running, prober, probes.readiness)
+        how = "its readiness probe fails" if probes.readiness else "it accepts no connection"
+        await _first_pass(running, prober, probes.readiness, _complaint(happened, how))
     elif running.copies is None:
         await anyio.sleep(STEADY)
     else:
         # Its cluster knows whether they stay up.
-        await _first_pass(running, prober, None)
+        await _first_pass(running, prober, None, _complaint(happened, "not all of its tasks run"))
     happened(Event.PASS, "")
     async with anyio.create_task_group() as tasks:
         if probes.readiness is not None and probes.readiness != "none":
@@ -62,26 +65,38 @@ async def _probe(running: Running, prober: Prober, happened: Happened) -> None:
             tasks.start_soon(_liveness, running, prober, probes.liveness, happened)
 
 
+def _complaint(happened: Happened, how: str) -> Callable[[str], None]:
+    return lambda failure: happened(Event.FAIL, f"{how}: {failure}")
+
+
 async def _started(running: Running, prober: Prober, probe: Probe, happened: Happened) -> bool:
     """Whether the startup probe succeeded within its failureThreshold × periodSeconds."""
     with anyio.move_on_after(probe.initial_delay_seconds + probe.failure_threshold * probe.period_seconds):
-        await _first_pass(running, prober, probe)
+        await _first_pass(running, prober, probe, _complaint(happened, "its startup probe fails"))
         return True
     happened(Event.CONDEMN, "its startup probe never succeeded")
     return False
 
 
-async def _first_pass(running: Running, prober: Prober, probe: Probe | None) -> None:
-    """Returns after successThreshold successes in a row (one, for an endpoint)."""
+async def _first_pass(
+    running: Running, prober: Prober, probe: Probe | None, failing: Callable[[str], None]
+) -> None:
+    """Returns after successThreshold successes in a row (one, for an endpoint).
+
+    `failing` hears why there is none yet, when it takes longer than a moment.
+    """
     longest = probe.period_seconds if probe else LONGEST_LOOK
     needed = probe.success_threshold if probe else 1
     if probe:
         await anyio.sleep(probe.initial_delay_seconds)
-    pause, passed = FIRST_LOOK, 0
+    pause, passed, told_from = FIRST_LOOK, 0, anyio.current_time() + A_MOMENT
     while True:
-        passed = 0 if await prober.check(probe, running) else passed + 1
+        failure = await prober.check(probe, running)
+        passed = 0 if failure else passed + 1
         if passed >= needed:
             return
+        if failure and anyio.current_time() >= told_from:
+            failing(failure)
         await anyio.sleep(min(pause, longest))
         pause *= 2
 

@@ -23,7 +23,7 @@ from reconciler.world import Instance
 from runtimes.base import Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -110,10 +110,9 @@ class Effects:
             elif tracked.view.state is State.UNREADY:
                 self._happened(controller, tracked, Event.PASS, "")
 
-    async def sweep(self, controller: Controller) -> None:
-        """Deletes prepared packages that nobody needs any more; nothing else may happen to them meanwhile."""
+    async def sweep(self, controller: Controller, keep: Collection[Service]) -> None:
+        """Deletes all prepared packages but these; nothing else may happen to them meanwhile."""
         controller.unswept = False
-        keep = controller.used_services()
         controller.history = past.swept(controller.history, {service.revision for service in keep})
         for runtime in self._runtimes.values():
             try:
@@ -168,13 +167,14 @@ class Effects:
         return verdict
 
     def _happened(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> None:
-        if not self._move(controller, tracked, event, why):
-            return
-        if event is Event.CONDEMN:
+        moved = self._move(controller, tracked, event, why)
+        if moved and event is Event.CONDEMN:
             tracked.crash = why
-        if event in (Event.CONDEMN, Event.FAIL):
-            tracked.view = replace(tracked.view, condemned=why)
-        self.changed(controller.id)
+        # An instance that is condemned stays so for the reason that it was.
+        new = why != tracked.view.complaint and event in (Event.CONDEMN, Event.FAIL) and not tracked.crash
+        if moved or new:
+            tracked.view = replace(tracked.view, complaint=why)
+            self.changed(controller.id)
 
     def _move(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> bool:
         """Through the lifecycle table; where that leads elsewhere, the router is told before anybody else."""

@@ -257,8 +257,9 @@ class Reconciler:
         if decision.actions:
             controller.busy = True
             tasks.start_soon(self._act, controller, decision, tasks)
-        elif decision.gone:
-            self._forget(controller)
+        elif decision.gone and not controller.preparing:
+            controller.busy = True
+            tasks.start_soon(self._leave, controller)
         if isinstance(decision.outcome, (RetryAfter, Failed)):
             self.queue.wake_at(service_id, decision.outcome.at)
         elif controller.unswept and not controller.busy:
@@ -281,7 +282,7 @@ class Reconciler:
         self._changed(controller.id)
 
     async def _sweep(self, controller: Controller) -> None:
-        await self._effects.sweep(controller)
+        await self._effects.sweep(controller, controller.used_services())
         controller.busy = False
         if controller.again:
             controller.again = False
@@ -320,6 +321,8 @@ class Reconciler:
                 waiting.append(f"{dependency.id} to be ready")
             elif dependency.condition == "started" and not (other.instances or other.succeeded):
                 waiting.append(f"{dependency.id} to be started")
+            elif dependency.condition == "completed" and not other.succeeded:
+                waiting.append(f"{dependency.id} to end successfully")
         return tuple(waiting)
 
     def _held_by(self, controller: Controller) -> tuple[str, ...]:
@@ -351,6 +354,16 @@ class Reconciler:
                     self.events.emit(controller.id, condition.reason, condition.message, warning=True)
         if controller.ready != was_ready or controller.succeeded:
             self._wake_dependents(controller.id)
+
+    async def _leave(self, controller: Controller) -> None:
+        """Deletes what was prepared and forgets the service, unless somebody declares it again meanwhile."""
+        await self._effects.sweep(controller, ())
+        controller.busy = controller.again = False
+        if plan(self._world(controller)).gone:
+            self._forget(controller)
+        else:
+            self.queue.wake(controller.id)
+        self._signal_if_empty(controller)
 
     def _forget(self, controller: Controller) -> None:
         del self.controllers[controller.id]

@@ -98,7 +98,7 @@ def _past_deadline(world: World, target: Service, current: list[Instance], draft
     if world.now < deadline:
         draft.look_again(deadline)
         return False
-    verdict = Verdict("HealthyDeadlineExceeded", _why_not_ready(target, draft.history))
+    verdict = Verdict("HealthyDeadlineExceeded", _why_not_ready(target, draft.history, current))
     draft.history = replace(
         draft.history, rejected=Rejected(target.revision, verdict), rollout=None, not_before=0.0
     )
@@ -106,7 +106,7 @@ def _past_deadline(world: World, target: Service, current: list[Instance], draft
     return True
 
 
-def _why_not_ready(target: Service, history: History) -> str:
+def _why_not_ready(target: Service, history: History, current: list[Instance]) -> str:
     """What a person needs to know about a revision that never got ready."""
     within = f"revision {target.revision} was not ready within "
     within += format_duration(target.manifest.update.healthy_deadline)
@@ -121,7 +121,8 @@ def _why_not_ready(target: Service, history: History) -> str:
             f"{within}: it runs, but accepts no connection on {endpoint}; "
             "a program that listens nowhere needs `probes: {readiness: none}`"
         )
-    return f"{within}: its readiness probe did not succeed"
+    found = next((instance.complaint for instance in current if instance.complaint), "")
+    return f"{within}: {found or 'its readiness probe did not succeed'}"
 
 
 def _replace_failing(world: World, target: Service, current: list[Instance], draft: Draft) -> None:

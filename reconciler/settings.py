@@ -19,9 +19,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
+from manifests.base import Model
 from manifests.documents import BrokenText, Document, read_documents
 from manifests.explain import explain
-from manifests.model import Duration, Model, Size
+from manifests.model import Duration, Size
 from manifests.snapshot import Problem
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text

@@ -145,11 +145,12 @@ def _moving(world: World, target: Service | None, draft: Draft) -> Verdict | Non
         return None
     for instance in world.instances:
         if instance.state is State.STARTING:
-            return Verdict("Starting", "started, waits until it is ready")
+            found = f": {instance.complaint}" if instance.complaint else ""
+            return Verdict("Starting", f"started, waits until it is ready{found}")
         if instance.state is State.UNREADY:
-            return Verdict("Unready", instance.condemned or "its readiness probe fails")
+            return Verdict("Unready", instance.complaint or "its readiness probe fails")
         if instance.state is State.FAILING:
-            return Verdict("Failing", instance.condemned)
+            return Verdict("Failing", instance.complaint)
     leaving = any(i.leaving for i in world.instances)
     return (
         _draining(world) or Verdict("Stopping", "waits until old instances have ended") if leaving else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Instance:
     """One running copy as the planner sees it. Times are seconds of the monotonic clock.
 
-    `condemned` holds the reason once a probe gave up on it: its end then counts as a crash.
+    `complaint` is what a probe found wrong last, where one did; it is of no interest once it is ready.
     """
 
     id: str
@@ -27,7 +27,7 @@ class Instance:
     state: State
     since: float
     ready_since: float | None = None
-    condemned: str = ""
+    complaint: str = ""
 
     @property
     def revision(self) -> str:

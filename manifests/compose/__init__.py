@@ -18,6 +18,6 @@ not started with, and limits hold.
 - The service's first TCP port (`ports`, else `expose`) is the one that its host name leads to.
 """
 
-from manifests.compose.files import is_compose, read_compose
+from manifests.compose.files import NAMES, is_compose, read_compose
 
-__all__ = ["is_compose", "read_compose"]
+__all__ = ["NAMES", "is_compose", "read_compose"]

@@ -21,18 +21,13 @@ from manifests.compose.values import (
     whole,
     words,
 )
+from manifests.containers import DEFAULT_CAPABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from manifests.compose.translation import Translation
     from manifests.documents import Path
-
-#: Docker's own default; the manifest's is none.
-DEFAULT_CAPABILITIES = (
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
-    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
-)  # fmt: skip
 
 
 def capabilities(of: Translation) -> list[str]:
@@ -44,11 +39,21 @@ def capabilities(of: Translation) -> list[str]:
 
 def _build(of: Translation, value: Any, path: Path) -> None:
     if isinstance(value, dict):
-        build = only(value, path, "context", "dockerfile")
-        if text(build.get("dockerfile", "Dockerfile"), path) != "Dockerfile":
-            raise Wrong((*path, "dockerfile"), "a build here reads the file Dockerfile in its context")
-        value, path = build.get("context", "."), (*path, "context")
+        written = only(value, path, "context", "dockerfile", "args", "target")
+        build = {key: text(written[key], (*path, key)) for key in ("dockerfile", "target") if key in written}
+        arguments = dict(_build_arguments(of, written.get("args"), (*path, "args")))
+        if build or arguments:
+            of.manifest["build"] = {**build, "args": arguments}
+        value, path = written.get("context", "."), (*path, "context")
     of.manifest["source"] = text(value, path)
+
+
+def _build_arguments(of: Translation, value: Any, path: Path) -> Iterator[tuple[str, str]]:
+    """One without a value has that of the .env file, or none at all, as with Compose."""
+    for name, given, _ in pairs(value, path):
+        found = of.variables.get(name) if given is None else given
+        if found is not None:
+            yield name, found
 
 
 def _command(key: str) -> Callable[[Translation, Any, Path], None]:
@@ -106,8 +111,10 @@ def _depends_on(of: Translation, value: Any, path: Path) -> None:
                 condition = "started"
             case "service_healthy":
                 condition = "ready"
+            case "service_completed_successfully":
+                condition = "completed"
             case other:
-                hint = "service_started or service_healthy; let the program itself wait for what has to end"
+                hint = "service_started, service_healthy or service_completed_successfully"
                 raise Wrong((*here, "condition"), f"{other} is not supported", hint)
         of.dependencies[str(name)] = (condition, here)
 

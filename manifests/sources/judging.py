@@ -78,7 +78,7 @@ class Judge:
             exports = package_exports(folder) if folder else ()
         if why := judge_package(policy, recorded.manifest, runtime, exports):
             return Judgement(recorded, problem=self._problem(recorded, FORBIDDEN, why))
-        return Judgement(recorded, narrow(policy, manifest, runtime, exports))
+        return Judgement(recorded, narrow(policy, manifest, runtime, exports, self.source))
 
     def _problem(self, recorded: Recorded, reason: str, message: str, hint: str = "") -> Problem:
         if reason == FORBIDDEN:

@@ -58,6 +58,11 @@ def _add_follow(commands: Commands) -> None:
     limits.add_argument("--memory", metavar="SIZE", help="of one instance, like 256Mi")
     limits.add_argument("--cpu", metavar="CORES", type=_cores, help="of one instance, like 0.5")
     limits.add_argument("--pids", metavar="N", type=int, help="processes of one instance")
+    limits.add_argument(
+        "--open-ports",
+        action="store_true",
+        help="other machines may reach what its containers publish; else only this one",
+    )
     limits.add_argument("--status-only", action="store_true", help="run nothing of it, only see its status")
     limits.add_argument(
         "--allow-empty",
@@ -76,7 +81,8 @@ def _add_push(commands: Commands, seconds: Callable[[str], float]) -> None:
         "push",
         "hand a package on to the nodes that follow this one",
         "PATH is a package's folder, or a manifest file whose source is one. A folder may have a manifest\n"
-        "of its own, atek.yaml; without one the service is called like the folder. What lies in .git,\n"
+        "of its own, atek.yaml; without one the service is called like the folder. A Compose file, or a\n"
+        "folder with one, is pushed as its services. What lies in .git,\n"
         "node_modules, .venv and the like is left behind. A node that is away gets it once it is back.\n\n"
         "  atek push ./app --to pi --wait",
     )

@@ -48,7 +48,11 @@ def _link(text: str) -> Link:
 def _policy(arguments: argparse.Namespace) -> dict[str, Any]:
     """As it is written down; what is not limited is left out."""
     policy = {name: value for name in _LIMITS if (value := getattr(arguments, name)) is not None}
-    flags = {"statusOnly": arguments.status_only, "allowEmpty": arguments.allow_empty}
+    flags = {
+        "openPorts": arguments.open_ports,
+        "statusOnly": arguments.status_only,
+        "allowEmpty": arguments.allow_empty,
+    }
     return policy | {name: True for name, given in flags.items() if given}
 
 
@@ -86,6 +90,7 @@ def allowed(policy: dict[str, Any]) -> str:
     if policy.get("statusOnly"):
         return "only its status"
     words = [f"{name} {_plain(policy[name])}" for name in _LIMITS if name in policy]
+    words += ["open ports"] if policy.get("openPorts") else []
     words += ["may become empty"] if policy.get("allowEmpty") else []
     return clean("; ".join(words)) or "everything"
 

@@ -7,9 +7,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from manifests.compose import NAMES as COMPOSE_NAMES
 from manifests.documents import BrokenText, read_documents
 from manifests.parse import parse_manifest
-from manifests.resolve import absolute_source
+from manifests.resolve import PROGRAM_FILES, absolute_source
 from reconciler.api import UserError
 from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
@@ -101,11 +102,21 @@ class _Wait:
 def read(path: Path, service_id: str | None) -> Sequence[Wanted]:
     """The services that a package's folder or a manifest file means. Raises UserError."""
     if path.is_dir():
-        return [_of_folder(path.absolute(), service_id)]
+        compose = _compose_file(path)
+        if compose is None:
+            return [_of_folder(path.absolute(), service_id)]
+        path = compose
     found = list(read_manifests(str(path)))
     if service_id is not None and len(found) > 1:
         raise UserError(f"{path} declares {len(found)} services", hint="leave --id out")
     return [_of_value(each.value | ({"id": service_id} if service_id else {})) for each in found]
+
+
+def _compose_file(folder: Path) -> Path | None:
+    """The Compose file that says how a folder is run, unless it is a package that needs none."""
+    if any((folder / name).is_file() for name in (*MANIFEST_FILES, *PROGRAM_FILES)):
+        return None
+    return next((folder / name for name in sorted(COMPOSE_NAMES) if (folder / name).is_file()), None)
 
 
 def _of_folder(folder: Path, service_id: str | None) -> Wanted:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from manifests.containers import Build
 from manifests.package import package_files
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.failures import EngineAnswer, other_failure
@@ -24,7 +25,7 @@ from runtimes.docker.streams import json_lines
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from manifests.service import Package
+    from manifests.service import Package, Service
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
 
@@ -34,14 +35,20 @@ _CHUNK = 2**18
 _TOLD = 3
 
 
-async def build(
-    engine: Engine, package: Package, tag: str, *, node: str, service_id: str, progress: Progress
-) -> None:
+async def build(engine: Engine, service: Service, tag: str, *, node: str, progress: Progress) -> None:
     """Afterwards the engine has the image under this tag. Raises RuntimeFailure: BuildFailed and others."""
-    query = {"t": tag, "rm": True, "forcerm": True, "labels": {NODE: node, SERVICE: service_id}}
+    package, service_id = service.package, service.id
+    assert package is not None
+    how = service.manifest.build or Build()
+    query = {
+        "t": tag, "rm": True, "forcerm": True, "labels": {NODE: node, SERVICE: service_id},
+        "dockerfile": how.dockerfile, "buildargs": how.args, **({"target": how.target} if how.target else {}),
+    }  # fmt: skip
     said: list[str] = []
     try:
-        async with engine.stream("POST", "/build", query=query, body=_context(package)) as chunks:
+        async with engine.stream(
+            "POST", "/build", query=query, body=_context(package, how.dockerfile)
+        ) as chunks:
             async for line in json_lines(chunks):
                 if error := line.get("error"):
                     raise EngineAnswer(500, str(error))
@@ -66,9 +73,9 @@ def _failure(answer: EngineAnswer, service_id: str, said: list[str]) -> RuntimeF
     return other_failure(EngineAnswer(answer.status, told), what, "BuildFailed")
 
 
-async def _context(package: Package) -> AsyncIterator[bytes]:
+async def _context(package: Package, dockerfile: str) -> AsyncIterator[bytes]:
     """The package as a tar archive, piece by piece: it need not fit into memory."""
-    pieces = _archive(package.path, read_ignore(package.path))
+    pieces = _archive(package.path, read_ignore(package.path, dockerfile))
     while piece := await anyio.to_thread.run_sync(next, pieces, b""):
         yield piece
 

@@ -11,19 +11,19 @@ import os
 import re
 from dataclasses import dataclass
 
-#: Needed by the engine whatever the rules say.
-_ALWAYS = frozenset({"Dockerfile", ".dockerignore"})
+FILE = ".dockerignore"
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """`rules`: what to match, and whether it excludes."""
+    """`rules`: what to match, and whether it excludes. `always` is sent whatever they say."""
 
     rules: tuple[tuple[re.Pattern[str], bool], ...] = ()
+    always: tuple[str, ...] = (FILE,)
 
     def excludes(self, path: str) -> bool:
         """Whether a file of this relative path is left out."""
-        if path in _ALWAYS:
+        if path in self.always:
             return False
         excluded = False
         for pattern, excludes in self.rules:
@@ -32,16 +32,16 @@ class Ignore:
         return excluded
 
 
-def read_ignore(folder: str) -> Ignore:
-    """The rules of a package; none without a file. Raises OSError."""
+def read_ignore(folder: str, dockerfile: str) -> Ignore:
+    """The rules of a package; none without a file. The engine needs its Dockerfile. Raises OSError."""
     try:
-        with open(os.path.join(folder, ".dockerignore"), encoding="utf-8", errors="replace") as file:
-            return parse_ignore(file.read())
+        with open(os.path.join(folder, FILE), encoding="utf-8", errors="replace") as file:
+            return parse_ignore(file.read(), dockerfile)
     except FileNotFoundError:
         return Ignore()
 
 
-def parse_ignore(text: str) -> Ignore:
+def parse_ignore(text: str, dockerfile: str = "Dockerfile") -> Ignore:
     """Lines that are no pattern (unclosed brackets) match their own letters."""
     rules = []
     for line in text.splitlines():
@@ -53,7 +53,7 @@ def parse_ignore(text: str) -> Ignore:
         if pattern != ".":
             # What is below a folder that matches, matches too.
             rules.append((re.compile(f"{_expression(pattern)}(/.*)?$", re.DOTALL), excludes))
-    return Ignore(tuple(rules))
+    return Ignore(tuple(rules), (FILE, dockerfile))
 
 
 def _expression(pattern: str) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.credentials import authorization, registry_of
 from runtimes.docker.failures import EngineAnswer, other_failure
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from manifests.service import Service
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
 
@@ -93,9 +95,14 @@ def repository(node: str, service_id: str) -> str:
     return f"atek-{node[:8]}/{service_id}"
 
 
-def built_tag(node: str, service_id: str, digest: str) -> str:
+def built_tag(node: str, service: Service) -> str:
     """By content: the same package never needs a second build."""
-    return f"{repository(node, service_id)}:{digest}"
+    assert service.package is not None
+    how = service.manifest.build
+    content = service.package.digest
+    if how is not None:
+        content = digest([content, how.model_dump()])
+    return f"{repository(node, service.id)}:{content}"
 
 
 def with_tag(reference: str) -> str:

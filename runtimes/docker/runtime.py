@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from runtimes.base import Exit, RuntimeFailure, RuntimeUnavailable
-from runtimes.docker import build, labels
+from runtimes.docker import labels
 from runtimes.docker.engine import Engine
 from runtimes.docker.failures import EngineAnswer, other_failure, start_failure
 from runtimes.docker.folders import Folders
 from runtimes.docker.gateway import listen_inside, may_enter, relay, share_gateway
 from runtimes.docker.handles import Handle, Handles
-from runtimes.docker.images import Images, built_tag
 from runtimes.docker.inside import run_inside
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.network import Networks
+from runtimes.docker.service_images import ServiceImages
 from runtimes.docker.starting import REMOVAL, Starter, describe, remove_container
 from runtimes.docker.streams import json_lines
-from runtimes.tools import ToolLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
@@ -58,12 +57,14 @@ class DockerRuntime:
         self._adopted = not self._folders.is_marked()
         self._node = self._folders.node()
         self._handles = Handles()
-        self._images = Images(self._engine, self._folders.credentials)
+        self._images = ServiceImages(self._engine, self._folders, self._node)
         self._networks = Networks(self._engine, self._node)
         self._starter = Starter(self._engine, self._networks, self._folders, self._handles, self._node)
         self._logs = LogCopier(self._engine, self._folders.positions())
         self._starting: set[str] = set()
-        self._burying: set[str] = set()
+        # Container → the service it was of.
+        self._burying: dict[str, str] = {}
+        self._buried = anyio.Event()
         self._tasks: TaskGroup | None = None
         #: Told when the engine is found to be away, or back.
         self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
@@ -82,15 +83,12 @@ class DockerRuntime:
         return [each.running for each in self._handles if each.running and not each.died.is_set()]
 
     async def prepare(self, service: Service, progress: Progress) -> None:
-        try:
-            await self._prepare(service, progress)
-        except EngineAnswer as answer:
-            raise other_failure(answer, f"the image of {service.id} cannot be had") from answer
+        await self._images.prepare(service, progress)
 
     async def start(self, launch: Launch) -> Running:
         self._starting.add(launch.instance)
         try:
-            image = await self._image(launch.service)
+            image = await self._images.image(launch.service)
             handle = await self._start(launch, image)
         finally:
             self._starting.discard(launch.instance)
@@ -118,18 +116,20 @@ class DockerRuntime:
         with suppress(RuntimeUnavailable, EngineAnswer):
             found = await self._engine.call("GET", f"/containers/{handle.container}/json")
             handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))
-        self._burying.add(handle.container)
+        self._burying[handle.container] = running.service.id
         self._handles.remove(handle)
         self._spawn(self._bury, handle)
         return handle.exit()
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        tags = [built_tag(self._node, each.id, each.package.digest) for each in keep if each.package]
         if not self._adopted:
             return
         try:
-            if (self._paths.packages(service_id) / _BUILT).exists():
-                await self._images.collect(self._node, service_id, tags)
+            # The engine keeps the image of a container, also of one that has ended.
+            with anyio.move_on_after(REMOVAL):
+                while service_id in self._burying.values():
+                    await self._buried.wait()
+            await self._images.collect(service_id, keep)
             if not keep:
                 await self._networks.remove(lambda: self._starting)
         except EngineAnswer as answer:
@@ -250,48 +250,13 @@ class DockerRuntime:
                 await handle.logged.wait()
             with suppress(RuntimeUnavailable, EngineAnswer):
                 await remove_container(self._engine, handle.container)
-        self._burying.discard(handle.container)
+        self._burying.pop(handle.container, None)
+        buried, self._buried = self._buried, anyio.Event()
+        buried.set()
         self._logs.forget(handle.instance)
         self._folders.remove(handle.instance)
 
-    # -- preparing and starting
-
-    async def _prepare(self, service: Service, progress: Progress) -> None:
-        if service.package is None:
-            image = service.manifest.image or ""
-            await self._images.ensure(image, service.manifest.pull, progress)
-            return
-        tag = built_tag(self._node, service.id, service.package.digest)
-        if await self._images.find(tag) is not None:
-            return
-        marker = self._paths.packages(service.id) / _BUILT
-        marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        marker.touch()
-        with ToolLog(self._paths.logs(service.id)).open() as log:
-
-            def tell(line: str) -> None:
-                log.write(line.encode() + b"\n")
-                progress(line)
-
-            await build.build(
-                self._engine, service.package, tag, node=self._node, service_id=service.id, progress=tell
-            )
-
-    async def _image(self, service: Service) -> Image:
-        reference = service.manifest.image or ""
-        if service.package is not None:
-            reference = built_tag(self._node, service.id, service.package.digest)
-        try:
-            found = await self._images.find(reference)
-            if found is None:
-                # It was there when it was prepared; somebody removed it.
-                await self.prepare(service, lambda _: None)
-                found = await self._images.find(reference)
-        except EngineAnswer as answer:
-            raise start_failure(service.id, answer) from answer
-        if found is None:
-            raise RuntimeFailure("ImageMissing", f"the image of {service.id} is gone again")
-        return found
+    # -- starting
 
     async def _start(self, launch: Launch, image: Image) -> Handle:
         try:
@@ -388,7 +353,3 @@ class DockerRuntime:
         is_known = self._handles.of_container(container["Id"]) is not None
         if not is_known and instance not in self._starting and container["Id"] not in self._burying:
             await self._discard(container["Id"], instance)
-
-
-#: In a service's package folder once an image was built for it: nothing else has images to remove.
-_BUILT = ".built-image"

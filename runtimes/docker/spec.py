@@ -249,3 +249,8 @@ def data_folders(service: Service) -> list[str]:
     """Folders below the data folder that have to exist before the container starts."""
     found = [parse_volume(text).source for text in service.manifest.volumes]
     return [source.removeprefix("./") for source in found if source.startswith("./")]
+
+
+def named_volumes(service: Service) -> list[str]:
+    """The names of the volumes that the engine keeps for a service."""
+    return [each.source for each in map(parse_volume, service.manifest.volumes) if each.named]

@@ -11,16 +11,15 @@ from runtimes.docker.failures import EngineAnswer
 from runtimes.docker.labels import INSTANCE, of_node
 from runtimes.docker.network import Networks
 from runtimes.docker.starting import remove_container
+from tests.e2e.members import Member
 from tests.e2e.nodes import PATIENCE, Bench
 from tests.runtimes.docker.engines import IMAGE
 
 
-class ContainerBench(Bench):
-    """A node whose engine is that of the tests."""
+class WithContainers(Bench):
+    """What a node has on an engine, and what is asked of that engine beside it."""
 
-    def __init__(self, socket: str) -> None:
-        super().__init__()
-        self.socket = socket
+    socket: str
 
     def engine(self, method: str, path: str, **more: Any) -> Any:
         """One call, as somebody else makes it who uses the same engine."""
@@ -92,3 +91,19 @@ class ContainerBench(Bench):
         except (EngineAnswer, TimeoutError) as error:
             return error
         return None
+
+
+class ContainerBench(WithContainers):
+    """A node whose engine is that of the tests."""
+
+    def __init__(self, socket: str) -> None:
+        super().__init__()
+        self.socket = socket
+
+
+class ContainerMember(WithContainers, Member):
+    """The same, that other nodes can follow."""
+
+    def __init__(self, socket: str, name: str) -> None:
+        Member.__init__(self, name)
+        self.socket = socket

@@ -208,6 +208,24 @@ services:
   app: {image: example/cloud, volumes: ["files:/var/www"], ports: ["8081:80"]}
 volumes: {files: }
 """, {"cloud-cron": {"entrypoint": ["/cron.sh"]}, "cloud-app": {"volumes": ["files:/var/www"]}}),
+    "built in stages": Example("""
+x-restart: &restart {restart: always}
+services:
+  app:
+    <<: *restart
+    x-note: mine
+    build:
+      context: https://example.com/apps.git#v2:web
+      dockerfile: docker/web.Dockerfile
+      args: {VERSION: 2, DEBUG: "true", NOTHING: }
+      target: final
+    depends_on: {schema: {condition: service_completed_successfully}}
+  schema: {build: {context: ., args: [A=1]}}
+""", {"app": {"source": "https://example.com/apps.git#v2:web", "build": {
+          "dockerfile": "docker/web.Dockerfile", "target": "final",
+          "args": {"VERSION": "2", "DEBUG": "true"}},
+          "dependsOn": [{"id": "schema", "condition": "completed"}]},
+      "schema": {"build": {"args": {"A": "1"}}, "restart": {"policy": "never"}}}),
     "built here": Example("""
 services:
   app:

@@ -65,7 +65,12 @@ def manifest(**keys: Any) -> Manifest:
         ({}, {"runtime": "docker", "volumes": ["./www:/srv", "cache:/var/cache"]}, None),
         ({}, {"runtime": "docker", "publish": ["0.0.0.0:80:80"]}, "may not be reached at 0.0.0.0"),
         ({}, {"runtime": "docker", "publish": ["8080:80"]}, None),
-        ({}, {"runtime": "docker", "capabilities": ["SYS_ADMIN"]}, "may not say capabilities"),
+        ({"openPorts": True}, {"runtime": "docker", "publish": ["0.0.0.0:80:80"]}, None),
+        ({}, {"runtime": "docker", "capabilities": ["SYS_ADMIN"]}, "may not have the capability SYS_ADMIN"),
+        ({}, {"runtime": "docker", "capabilities": ["CHOWN", "SETUID"]}, None),
+        ({}, {"runtime": "docker", "project": {"name": "home"}}, None),
+        ({}, {"runtime": "docker", "project": {"name": "pi.home"}}, "may not be called pi.home"),
+        ({}, {"runtime": "docker", "labels": {"a": "b"}}, "may not say labels"),
         ({}, {"runtime": "docker", "isolation": "runc"}, "may not say isolation"),
     ],
 )
@@ -85,10 +90,19 @@ def test_what_the_package_says_is_judged_as_well() -> None:
 def test_what_is_declared_is_narrowed() -> None:
     policy = Policy(apis=("x/*",), memory=2**20, cpu=0.5, pids=10)
     asked = manifest(resources={"memory": "64Mi", "cpu": 0.25})
-    found = narrow(policy, asked, "node", ())
+    found = narrow(policy, asked, "node", (), "laptop")
     assert (found.runtime, found.exports, found.allow) == ("node", (), ("x/*",))
     assert found.resources.model_dump() == {"memory": 2**20, "cpu": 0.25, "pids": 10}
-    assert narrow(Policy(), asked, "node", ()).resources == asked.resources
+    assert narrow(Policy(), asked, "node", (), "laptop").resources == asked.resources
+    # What a container could say stays unsaid.
+    assert found.container_key is None
+
+
+def test_a_project_of_another_node_is_not_ours_of_that_name() -> None:
+    asked = manifest(runtime="docker", project={"name": "home"}, capabilities=["CHOWN", "MKNOD"])
+    found = narrow(Policy(), asked, "docker", (), "laptop")
+    assert found.project and found.project.name == "laptop.home"
+    assert found.capabilities == ("CHOWN",)
 
 
 def test_a_policy_is_written_down_and_read_back() -> None:

@@ -285,7 +285,7 @@ def test_a_completed_program_is_settled_and_its_next_revision_runs() -> None:
 
 
 def test_a_failing_probe_gets_the_instance_replaced() -> None:
-    failing = replace(instance("i", A, State.FAILING), condemned="its liveness probe fails: 500")
+    failing = replace(instance("i", A, State.FAILING), complaint="its liveness probe fails: 500")
     assert summary(decide(A, failing, history=History(healthy=A))) == ["stop i ProbeFailed crash"]
 
 

@@ -74,7 +74,7 @@ def instances(draw: st.DrawFn, number: int) -> Instance:
         state=state,
         since=draw(times),
         ready_since=ready_since,
-        condemned="its liveness probe fails" if state is State.FAILING else "",
+        complaint="its liveness probe fails" if state is State.FAILING else "",
     )
 
 

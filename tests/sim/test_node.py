@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.api import UserError
 from runtimes.base import Copy, Endpoint, Exit
-from runtimes.fake import Behaviour
+from runtimes.fake import Behaviour, FakeRuntime
 from tests.sim.nodes import Home, eventually, manifest, ready, service
 
 pytestmark = pytest.mark.anyio
@@ -305,6 +305,58 @@ async def test_liveness_replaces_and_readiness_only_reports() -> None:
         await eventually(lambda: ready(node, "listen"))
 
 
+async def test_nothing_is_left_on_the_disk_of_what_nobody_declares_any_more() -> None:
+    home = Home()
+    home.source.declare(manifest("a", source="/a"), manifest("b", source="/b"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a") and ready(node, "b"))
+        home.source.undeclare("a")
+        await eventually(lambda: "a" not in node.reconciler.controllers)
+        assert {key[0] for key in home.machine.prepared} == {"b"}
+    home.source.undeclare("b")
+    async with home.node() as node:
+        await eventually(lambda: "b" not in node.reconciler.controllers)
+        assert home.machine.prepared == set()
+
+
+async def test_what_is_declared_again_while_it_is_cleared_away_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home()
+    home.source.declare(manifest("a", source="/a"))
+    collect = FakeRuntime.collect
+
+    async def slowly(self: FakeRuntime, service_id: str, keep: Any) -> None:
+        await collect(self, service_id, keep)
+        await anyio.sleep(5)
+
+    monkeypatch.setattr(FakeRuntime, "collect", slowly)
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.source.undeclare("a")
+        await eventually(lambda: not home.machine.prepared)
+        home.source.declare(manifest("a", source="/a"))
+        await anyio.sleep(1)
+        assert home.running() == []
+        await eventually(lambda: ready(node, "a"))
+    assert home.machine.violations == []
+
+
+async def test_what_a_probe_finds_while_something_starts_is_told() -> None:
+    home = Home()
+    home.machine.behave("a", Behaviour(ready_after=20))
+    home.source.declare(
+        manifest("a", probes={"readiness": {"httpGet": "/"}}, update={"healthyDeadline": "10s"})
+    )
+    async with home.node() as node:
+        await anyio.sleep(5)
+        told = node.reconciler.controllers["a"].condition("Ready")
+        assert told is not None
+        assert told.message.startswith("started, waits until it is ready: its readiness probe fails: ")
+        assert [event.reason for event in node.events.recent()].count("Starting") == 0
+        await eventually(lambda: condition(node, "a", "Stalled")[1] == "HealthyDeadlineExceeded")
+        told = node.reconciler.controllers["a"].condition("Stalled")
+        assert told is not None and "within 10s: its readiness probe fails: " in told.message
+
+
 async def test_a_job_runs_once_and_not_again_in_the_next_life() -> None:
     home = Home()
     home.machine.behave("job", Behaviour(exits_after=5, exit_code=0))
@@ -318,6 +370,21 @@ async def test_a_job_runs_once_and_not_again_in_the_next_life() -> None:
     async with home.node():
         await anyio.sleep(100)
     assert home.machine.starts == starts
+
+
+async def test_who_waits_for_the_end_of_a_job_starts_when_it_succeeds() -> None:
+    home = Home()
+    home.machine.behave("job", Behaviour(exits_after=5, exit_code=1))
+    job = manifest("job", restart={"policy": "onFailure"}, probes={"readiness": "none"})
+    home.source.declare(job, manifest("after", dependsOn=[{"id": "job", "condition": "completed"}]))
+    async with home.node() as node:
+        await anyio.sleep(100)
+        assert condition(node, "after", "Reconciling") == ("True", "DependencyNotReady")
+        told = node.reconciler.controllers["after"].condition("Reconciling")
+        assert told is not None and told.message == "waits for job to end successfully"
+        home.machine.behave("job", Behaviour(exits_after=5, exit_code=0))
+        await eventually(lambda: ready(node, "after"))
+        assert condition(node, "job") == ("False", "Completed")
 
 
 async def test_a_cycle_is_told_and_stops_nobody_else() -> None:

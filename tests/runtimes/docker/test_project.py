@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from manifests.model import Manifest
-from manifests.policy import Policy, judge
+from manifests.policy import Policy, judge, narrow
 from runtimes.base import PermanentFailure
 from runtimes.docker import labels, spec
 from runtimes.docker.network import network
@@ -74,7 +74,8 @@ def test_what_a_container_is_given_is_part_of_its_revision() -> None:
 
 
 def test_another_node_cannot_put_a_service_into_a_project_of_this_one() -> None:
-    document = {"id": "spy", "image": "x", "project": PROJECT}
-    assert (
-        judge(Policy(), Manifest.model_validate(document)) == "a service of another node may not say project"
-    )
+    manifest = Manifest.model_validate({"id": "spy", "image": "x", "project": PROJECT})
+    project = narrow(Policy(), manifest, "docker", (), "laptop").project
+    assert project and project.name == f"laptop.{PROJECT['name']}"
+    asked = manifest.model_copy(update={"project": project})
+    assert "may not be called laptop." in (judge(Policy(), asked) or "")
