@@ -113,6 +113,7 @@ class DockerRuntime:
             return Exit()
         await handle.died.wait()
         # The engine has finished with a container once it answers about it: its ports are free then.
+        # Not waiting for it gains a replacement nothing: its start waits for the same cleaning up.
         with suppress(RuntimeUnavailable, EngineAnswer):
             found = await self._engine.call("GET", f"/containers/{handle.container}/json")
             handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))

@@ -39,6 +39,14 @@ class WithContainers(Bench):
         found = self.engine("GET", "/containers/json", query={"filters": of_node(node)})
         return {each["Labels"][INSTANCE]: each["Id"] for each in found}
 
+    def built(self) -> list[str]:
+        """The tags of what this node has built and not removed."""
+        node = (self.home / "state" / "engine-node").read_text()
+        found = self.engine("GET", "/images/json")
+        return [
+            tag for each in found for tag in each["RepoTags"] or () if tag.startswith(f"atek-{node[:8]}/")
+        ]
+
     def serve(self, service_id: str = "web", **rest: Any) -> None:
         self.declare(service_id, "serve", **{"image": IMAGE, "probes": {}, **rest})
 

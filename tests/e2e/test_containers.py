@@ -201,3 +201,8 @@ def test_a_package_with_a_dockerfile_is_built_once(bench: ContainerBench) -> Non
     (package / "Dockerfile").write_text("FROM scratch\nRUN nothing\n")
     bench.until(lambda: bench.condition("web", "Reconciling")[1] == "BuildFailed", "it says why")
     assert bench.answer() == "built"
+    (before,) = bench.built()
+    (package / "Dockerfile").write_text(f'FROM {IMAGE}\nENV VERSION=newer\nCMD ["serve"]\n')
+    bench.until(lambda: before not in bench.built(), "the newer image has taken the older one's place")
+    assert bench.answer() == "newer"
+    assert len(bench.built()) == 1

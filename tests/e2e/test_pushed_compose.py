@@ -104,16 +104,10 @@ def test_a_pushed_compose_file_runs_there_within_limits(
     for service in ("wiki-web", "wiki-db"):
         laptop.told("delete", service)
     pi.until(lambda: not pi.service("wiki-web")["instances"], "it is gone")
-    pi.until(lambda: not built(pi), "its image is gone too")
+    pi.until(lambda: not pi.built(), "its image is gone too")
 
 
 def ports(pi: ContainerMember) -> list[str]:
     query = {"filters": {"label": ["cloud.atek.service=wiki-web"]}}
     found = pi.engine("GET", "/containers/json", query=query)
     return [f"{port.get('IP')}:{port.get('PublicPort')}" for each in found for port in each["Ports"]]
-
-
-def built(pi: ContainerMember) -> list[str]:
-    found = pi.engine("GET", "/images/json")
-    node = (pi.home / "state" / "engine-node").read_text()
-    return [tag for each in found for tag in each["RepoTags"] or () if tag.startswith(f"atek-{node[:8]}/")]
