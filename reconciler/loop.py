@@ -17,6 +17,7 @@ import anyio
 from reconciler import history as past
 from reconciler.conditions import Verdict
 from reconciler.controller import Controller, Wish
+from reconciler.dependencies import Dependencies
 from reconciler.plan import plan
 from reconciler.queue import WakeQueue
 from reconciler.store import Remembered, Saver
@@ -73,7 +74,7 @@ class Reconciler:
         self._routing = routing
         self._store = store
         self._wall = wall
-        self._dependents: dict[str, set[str]] = {}
+        self._dependencies = Dependencies(self.controllers)
         self._tasks: TaskGroup | None = None
         self._empty = anyio.Event()
         effects.changed = self._changed
@@ -86,7 +87,7 @@ class Reconciler:
         self.known = known
         for service_id, wish in wishes.items():
             controller = self.controller(service_id)
-            self._link(controller.wish, wish, service_id)
+            self._dependencies.link(service_id, controller.wish, wish)
             controller.wishes(wish)
             self.queue.wake(service_id)
             self.heard(service_id)
@@ -304,33 +305,9 @@ class Reconciler:
             suspended=controller.stopped,
             shutdown=self.stopping,
             problem=wish.problem,
-            waiting_for=self._waiting_for(controller),
-            held_by=self._held_by(controller) if self.stopping else (),
+            waiting_for=self._dependencies.waiting_for(controller),
+            held_by=self._dependencies.held_by(controller) if self.stopping else (),
         )
-
-    def _waiting_for(self, controller: Controller) -> tuple[str, ...]:
-        service = controller.wish.service
-        if service is None or not service.manifest.depends_on:
-            return ()
-        waiting = []
-        for dependency in service.manifest.depends_on:
-            other = self.controllers.get(dependency.id)
-            if other is None or other.wish.service is None:
-                waiting.append(f"{dependency.id}, which is not declared")
-            elif dependency.condition == "ready" and not (other.ready or other.succeeded):
-                waiting.append(f"{dependency.id} to be ready")
-            elif dependency.condition == "started" and not (other.instances or other.succeeded):
-                waiting.append(f"{dependency.id} to be started")
-            elif dependency.condition == "completed" and not other.succeeded:
-                waiting.append(f"{dependency.id} to end successfully")
-        return tuple(waiting)
-
-    def _held_by(self, controller: Controller) -> tuple[str, ...]:
-        """Services that depend on this one and still run; on a cycle nobody waits."""
-        if controller.wish.on_cycle:
-            return ()
-        others = (self.controllers.get(other) for other in self._dependents.get(controller.id, ()))
-        return tuple(sorted(other.id for other in others if other and other.instances))
 
     def _keep(self, controller: Controller, decision: Decision) -> None:
         """Takes over what the decision wants remembered and told."""
@@ -353,7 +330,7 @@ class Reconciler:
                 if condition.type == "Stalled" and condition.status == "True":
                     self.events.emit(controller.id, condition.reason, condition.message, warning=True)
         if controller.ready != was_ready or controller.succeeded:
-            self._wake_dependents(controller.id)
+            self._wake(self._dependencies.dependents(controller.id))
 
     async def _leave(self, controller: Controller) -> None:
         """Deletes what was prepared and forgets the service, unless somebody declares it again meanwhile."""
@@ -381,29 +358,12 @@ class Reconciler:
             # Completions come from effects, not from a decision, and what is done must not be done again.
             controller.kept_completed = controller.history.completed
             self.saver.save_soon(service_id, urgent=True)
-        if self.stopping:
-            self._wake_dependencies(service_id)
-        else:
-            self._wake_dependents(service_id)
-
-    def _wake_dependents(self, service_id: str) -> None:
-        self._wake(self._dependents.get(service_id, ()))
-
-    def _wake_dependencies(self, service_id: str) -> None:
-        controller = self.controllers.get(service_id)
-        service = controller.wish.service if controller else None
-        if service:
-            self._wake(dependency.id for dependency in service.manifest.depends_on)
+        others = self._dependencies
+        self._wake(others.dependencies(service_id) if self.stopping else others.dependents(service_id))
 
     def _wake(self, service_ids: Iterable[str]) -> None:
         for service_id in service_ids:
             self.queue.wake(service_id)
-
-    def _link(self, old: Wish, new: Wish, service_id: str) -> None:
-        for dependency in old.service.manifest.depends_on if old.service else ():
-            self._dependents.get(dependency.id, set()).discard(service_id)
-        for dependency in new.service.manifest.depends_on if new.service else ():
-            self._dependents.setdefault(dependency.id, set()).add(service_id)
 
     def _recall(self, service_id: str) -> Remembered | None:
         controller = self.controllers.get(service_id)
