@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     #: Values are text, numbers, flags, or JSON objects (filters, labels).
     Query = Mapping[str, object]
 
+# Only Podman has a version of an API of its own beside Docker's.
+_PODMAN = b"libpod-api-version"
 #: The first version that has all that is used here (Docker 20.10), and the last one it was written against.
 OLDEST_API, NEWEST_API = (1, 41), (1, 51)
 #: Seconds for a connection, and for the answer to a request that does not wait for anything.
@@ -43,6 +45,7 @@ class Engine:
         self._socket = ""
         self._pool: httpcore.AsyncConnectionPool | None = None
         self._version = ""
+        self._is_podman = False
 
     async def call(
         self,
@@ -79,6 +82,11 @@ class Engine:
         """The version that both sides speak. Raises RuntimeUnavailable."""
         return await self._negotiated()
 
+    async def is_podman(self) -> bool:
+        """Whether it is Podman's answer to Docker's API, which takes some words otherwise."""
+        await self._negotiated()
+        return self._is_podman
+
     def forget(self) -> None:
         """Whoever listens there now may be another engine."""
         self._version = ""
@@ -93,6 +101,7 @@ class Engine:
             async with self._request("GET", "/_ping", None, {}, ANSWER_TIMEOUT) as response:
                 await response.aread()
                 headers = {name.lower(): value for name, value in response.headers}
+            self._is_podman = _PODMAN in headers
             self._version = _common(headers.get(b"api-version", b"").decode("latin-1"))
         return self._version
 

@@ -13,7 +13,7 @@ from runtimes.docker.gateway import share_gateway
 from runtimes.docker.spec import SOCKET_NAME, Image, Place, data_folders, named_volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from manifests.service import Service
     from runtimes.paths import Paths
@@ -74,19 +74,15 @@ class Folders:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder / "service.log"
 
-    def make(
-        self, service: Service, instance: str, image: Image, node: str, networks: Mapping[str, str]
-    ) -> Place:
+    def make(self, service: Service, instance: str, image: Image, node: str, network: str) -> Place:
         """Makes what has to exist before the container does. Raises RuntimeFailure."""
         try:
-            return self._make(service, instance, image, node, networks)
+            return self._make(service, instance, image, node, network)
         except OSError as error:
             message = f"{service.id} cannot be started: {error.filename}: {error.strerror}"
             raise RuntimeFailure("StartFailed", message) from error
 
-    def _make(
-        self, service: Service, instance: str, image: Image, node: str, networks: Mapping[str, str]
-    ) -> Place:
+    def _make(self, service: Service, instance: str, image: Image, node: str, network: str) -> Place:
         data, sockets = self.paths.data(service.id), self.sockets(instance)
         # Others than our own user may write here when the container runs as another; the folders above are
         # private, so that this opens them to nobody but the container.
@@ -107,7 +103,7 @@ class Folders:
             data=os.path.realpath(data),
             sockets=os.path.realpath(sockets),
             gateway=os.path.realpath(share_gateway(self.paths.run)),
-            networks=networks,
+            network=network,
             binds=self._binds,
             user="" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}",
         )

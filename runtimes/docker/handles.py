@@ -20,12 +20,13 @@ _SIGNALLED, _LAST_SIGNAL = 128, 64
 
 @dataclass(eq=False, slots=True)
 class Handle:
-    """One container. `health` is what its HEALTHCHECK says, empty without one."""
+    """One container. `networks` are those it is on; `health`: what its HEALTHCHECK says, if any."""
 
     instance: str
     container: str
     running: Running | None = None
     signal: str = "SIGTERM"
+    networks: tuple[str, ...] = ()
     health: str = ""
     code: int | None = None
     out_of_memory: bool = False

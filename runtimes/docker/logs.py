@@ -1,13 +1,15 @@
 """Brings what containers print to where the output of every service is, so that `atek logs` shows it.
 
 The engine keeps the output meanwhile; so a node that dies neither stalls nor kills a container, and the next
-life goes on at the moment that the last one wrote down.
+life goes on where the last one wrote down that it was. Lines are known by the engine's moment of each, which
+several share: the pieces of a long line do, and with Podman all lines of a second.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,27 @@ AGAIN = 1.0
 LAST_WORDS = 5.0
 # 2026-01-31T12:00:00.123456789Z is at most this long, with an offset instead of Z.
 _LONGEST_TIME = 40
+# A moment and a number of lines.
+_LONGEST_POSITION = 60
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a container's output was copied: `lines` of those of the last `moment`, as `since` has it."""
+
+    moment: str = "0"
+    lines: int = 0
+
+    def advance(self, moment: str) -> None:
+        """Past one more line; those of two streams are not always in the order of their moments."""
+        if moment == self.moment:
+            self.lines += 1
+        elif moment > self.moment:
+            self.moment, self.lines = moment, 1
+
+    def covers(self, other: Position) -> bool:
+        """Whether it is at least as far, within one moment."""
+        return self.moment == other.moment and self.lines >= other.lines
 
 
 class LogCopier:
@@ -72,31 +95,37 @@ class LogCopier:
 
     async def _follow(self, handle: Handle, log: Path) -> bool:
         """Whether there cannot be any more output."""
-        reached = self._reached(handle.instance)
-        query = {"follow": True, "stdout": True, "stderr": True, "timestamps": True, "since": since(reached)}
+        known, here = self._reached(handle.instance), Position()
+        query = {"follow": True, "stdout": True, "stderr": True, "timestamps": True, "since": known.moment}
         frames = Demultiplexer()
         try:
             path = f"/{self._kind}/{handle.container}/logs"
             async with self._engine.stream("GET", path, query=query) as chunks:
                 async for chunk in chunks:
-                    lines = [split(data) for _, data in frames.feed(chunk)]
-                    new = [(moment, line) for moment, line in lines if moment != reached]
+                    new = []
+                    for moment, line in (split(data) for _, data in frames.feed(chunk)):
+                        here.advance(since(moment))
+                        if not known.covers(here):
+                            new.append(line)
                     if new:
-                        _append(log, b"".join(line for _, line in new))
-                        self._keep(handle.instance, new[-1][0])
+                        _append(log, b"".join(new))
+                        self._keep(handle.instance, here)
         except EngineAnswer as answer:
             return answer.missing or answer.conflict
         return handle.died.is_set()
 
-    def _reached(self, instance: str) -> bytes:
+    def _reached(self, instance: str) -> Position:
         try:
-            return self._position(instance).read_bytes()[:_LONGEST_TIME].strip()
-        except OSError:
-            return b""
+            moment, lines = self._position(instance).read_text("ascii").split()
+            return Position(moment, int(lines))
+        except (OSError, ValueError):
+            return Position()
 
-    def _keep(self, instance: str, moment: bytes) -> None:
+    def _keep(self, instance: str, reached: Position) -> None:
+        """Always of one length, and written over: there is never half of one, or none."""
+        text = f"{reached.moment} {reached.lines}".ljust(_LONGEST_POSITION).encode("ascii")
         with suppress(OSError):
-            self._position(instance).write_bytes(moment.ljust(_LONGEST_TIME))
+            _write(self._position(instance), text, os.O_CREAT)
 
     def _position(self, instance: str) -> Path:
         return self._positions / instance
@@ -124,8 +153,12 @@ def since(moment: bytes) -> str:
 def _append(log: Path, data: bytes) -> None:
     """A full disk costs output, and nothing else: it is the same for every service."""
     with suppress(OSError):
-        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
+        _write(log, data, os.O_CREAT | os.O_APPEND)
+
+
+def _write(path: Path, data: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)

@@ -3,6 +3,9 @@
 `private` leads nowhere but to this machine; `published` lets in what is published, and nothing comes back
 from other machines for what a container begins itself (its address is not translated); `egress` leads out,
 and so does the network of each project.
+
+Podman separates networks, and not the containers on one: there each service has networks of its own. What is
+published has a way out there, so it has to be asked for.
 """
 
 from __future__ import annotations
@@ -11,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from runtimes.base import PermanentFailure
 from runtimes.docker.failures import EngineAnswer, other_failure
 from runtimes.docker.labels import NODE, of_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from manifests.model import Manifest
     from runtimes.docker.engine import Engine
 
-KINDS = ("private", "published", "egress")
-#: Begins the kind of a project's network; no other kind has a `_`.
+#: Begins the kind of a project's network.
 PROJECT = "project_"
 _BRIDGE = "com.docker.network.bridge"
 
@@ -34,7 +38,21 @@ class Networks:
         self._made: set[str] = set()
         # Engines check for a name and take it in two steps: asked twice at a time they make two of it.
         self._one_at_a_time = anyio.Lock()
-        self.names = {kind: network_name(node, kind) for kind in KINDS}
+
+    async def kind(self, manifest: Manifest) -> str:
+        """Which of the node's networks a service is on; "" for none. Raises RuntimeFailure."""
+        if manifest.network != "bridge":
+            return ""
+        kind = network_kind(manifest)
+        if kind.startswith(PROJECT) or not await self._engine.is_podman():
+            return kind
+        if kind == "published":
+            raise PermanentFailure(
+                "EgressUnavoidable",
+                "Podman gives what publishes a port a way out to other machines",
+                hint="write egress: true if that is all right, or leave publish out and use the router",
+            )
+        return f"{kind}_{manifest.id}"
 
     async def ensure(self, kind: str) -> None:
         """Raises RuntimeFailure or RuntimeUnavailable."""
@@ -54,16 +72,18 @@ class Networks:
         """They may have been removed meanwhile."""
         self._made.clear()
 
-    async def remove(self, is_starting: Callable[[], object] = lambda: False) -> None:
+    async def remove(self, needed: Callable[[], Collection[str] | None] = lambda: ()) -> None:
         """Those that no container is on any more. What else the engine has is not looked at.
 
-        A container that `is_starting` needs one that the engine would still give away.
+        `needed`: their names, None when that cannot be known now. Docker refuses to remove a network that is
+        used, but gives away the one of a container that is about to start; Podman removes any.
         """
         async with self._one_at_a_time:
             self.forget()
             found = await self._engine.call("GET", "/networks", query={"filters": of_node(self._node)})
             for each in found:
-                if not is_starting():
+                names = needed()
+                if names is not None and each["Name"] not in names:
                     await self._remove(each["Id"])
 
     async def _remove(self, network_id: str) -> None:
@@ -74,6 +94,15 @@ class Networks:
                 raise
 
 
+def network_kind(manifest: Manifest) -> str:
+    """`private`, `published`, `egress`, or that of its project."""
+    if manifest.project is not None:
+        return f"{PROJECT}{manifest.project.name}"
+    if manifest.egress:
+        return "egress"
+    return "published" if manifest.publish else "private"
+
+
 def network_name(node: str, kind: str) -> str:
     """The engine's name of a network, unique among all nodes of an engine."""
     return f"atek-{node[:8]}-{kind}"
@@ -81,12 +110,12 @@ def network_name(node: str, kind: str) -> str:
 
 def network(node: str, kind: str) -> dict[str, Any]:
     """The body of `POST /networks/create`."""
-    leads_out = kind == "egress" or kind.startswith(PROJECT)
+    leads_out = kind.startswith(("egress", PROJECT))
     return {
         "Name": network_name(node, kind),
         "CheckDuplicate": True,
         "Driver": "bridge",
-        "Internal": kind == "private",
+        "Internal": kind.startswith("private"),
         "Labels": {NODE: node},
         "Options": {
             f"{_BRIDGE}.enable_icc": "true" if kind.startswith(PROJECT) else "false",

@@ -132,9 +132,12 @@ class DockerRuntime:
                     await self._buried.wait()
             await self._images.collect(service_id, keep)
             if not keep:
-                await self._networks.remove(lambda: self._starting)
+                await self._networks.remove(self._needed_networks)
         except EngineAnswer as answer:
             raise other_failure(answer, f"what {service_id} left cannot be removed") from answer
+
+    def _needed_networks(self) -> set[str] | None:
+        return None if self._starting else {name for each in self._handles for name in each.networks}
 
     # -- what probes ask
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from manifests.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
-from runtimes.docker.network import PROJECT, network_name
 from runtimes.environment import SOCKET_VARIABLE, TOKEN_VARIABLE, expand
 
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ class Image:
 class Place:
     """What this node gives to a container. `data`, `sockets` and `gateway` are folders of this machine.
 
-    `networks`: the engine's names of the networks for `private`, `published` and `egress`. `binds` are
-    folders that the node's owner lets services have. `user` runs containers of images that name none.
+    `network`: what the engine calls the network, or `none`, or `host`. `binds` are folders that the node's
+    owner lets services have. `user` runs containers of images that name none.
     """
 
     node: str
@@ -63,7 +62,7 @@ class Place:
     data: str
     sockets: str
     gateway: str
-    networks: Mapping[str, str]
+    network: str
     binds: Sequence[str] = ()
     user: str = ""
 
@@ -80,15 +79,6 @@ def service_port(manifest: Manifest, image: Image, free_port: int) -> int | None
 def container_name(node: str, service_id: str, instance: str) -> str:
     """Unique among all nodes of an engine."""
     return f"atek-{node[:8]}-{service_id}-{instance}"
-
-
-def network_kind(manifest: Manifest) -> str:
-    """Which of the node's networks a service is on: `private`, `published`, `egress`, or its project's."""
-    if manifest.project is not None:
-        return f"{PROJECT}{manifest.project.name}"
-    if manifest.egress:
-        return "egress"
-    return "published" if manifest.publish else "private"
 
 
 def container(launch: Launch, image: Image, place: Place, port: int | None) -> dict[str, Any]:
@@ -111,7 +101,7 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
         body["User"] = user
     if manifest.project is not None and manifest.network == "bridge":
         endpoint = {"Aliases": list(manifest.project.aliases)}
-        body["NetworkingConfig"] = {"EndpointsConfig": {_network_mode(manifest, place): endpoint}}
+        body["NetworkingConfig"] = {"EndpointsConfig": {place.network: endpoint}}
     if "signal" in manifest.stop.model_fields_set:
         body["StopSignal"] = manifest.stop.signal
     if manifest.network == "bridge" and manifest.publish:
@@ -145,7 +135,7 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
         "SecurityOpt": ["no-new-privileges"],
         "ReadonlyRootfs": manifest.read_only,
         "Tmpfs": dict(_SCRATCH) if manifest.read_only else {},
-        "NetworkMode": _network_mode(manifest, place),
+        "NetworkMode": place.network,
         "Mounts": [*_own_mounts(place), *(_mount(manifest, place, each) for each in mounted)],
         "Binds": _old_binds(manifest, place),
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE, "max-file": "2"}},
@@ -161,13 +151,6 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
     if manifest.isolation is not None:
         host["Runtime"] = manifest.isolation
     return host
-
-
-def _network_mode(manifest: Manifest, place: Place) -> str:
-    if manifest.network != "bridge":
-        return manifest.network
-    kind = network_kind(manifest)
-    return place.networks.get(kind) or network_name(place.node, kind)
 
 
 def _own_mounts(place: Place) -> list[dict[str, Any]]:

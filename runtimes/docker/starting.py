@@ -14,6 +14,7 @@ from runtimes.docker import labels, spec
 from runtimes.docker.failures import EngineAnswer, start_failure
 from runtimes.docker.gateway import UNREACHABLE, may_enter
 from runtimes.docker.handles import Handle
+from runtimes.docker.network import network_name
 from runtimes.environment import TOKEN_VARIABLE
 from runtimes.ports import free_port, require_free
 
@@ -49,10 +50,12 @@ class Starter:
         port = spec.service_port(manifest, image, free_port() if manifest.network == "host" else 0)
         if manifest.network == "host" and manifest.port != "auto" and port is not None:
             require_free(port)
-        place = self._folders.make(launch.service, launch.instance, image, self._node, self._networks.names)
+        kind = await self._networks.kind(manifest)
+        network = network_name(self._node, kind) if kind else manifest.network
+        place = self._folders.make(launch.service, launch.instance, image, self._node, network)
         body = spec.container(launch, image, place, port)
         try:
-            container = await self._create(launch, body)
+            container = await self._create(launch, body, kind)
             handle = Handle(launch.instance, container)
             self._handles.add(handle)
             await self._engine.call("POST", f"/containers/{container}/start")
@@ -68,10 +71,8 @@ class Starter:
         handle.running = replace(handle.running, token=launch.identity.get("token", ""))
         return handle
 
-    async def _create(self, launch: Launch, body: Mapping[str, Any]) -> str:
+    async def _create(self, launch: Launch, body: Mapping[str, Any], kind: str) -> str:
         """Networks that somebody removed are made once more."""
-        manifest = launch.service.manifest
-        kind = spec.network_kind(manifest) if manifest.network == "bridge" else ""
         name = spec.container_name(self._node, launch.service.id, launch.instance)
         for attempt in range(2):
             if kind:
@@ -115,6 +116,7 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
     if said is None:
         raise RuntimeFailure("EngineError", f"container {handle.container[:12]} has lost its labels")
     handle.signal = config.get("StopSignal") or handle.signal
+    handle.networks = tuple((found.get("NetworkSettings") or {}).get("Networks") or ())
     handle.health = handle.health or (state.get("Health") or {}).get("Status", "")
     handle.running = Running(
         instance=said.instance,

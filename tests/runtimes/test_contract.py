@@ -10,6 +10,7 @@ import pytest
 from runtimes.base import RuntimeFailure
 from tests.runtimes.docker.engines import any_engine
 from tests.runtimes.docker.lives import docker_lives
+from tests.runtimes.docker.podman import podman
 from tests.runtimes.factories import Lives, fake_lives, launch, real_lives, started
 
 if TYPE_CHECKING:
@@ -23,19 +24,21 @@ RUNTIMES = [
     "node",
     "python",
     pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
+    pytest.param("podman", marks=pytest.mark.xdist_group("docker")),
 ]
+ENGINES = {"docker": any_engine, "podman": podman}
 
 
 @pytest.fixture(params=RUNTIMES)
 def engine_socket(request: pytest.FixtureRequest) -> tuple[str, str]:
     """The runtime's name, and where its engine listens if it is one that has an engine."""
-    return request.param, any_engine() if request.param == "docker" else ""
+    return request.param, ENGINES[request.param]() if request.param in ENGINES else ""
 
 
 @pytest.fixture
 async def lives(engine_socket: tuple[str, str]) -> AsyncIterator[Lives]:
     name, socket = engine_socket
-    if name == "docker":
+    if name in ENGINES:
         async with docker_lives(socket) as found:
             yield found.as_lives()
         return

@@ -172,7 +172,7 @@ def _busybox() -> str:
 
 async def make_image(socket: str) -> None:
     engine = Engine(lambda: socket)
-    query = {"fromSrc": "-", "repo": "atek-test", "tag": "1", "changes": "ENV PATH=/bin"}
+    query = {"fromSrc": "-", "repo": IMAGE, "changes": "ENV PATH=/bin"}
     async with engine.stream("POST", "/images/create", query=query, body=_pieces(root_folder())) as chunks:
         async for _ in chunks:
             pass

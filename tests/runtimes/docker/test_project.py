@@ -17,7 +17,7 @@ from tests.runtimes.factories import launch, service
 IMAGE = Image("sha256:1", ports=(80,))
 PLACE = Place(
     node="n" * 32, host_port=2835, data="/h/data/app", sockets="/h/run/i1", gateway="/h/run/gateway",
-    networks={"private": "p", "published": "u", "egress": "e"}, binds=("/srv/media",), user="1000:1000",
+    network="atek-nnnnnnnn-project_wiki", binds=("/srv/media",), user="1000:1000",
 )  # fmt: skip
 PROJECT = {"name": "wiki", "aliases": ["db"]}
 NETWORK = "atek-nnnnnnnn-project_wiki"

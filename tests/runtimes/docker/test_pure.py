@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 IMAGE = Image("sha256:1", ports=(80,))
 PLACE = Place(
     node="n" * 32, host_port=2835, data="/h/data/app", sockets="/h/run/i1", gateway="/h/run/gateway",
-    networks={"private": "p", "published": "u", "egress": "e"}, binds=("/srv/media",),
+    network="p", binds=("/srv/media",),
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_what_is_asked_for_is_given() -> None:
         resources={"memory": "1Mi", "cpu": 0.5, "pids": 9},
     )  # fmt: skip
     host = body["HostConfig"]
-    assert (host["NetworkMode"], host["CapAdd"], host["Runtime"]) == ("e", ["NET_RAW"], "runsc")
+    assert (host["CapAdd"], host["Runtime"]) == (["NET_RAW"], "runsc")
     assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (2**20, 500_000_000, 9)
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "1"}]}
     assert (host["ReadonlyRootfs"], body["User"]) == (False, "7")
@@ -103,7 +103,7 @@ def test_a_link_out_of_the_data_folder_is_not_mounted(tmp_path: Path) -> None:
     folders = Folders(Paths(tmp_path, tmp_path / "run", 1))
     mode = elsewhere.stat().st_mode
     with pytest.raises(PermanentFailure, match="leads out of the data folder"):
-        folders.make(of, "i1", Image("x"), "n", {})
+        folders.make(of, "i1", Image("x"), "n", "p")
     assert elsewhere.stat().st_mode == mode
     assert list(elsewhere.iterdir()) == []
 
@@ -113,7 +113,7 @@ def test_a_data_folder_tells_of_volumes_beside_it(tmp_path: Path) -> None:
     folders = Folders(Paths(tmp_path, tmp_path / "run", 1))
     for number, (volumes, told) in enumerate([([], False), (["./www:/www"], False), (["cache:/c"], True)]):
         of = service(f"app{number}", runtime="docker", image="x", volumes=volumes)
-        folders.make(of, "i1", Image("x"), "n", {})
+        folders.make(of, "i1", Image("x"), "n", "p")
         files = [each for each in (tmp_path / "data" / of.id).iterdir() if each.is_file()]
         assert bool(files) == told
 
