@@ -169,7 +169,8 @@ def _hold(world: World, target: Service, others: list[Instance], draft: Draft) -
     if world.now < history.not_before and history.crashed == target.revision:
         draft.look_again(history.not_before)
         reason = history.last_reason or ("CrashLoopBackOff" if history.crashes > 1 else "Restarting")
-        return Verdict(reason, f"{describe_crashes(history)}; `atek logs {world.id}` shows its output")
+        crashes = describe_crashes(history).removeprefix(f"{reason}: ")
+        return Verdict(reason, f"{crashes}; `atek logs {world.id}` shows its output")
     first_start = not others and history.crashed != target.revision
     if world.waiting_for and first_start:
         return Verdict("DependencyNotReady", "waits for " + ", ".join(world.waiting_for))

@@ -253,7 +253,9 @@ def test_what_ended_it_is_the_reason_while_it_waits() -> None:
         history = past.after_exit(
             history, A, 0, Exit(signal=9, why="OOMKilled"), now=0.0, ready_for=0.0, jitter=0.0
         )
-    assert ready(decide(A, history=history, now=0.05)) == ("False", "OOMKilled")
+    decision = decide(A, history=history, now=0.05)
+    assert ready(decision) == ("False", "OOMKilled")
+    assert decision.conditions[0].message.startswith("killed by signal 9, 2 times in a row")
     history = past.after_exit(history, A, 0, Exit(code=1), now=0.1, ready_for=0.0, jitter=0.0)
     assert ready(decide(A, history=history, now=0.15)) == ("False", "CrashLoopBackOff")
 
