@@ -15,6 +15,15 @@ import anyio
 
 from tests.runtimes.docker.engines import PATIENCE, answers, let_go, make_image, without_engine
 
+# Its own limits are more than a machine may allow that is a container itself; and it gives away addresses of
+# which another Podman's network already has a route here.
+_SETTINGS = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[network]
+default_subnet_pools = [{{"base" = "10.212.{third}.0/20", "size" = 24}}]
+"""
+
 
 class Podman:
     """`podman system service` with nothing of the machine's own containers, images and networks."""
@@ -34,8 +43,7 @@ class Podman:
             "system", "service", "--time", "0", f"unix://{self.socket}",
         ]  # fmt: skip
         settings = self.root / "containers.conf"
-        # Its own are more than a machine may allow that is a container itself.
-        settings.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n')
+        settings.write_text(_SETTINGS.format(third=16 * (os.getpid() % 16)))
         environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
         with open(self.root / "log", "ab") as log:
             self._process = subprocess.Popen(
