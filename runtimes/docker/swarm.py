@@ -306,7 +306,7 @@ class SwarmRuntime:
     ) -> None:
         assert handle.running
         lines = news(handle.tasks, tasks, machines)
-        found = () if removed else copies(tasks, machines)
+        found = () if removed else copies(handle.running.service.manifest, tasks, machines)
         places = await self._reached(handle, found)
         missing = "" if removed else lacking(handle.running.service.manifest, tasks, places, machines)
         handle.tasks, handle.removed = tasks, removed

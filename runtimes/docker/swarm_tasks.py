@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 _WRONG = frozenset({"failed", "rejected", "orphaned"})
 _LONGEST_WORDS = 200
+_NOWHERE = "the swarm has no address, at which others could reach it, of"
+_ADVERTISE = "say --advertise-addr with an address of its network when it joins the swarm"
 _LAST_PORT = 65535
 _SIGNALLED, _LAST_SIGNAL = 128, 64
 
@@ -67,14 +69,15 @@ def read_tasks(found: Iterable[Mapping[str, Any]]) -> list[Task]:
     return [_task(each) for each in found]
 
 
-def copies(tasks: Iterable[Task], machines: Mapping[str, Machine]) -> tuple[Copy, ...]:
-    """The tasks that requests may be sent to, in the order of their slots."""
+def copies(manifest: Manifest, tasks: Iterable[Task], machines: Mapping[str, Machine]) -> tuple[Copy, ...]:
+    """The tasks that serve, in the order of their slots; with a port, those that requests can be sent to."""
     found = []
     for task in sorted(tasks, key=lambda task: (task.slot, task.id)):
         machine = machines.get(task.machine)
         if task.runs and machine is not None and machine.up:
             at = Endpoint(host=machine.address, port=task.port) if task.port and machine.address else None
-            found.append(Copy(task.id[:12], machine.name, at))
+            if at is not None or manifest.port is None:
+                found.append(Copy(task.id[:12], machine.name, at))
     return tuple(found)
 
 
@@ -88,6 +91,8 @@ def lacking(
     wrong = sorted((task for task in tasks if task.state in _WRONG), key=lambda task: task.created)
     away = {task.machine for task in tasks if task.state == "running" and not _is_up(task, machines)}
     why = [f"{machines[each].name} does not answer" for each in sorted(away) if each in machines]
+    nowhere = {task.machine for task in tasks if task.runs and _is_nowhere(task, machines)}
+    why += [f"{_NOWHERE} {machines[each].name} ({_ADVERTISE})" for each in sorted(nowhere)]
     why += [told(task, machines) for task in wrong[-1:]] + [task.words for task in waiting if task.words][:1]
     counted = f"{len(places)} of {manifest.replicas} tasks run and accept connections"
     return f"{counted}: {'; '.join(why)}" if why else counted
@@ -143,6 +148,11 @@ def _exit(code: int) -> Exit:
 def _is_up(task: Task, machines: Mapping[str, Machine]) -> bool:
     machine = machines.get(task.machine)
     return machine is not None and machine.up
+
+
+def _is_nowhere(task: Task, machines: Mapping[str, Machine]) -> bool:
+    machine = machines.get(task.machine)
+    return task.port is not None and machine is not None and not machine.address
 
 
 def _machine(found: Mapping[str, Any]) -> Machine:

@@ -190,14 +190,23 @@ def test_words_of_other_machines_do_nothing_to_a_terminal() -> None:
 def test_requests_go_to_tasks_that_run_where_somebody_answers() -> None:
     tasks = [task(3), task(1), task(2, machine="m2"), task(4, **FAILED), task(5, state="starting")]
     at = Endpoint(host="10.0.0.1", port=32768)
-    assert copies(tasks, MACHINES) == (Copy("t1", "one", at), Copy("t3", "one", at))
-    assert copies([task(port=None)], MACHINES) == (Copy("t1", "one", None),)
-    assert copies([task(machine="m9")], MACHINES) == ()
+    web, worker = on_swarm().manifest, on_swarm(port=None).manifest
+    assert copies(web, tasks, MACHINES) == (Copy("t1", "one", at), Copy("t3", "one", at))
+    assert copies(worker, [task(port=None)], MACHINES) == (Copy("t1", "one", None),)
+    assert copies(web, [task(port=None)], MACHINES) == ()
+    assert copies(web, [task(machine="m9")], MACHINES) == ()
+
+
+def test_a_machine_that_nobody_can_be_sent_to_is_told_of() -> None:
+    web, here = on_swarm().manifest, {"m1": Machine("one", "", up=True)}
+    assert copies(web, [task(1)], here) == ()
+    assert "--advertise-addr" in lacking(web, [task(1)], (), here)
+    assert "--advertise-addr" not in lacking(web, [task(1, port=None)], (), here)
 
 
 def test_what_is_lacking_says_why() -> None:
     manifest = on_swarm(replicas=2).manifest
-    one = copies([task(1)], MACHINES)
+    one = copies(manifest, [task(1)], MACHINES)
     assert lacking(manifest, [task(1), task(2)], (*one, *one), MACHINES) == ""
     pending = task(2, machine="", state="pending", words="no suitable node", port=None)
     assert lacking(manifest, [task(1), pending], one, MACHINES).endswith("connections: no suitable node")
