@@ -24,7 +24,7 @@ _WHEN = "2026-01-01T00:00:00Z"
 
 
 def measure(count: int, seconds: float) -> list[Result]:
-    """The times of `count` new services and as many new revisions; then both nodes stay idle."""
+    """The times of `count` new services and as many new revisions; both nodes stay idle before and after."""
     beacons, laptop, pi = Beacons(), Member("laptop"), Member("pi")
     try:
         for node in (laptop, pi):
@@ -33,11 +33,13 @@ def measure(count: int, seconds: float) -> list[Result]:
             node.until(partial(_has_keys, node), "its keys are known")
         pi.follow(laptop)
         laptop.follow(pi, "--status-only")
+        quiet = _idle(pi, seconds, "idle CPU of a node and its daemon", "0.5 %")
         started, rolled = anyio.run(_push, beacons, laptop, count)
         return [
             times("record pushed on one node → service started on another", started, "50 ms"),
             times("record changed on one node → new revision started on another", rolled, "50 ms"),
-            _idle(pi, seconds),
+            quiet,
+            _idle(pi, seconds, f"… that runs {count} services", "—"),
         ]
     finally:
         for node in (laptop, pi):
@@ -81,11 +83,11 @@ async def _daemon(node: Member) -> AsyncIterator[HyperClient]:
         tasks.cancel_scope.cancel()
 
 
-def _idle(node: Member, seconds: float) -> Result:
+def _idle(node: Member, seconds: float, what: str, wanted: str) -> Result:
     assert node.node
     pids = [node.node.pid, node.pid("core.hyper")]
     time.sleep(5)
     before = cpu_seconds(pids)
     time.sleep(seconds)
     share = (cpu_seconds(pids) - before) / seconds
-    return Result("idle CPU of a node and its daemon", f"{share * 100:.2f} % of a core", "0.5 %", share)
+    return Result(what, f"{share * 100:.2f} % of a core", wanted, share)
