@@ -35,6 +35,8 @@ _LONGEST_HOSTNAME = 63
 _LOG_SIZE = "8m"
 #: Folders that programs write to although they are no data, and their size.
 _SCRATCH = {"/tmp": "rw,nosuid,nodev,mode=1777,size=256m", "/run": "rw,nosuid,nodev,mode=755,size=64m"}
+# Docker lets every program have ports below 1024 in a network of its own; Podman has to be asked to.
+_FIRST_FREE_PORT = "net.ipv4.ip_unprivileged_port_start"
 _NANO = 1_000_000_000
 
 
@@ -140,6 +142,7 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
         "Binds": _old_binds(manifest, place),
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE, "max-file": "2"}},
         "PortBindings": _bindings(manifest),
+        "Sysctls": {} if manifest.network == "host" else {_FIRST_FREE_PORT: "0"},
     }
     if limits.memory is not None:
         # Without swap of its own: a limit that can be exceeded on disk makes a small machine stand still.

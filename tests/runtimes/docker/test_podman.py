@@ -71,28 +71,24 @@ async def test_nobody_gets_a_way_out_by_a_published_port() -> None:
 
 
 @pytest.mark.xdist_group("docker")
-async def test_services_are_reached_from_here_and_not_from_each_other(lives: DockerLives) -> None:
+async def test_two_services_share_no_network_and_keep_theirs_while_others_go(lives: DockerLives) -> None:
     runtime = lives.next_life()
     await runtime.observe()
     web = await started(runtime, lives.make("web", acts="serves", port=80))
-    assert web.endpoint.port == 80
-    with anyio.fail_after(20):
-        while not await accepts(web.endpoint.host, 80):
-            await anyio.sleep(0.05)
-    script = (
-        f"busybox nc -w 2 {web.endpoint.host} 80 < /dev/null; echo $$? > $ATEK_DATA_DIR/status; sleep 1000"
-    )
-    await started(runtime, lives.make("curious", command=["sh", "-c", script]), instance="i2")
-    status = lives.paths.data("curious") / "status"
+    other = await started(runtime, lives.make("other"), instance="i2")
+    assert web.endpoint.port == 80 and web.endpoint.host != other.endpoint.host
+    assert await networks(lives, web.container) != await networks(lives, other.container)
+    before = await networks(lives, web.container)
+    await runtime.stop(other, force=True)
     with anyio.fail_after(30):
-        while not (status.exists() and status.read_text().strip()):
-            await anyio.sleep(0.05)
-    assert status.read_text().strip() != "0"
+        await runtime.wait(other)
+        await runtime.collect("other", [])
+    assert await networks(lives, web.container) == before
+    for name in before:
+        assert (await lives.engine.call("GET", f"/networks/{name}"))["Internal"] is True
+    assert await lives.runs() == {"i1"}
 
 
-async def accepts(host: str, port: int) -> bool:
-    try:
-        async with await anyio.connect_tcp(host, port):
-            return True
-    except OSError:
-        return False
+async def networks(lives: DockerLives, container: str) -> set[str]:
+    found = await lives.engine.call("GET", f"/containers/{container}/json")
+    return set(found["NetworkSettings"]["Networks"])

@@ -47,6 +47,8 @@ def test_a_container_has_no_rights_that_nobody_listed() -> None:
     assert host["PortBindings"] == {}
     assert host["RestartPolicy"] == {"Name": "no"}
     assert "Privileged" not in host
+    assert host["Sysctls"] == {"net.ipv4.ip_unprivileged_port_start": "0"}
+    assert request(network="host")["HostConfig"]["Sysctls"] == {}
 
 
 def test_what_is_asked_for_is_given() -> None:
