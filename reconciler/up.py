@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from hyper.client import HyperClient
 from manifests.git import GitPackage
 from manifests.nodes import Place
 from manifests.resolve import resolve
@@ -28,7 +27,6 @@ from reconciler.git_packages import REPOSITORIES, GitPackages
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
-from reconciler.nodes.membership import Membership
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from hyper.client import HyperClient
     from manifests.merge import Winner
     from manifests.service import Service
     from reconciler.api import Console
@@ -96,8 +95,7 @@ async def run_node(
             router = make_router(sockets, settings, home_path, tokens)
             shipped = shipped_core_services(settings, home_path, run)
             core = core_services(settings, shipped)
-            socket = daemon_socket(core, run)
-            client = HyperClient(socket) if socket else None
+            client = _make_client(daemon_socket(core, run))
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
                 docker = DockerOnDemand(host.paths, settings.docker.binds)
                 swarm = SwarmOnDemand(host.paths)
@@ -182,6 +180,15 @@ def _make_node(
     return node
 
 
+def _make_client(socket: str | None) -> HyperClient | None:
+    if socket is None:
+        return None
+    # Not at the top, like the membership: a node without a daemon starts its programs 50 ms sooner.
+    from hyper.client import HyperClient
+
+    return HyperClient(socket)
+
+
 def _make_member(
     home: Path,
     settings: Settings,
@@ -190,6 +197,8 @@ def _make_member(
 ) -> Member:
     if client is None:
         return Alone()
+    from reconciler.nodes.membership import Membership
+
     return Membership(
         client,
         home,
