@@ -1,5 +1,7 @@
 """What a service sees: exactly its own variables, the node's, and a minimal system. Nothing is inherited.
 
+Its package is built with its own variables too, beside those that lead to registries.
+
 The node's variables are the original Atek's (ATEK_ASSIGNED_SOCKET_FILE and so on), so that its apps run
 unchanged; a service's own settings cannot override them.
 """
@@ -12,10 +14,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.tools import tool_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from manifests.service import Service
     from runtimes.base import Endpoint, Launch
     from runtimes.paths import Paths
     from runtimes.preparer import Program
@@ -45,6 +49,20 @@ def service_environment(launch: Launch, endpoint: Endpoint, program: Program, pa
     if endpoint.port is not None:
         environment["PORT"] = str(endpoint.port)
     return environment
+
+
+def build_environment(service: Service, path: Sequence[str] = (), **own: str) -> dict[str, str]:
+    """What the tools see that install and build a service's package: its own variables, and theirs.
+
+    A build may read what the program reads later, but nothing that only a running instance has: no token, no
+    port, no folder of data. `own` is what the preparation itself depends on (where the cache is), which no
+    spelling of a name changes. `path` is searched first, then the service's own PATH.
+    """
+    kept = {name.lower() for name in own}
+    env = {name: value for name, value in service.manifest.env.items() if name.lower() not in kept}
+    inherited = tool_environment()
+    searched = env.pop("PATH", inherited["PATH"])
+    return {**inherited, **env, **own, "PATH": os.pathsep.join([*path, searched])}
 
 
 def expand(argument: str, environment: Mapping[str, str]) -> str:

@@ -20,9 +20,10 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import PermanentFailure
+from runtimes.environment import build_environment
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
-from runtimes.tools import ToolLog, run_tool, tool_environment
+from runtimes.tools import ToolLog, run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -104,7 +105,8 @@ class _Installation:
     async def _install(self, copy: Path, package: dict[str, Any], *, with_dev: bool) -> None:
         lock = next((name for name in LOCK_FILES if (copy / name).exists()), None)
         words = ["ci"] if lock else ["install", "--no-package-lock"]
-        words += [] if with_dev else ["--omit=dev"]
+        # NODE_ENV of the running program must not leave out what its build needs.
+        words += ["--include=dev"] if with_dev else ["--omit=dev"]
         what = f"npm {words[0]}"
         if _is_local(package):
             await self._npm(what, words, copy)
@@ -124,11 +126,14 @@ class _Installation:
         wanted = {name: package.get(name) for name in (*_DEPENDENCY_KINDS, *_INSTALL_KEYS)}
         locked = [_text(copy / name) for name in filter(None, (lock, *_npm_settings(copy)))]
         scripts = {name: package.get("scripts", {}).get(name) for name in _INSTALL_SCRIPTS}
-        return digest([wanted, scripts, locked, with_dev, self._tools.major, os.uname().machine])
+        parts = [wanted, scripts, locked, with_dev, self._tools.major, os.uname().machine]
+        # Install scripts may read them.
+        return digest([*parts, env] if (env := self._service.manifest.env) else parts)
 
     async def _npm(self, what: str, words: list[str], folder: Path) -> None:
         tools = self._tools
-        environment = tool_environment(
+        environment = build_environment(
+            self._service,
             [os.fspath(folder / "node_modules" / ".bin"), os.fspath(tools.node.parent)],
             npm_config_cache=os.fspath(self._paths.cache / "npm"),
             npm_config_audit="false",

@@ -1,6 +1,7 @@
 """Prepared packages on disk: a copy per revision of the content, and dependencies shared between copies.
 
-    packages/<id>/<content digest>/     the package's files; existence means prepared
+    packages/<id>/<content digest>/     the package's files; existence means prepared. With an env, which a
+                                        build may read, its digest is in the name too
     packages/<id>/deps-<key>/           what npm or uv installed, named by what it depends on
 
 A copy is made beside its place and renamed into it at the end; dependencies are marked complete at the
@@ -22,6 +23,7 @@ import anyio
 import anyio.to_thread
 
 from manifests.package import Digests, package_files
+from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.tools import disk_full
 
@@ -47,7 +49,9 @@ class PackageStore:
     def copy(self, service: Service) -> Path:
         """Where the prepared copy of this revision's content is, once it is there."""
         assert service.package is not None
-        return self.paths.packages(service.id) / service.package.digest
+        env = service.manifest.env
+        name = f"{service.package.digest}-{digest(env)}" if env else service.package.digest
+        return self.paths.packages(service.id) / name
 
     def require(self, service: Service) -> Path:
         """The prepared copy. Raises RuntimeFailure when there is none."""
@@ -94,7 +98,9 @@ class PackageStore:
         if not folder.is_dir():
             return
         with _explained(service_id):
-            await self._collect(folder, [self.copy(one) for one in keep if one.package is not None])
+            copies = [self.copy(one) for one in keep if one.package is not None]
+            # Without the env is how 0.3 named what may be running still.
+            await self._collect(folder, [*copies, *(copy.with_name(copy.name[:16]) for copy in copies)])
 
     async def _collect(self, folder: Path, kept: Collection[Path]) -> None:
         needed = {copy.name for copy in kept} | {name for copy in kept for name in _dependencies(copy)}

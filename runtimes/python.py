@@ -23,9 +23,10 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.environment import build_environment
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
-from runtimes.tools import ToolLog, run_tool, tool_environment
+from runtimes.tools import ToolLog, run_tool
 from runtimes.uv import find_uv, uv_settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ class _Installation:
             async def install(folder: Path) -> None:
                 await self._make_environment(folder / "venv", copy, asked, way.words)
 
-            key = digest([*way.words, *way.depends_on, asked, sys.version_info[:3], base_python()])
+            # What is built on the way here may read them.
+            env = self._service.manifest.env
+            key = digest(
+                [*way.words, *way.depends_on, asked, sys.version_info[:3], base_python(), *env.items()]
+            )
             folder = await self._store.make_dependencies(self._service, key, install)
             (copy / ".venv").symlink_to(Path("..") / folder.name / "venv")
         if not self._service.manifest.command:
@@ -133,7 +138,7 @@ class _Installation:
             "UV_NO_EDITABLE": "1",
             "VIRTUAL_ENV": os.fspath(venv),
         }
-        environment = tool_environment([os.path.dirname(base_python())], **settings, **own)
+        environment = build_environment(self._service, [os.path.dirname(base_python())], **settings, **own)
         await run_tool(
             what,
             [find_uv(), *words],

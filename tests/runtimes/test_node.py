@@ -113,7 +113,7 @@ def test_without_a_package_the_data_folder_is_where_it_runs(paths: Paths) -> Non
         ({"package.json": {"devDependencies": {"a": "1"}}}, []),
         (
             {"package.json": {"devDependencies": {"a": "1"}, "scripts": {"build": "b"}}},
-            ["install --no-package-lock in deps", "run build in .new"],
+            ["install --no-package-lock --include=dev in deps", "run build in .new"],
         ),
         (
             {"package.json": {"dependencies": {"a": "file:./a"}}},
