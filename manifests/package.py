@@ -6,29 +6,21 @@ inode changed, so looking at an unchanged package costs one listing.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
-import re
 import stat
 import time
 from typing import TYPE_CHECKING
 
+from manifests.ignored import is_ignored
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What tools make from a package, and what editors leave in it.
-IGNORED = (".git", "node_modules", ".venv", "venv", "__pycache__", ".DS_Store", "*.swp", "*~")
 #: Seconds. A file modified so recently could change again without its time changing.
 _RACY = 0.05
 
-_IGNORED = re.compile("|".join(fnmatch.translate(pattern) for pattern in IGNORED))
 _Key = tuple[int, int, int]
-
-
-def is_ignored(name: str) -> bool:
-    """Whether a file or folder of this name is no part of a package."""
-    return _IGNORED.match(name) is not None
 
 
 def package_files(path: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -11,6 +11,7 @@ import stat
 from typing import NamedTuple
 
 from manifests.documents import MAX_BYTES, SUFFIXES, BrokenText
+from manifests.ignored import is_ignored
 
 
 class Signature(NamedTuple):
@@ -35,7 +36,9 @@ class Listing(NamedTuple):
 
 def is_manifest(name: str) -> bool:
     """Whether a name is one that a person gives to a manifest."""
-    return name[:1] not in {".", "#", "~"} and os.path.splitext(name)[1].lower() in SUFFIXES
+    if name[:1] in {".", "#", "~"} or is_ignored(name):
+        return False
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def list_folder(folder: str) -> Listing:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from manifests.package import is_ignored
+from manifests.ignored import is_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

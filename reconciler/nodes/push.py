@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from manifests.ignored import IGNORED
 from manifests.nodes import Place, runs_on
-from manifests.package import IGNORED
 from manifests.parse import parse_manifest
 from manifests.record import drive_url
 from manifests.resolve import ResolveError, read_atek_json, resolve
