@@ -38,7 +38,7 @@ from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.git import Repositories
-from runtimes.logs import trim_all
+from runtimes.logs import Sizes, trim_all
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost
@@ -63,7 +63,7 @@ VERSION = "0.3.0"
 #: Seconds after the sources were read until everything else begins that is not needed to start programs.
 AFTER_BOOT = 0.02
 #: Seconds between two looks at the size of the services' logs.
-LOG_CHECK = 60.0
+LOG_CHECK = 1.0
 
 
 async def run_node(
@@ -272,6 +272,8 @@ def _packages_in_use(node: Node) -> Collection[str] | None:
 
 
 async def _trim_logs(paths: Paths) -> None:
+    sizes = Sizes(paths.log_root)
     while True:
         await anyio.sleep(LOG_CHECK)
-        await anyio.to_thread.run_sync(trim_all, paths.log_root)
+        if too_long := sizes.too_long():
+            await anyio.to_thread.run_sync(trim_all, too_long)

@@ -14,6 +14,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.executable import require_executable
 from runtimes.tools import tool_environment
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def service_environment(launch: Launch, endpoint: Endpoint, program: Program, pa
         "HOME": data,
         "TMPDIR": os.path.join(data, "tmp"),
         "LANG": "C.UTF-8",
+        # Python holds back what it prints to a file; what a program said last would be missing from its log.
+        "PYTHONUNBUFFERED": "1",
         **launch.service.manifest.env,
         SOCKET_VARIABLE: os.fspath(paths.socket(launch.instance)),
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
@@ -101,7 +104,9 @@ def command_line(launch: Launch, program: Program, environment: Mapping[str, str
             "NoEntryPoint", "nothing says which program to run", hint="add command: to the manifest"
         )
     line = [expand(word, environment) for word in words]
-    return [_find(line[0], program.cwd, environment["PATH"]), *line[1:]]
+    found = _find(line[0], program.cwd, environment["PATH"])
+    require_executable(found)
+    return [found, *line[1:]]
 
 
 def _find(command: str, folder: str, path: str) -> str:

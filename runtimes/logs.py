@@ -10,30 +10,80 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 
+from runtimes.log_lines import LineCutter
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
 #: Bytes of a log that are kept.
 KEEP = 10 * 2**20
 #: Seconds between two looks at a log that somebody follows.
 LOOK_AGAIN = 0.1
+#: Bytes before the end of a log among which its last lines are looked for.
+LOOK_BACK = 64 * 2**20
+#: Bytes above what is kept that are not worth a trim yet.
+_SLACK = 2**20
+#: How many looks at the logs' sizes go without a look for new ones.
+_LOOKS_FOR_NEW = 10
+#: A size that file systems may soon refuse to go beyond (ext4 ends at 16 TiB): such a file is begun anew.
+_LARGEST = 2**40
 _BLOCK = 4096
-_CHUNK = 65536
+_CHUNK = 2**18
 # fallocate(2): free the range, keep the size.
 _PUNCH_HOLE = 0x02 | 0x01
 
 
-def trim_all(folder: Path, keep: int = KEEP) -> None:
-    """Every service's logs, and the node's own; only those that have grown too long are opened."""
-    for entry in os.scandir(folder):
-        for log in os.scandir(entry.path) if entry.is_dir() else (entry,):
-            if log.name.endswith(".log") and log.stat().st_size > keep:
-                trim(Path(log.path), keep)
+class Sizes:
+    """Watches how long the logs in a folder get: every service's, and the node's own.
+
+    A look costs a `stat` for each log; only now and then the folders themselves are read for new ones.
+    """
+
+    def __init__(self, folder: Path, keep: int = KEEP) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._logs: list[str] = []
+        self._known_for = 0
+
+    def too_long(self) -> list[Path]:
+        """Those that hold more than is kept."""
+        if self._known_for == 0:
+            self._logs = _find_logs(self._folder)
+        self._known_for = (self._known_for + 1) % _LOOKS_FOR_NEW
+        return [Path(log) for log in self._logs if _held(log) > self._keep + _SLACK]
+
+
+def _find_logs(folder: Path) -> list[str]:
+    """A folder that goes while it is looked at is no error."""
+    logs = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            with suppress(OSError):
+                found = os.scandir(entry.path) if entry.is_dir() else [entry]
+                logs += [log.path for log in found if log.name.endswith(".log")]
+    return logs
+
+
+def _held(log: str) -> int:
+    """Bytes that the disk holds of it: without its hole, and without what is allocated ahead of its end."""
+    try:
+        found = os.stat(log)
+    except OSError:
+        return 0
+    return min(found.st_blocks * 512, found.st_size)
+
+
+def trim_all(logs: Sequence[Path], keep: int = KEEP) -> None:
+    """One that cannot be trimmed does not keep the others from it."""
+    for log in logs:
+        with suppress(OSError):
+            trim(log, keep)
 
 
 def trim(path: Path, keep: int = KEEP) -> None:
@@ -45,7 +95,7 @@ def trim(path: Path, keep: int = KEEP) -> None:
     try:
         size = os.fstat(descriptor).st_size
         free = (size - keep) // _BLOCK * _BLOCK
-        if free > _beginning(descriptor) and not _punch(descriptor, free):
+        if size > _LARGEST or (free > _beginning(descriptor) and not _punch(descriptor, free)):
             _cut(descriptor, keep)
     finally:
         os.close(descriptor)
@@ -54,23 +104,22 @@ def trim(path: Path, keep: int = KEEP) -> None:
 def tail(path: Path, lines: int) -> list[str]:
     """The last lines, without their ends. Raises OSError."""
     with open(path, "rb") as file:
-        return _text(_last(file.fileno(), lines)[0])
+        found, cutter, _ = _last(file.fileno(), lines)
+    return [*found, *cutter.rest()]
 
 
 async def follow(path: Path, lines: int = 0) -> AsyncGenerator[str, None]:
     """The last lines, then each new one as it is written, until closed. The file need not exist yet."""
-    position, rest = 0, b""
+    position, cutter = 0, LineCutter()
     if path.exists():
         with open(path, "rb") as file:
-            data, position = _last(file.fileno(), lines)
-        *complete, rest = data.split(b"\n")
-        for line in complete:
-            yield _line(line)
+            found, cutter, position = _last(file.fileno(), lines)
+        for line in found:
+            yield line
     while True:
         chunk, position = _read_on(path, position)
-        *complete, rest = (rest + chunk).split(b"\n")
-        for line in complete:
-            yield _line(line)
+        for line in cutter.feed(chunk):
+            yield line
         if not chunk:
             await anyio.sleep(LOOK_AGAIN)
 
@@ -88,18 +137,38 @@ def _read_on(path: Path, position: int) -> tuple[bytes, int]:
         return b"", 0
 
 
-def _last(descriptor: int, lines: int) -> tuple[bytes, int]:
-    """The last complete and incomplete lines, and the position after them."""
+def _last(descriptor: int, lines: int) -> tuple[list[str], LineCutter, int]:
+    """The last complete lines, the cutter that has the incomplete one begun, and the position after it."""
     end = os.fstat(descriptor).st_size
-    begin, start, data = _beginning(descriptor), end, b""
-    while start > begin and data.count(b"\n") <= lines:
-        start = max(begin, start - _CHUNK)
-        data = os.pread(descriptor, end - start, start)
-    wanted = data.split(b"\n")
-    incomplete = wanted.pop()
-    if lines <= 0:
-        return incomplete, end
-    return b"\n".join([*wanted[-lines:], incomplete]), end
+    start, headless = _find_start(descriptor, end, lines)
+    cutter = LineCutter(headless=headless)
+    found: list[str] = []
+    while start < end and (chunk := os.pread(descriptor, min(_CHUNK, end - start), start)):
+        found += cutter.feed(chunk)
+        start += len(chunk)
+    return (found[-lines:] if lines > 0 else []), cutter, end
+
+
+def _find_start(descriptor: int, end: int, lines: int) -> tuple[int, bool]:
+    """Where the last lines begin, and whether the first one begins before that."""
+    first = max(_beginning(descriptor), end - LOOK_BACK)
+    start, ends = end, 0
+    while start > first:
+        begin = max(first, start - _CHUNK)
+        chunk = os.pread(descriptor, start - begin, begin)
+        ends += chunk.count(b"\n")
+        if ends > lines:
+            return begin + _after(chunk, ends - lines), False
+        start = begin
+    return first, first > _beginning(descriptor)
+
+
+def _after(chunk: bytes, number: int) -> int:
+    """The position behind the first `number` ends of lines."""
+    position = 0
+    for _ in range(number):
+        position = chunk.index(b"\n", position) + 1
+    return position
 
 
 def _beginning(descriptor: int) -> int:
@@ -125,14 +194,3 @@ def _cut(descriptor: int, keep: int) -> None:
     data = os.pread(descriptor, keep, size - keep)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, data)
-
-
-def _text(data: bytes) -> list[str]:
-    lines = data.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    return [_line(line) for line in lines]
-
-
-def _line(line: bytes) -> str:
-    return line.lstrip(b"\0").decode("utf-8", "replace")

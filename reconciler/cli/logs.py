@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from reconciler.api import UserError
-from reconciler.cli.output import clean_log_line, nearest
+from reconciler.cli.output import clean_log_line, has_colour, nearest
 
 if TYPE_CHECKING:
     import argparse
@@ -41,8 +41,9 @@ async def _follow(path: Path, lines: int, show: Callable[[str], None]) -> None:
 
 
 def _printer() -> Callable[[str], None]:
-    """A pipe gets the lines as they are; a terminal nothing that could command it."""
-    return (lambda line: print(clean_log_line(line))) if sys.stdout.isatty() else print
+    """Nothing that could command a terminal gets there, nor through a pipe to one; colours may, directly."""
+    colour = has_colour()
+    return lambda line: print(clean_log_line(line, colour=colour))
 
 
 def _log(home: Path, service_id: str, *, prepare: bool) -> Path:

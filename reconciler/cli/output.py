@@ -33,8 +33,10 @@ def clean(text: object) -> str:
     return _ESCAPE.sub("", str(text)).translate(_STRIP)
 
 
-def clean_log_line(line: str) -> str:
-    """Like `clean`, but tabs and colours may stay: colours end with the line."""
+def clean_log_line(line: str, *, colour: bool = True) -> str:
+    """Like `clean`, but tabs stay, and colours where they are welcome: they end with the line."""
+    if not colour:
+        return _ESCAPE.sub("", line).translate(_STRIP_KEEPING_TABS)
     parts = _COLOUR.split(line)
     colours = _COLOUR.findall(line)
     texts = [_ESCAPE.sub("", part).translate(_STRIP_KEEPING_TABS) for part in parts]

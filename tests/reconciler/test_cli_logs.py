@@ -52,6 +52,13 @@ def test_no_other_file_can_be_read(atek: Atek, odd: str) -> None:
     assert atek("logs", odd).status == 1
 
 
+def test_no_escape_reaches_a_pipe(atek: Atek) -> None:
+    log(atek.home, "notes")
+    text = "\x1b[31mred\x1b[0m\ttab\x1b]52;c;aGk=\x07\x1b[2J\x9b5A\rback\x08\u202e\n"
+    (atek.home / "logs/notes/service.log").write_text(text)
+    assert atek("logs", "notes").out == "red\ttab back\n"
+
+
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(atek: Atek, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [
         Check("uv", True, "0.6", hint="never shown"),

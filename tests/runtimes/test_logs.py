@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from runtimes import logs
-from runtimes.logs import follow, tail, trim, trim_all
+from runtimes.log_lines import LONGEST_LINE
+from runtimes.logs import Sizes, follow, tail, trim, trim_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,13 +40,86 @@ def test_trimming_frees_the_beginning_and_loses_no_later_line(
 
 
 def test_only_long_logs_are_trimmed(tmp_path: Path) -> None:
-    for name, size in (("short", 10), ("long", 50_000)):
+    for name, size in (("short", 10), ("long", 3 * 2**20)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "service.log").write_bytes(b"x" * size)
-    trim_all(tmp_path, keep=20_000)
+    (tmp_path / "access.log").write_bytes(b"x" * 3 * 2**20)
+    sizes = Sizes(tmp_path, keep=20_000)
+    found = sizes.too_long()
+    assert sorted(log.parent.name for log in found) == sorted(["long", tmp_path.name])
+    trim_all([tmp_path / "missing.log", *found], keep=20_000)
     assert (tmp_path / "short/service.log").read_bytes() == b"x" * 10
     assert (tmp_path / "long/service.log").stat().st_blocks * 512 < 50_000
-    trim(tmp_path / "missing.log")
+    assert sizes.too_long() == []
+
+
+def test_a_log_that_begins_later_is_found_and_one_that_goes_is_no_error(tmp_path: Path) -> None:
+    sizes = Sizes(tmp_path, keep=0)
+    assert sizes.too_long() == []
+    (tmp_path / "app").mkdir()
+    log = tmp_path / "app" / "service.log"
+    log.write_bytes(b"x" * 2 * 2**20)
+    found = [sizes.too_long() for _ in range(logs._LOOKS_FOR_NEW)]
+    assert found[-1] == [log]
+    log.unlink()
+    assert sizes.too_long() == []
+
+
+def test_a_size_that_no_file_system_likes_begins_anew(tmp_path: Path) -> None:
+    log = tmp_path / "service.log"
+    log.touch()
+    os.truncate(log, logs._LARGEST + 1)
+    with open(log, "ab", buffering=0) as writer:
+        writer.write(b"before\n")
+        trim(log, keep=4096)
+        writer.write(b"after\n")
+    assert log.stat().st_size < 8192
+    assert tail(log, 2) == ["before", "after"]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_line_without_an_end_is_cut_and_the_cut_is_told(tmp_path: Path, ended: bool) -> None:
+    log = tmp_path / "service.log"
+    with open(log, "wb") as file:
+        file.write(b"before\n")
+        file.writelines(b"x" * 2**20 for _ in range(120))
+        file.write(b"\nafter\n" if ended else b"")
+    found = tail(log, 3)
+    (line,) = (line for line in found if "x" in line)
+    before, text, after = line.split("…")
+    assert text == "x" * LONGEST_LINE
+    assert before == "(the beginning of this line is left out) "
+    assert after.endswith("are left out)")
+    assert found[-1] == ("after" if ended else line)
+
+
+def test_reading_the_end_takes_no_more_the_longer_a_line_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "service.log"
+    log.write_bytes(b"x" * 30 * 2**20)
+    read = 0
+    pread = os.pread
+
+    def counted(descriptor: int, length: int, offset: int) -> bytes:
+        nonlocal read
+        data = pread(descriptor, length, offset)
+        read += len(data)
+        return data
+
+    monkeypatch.setattr(os, "pread", counted)
+    tail(log, 10)
+    assert read <= 2 * 30 * 2**20
+
+
+@pytest.mark.anyio
+async def test_follow_cuts_a_line_that_never_ends(tmp_path: Path) -> None:
+    log = tmp_path / "service.log"
+    log.write_bytes(b"x" * 3 * LONGEST_LINE + b"\nshort\n")
+    lines = follow(log, 2)
+    first, second = await anext(lines), await anext(lines)
+    assert second == "short" and first.endswith(f"({2 * LONGEST_LINE} more bytes of this line are left out)")
+    await lines.aclose()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ async def test_a_service_sees_exactly_its_environment(bench: Bench, monkeypatch:
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "TMPDIR": f"{data}/tmp",
         "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
         "ATEK_ASSIGNED_SOCKET_FILE": str(bench.paths.run / "i1.sock"),
         "ATEK_ASSIGNED_SERVICE_KEY": "the-key",
         "ATEK_HOST_PORT": "2835",
