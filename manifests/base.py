@@ -1,14 +1,30 @@
-"""What all parts of a manifest have in common."""
+"""What all parts of a manifest have in common: the tables, and what may stand in their texts and numbers.
+
+Every text of a model is a `Text` or a `Content`, every number has its bounds: what no program, no kernel and
+no terminal can take is refused where it was written, with its place, instead of failing where it arrives.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 #: RFC 1123: what may be a label of a host name, because an id becomes a subdomain.
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+#: PATH_MAX of Linux; nothing that is a name, a path or a pattern is longer.
+LONGEST_TEXT = 4096
+#: MAX_ARG_STRLEN of Linux, in bytes, with the `NAME=` and the NUL of an environment variable.
+LONGEST_CONTENT = 131_072
+LONGEST_NAME = 255
+#: Items of one list, and keys of one table, of a manifest.
+MOST_ITEMS = 1000
+
+_ROOM = LONGEST_CONTENT - LONGEST_NAME - 2
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Model(BaseModel):
@@ -22,3 +38,41 @@ class Model(BaseModel):
         # Only Manifest is validated on its own; the others need no validator of theirs (saves start-up time).
         defer_build=True,
     )
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        wrong = next(character for character in text if not character.isprintable())
+        raise ValueError(f"it has a character that cannot be printed, U+{ord(wrong):04X}")
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"it is longer than {LONGEST_TEXT} characters")
+    return text
+
+
+def _content(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a value cannot contain a NUL character, U+0000: no program could get it")
+    if found := _SURROGATE.search(text):
+        raise ValueError(f"it has half of a character, U+{ord(found[0]):04X}, which no program could get")
+    # A character is at most four bytes: most texts need no closer look.
+    if len(text) > _ROOM // 4 and len(text.encode()) > _ROOM:
+        raise ValueError("it is longer than the 128 KiB that a program can get; write it into a file")
+    return text
+
+
+#: One line: names, paths, references. Whatever shows it to a person can show it as it is.
+Text = Annotated[str, AfterValidator(_one_line)]
+#: What a program gets as it is written: several lines, tabs, escapes, but nothing that no program can get.
+Content = Annotated[str, AfterValidator(_content)]
+#: A number of attempts, successes, processes: what nobody could ever count to is a slip.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def printable(text: str, longest: int = LONGEST_TEXT) -> str:
+    """The text as a terminal, a log or a JSON document may have it, whatever it was."""
+    shown = text[:longest] if text.isprintable() else "".join(map(_shown, text[:longest]))
+    return f"{shown}…" if len(text) > longest else shown
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}"

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from manifests.base import DNS_LABEL, Model
+from manifests.base import DNS_LABEL, MOST_ITEMS, Content, Model, Text
 
 Pull = Literal["always", "ifNotPresent", "never"]
 Network = Literal["none", "bridge", "host"]
@@ -142,9 +142,11 @@ def inside(path: str) -> str:
 class Build(Model):
     """How the image of a source is built: by which file, with which values of its ARGs, up to which stage."""
 
-    dockerfile: Annotated[str, AfterValidator(inside)] = "Dockerfile"
-    args: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(default_factory=dict)
-    target: Annotated[str, Field(min_length=1)] | None = None
+    dockerfile: Annotated[Text, AfterValidator(inside)] = "Dockerfile"
+    args: dict[Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Content] = Field(
+        default_factory=dict, max_length=MOST_ITEMS
+    )
+    target: Annotated[Text, Field(min_length=1)] | None = None
 
 
 class Project(Model):
@@ -155,5 +157,7 @@ class Project(Model):
     that the project comes from.
     """
 
-    name: Annotated[str, Field(pattern=rf"^({DNS_LABEL.pattern}\.)?{DNS_LABEL.pattern}$")]
-    aliases: tuple[Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = ()
+    name: Annotated[Text, Field(pattern=rf"^({DNS_LABEL.pattern}\.)?{DNS_LABEL.pattern}$")]
+    aliases: tuple[Annotated[Text, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = Field(
+        default=(), max_length=MOST_ITEMS
+    )

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from manifests.scalars import Written
+from manifests.toml_text import spelled_toml, toml_line
+
 #: Where the value at a path of keys and list indexes stands: a line from 1 on, or None when nobody knows.
 Path = tuple[str | int, ...]
 LineOf = Callable[[Path], int | None]
@@ -44,27 +47,31 @@ def no_line(_: Path) -> None:
     """For values that came from nowhere in particular."""
 
 
-def read_documents(text: str, suffix: str) -> list[Document]:
-    """The documents of a text, `suffix` telling its language. Raises BrokenText."""
+def read_documents(text: str, suffix: str, *, spelled: bool = False) -> list[Document]:
+    """The documents of a text, `suffix` telling its language. Raises BrokenText.
+
+    `spelled`: what is no text is a `Written`, for `settle` to decide.
+    """
     if len(text) > MAX_BYTES or (not text.isascii() and len(text.encode("utf-8", "replace")) > MAX_BYTES):
         raise BrokenText("the file is larger than 1 MiB", hint="split it into several files")
     match suffix.lower():
         case ".yaml" | ".yml":
             from manifests.yaml_text import read_yaml
 
-            return read_yaml(text)
+            return read_yaml(text, spelled=spelled)
         case ".toml":
-            return [_read_toml(text)]
+            return [_read_toml(text, spelled=spelled)]
         case ".json":
-            return _read_json(text)
+            return _read_json(text, spelled=spelled)
     raise BrokenText(
         f"{suffix or 'a name without a suffix'} is no kind of manifest", hint="use .yaml, .toml or .json"
     )
 
 
-def _read_toml(text: str) -> Document:
+def _read_toml(text: str, *, spelled: bool) -> Document:
     try:
-        return Document(tomllib.loads(text), partial(toml_line, text))
+        value = tomllib.loads(text)
+        return Document(spelled_toml(text) if spelled else value, partial(toml_line, text))
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).partition(" (at ")
         line = re.match(r"line (\d+)", place)
@@ -76,52 +83,19 @@ def _read_toml(text: str) -> Document:
         raise BrokenText(f"this is not valid TOML: {_small(str(error))}") from error
 
 
-def toml_line(text: str, path: Path) -> int | None:
-    """The line of a key, found by reading headers and keys only; the nearest parent's line otherwise."""
-    found: dict[Path, int] = {}
-    table: Path = ()
-    counts: dict[Path, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
-            table = _toml_path(header[2], counts, array=header[1] == "[[")
-            _note(found, table, number)
-        elif key := re.match(
-            r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""", line
-        ):
-            _note(found, table + tuple(_toml_keys(key[1])), number)
-    return next((found[path[:end]] for end in range(len(path), 0, -1) if path[:end] in found), None)
-
-
-def _note(found: dict[Path, int], path: Path, number: int) -> None:
-    """A key is where it is first mentioned, be it as the beginning of another."""
-    for end in range(1, len(path) + 1):
-        found.setdefault(path[:end], number)
-
-
-def _toml_keys(dotted: str) -> list[str]:
-    return [part.strip().strip("\"'") for part in dotted.split(".")]
-
-
-def _toml_path(dotted: str, counts: dict[Path, int], *, array: bool) -> Path:
-    """The path of a header, with the index of each table array that it goes through."""
-    path: Path = ()
-    keys = _toml_keys(dotted)
-    for position, key in enumerate(keys):
-        path = (*path, key)
-        if array and position == len(keys) - 1:
-            counts[path] = counts.get(path, -1) + 1
-        if path in counts:
-            path = (*path, counts[path])
-    return path
-
-
-def _read_json(text: str) -> list[Document]:
+def _read_json(text: str, *, spelled: bool) -> list[Document]:
     """One object, or an array of them. A byte order mark is left out: some editors write one."""
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return []
     try:
-        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_not_a_number)
+        value = json.loads(
+            text,
+            object_pairs_hook=_distinct,
+            parse_constant=_not_a_number,
+            parse_int=partial(_spelled, int) if spelled else None,
+            parse_float=partial(_spelled, float) if spelled else None,
+        )
     except json.JSONDecodeError as error:
         raise BrokenText(f"this is not valid JSON: {_small(error.msg)}", line=error.lineno) from error
     except _Twice as error:
@@ -144,6 +118,10 @@ def _json_line(text: str, prefix: Path, path: Path) -> int | None:
         return read_yaml(text)[0].line_of(prefix + path)
     except BrokenText:
         return None
+
+
+def _spelled(kind: Callable[[str], Any], text: str) -> Written:
+    return Written(kind(text), text)
 
 
 class _Twice(ValueError):

@@ -123,9 +123,9 @@ def _written_path(detail: ErrorDetails, document: Any) -> Path:
 
 
 def _is_other_branch(path: Path, details: list[ErrorDetails], by_path: Mapping[Path, object]) -> bool:
-    """`must be 'none'` is no news about a table whose keys were looked at one by one."""
+    """`must be 'none'` is no news about a table whose keys were looked at one by one, nor is it empty."""
     deeper = any(len(other) > len(path) and other[: len(path)] == path for other in by_path)
-    return deeper and all(detail["type"] == "literal_error" for detail in details)
+    return deeper and all(detail["type"] in {"literal_error", "too_short"} for detail in details)
 
 
 def _sentence(path: Path, details: list[ErrorDetails], model: type[BaseModel]) -> tuple[str, str]:
@@ -141,6 +141,8 @@ def _sentence(path: Path, details: list[ErrorDetails], model: type[BaseModel]) -
         return str(first.get("ctx", {}).get("error", first["msg"])), ""
     if first["type"] in {"too_short", "string_too_short"}:
         return "it cannot be empty", ""
+    if first["type"] == "too_long":
+        return f"it has more than {first['ctx']['max_length']} items", ""
     wanted = list(dict.fromkeys(_must_be(detail) for detail in details))
     # What stands in an environment may be a secret.
     shown = "" if path[:1] == ("env",) else f", not {_shown(given)}"

@@ -21,18 +21,26 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from manifests import containers
-from manifests.base import DNS_LABEL, Model
+from manifests.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.git import is_git, parse_git
 from manifests.placement import Placement, objection
-from manifests.quantities import parse_duration, parse_size
+from manifests.quantities import LONGEST, parse_duration, parse_size
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+#: Seconds until something begins.
+Seconds = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
+#: Seconds between two looks, or that one may take.
+Patience = Annotated[float, Field(ge=0.001, le=LONGEST, allow_inf_nan=False)]
+#: Cores; an engine counts them in billionths, and takes less than this for no limit at all.
+Cores = Annotated[float, Field(ge=0.001, le=4096, allow_inf_nan=False)]
+#: As many as Linux can have (PID_MAX_LIMIT).
+Processes = Annotated[int, Field(ge=1, le=4_194_304)]
 RuntimeName = Literal["node", "python", "process", "docker"]
 
 # Atek's own core services have dotted names ("core.hyper").
 _SERVICE_ID = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
 _REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")
@@ -69,7 +77,7 @@ def _api_id(api: str) -> str:
 class HttpGet(Model):
     """GET on the service's own endpoint (or another port of it); 200–399 is success."""
 
-    path: str = "/"
+    path: Text = "/"
     port: int | None = Field(default=None, ge=1, le=65535)
 
     @field_validator("path")
@@ -89,7 +97,7 @@ class TcpSocket(Model):
 class Exec(Model):
     """A command run with the service's environment; exit status 0 is success."""
 
-    command: tuple[str, ...] = Field(min_length=1)
+    command: tuple[Content, ...] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
 class Probe(Model):
@@ -98,11 +106,11 @@ class Probe(Model):
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
     exec: Exec | None = None
-    initial_delay_seconds: float = Field(default=0, ge=0)
-    period_seconds: float = Field(default=10, gt=0)
-    timeout_seconds: float = Field(default=1, gt=0)
-    success_threshold: int = Field(default=1, ge=1)
-    failure_threshold: int = Field(default=3, ge=1)
+    initial_delay_seconds: Seconds = 0
+    period_seconds: Patience = 10
+    timeout_seconds: Patience = 1
+    success_threshold: Count = 1
+    failure_threshold: Count = 3
 
     @field_validator("http_get", mode="before")
     @classmethod
@@ -133,8 +141,8 @@ class Export(Model):
     `rpc` is JSON-RPC by POST; `proxy` is a WebSocket. A bare string is the API's id.
     """
 
-    api: str
-    path: str = "/"
+    api: Text
+    path: Text = "/"
     transport: Literal["rpc", "proxy"] = "rpc"
 
     @field_validator("api")
@@ -153,7 +161,7 @@ class Export(Model):
 class Dependency(Model):
     """Another service that has to be `started`, `ready` or `completed` (with success) before this starts."""
 
-    id: str
+    id: Text
     condition: Literal["started", "ready", "completed"] = "ready"
 
 
@@ -180,7 +188,7 @@ class Update(Model):
 class Stop(Model):
     """The signal that asks, and the time after which SIGKILL insists."""
 
-    signal: str = "SIGTERM"
+    signal: Text = "SIGTERM"
     grace_period: Duration = 10.0
 
     @field_validator("signal")
@@ -196,14 +204,14 @@ class Resources(Model):
     """Upper limits for all processes of one instance: bytes, cores, number of processes."""
 
     memory: Size | None = None
-    cpu: float | None = Field(default=None, gt=0)
-    pids: int | None = Field(default=None, ge=1)
+    cpu: Cores | None = None
+    pids: Processes | None = None
 
 
 class Label(Model):
     """All nodes that have this label."""
 
-    label: str
+    label: Text
 
     @field_validator("label")
     @classmethod
@@ -231,15 +239,19 @@ class Manifest(Model):
     of a container; with `swarm`, `nodes` are machines of the swarm.
     """
 
-    id: str
+    id: Text
     runtime: RuntimeName | None = None
-    source: str | None = None
-    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    source: Text | None = None
+    command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
-    env: dict[str, str] = Field(default_factory=dict)
-    exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = None
-    allow: tuple[Annotated[str, AfterValidator(_api_id)], ...] | None = None
-    depends_on: tuple[Dependency, ...] = ()
+    env: dict[Text, Content] = Field(default_factory=dict, max_length=MOST_ITEMS)
+    exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = Field(
+        default=None, max_length=MOST_ITEMS
+    )
+    allow: tuple[Annotated[Text, AfterValidator(_api_id)], ...] | None = Field(
+        default=None, max_length=MOST_ITEMS
+    )
+    depends_on: tuple[Dependency, ...] = Field(default=(), max_length=MOST_ITEMS)
     probes: Probes = Probes()
     restart: Restart = Restart()
     update: Update = Update()
@@ -248,22 +260,30 @@ class Manifest(Model):
     resources: Resources = Resources()
     sandbox: Literal["none"] = "none"
     suspend: bool = False
-    nodes: tuple[Annotated[str, AfterValidator(_dns_label)] | Label, ...] | None = Field(
-        default=None, min_length=1
+    nodes: tuple[Annotated[Text, AfterValidator(_dns_label)] | Label, ...] | None = Field(
+        default=None, min_length=1, max_length=MOST_ITEMS
     )
-    image: Annotated[str, AfterValidator(containers.image_reference)] | None = None
+    image: Annotated[Text, AfterValidator(containers.image_reference)] | None = None
     pull: containers.Pull = "ifNotPresent"
-    publish: tuple[Annotated[str, AfterValidator(containers.published)], ...] = ()
+    publish: tuple[Annotated[Text, AfterValidator(containers.published)], ...] = Field(
+        default=(), max_length=MOST_ITEMS
+    )
     network: containers.Network = "bridge"
     egress: bool = False
-    capabilities: tuple[Annotated[str, AfterValidator(containers.capability)], ...] = ()
-    isolation: Annotated[str, AfterValidator(containers.isolation)] | None = None
-    volumes: tuple[Annotated[str, AfterValidator(containers.volume)], ...] = ()
+    capabilities: tuple[Annotated[Text, AfterValidator(containers.capability)], ...] = Field(
+        default=(), max_length=MOST_ITEMS
+    )
+    isolation: Annotated[Text, AfterValidator(containers.isolation)] | None = None
+    volumes: tuple[Annotated[Text, AfterValidator(containers.volume)], ...] = Field(
+        default=(), max_length=MOST_ITEMS
+    )
     read_only: bool = True
     placement: Placement = "local"
-    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?$")] | None = None
-    entrypoint: tuple[str, ...] | None = Field(default=None, min_length=1)
-    labels: Annotated[dict[str, str], AfterValidator(containers.labels)] = Field(default_factory=dict)
+    user: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?$")] | None = None
+    entrypoint: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
+    labels: Annotated[dict[Text, Content], AfterValidator(containers.labels)] = Field(
+        default_factory=dict, max_length=MOST_ITEMS
+    )
     project: containers.Project | None = None
     build: containers.Build | None = None
 
@@ -281,21 +301,14 @@ class Manifest(Model):
             parse_git(source)
         return source
 
-    @field_validator("env", mode="before")
-    @classmethod
-    def _env_strings(cls, value: object) -> object:
-        return {key: _env_value(item) for key, item in value.items()} if isinstance(value, dict) else value
-
     @field_validator("env")
     @classmethod
     def _env_names(cls, env: dict[str, str]) -> dict[str, str]:
-        for name, value in env.items():
+        for name in env:
             if not _ENV_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not a name for an environment variable")
             if name.startswith("ATEK_"):
                 raise ValueError(f"{name}: names that begin with ATEK_ are the node's own")
-            if "\0" in value:
-                raise ValueError(f"{name}: a value cannot contain a NUL character")
         return env
 
     @model_validator(mode="after")
@@ -362,10 +375,3 @@ class Manifest(Model):
     def strategy(self) -> Literal["rolling", "recreate"]:
         """rolling, unless the author said otherwise or a fixed port leaves no room for two revisions."""
         return self.update.strategy or ("recreate" if self.exclusive_port else "rolling")
-
-
-def _env_value(value: object) -> object:
-    """Numbers and booleans are written unquoted often enough; anything else is left for the validator."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, (int, float)) else value

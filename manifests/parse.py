@@ -5,22 +5,26 @@ A document that is wrong makes its whole file wrong: half of a file is not what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from manifests.base import printable
 from manifests.documents import BrokenText, Document, no_line, read_documents
-from manifests.explain import explain
+from manifests.explain import explain, format_path
 from manifests.model import Manifest, refuse_unbuilt
+from manifests.scalars import settle
 from manifests.snapshot import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from manifests.documents import LineOf
+    from manifests.documents import LineOf, Path
 
 
+#: Characters of a key that is no key.
+_SHOWN = 100
 _EMPTY_HINT = "delete the file to remove its services"
 
 
@@ -39,7 +43,9 @@ class Parsed:
 def parse_file(text: str, file: str, suffix: str) -> Parsed:
     """Reads a whole file; `file` is its name in problems, `suffix` (`.yaml`, `.toml` …) its language."""
     try:
-        documents = [document for document in read_documents(text, suffix) if document.value is not None]
+        documents = [
+            document for document in read_documents(text, suffix, spelled=True) if document.value is not None
+        ]
     except BrokenText as error:
         return Parsed((), (Problem(error.message, file, error.line, error.key, error.hint),))
     if suffix.lower() == ".toml":
@@ -64,13 +70,20 @@ def parse_manifest(
         return None, (
             Problem("a service is written as keys and values", file, line_of(()), hint="id: notes"),
         )
-    if any(_refused(key, value) for key, value in document.items()):
-        return None, tuple(_unbuilt(document, file, line_of))
+    document = settle(document, Manifest)
+    service = _service(document)
+    problems = [*_unbuilt(document, file, line_of), *_unprintable(document, file, line_of)]
+    # What is refused by itself is left out, so that the rest is told as well.
+    rest = {key: value for key, value in document.items() if not _refused(key, value)}
+    rest = _with_printable_keys(rest) if problems else rest
     try:
-        return Manifest.model_validate(document), ()
+        manifest = Manifest.model_validate(rest)
     except ValidationError as error:
-        service = _service(document)
-        return None, explain(error, Manifest, document, file=file, line_of=line_of, service=service)
+        problems += explain(error, Manifest, rest, file=file, line_of=line_of, service=service)
+    if not problems:
+        return manifest, ()
+    problems.sort(key=lambda problem: problem.line or 0)
+    return None, tuple(replace(problem, service=service) for problem in problems)
 
 
 def _unbuilt(document: dict[str, Any], file: str, line_of: LineOf) -> Iterator[Problem]:
@@ -78,8 +91,31 @@ def _unbuilt(document: dict[str, Any], file: str, line_of: LineOf) -> Iterator[P
         if refused := _refused(key, value):
             path, feature = refused
             message = f"it is for {feature}, which this version does not have yet"
-            line = line_of(tuple(path.split(".")))
-            yield Problem(message, file, line, path, "leave it out", _service(document))
+            yield Problem(message, file, line_of(tuple(path.split("."))), path, "leave it out")
+
+
+def _unprintable(value: Any, file: str, line_of: LineOf, above: Path = ()) -> Iterator[Problem]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            path = (*above, key)
+            if not _is_printable(key):
+                name = printable(format_path(path), _SHOWN)
+                yield Problem("the key has characters that cannot be printed", file, line_of(path), name)
+            else:
+                yield from _unprintable(item, file, line_of, path)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unprintable(item, file, line_of, (*above, index))
+
+
+def _with_printable_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_printable_keys(item) for key, item in value.items() if _is_printable(key)}
+    return [_with_printable_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_printable(key: Any) -> bool:
+    return not isinstance(key, str) or key.isprintable()
 
 
 def _refused(key: Any, value: Any) -> tuple[str, str] | None:

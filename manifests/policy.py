@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from manifests.base import Model
+from manifests.base import MOST_ITEMS, Model, Text
 from manifests.containers import DEFAULT_CAPABILITIES, parse_published, parse_volume
 from manifests.git import is_git, parse_git
-from manifests.model import Export, Resources, Size
+from manifests.model import Cores, Export, Processes, Resources, Size
 from manifests.patterns import matches, matches_any
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...]
+Patterns = Annotated[tuple[Annotated[Text, AfterValidator(_pattern)], ...], Field(max_length=MOST_ITEMS)]
 
 
 class Policy(Model):
@@ -58,12 +58,14 @@ class Policy(Model):
     the other node's is run. `allow_empty`: services go also when all records were lost instead of deleted.
     """
 
-    runtimes: tuple[Literal["node", "python", "docker", "process"], ...] | None = None
+    runtimes: tuple[Literal["node", "python", "docker", "process"], ...] | None = Field(
+        default=None, max_length=MOST_ITEMS
+    )
     ids: Patterns | None = None
     apis: Patterns | None = None
-    memory: Size | None = Field(default=None, gt=0)
-    cpu: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    pids: int | None = Field(default=None, ge=1)
+    memory: Size | None = None
+    cpu: Cores | None = None
+    pids: Processes | None = None
     sandbox: Literal["none"] = "none"
     open_ports: bool = False
     status_only: bool = False

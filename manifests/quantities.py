@@ -1,12 +1,19 @@
 """Durations and sizes as people write them: `100ms`, `1m30s`, `256Mi`.
 
 Durations become seconds (float), sizes become bytes (int). A bare number is seconds or bytes.
-Suffixes follow Go's durations and Kubernetes' quantities.
+Suffixes follow Go's durations and Kubernetes' quantities. Both have an end that no machine reaches: beyond
+it clocks and kernels take what was written for something else, or for nothing.
 """
 
 from __future__ import annotations
 
 import re
+import reprlib
+
+#: Ten years, in seconds.
+LONGEST = 3650 * 86400.0
+#: A pebibyte; cgroups and engines count in 63 bits.
+LARGEST = 2**50
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
@@ -19,14 +26,17 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
 
 
 def parse_duration(value: object) -> float:
-    """Seconds for `"1m30s"`, `"100ms"`, `5`. Raises ValueError for anything else, and below zero."""
+    """Seconds for `"1m30s"`, `"100ms"`, `5`. Raises ValueError for anything else, and out of bounds."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not 0 <= value < float("inf"):
-            raise ValueError("a duration cannot be negative or infinite")
+        if not 0 <= value <= LONGEST:
+            raise ValueError("a duration is at least 0 and at most 3650d")
         return float(value)
     if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
-        return sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value))
-    raise ValueError(f"{value!r} is not a duration; write for example 100ms, 30s or 5m")
+        seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value))
+        if seconds > LONGEST:
+            raise ValueError("a duration is at most 3650d")
+        return seconds
+    raise ValueError(f"{_quoted(value)} is not a duration; write for example 100ms, 30s or 5m")
 
 
 def format_duration(seconds: float) -> str:
@@ -41,11 +51,18 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_size(value: object) -> int:
-    """Bytes for `"256Mi"`, `"1G"`, `1048576`. Raises ValueError for anything else, and for zero."""
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        size = int(float(match[1]) * _SIZE_UNITS[match[2]])
-        if size > 0:
-            return size
-    raise ValueError(f"{value!r} is not a size; write for example 256Mi or 1G")
+    """Bytes for `"256Mi"`, `"1G"`, `1048576`. Raises ValueError for anything else, and out of bounds."""
+    size: float = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        size = float(match[1]) * _SIZE_UNITS[match[2]]
+    if size > LARGEST:
+        raise ValueError("a size is at most 1024Ti")
+    if size >= 1:
+        return int(size)
+    raise ValueError(f"{_quoted(value)} is not a size; write for example 256Mi or 1G")
+
+
+def _quoted(value: object) -> str:
+    return reprlib.repr(value)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from manifests.base import LONGEST_TEXT, printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -33,6 +35,13 @@ class Problem:
     hint: str = ""
     service: str = ""
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        """What others wrote is shown by terminals, logs and JSON: it is made so that all of them can."""
+        for name in ("message", "file", "key", "hint", "service"):
+            text = getattr(self, name)
+            if not text.isprintable() or len(text) > LONGEST_TEXT:
+                object.__setattr__(self, name, printable(text))
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.file and self.line else self.file

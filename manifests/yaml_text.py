@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from manifests.documents import BrokenText, Document
+from manifests.scalars import Written, plain
 
 if TYPE_CHECKING:
     from manifests.documents import Path
@@ -28,6 +29,7 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,30}|(0|[1-9][0-9]{0,30})(\.[0-9]{0,30})?)")
 _MERGE = "<<"
+_SPELLED = frozenset({int, float, bool})
 
 # What PyYAML says of a scalar: written plainly (so its value decides), or in quotes.
 _PLAIN = "tag:yaml.org,2002:null"
@@ -85,14 +87,14 @@ except ImportError:  # pragma: no cover - a PyYAML built without libyaml
         def dispose(self) -> None: ...
 
 
-def read_yaml(text: str) -> list[Document]:
-    """All documents of the text. Raises BrokenText."""
+def read_yaml(text: str, *, spelled: bool = False) -> list[Document]:
+    """All documents of the text; `spelled`: what is no text is a `Written`. Raises BrokenText."""
     try:
         reader = _Reader(text)
         documents = []
         while reader.check_node():
             node = reader.get_node()
-            documents.append(Document(_Builder().value(node, 0), partial(_line, node)))
+            documents.append(Document(_Builder(spelled=spelled).value(node, 0), partial(_line, node)))
         return documents
     except yaml.MarkedYAMLError as error:
         raise _broken(error) from error
@@ -105,10 +107,11 @@ def read_yaml(text: str) -> list[Document]:
 class _Builder:
     """Counts what it builds, references counted as often as they are used."""
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "spelled")
 
-    def __init__(self) -> None:
+    def __init__(self, *, spelled: bool) -> None:
         self.count = 0
+        self.spelled = spelled
 
     def value(self, node: Any, depth: int) -> Any:
         self.count += 1
@@ -119,7 +122,8 @@ class _Builder:
                 "too many values, counting references (*name) as what they stand for", line=_at(node)
             )
         if type(node) is yaml.ScalarNode:
-            return _scalar(node)
+            found = _scalar(node)
+            return Written(found, node.value) if self.spelled and type(found) in _SPELLED else found
         if node.tag not in _COLLECTIONS:
             raise _tagged(node)
         if type(node) is yaml.MappingNode:
@@ -130,7 +134,7 @@ class _Builder:
         result: dict[Any, Any] = {}
         merged: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = self.value(key_node, depth)
+            key = plain(self.value(key_node, depth))
             if key == _MERGE and key_node.tag == _PLAIN:
                 merged = self._merge(value_node, depth) | merged
                 continue

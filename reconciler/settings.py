@@ -19,10 +19,11 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
-from manifests.base import Model
+from manifests.base import Model, Text
 from manifests.documents import BrokenText, Document, read_documents
 from manifests.explain import explain
 from manifests.model import Duration, Size
+from manifests.scalars import settle
 from manifests.snapshot import Problem
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
@@ -45,7 +46,7 @@ class SettingsError(UserError):
 class SourceSettings(Model):
     """`files`: more files and folders of manifests, relative ones from the home."""
 
-    files: tuple[str, ...] = ()
+    files: tuple[Text, ...] = ()
     git: tuple[Any, ...] = ()
 
 
@@ -59,7 +60,7 @@ class RouterSettings(Model):
     access_log: bool = False
     max_request: Size = Field(default=4 * 2**20, ge=1024)
     answer_timeout: Duration = Field(default=60.0, gt=0)
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Text, ...] = ()
 
 
 def _host_and_port(address: str) -> str:
@@ -73,16 +74,16 @@ def _empty_or_address(address: str) -> str:
     return _host_and_port(address) if address else address
 
 
-Address = Annotated[str, AfterValidator(_host_and_port)]
-OptionalAddress = Annotated[str, AfterValidator(_empty_or_address)]
+Address = Annotated[Text, AfterValidator(_host_and_port)]
+OptionalAddress = Annotated[Text, AfterValidator(_empty_or_address)]
 
 
 class PeerSettings(Model):
     """Another node at a fixed address. `key` is its noise key, which it proves when it connects."""
 
-    host: str = Field(min_length=1)
+    host: Text = Field(min_length=1)
     port: int = Field(ge=1, le=65535)
-    key: str
+    key: Text
 
     @field_validator("key")
     @classmethod
@@ -110,7 +111,7 @@ class HyperSettings(Model):
 class DockerSettings(Model):
     """`binds`: folders of this machine that services in containers may ask for."""
 
-    binds: tuple[str, ...] = ()
+    binds: tuple[Text, ...] = ()
 
 
 class RemoteSettings(Model):
@@ -128,10 +129,10 @@ def default_name() -> str:
 class _Values(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    name: str = Field(default_factory=default_name)
+    name: Text = Field(default_factory=default_name)
     port: int = Field(default=2835, ge=0, le=65535)
-    domain: str = "localhost"
-    labels: tuple[str, ...] = ()
+    domain: Text = "localhost"
+    labels: tuple[Text, ...] = ()
     keep_services: bool = False
     core_services: tuple[Any, ...] | None = None
     sources: SourceSettings = SourceSettings()
@@ -229,7 +230,7 @@ def _config_file(home: Path) -> Path | None:
 def _read(path: Path) -> Document | None:
     try:
         text, _ = read_text(str(path))
-        documents = read_documents(text, path.suffix)
+        documents = read_documents(text, path.suffix, spelled=True)
     except FileNotFoundError:
         return None
     except BrokenText as error:
@@ -239,12 +240,13 @@ def _read(path: Path) -> Document | None:
 
 def _check(document: Document, file: str) -> dict[str, Any]:
     """The file's values by the names of `Settings`; only those that are written there."""
-    if not isinstance(document.value, dict):
+    values = settle(document.value, _FileValues)
+    if not isinstance(values, dict):
         raise SettingsError(f"{file} has to hold keys and values", hint='{"port": 2835}')
     try:
-        return _FileValues.model_validate(document.value).model_dump(exclude_unset=True)
+        return _FileValues.model_validate(values).model_dump(exclude_unset=True)
     except ValidationError as error:
-        problems = explain(error, _FileValues, document.value, file=file, line_of=document.line_of)
+        problems = explain(error, _FileValues, values, file=file, line_of=document.line_of)
         raise _error(problems) from error
 
 

@@ -84,7 +84,7 @@ def mentions_core_services(text: str, suffix: str) -> bool:
 def parse_config(text: str, file: str, suffix: str) -> Parsed:
     """The core services of a config file's text; none when it has no such key."""
     try:
-        documents = read_documents(text, suffix)
+        documents = read_documents(text, suffix, spelled=True)
     except BrokenText as error:
         return Parsed((), (Problem(error.message, file, error.line, error.key, error.hint),))
     if not documents or not isinstance(documents[0].value, dict):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio.to_thread
 
 from manifests.documents import BrokenText, read_documents
+from manifests.model import Manifest
+from manifests.scalars import settle
 from reconciler.api import UserError
 from reconciler.nodes.port import RECORDS, Change
 from reconciler.nodes.records import spec_of
@@ -104,9 +106,10 @@ def record_file(service_id: str) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        documents = read_documents(file.read_text("utf-8"), file.suffix)
+        documents = read_documents(file.read_text("utf-8"), file.suffix, spelled=True)
     except (BrokenText, UnicodeDecodeError, FileNotFoundError) as error:
         raise UserError(f"{file} cannot be read: {error}", hint="mend it first") from error
     if not documents or not isinstance(documents[0].value, dict):
         raise UserError(f"{file} declares no service", hint="mend it first")
-    return documents[0].value
+    value: dict[str, Any] = settle(documents[0].value, Manifest)
+    return value

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.compose import is_compose
 from manifests.documents import SUFFIXES, BrokenText, read_documents
+from manifests.model import Manifest
 from manifests.resolve import absolute_source
+from manifests.scalars import settle
 from manifests.written import parse_written
 from reconciler.api import UserError
 from reconciler.cli.recorded import recorded, replace
@@ -23,8 +25,6 @@ from reconciler.own_manifests import declarations, require_own, write_manifest
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Iterator, Sequence
-
-    from manifests.model import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,14 @@ def _written(manifest: Manifest) -> dict[str, Any]:
 def _values(text: str, suffix: str) -> Iterator[dict[str, Any]]:
     """The plain values of a file that `parse_written` found nothing wrong with."""
     try:
-        documents = [document.value for document in read_documents(text, suffix)]
+        documents = [document.value for document in read_documents(text, suffix, spelled=True)]
     except BrokenText as error:
         raise UserError(error.message, hint=error.hint) from error
     for value in documents:
         if suffix.lower() == ".toml" and isinstance(value.get("services"), list):
-            yield from value["services"]
+            yield from (settle(service, Manifest) for service in value["services"])
         elif value is not None:
-            yield value
+            yield settle(value, Manifest)
 
 
 def _absolute(value: dict[str, Any], base: str) -> dict[str, Any]:

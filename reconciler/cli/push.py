@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.compose import NAMES as COMPOSE_NAMES
 from manifests.documents import BrokenText, read_documents
+from manifests.model import Manifest
 from manifests.parse import parse_manifest
 from manifests.resolve import PROGRAM_FILES, absolute_source
+from manifests.scalars import settle
 from reconciler.api import UserError
 from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
@@ -130,14 +132,14 @@ def _of_folder(folder: Path, service_id: str | None) -> Wanted:
 def _manifest(file: Path, folder: Path, service_id: str | None) -> dict[str, Any]:
     """Raises UserError with file, line and key."""
     try:
-        documents = read_documents(file.read_text("utf-8"), file.suffix)
+        documents = read_documents(file.read_text("utf-8"), file.suffix, spelled=True)
     except (BrokenText, UnicodeDecodeError) as error:
         where = f"{file}:{error.line}" if isinstance(error, BrokenText) and error.line else str(file)
         raise UserError(f"{where}: {error}", hint=getattr(error, "hint", "")) from error
     documents = [document for document in documents if document.value is not None]
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise UserError(f"{file} has to be the manifest of one service", hint="id: notes")
-    value: dict[str, Any] = documents[0].value
+    value: dict[str, Any] = settle(documents[0].value, Manifest)
     filled = {"id": service_id or _id_of(folder), "source": ".", **value}
     _, problems = parse_manifest(filled, str(file), documents[0].line_of)
     if problems:
