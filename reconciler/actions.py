@@ -52,4 +52,11 @@ class EndDrain:
     reason: str
 
 
-Action = Prepare | CancelPrepare | Start | Stop | EndDrain
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """An instance that drains is wanted again: it gets requests as before."""
+
+    instance: str
+
+
+Action = Prepare | CancelPrepare | Start | Stop | EndDrain | Resume

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.history import History
-from reconciler.lifecycle import TRANSITIONS, Event, State
+from reconciler.lifecycle import TRANSITIONS, VERDICTS, Event, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +37,14 @@ class Tracked:
     """One instance: the planner's view of it and the runtime's.
 
     `crash`: its stop counts as a crash. `drain` waits for the requests that are in flight to it.
+    `condemned`: a liveness or startup probe gave it up, whatever its state was then.
     """
 
     view: Instance
     running: Running
     crash: str = ""
     drain: Cancellable | None = None
+    condemned: bool = False
 
     def follow(self, service: Service | None) -> None:
         """Policies of the same revision apply at once; to an instance of another revision its own do."""
@@ -52,6 +54,7 @@ class Tracked:
 
     def apply(self, event: Event, now: float) -> bool:
         """Moves through the lifecycle table; True when the state changed."""
+        self._note_verdict(event)
         state = TRANSITIONS[self.view.state, event]
         if state is self.view.state:
             return False
@@ -62,6 +65,14 @@ class Tracked:
             ready_since = now
         self.view = replace(self.view, state=state, since=now, ready_since=ready_since)
         return True
+
+    def _note_verdict(self, event: Event) -> None:
+        """Probes go on while an instance drains, and say whether it could serve again."""
+        self.condemned = self.condemned or event is Event.CONDEMN
+        if event in VERDICTS:
+            fit = event is Event.PASS and not self.condemned
+            if fit is not self.view.fit:
+                self.view = replace(self.view, fit=fit)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import anyio
 
 from manifests.quantities import format_duration
 from reconciler import history as past
-from reconciler.actions import CancelPrepare, EndDrain, Prepare, Start, Stop
+from reconciler.actions import CancelPrepare, EndDrain, Prepare, Resume, Start, Stop
 from reconciler.attend import attend
 from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
@@ -79,6 +79,8 @@ class Effects:
                 await self._stop(controller, action, tasks)
             case EndDrain():
                 await self._end_drain(controller, action.instance, action.reason)
+            case Resume():
+                self._resume(controller, action.instance)
             case Prepare():
                 self._begin_preparing(controller, action.service, tasks)
             case CancelPrepare():
@@ -167,6 +169,7 @@ class Effects:
         return verdict
 
     def _happened(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> None:
+        was_fit = tracked.view.fit
         moved = self._move(controller, tracked, event, why)
         if moved and event is Event.CONDEMN:
             tracked.crash = why
@@ -174,6 +177,7 @@ class Effects:
         new = why != tracked.view.complaint and event in (Event.CONDEMN, Event.FAIL) and not tracked.crash
         if moved or new:
             tracked.view = replace(tracked.view, complaint=why)
+        if moved or new or tracked.view.fit is not was_fit:
             self.changed(controller.id)
 
     def _move(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> bool:
@@ -243,10 +247,17 @@ class Effects:
             with scope:
                 for backend in backends_of(tracked):
                     await self._routing.drained(backend.instance)
-            await self._end_drain(controller, tracked.view.id, reason)
+            if not scope.cancel_called:
+                await self._end_drain(controller, tracked.view.id, reason)
         except Exception as error:
             # The planner's deadline ends this drain; nothing else is concerned.
             self._defect(controller, error)
+
+    def _resume(self, controller: Controller, instance: str) -> None:
+        """Leaving DRAINING gives up the wait for its requests, and publishes it again."""
+        tracked = controller.instances.get(instance)
+        if tracked is not None:
+            self._move(controller, tracked, Event.RESUME, "wanted again")
 
     async def _end_drain(self, controller: Controller, instance: str, reason: str) -> None:
         tracked = controller.instances.get(instance)

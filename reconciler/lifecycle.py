@@ -6,11 +6,13 @@
 
     READY, UNREADY ──stop──► DRAINING ──drained──► STOPPING ──force──► KILLING
     STARTING, FAILING ──stop───────────────────► STOPPING             exit, from anywhere: EXITED
+    DRAINING ──resume──► READY
 
-DRAINING: it gets no new request, those in flight may finish, and nobody has asked it to end yet.
+DRAINING: it gets no new request, those in flight may finish, and nobody has asked it to end yet. So it may
+serve again when it is wanted again after all.
 
 The table is total: an event that means nothing in a state leads back to the same state, so that a late
-or doubled event is harmless. Leaving is final: what drains or is being stopped never becomes ready again.
+or doubled event is harmless. What was asked to end never becomes ready again.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class Event(StrEnum):
     FAIL = "fail"
     CONDEMN = "condemn"
     STOP = "stop"
+    RESUME = "resume"
     DRAINED = "drained"  # nothing is in flight any more, or it had its time
     FORCE = "force"
     EXIT = "exit"
@@ -48,12 +51,15 @@ _S, _E = State, Event
 #: What a live instance is; everything else is on its way out or gone.
 LIVE = frozenset({_S.STARTING, _S.READY, _S.UNREADY, _S.FAILING})
 LEAVING = frozenset({_S.DRAINING, _S.STOPPING, _S.KILLING})
+#: What a probe can say.
+VERDICTS = frozenset({_E.PASS, _E.FAIL, _E.CONDEMN})
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.STARTING, _E.PASS): _S.READY,
     (_S.STARTING, _E.FAIL): _S.STARTING,
     (_S.STARTING, _E.CONDEMN): _S.FAILING,
     (_S.STARTING, _E.STOP): _S.STOPPING,
+    (_S.STARTING, _E.RESUME): _S.STARTING,
     (_S.STARTING, _E.DRAINED): _S.STARTING,
     (_S.STARTING, _E.FORCE): _S.KILLING,
     (_S.STARTING, _E.EXIT): _S.EXITED,
@@ -61,6 +67,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.READY, _E.FAIL): _S.UNREADY,
     (_S.READY, _E.CONDEMN): _S.FAILING,
     (_S.READY, _E.STOP): _S.DRAINING,
+    (_S.READY, _E.RESUME): _S.READY,
     (_S.READY, _E.DRAINED): _S.READY,
     (_S.READY, _E.FORCE): _S.KILLING,
     (_S.READY, _E.EXIT): _S.EXITED,
@@ -68,6 +75,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.UNREADY, _E.FAIL): _S.UNREADY,
     (_S.UNREADY, _E.CONDEMN): _S.FAILING,
     (_S.UNREADY, _E.STOP): _S.DRAINING,
+    (_S.UNREADY, _E.RESUME): _S.UNREADY,
     (_S.UNREADY, _E.DRAINED): _S.UNREADY,
     (_S.UNREADY, _E.FORCE): _S.KILLING,
     (_S.UNREADY, _E.EXIT): _S.EXITED,
@@ -75,6 +83,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.FAILING, _E.FAIL): _S.FAILING,
     (_S.FAILING, _E.CONDEMN): _S.FAILING,
     (_S.FAILING, _E.STOP): _S.STOPPING,
+    (_S.FAILING, _E.RESUME): _S.FAILING,
     (_S.FAILING, _E.DRAINED): _S.FAILING,
     (_S.FAILING, _E.FORCE): _S.KILLING,
     (_S.FAILING, _E.EXIT): _S.EXITED,
@@ -82,6 +91,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.DRAINING, _E.FAIL): _S.DRAINING,
     (_S.DRAINING, _E.CONDEMN): _S.DRAINING,
     (_S.DRAINING, _E.STOP): _S.DRAINING,
+    (_S.DRAINING, _E.RESUME): _S.READY,
     (_S.DRAINING, _E.DRAINED): _S.STOPPING,
     (_S.DRAINING, _E.FORCE): _S.KILLING,
     (_S.DRAINING, _E.EXIT): _S.EXITED,
@@ -89,6 +99,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.STOPPING, _E.FAIL): _S.STOPPING,
     (_S.STOPPING, _E.CONDEMN): _S.STOPPING,
     (_S.STOPPING, _E.STOP): _S.STOPPING,
+    (_S.STOPPING, _E.RESUME): _S.STOPPING,
     (_S.STOPPING, _E.DRAINED): _S.STOPPING,
     (_S.STOPPING, _E.FORCE): _S.KILLING,
     (_S.STOPPING, _E.EXIT): _S.EXITED,
@@ -96,6 +107,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.KILLING, _E.FAIL): _S.KILLING,
     (_S.KILLING, _E.CONDEMN): _S.KILLING,
     (_S.KILLING, _E.STOP): _S.KILLING,
+    (_S.KILLING, _E.RESUME): _S.KILLING,
     (_S.KILLING, _E.DRAINED): _S.KILLING,
     (_S.KILLING, _E.FORCE): _S.KILLING,
     (_S.KILLING, _E.EXIT): _S.EXITED,
@@ -103,6 +115,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.EXITED, _E.FAIL): _S.EXITED,
     (_S.EXITED, _E.CONDEMN): _S.EXITED,
     (_S.EXITED, _E.STOP): _S.EXITED,
+    (_S.EXITED, _E.RESUME): _S.EXITED,
     (_S.EXITED, _E.DRAINED): _S.EXITED,
     (_S.EXITED, _E.FORCE): _S.EXITED,
     (_S.EXITED, _E.EXIT): _S.EXITED,

@@ -3,7 +3,8 @@
 `plan` is pure and total: a `World` in, a `Decision` out, no clock, no chance, no I/O. It promises:
 
 - it never takes *unknown* for *absent*: a service that no source was able to mention is left alone;
-- it never asks for a second copy of a revision in a slot, not even of one that is still leaving;
+- it never asks for a second copy of a revision in a slot, but beside one that is asked to end already, and
+  that only where two revisions may run next to each other too;
 - it touches only instances it was shown, and it was shown only this node's own;
 - with nothing changed it asks for nothing.
 

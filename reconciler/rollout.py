@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from manifests.quantities import format_duration
-from reconciler.actions import Start, Stop
+from manifests.service import SWARM
+from reconciler.actions import EndDrain, Resume, Start, Stop
 from reconciler.conditions import Verdict
 from reconciler.history import Rejected, Rollout, describe_crashes
 from reconciler.lifecycle import State
@@ -49,7 +50,7 @@ def converge(world: World, target: Service, draft: Draft) -> None:
     current = [i for i in world.instances if i.live and i.revision == target.revision]
     others = [i for i in world.instances if i.live and i.revision != target.revision]
     surplus = [i for i in current if i.slot >= replicas]
-    current = [i for i in current if i.slot < replicas]
+    current = _one_per_slot([i for i in current if i.slot < replicas], draft)
     for instance in surplus:
         draft.stop(instance, "ScaledDown")
     _note_progress(world, target, current, draft)
@@ -60,6 +61,16 @@ def converge(world: World, target: Service, draft: Draft) -> None:
         _stop_all(others, draft, "ScaledDown")
         return
     _start_and_hand_over(world, target, current, others, draft)
+
+
+def _one_per_slot(current: list[Instance], draft: Draft) -> list[Instance]:
+    """A node that died has forgotten that it asked one of two to end, beside which the other was started."""
+    chosen: dict[int, Instance] = {}
+    for instance in sorted(current, key=lambda each: each.ready):
+        if doubled := chosen.get(instance.slot):
+            draft.stop(doubled, "Doubled")
+        chosen[instance.slot] = instance
+    return list(chosen.values())
 
 
 def covered(target: Service, current: list[Instance], history: History) -> set[int]:
@@ -146,6 +157,9 @@ def _start_and_hand_over(
     if not vacant:
         _stop_replaced(target, current, others, draft)
         return
+    vacant -= _take_back(world, target, vacant, draft)
+    if not vacant:
+        return
     if not draft.history.prepared(target):
         return
     if hold := _hold(world, target, others, draft):
@@ -153,7 +167,7 @@ def _start_and_hand_over(
         return
     if target.manifest.strategy == "recreate":
         _stop_all(others, draft, "Recreated")
-        if others or any(i.leaving and i.revision != target.revision for i in world.instances):
+        if _another_revision(world, target):
             return
     else:
         _stop_replaced(target, current, others, draft)
@@ -161,6 +175,28 @@ def _start_and_hand_over(
         if serving:
             vacant = _next_slot(vacant, current)
     _start(world, target, vacant, draft)
+
+
+def _take_back(world: World, target: Service, vacant: set[int], draft: Draft) -> set[int]:
+    """What still drains and is well serves again, in no time; the slots that this fills."""
+    if target.manifest.strategy == "recreate" and _another_revision(world, target):
+        return set()
+    ended = {action.instance for action in draft.actions if isinstance(action, EndDrain)}
+    back = [
+        instance
+        for instance in world.instances
+        if instance.state is State.DRAINING
+        and instance.fit
+        and instance.revision == target.revision
+        and instance.slot in vacant
+        and instance.id not in ended
+    ]
+    draft.actions.extend(Resume(instance.id) for instance in back)
+    return {instance.slot for instance in back}
+
+
+def _another_revision(world: World, target: Service) -> bool:
+    return any(instance.revision != target.revision for instance in world.instances)
 
 
 def _hold(world: World, target: Service, others: list[Instance], draft: Draft) -> Verdict | None:
@@ -185,14 +221,27 @@ def _next_slot(vacant: set[int], current: list[Instance]) -> set[int]:
 
 
 def _start(world: World, target: Service, vacant: set[int], draft: Draft) -> None:
-    leaving = {i.slot for i in world.instances if i.leaving and i.revision == target.revision}
-    startable = sorted(vacant - leaving)
+    startable = sorted(vacant - _occupied(world, target))
     if startable and not draft.history.is_healthy(target):
         rollout = draft.history.rollout
         if rollout is None or rollout.revision != target.revision:
             draft.history = replace(draft.history, rollout=Rollout(target.revision, world.now))
             draft.look_again(world.now + target.manifest.update.healthy_deadline)
     draft.actions.extend(Start(target, slot) for slot in startable)
+
+
+def _occupied(world: World, target: Service) -> set[int]:
+    """The slots in which a leaving instance of the target stands in the way of the next one.
+
+    Where two revisions may run next to each other, so may two instances of one, once one of them is asked to
+    end and was well until then. What is ended because it is broken has to be counted as a crash first.
+    """
+    leaving = [i for i in world.instances if i.leaving and i.revision == target.revision]
+    if target.manifest.strategy == "recreate" or target.runtime == SWARM:
+        return {instance.slot for instance in leaving}
+    well = [i for i in leaving if i.state is not State.DRAINING and i.fit and i.ready_since is not None]
+    slots = [instance.slot for instance in leaving]
+    return set(slots) - {instance.slot for instance in well if slots.count(instance.slot) == 1}
 
 
 def _stop_replaced(target: Service, current: list[Instance], others: list[Instance], draft: Draft) -> None:

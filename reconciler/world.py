@@ -19,6 +19,7 @@ class Instance:
     """One running copy as the planner sees it. Times are seconds of the monotonic clock.
 
     `complaint` is what a probe found wrong last, where one did; it is of no interest once it is ready.
+    `fit`: its last probe found it well; what a liveness probe condemned never is again.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Instance:
     since: float
     ready_since: float | None = None
     complaint: str = ""
+    fit: bool = True
 
     @property
     def revision(self) -> str:

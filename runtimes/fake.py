@@ -47,6 +47,7 @@ class FakeProcess:
     ended: anyio.Event = field(default_factory=anyio.Event)
     exit: Exit = field(default_factory=Exit)
     ends_at: float = inf
+    asked_to_end: bool = False
 
 
 class FakeMachine:
@@ -115,7 +116,8 @@ class FakeMachine:
         key = (launch.service.id, launch.service.revision, launch.slot)
         for process in self.live(launch.service.id):
             other = process.running
-            if (other.service.id, other.service.revision, other.slot) == key:
+            beside = process.asked_to_end and other.service.manifest.strategy == "rolling"
+            if not beside and (other.service.id, other.service.revision, other.slot) == key:
                 self.violations.append(f"a second copy of {key} was started")
 
     def runtime(self, name: str = "process") -> FakeRuntime:
@@ -162,6 +164,7 @@ class FakeRuntime:
             return
         self._machine.before_signal(running)
         behaviour, now = self._machine.behaviour(running.service), anyio.current_time()
+        process.asked_to_end = True
         if force:
             self._machine.end(process, Exit(signal=9))
         elif not behaviour.ignores_stop:

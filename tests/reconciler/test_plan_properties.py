@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Start, Stop
+from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Resume, Start, Stop
 from reconciler.lifecycle import State
 from reconciler.plan import plan
 from reconciler.world import Decision, Failed, RetryAfter, Stalled, World
@@ -28,10 +28,36 @@ def ended_drains(decision: Decision) -> list[str]:
 
 
 def never_two_copies(world: World, decision: Decision) -> None:
-    present = {(instance.revision, instance.slot) for instance in world.instances}
     wanted = [(start.service.revision, start.slot) for start in starts(decision)]
     assert len(wanted) == len(set(wanted))
-    assert not present & set(wanted)
+    for start in starts(decision):
+        beside = [i for i in world.instances if (i.revision, i.slot) == (start.service.revision, start.slot)]
+        assert len(beside) <= 1
+        for instance in beside:
+            assert instance.state in (State.STOPPING, State.KILLING)
+            assert instance.fit and instance.ready_since is not None
+            assert start.service.manifest.strategy == "rolling"
+
+
+def takes_back_only_what_is_well_and_wanted(world: World, decision: Decision) -> None:
+    by_id = {instance.id: instance for instance in world.instances}
+    acted_on = [action.instance for action in decision.actions if isinstance(action, (Stop, EndDrain))]
+    healthy = decision.history.healthy
+    wanted = {service.revision for service in (world.service, healthy) if service}
+    slots = {(i.revision, i.slot) for i in world.instances if i.live}
+    for action in decision.actions:
+        if isinstance(action, Resume):
+            instance = by_id[action.instance]
+            assert instance.state is State.DRAINING and instance.fit
+            assert instance.revision in wanted and instance.id not in acted_on
+            assert (instance.revision, instance.slot) not in slots
+            assert not (world.suspended or world.shutdown)
+
+
+def starts_nothing_beside_what_drains_and_is_well(world: World, decision: Decision) -> None:
+    """Its requests in flight are no reason for another one: it can serve again itself."""
+    draining = {(i.revision, i.slot) for i in world.instances if i.state is State.DRAINING and i.fit}
+    assert not draining & {(start.service.revision, start.slot) for start in starts(decision)}
 
 
 def never_acts_on_unknown(world: World, decision: Decision) -> None:
@@ -162,6 +188,8 @@ def gone_means_gone(world: World, decision: Decision) -> None:
 
 PROPERTIES = (
     never_two_copies,
+    takes_back_only_what_is_well_and_wanted,
+    starts_nothing_beside_what_drains_and_is_well,
     never_acts_on_unknown,
     touches_only_what_it_was_shown,
     stops_what_should_not_run,

@@ -75,14 +75,16 @@ def instances(draw: st.DrawFn, number: int) -> Instance:
         since=draw(times),
         ready_since=ready_since,
         complaint="its liveness probe fails" if state is State.FAILING else "",
+        fit=state is not State.FAILING and draw(st.integers(0, 3)) > 0,
     )
 
 
 def _distinct(found: list[Instance]) -> tuple[Instance, ...]:
-    """At most one copy of a revision in a slot: what a node that kept its promises can see."""
-    seen: dict[tuple[str, int], Instance] = {}
+    """At most one copy of a revision in a slot, or two of which one leaves: what a node that kept its
+    promises can see."""
+    seen: dict[tuple[str, int, bool], Instance] = {}
     for instance in found:
-        seen.setdefault((instance.revision, instance.slot), instance)
+        seen.setdefault((instance.revision, instance.slot, instance.leaving), instance)
     return tuple(seen.values())
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reconciler import history as past
-from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Start, Stop
+from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Resume, Start, Stop
 from reconciler.conditions import Verdict
 from reconciler.history import History
 from reconciler.lifecycle import TRANSITIONS, Event, State
@@ -38,6 +38,7 @@ class Process:
     slot: int
     started: float
     asked_to_stop: bool = False
+    was_asked_to_stop: bool = False
 
 
 @dataclass
@@ -207,6 +208,9 @@ class Convergence(RuleBasedStateMachine):
                 self.start(service, slot)
             case Stop():
                 self.stop(action)
+            case Resume(identity):
+                assert not self.machine.processes[identity].asked_to_stop
+                self.happen(identity, Event.RESUME)
             case EndDrain(identity):
                 view = self.views[identity]
                 assert self.now >= view.since + view.service.manifest.update.drain_timeout
@@ -249,7 +253,7 @@ class Convergence(RuleBasedStateMachine):
 
     def signal(self, identity: str, *, force: bool = False) -> None:
         process = self.machine.processes[identity]
-        process.asked_to_stop = True
+        process.asked_to_stop = process.was_asked_to_stop = True
         if force or marker_of(process) not in self.machine.deaf:
             self.end(identity, Exit(signal=15))
 
@@ -286,8 +290,14 @@ class Convergence(RuleBasedStateMachine):
 
     @invariant()
     def no_two_copies(self) -> None:
-        copies = [(process.service.revision, process.slot) for process in self.machine.processes.values()]
-        assert len(copies) == len(set(copies))
+        """But one that was asked to end may have its successor beside it, where two revisions may be, too."""
+        copies: dict[tuple[str, int], list[Process]] = {}
+        for process in self.machine.processes.values():
+            copies.setdefault((process.service.revision, process.slot), []).append(process)
+        for first, *others in copies.values():
+            assert len(others) <= 1
+            for process in others:
+                assert first.was_asked_to_stop and process.service.manifest.update.strategy == "rolling"
 
     @invariant()
     def nobody_is_asked_to_end_while_it_may_get_requests(self) -> None:
