@@ -7,6 +7,7 @@ no terminal can take is refused where it was written, with its place, instead of
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -24,6 +25,9 @@ LONGEST_NAME = 255
 MOST_ITEMS = 1000
 
 _ROOM = LONGEST_CONTENT - LONGEST_NAME - 2
+#: Controls, marks of direction and of nothing visible, surrogates, ends of lines and of paragraphs.
+_CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -41,12 +45,16 @@ class Model(BaseModel):
 
 
 def _one_line(text: str) -> str:
-    if not text.isprintable():
-        wrong = next(character for character in text if not character.isprintable())
+    if not text.isprintable() and (wrong := next(filter(_is_control, text), None)):
         raise ValueError(f"it has a character that cannot be printed, U+{ord(wrong):04X}")
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"it is longer than {LONGEST_TEXT} characters")
     return text
+
+
+def _is_control(character: str) -> bool:
+    """Spaces of other scripts, joined emoji and those newer than this Python are names that folders have."""
+    return unicodedata.category(character) in _CONTROLS and character not in _JOINERS
 
 
 def _content(text: str) -> str:

@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from manifests.model import CONTAINER_KEYS, Export, Manifest
 
 REVISION_LENGTH = 12
@@ -66,7 +68,7 @@ class Service:
         """Raises ValueError, KeyError or TypeError when the value is not one that `to_json` made."""
         package = value["package"]
         return cls(
-            manifest=Manifest.model_validate(value["manifest"]),
+            manifest=_recorded(value["manifest"]),
             runtime=value["runtime"],
             revision=value["revision"],
             package=Package(package["path"], package["digest"]) if package else None,
@@ -74,6 +76,20 @@ class Service:
             generation=value["generation"],
             exports=tuple(Export.model_validate(export) for export in value.get("exports", ())),
         )
+
+
+def _recorded(value: dict[str, Any]) -> Manifest:
+    """Of a service that was once declared: what runs of it is known by its revision.
+
+    An earlier version had wider bounds; what is out of bounds today is left out.
+    """
+    try:
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+        if not wrong:
+            raise
+        return Manifest.model_validate({key: item for key, item in value.items() if key not in wrong})
 
 
 def make_service(

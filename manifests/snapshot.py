@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from manifests.model import Manifest
 
+#: The reason of what nobody thought of.
+INTERNAL_ERROR = "InternalError"
+
 SourceKind = Literal["config", "file", "git", "record", "follow"]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import anyio
@@ -21,7 +22,9 @@ from manifests.snapshot import SourceKind
 from reconciler.admission import admit
 from reconciler.conditions import Verdict
 from reconciler.controller import Wish
+from reconciler.defects import defect
 from reconciler.git_packages import NotHere, package_of
+from reconciler.guarded import Guarded
 from reconciler.heldback import held_back
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ class DesiredState:
         self._wall = wall
         self._place = place
         self._inheritance = inheritance
-        self.sources: list[Source] = []
+        self.sources: list[Guarded] = []
         self._ranks: dict[str, int] = {}
         self._next_rank = itertools.count()
         self._watches: dict[str, anyio.CancelScope] = {}
@@ -90,6 +93,7 @@ class DesiredState:
     def add_source(self, source: Source) -> None:
         """One more, behind those of its kind that are there; one of the same name is replaced."""
         self._drop(source.name)
+        source = Guarded(source, partial(self._defect, ""))
         self.sources.append(source)
         kind = get_args(SourceKind).index(source.snapshot.kind)
         self._ranks.setdefault(source.name, kind * _PER_KIND + next(self._next_rank))
@@ -115,7 +119,11 @@ class DesiredState:
         while True:
             await self._dirty.wait()
             self._dirty = anyio.Event()
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception as error:
+                # What is declared stays as it is, until the next look at everything.
+                self._defect("", error)
 
     def package_changed(self, root: Root) -> None:
         """Something in a package's folder or repository is not as it was."""
@@ -190,19 +198,19 @@ class DesiredState:
         for source in list(self.sources):
             await self._scan_one(source)
 
-    async def _scan_one(self, source: Source) -> None:
+    async def _scan_one(self, source: Guarded) -> None:
         await source.scan()
         if source.snapshot.known and not source.snapshot.problems:
             self.last_read[source.name] = self._wall()
 
-    async def _begin(self, source: Source) -> None:
+    async def _begin(self, source: Guarded) -> None:
         """A source that came while the node runs."""
         await self._scan_one(source)
         if source in self.sources:
             self._dirty_set()
             await self._watch(source)
 
-    async def _watch(self, source: Source) -> None:
+    async def _watch(self, source: Guarded) -> None:
         with anyio.CancelScope() as scope:
             self._watches[source.name] = scope
             await source.watch(self._dirty_set)
@@ -216,15 +224,26 @@ class DesiredState:
         """Where packages come from, and whose they are, after some services changed."""
         roots = {path: ids - changed for path, ids in self._roots.items()}
         for service_id in changed & self.merged.services.keys():
-            if root := self._root(self.merged.services[service_id]):
+            if root := self._root(service_id):
                 roots.setdefault(root, set()).add(service_id)
         roots = {path: ids for path, ids in roots.items() if ids}
         if roots.keys() != self._roots.keys():
             self.roots_changed(roots.keys())
         self._roots = roots
 
-    def _root(self, winner: Winner) -> Root | None:
-        return package_of(winner, self.local.__contains__) or package_path(winner.declared)
+    def _root(self, service_id: str) -> Root | None:
+        winner = self.merged.services[service_id]
+        try:
+            return package_of(winner, self.local.__contains__) or package_path(winner.declared)
+        except Exception as error:
+            self._defect(service_id, error)
+            return None
+
+    def _defect(self, service_id: str, error: Exception) -> Verdict:
+        self._reconciler.metrics.reconcile_errors += 1
+        verdict = defect(error)
+        self._reconciler.events.emit(service_id, verdict.reason, verdict.message, warning=True)
+        return verdict
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""
@@ -245,6 +264,8 @@ class DesiredState:
             hint = f" ({error.hint})" if error.hint else ""
             problem = Verdict(error.reason, f"{error.message}{hint}", passing=isinstance(error, NotHere))
             service = controller.wish.service
+        except Exception as error:
+            problem, service = self._defect(service_id, error), controller.wish.service
         rank = self._ranks[winner.source]
         return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank)
 

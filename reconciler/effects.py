@@ -17,6 +17,7 @@ from reconciler.actions import CancelPrepare, EndDrain, Prepare, Resume, Start, 
 from reconciler.attend import attend
 from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
+from reconciler.defects import defect
 from reconciler.lifecycle import Event, State
 from reconciler.routes import backends_of
 from reconciler.world import Instance
@@ -121,6 +122,8 @@ class Effects:
                 await runtime.collect(controller.id, keep)
             except (RuntimeFailure, OSError) as failure:
                 self._events.emit(controller.id, "CollectFailed", str(failure), warning=True)
+            except Exception as error:
+                self._defect(controller, error)
 
     async def _start(self, controller: Controller, action: Start, tasks: TaskGroup) -> None:
         service = action.service
@@ -159,12 +162,18 @@ class Effects:
                 # Whatever is wrong with watching one instance, the others are watched on.
                 self._defect(controller, error)
                 await anyio.sleep(ATTEND_AGAIN)
-        self._ended(controller, tracked, exit)
+        try:
+            self._ended(controller, tracked, exit)
+        except Exception as error:
+            # It is gone, whatever is wrong with telling so.
+            controller.instances.pop(running.instance, None)
+            self._defect(controller, error)
+            self.changed(controller.id)
 
     def _defect(self, controller: Controller, error: Exception) -> Verdict:
         """Something happened that nobody thought of; it concerns one service only."""
         self._metrics.reconcile_errors += 1
-        verdict = Verdict("InternalError", f"{type(error).__name__}: {error}")
+        verdict = defect(error)
         self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
         return verdict
 

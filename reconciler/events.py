@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from manifests.base import printable
 from reconciler.api import EventRecord
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class EventLog:
         self, service: str, reason: str, message: str, instance: str = "", *, warning: bool = False
     ) -> None:
         """Adds an event that happens now; `service` is empty for the node itself."""
-        self.add(EventRecord(self._wall(), service, reason, message, instance, warning))
+        self.add(EventRecord(self._wall(), service, reason, printable(message), instance, warning))
 
     def add(self, event: EventRecord) -> None:
         """Remembers an event and hands it to every reader, without waiting for any."""

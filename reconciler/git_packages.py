@@ -14,6 +14,7 @@ import anyio
 
 from manifests.merge import Winner
 from manifests.resolve import ResolveError, git_package
+from reconciler.defects import defect
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ class GitPackages:
             if before is None or before.message != failure.message:
                 self.failed(failure)
                 self._tell(version)
+            return False
+        except Exception as error:
+            # One repository's defect keeps no other one from being followed.
+            verdict = defect(error)
+            self._failures[version] = RuntimeFailure(verdict.reason, verdict.message)
+            self.failed(self._failures[version])
             return False
         self._failures.pop(version, None)
         if news or before is not None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from reconciler import history as past
-from reconciler.conditions import Verdict
+from reconciler.conditions import Condition, Verdict
 from reconciler.controller import Controller, Wish
+from reconciler.defects import defect
 from reconciler.dependencies import Dependencies
 from reconciler.plan import plan
 from reconciler.queue import WakeQueue
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from reconciler.conditions import Condition
     from reconciler.effects import Effects
     from reconciler.events import EventLog
     from reconciler.metrics import Metrics
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a runtime that could not say what runs is asked again.
 OBSERVE_AGAIN = 2.0
+#: Seconds until a service is looked at again whose handling has a defect.
+AFTER_DEFECT = 5.0
 _AWAY = "RuntimeUnavailable"
 _NOT_YET = Verdict("Unobservable", "waits until the runtime can say what runs")
 
@@ -134,7 +136,10 @@ class Reconciler:
             while True:
                 service_id = await self.queue.get()
                 self.metrics.queue_depth = len(self.queue)
-                self._reconcile(service_id, tasks)
+                try:
+                    self._reconcile(service_id, tasks)
+                except Exception as error:
+                    self._fail(service_id, error)
 
     async def shut_down(self) -> None:
         """Stops everything in reverse dependency order; returns once nothing runs and all is saved."""
@@ -275,12 +280,29 @@ class Reconciler:
                 await self._effects.carry_out(controller, action, tasks)
         except Exception as error:
             # A defect in one service's handling must not take the others down with the node.
-            self.metrics.reconcile_errors += 1
-            message = f"{type(error).__name__}: {error}"
-            self.events.emit(controller.id, "InternalError", message, warning=True)
+            self._defect(controller.id, error)
             await anyio.sleep(1)
         controller.busy = controller.again = False
         self._changed(controller.id)
+
+    def _fail(self, service_id: str, error: Exception) -> None:
+        """Nobody knows what to do about one service; what runs of it runs on."""
+        verdict = self._defect(service_id, error)
+        controller = self.controllers[service_id]
+        controller.settled = None
+        controller.conditions = (
+            Condition("Ready", "Unknown", verdict.reason, verdict.message),
+            Condition("Reconciling", "True", verdict.reason, verdict.message),
+            Condition("Stalled", "False", verdict.reason, verdict.message),
+        )
+        self.heard(service_id)
+        self.queue.wake_at(service_id, anyio.current_time() + AFTER_DEFECT)
+
+    def _defect(self, service_id: str, error: Exception) -> Verdict:
+        self.metrics.reconcile_errors += 1
+        verdict = defect(error)
+        self.events.emit(service_id, verdict.reason, verdict.message, warning=True)
+        return verdict
 
     async def _sweep(self, controller: Controller) -> None:
         await self._effects.sweep(controller, controller.used_services())

@@ -10,6 +10,7 @@ gives it the real ones.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +18,7 @@ import anyio
 from manifests.nodes import Place
 from reconciler import history as past
 from reconciler.api import UserError
+from reconciler.defects import defect, keep_going
 from reconciler.desired import DesiredState
 from reconciler.effects import Effects
 from reconciler.events import EventLog
@@ -25,7 +27,7 @@ from reconciler.loop import Reconciler
 from reconciler.metrics import Metrics
 from reconciler.nodes.port import RECORDS, Change
 from reconciler.routing import Routing
-from reconciler.status import held_back_status, service_status, source_status, unready
+from reconciler.status import defective_status, held_back_status, service_status, source_status, unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +100,7 @@ class Node:
             self._loaded = True
             self.reconciler.wake_all()
             tasks.start_soon(self.desired.run, tasks)
-            tasks.start_soon(self.nodes.run, self)
+            tasks.start_soon(keep_going, partial(self.nodes.run, self), self.failed)
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()
@@ -202,9 +204,13 @@ class Node:
         """The service's entry in `status`; None when there is nothing of it (any more)."""
         controller = self.reconciler.controllers.get(service_id)
         held = self.desired.held_back.get(service_id)
-        if controller is not None:
+        if controller is None:
+            return held_back_status(service_id, held) if held else None
+        try:
             return service_status(controller, self.routing.lost.get(service_id), held)
-        return held_back_status(service_id, held) if held else None
+        except Exception as error:
+            # One that cannot be told of hides none of the others.
+            return defective_status(service_id, defect(error))
 
     def declared(self) -> Mapping[str, Declared]:
         """Id → the declaration that the node works towards, or says why it cannot."""
@@ -239,6 +245,12 @@ class Node:
         controllers = self.reconciler.controllers.values()
         services = [service for controller in controllers for service in controller.used_services()]
         return {service.package.path for service in services if service.package}
+
+    def failed(self, error: Exception) -> None:
+        """A part of the node that is no service's has a defect; it is tried again."""
+        verdict = defect(error)
+        self.metrics.reconcile_errors += 1
+        self.events.emit("", verdict.reason, verdict.message, warning=True)
 
     def listen(self, heard: Callable[[str], None]) -> None:
         """Calls `heard` with the id of each service whose entry may have changed; "" is any of them."""
@@ -285,7 +297,10 @@ class Node:
         while True:
             await anyio.sleep(RESYNC)
             begin = time.process_time()
-            await self.desired.resync()
+            try:
+                await self.desired.resync()
+            except Exception as error:
+                self.failed(error)
             self.reconciler.wake_all()
             await anyio.lowlevel.checkpoint()
             self.metrics.resyncs += 1

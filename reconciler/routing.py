@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from reconciler.defects import defect
 from reconciler.routes import route_of
 from runtimes.router.table import SYSTEM, conflicts
 
@@ -63,19 +64,27 @@ class Routing:
         """Tells the router about those whose routes changed, all in one."""
         changed: dict[str, ServiceRoute | None] = {}
         for controller in controllers:
-            before = self.published.get(controller.id)
-            # While anything of it is there it stays who it was, also when it is uninstalled meanwhile.
-            identity = self._identities.get(controller.id) or self._identity(controller.id)
-            owner = self._owner_of(controller) or identity.get("owner", SYSTEM)
-            route = route_of(controller, identity["key"], owner)
-            if route is None:
-                self._identities.pop(controller.id, None)
-            else:
-                self._identities[controller.id] = identity
-            if route != before:
-                changed[controller.id] = route
+            try:
+                self._look(controller, changed)
+            except Exception as error:
+                # Whatever is wrong with one service's route, the others are led to.
+                verdict = defect(error)
+                self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
         if changed:
             self._put(changed)
+
+    def _look(self, controller: Controller, changed: dict[str, ServiceRoute | None]) -> None:
+        before = self.published.get(controller.id)
+        # While anything of it is there it stays who it was, also when it is uninstalled meanwhile.
+        identity = self._identities.get(controller.id) or self._identity(controller.id)
+        owner = self._owner_of(controller) or identity.get("owner", SYSTEM)
+        route = route_of(controller, identity["key"], owner)
+        if route is None:
+            self._identities.pop(controller.id, None)
+        else:
+            self._identities[controller.id] = identity
+        if route != before:
+            changed[controller.id] = route
 
     async def drained(self, instance: str) -> None:
         """Returns once nothing is in flight to an unpublished instance.

@@ -6,17 +6,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from manifests.model import Resources
+from reconciler.conditions import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from manifests.merge import Merged
     from manifests.snapshot import Source
-    from reconciler.conditions import Condition
+    from reconciler.conditions import Verdict
     from reconciler.controller import Controller, Tracked
     from reconciler.heldback import HeldBack
     from reconciler.routing import Lost
     from runtimes.base import Running
+
+_KINDS = ("Ready", "Reconciling", "Stalled")
 
 
 def service_status(
@@ -49,17 +52,29 @@ def service_status(
 
 def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:
     """A service of which nothing runs, and nothing is to run for now."""
+    entry = _nothing_of(service_id)
+    conditions = [plain(condition, held.since) for condition in held.conditions()]
+    return entry | {"source": held.source, "file": held.file or None, "conditions": conditions}
+
+
+def defective_status(service_id: str, verdict: Verdict) -> dict[str, Any]:
+    """A service of which nothing can be told but why."""
+    conditions = [plain(Condition(kind, "Unknown", verdict.reason, verdict.message), 0.0) for kind in _KINDS]
+    return _nothing_of(service_id) | {"conditions": conditions}
+
+
+def _nothing_of(service_id: str) -> dict[str, Any]:
     return {
         "id": service_id,
-        "source": held.source,
-        "file": held.file or None,
+        "source": None,
+        "file": None,
         "runtime": None,
         "desiredRevision": None,
         "observedRevision": None,
         "suspended": False,
         "restarts": 0,
         "instances": [],
-        "conditions": [plain(condition, held.since) for condition in held.conditions()],
+        "conditions": [],
     }
 
 

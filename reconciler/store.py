@@ -18,6 +18,7 @@ import anyio.to_thread
 from manifests.files import read_json, write_atomically
 from manifests.service import Service
 from reconciler.conditions import Verdict
+from reconciler.defects import defect
 from reconciler.history import Completed, Rejected
 
 if TYPE_CHECKING:
@@ -172,4 +173,7 @@ class Saver:
             except OSError as error:
                 self._dirty[service_id] = None
                 self.failure = f"cannot save state: {error.strerror or error}"
+            except Exception as error:
+                # Nothing will make this one better; the others are kept.
+                self.failure = f"cannot save the state of {service_id}: {defect(error).message}"
         return not self.failure

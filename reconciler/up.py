@@ -23,6 +23,7 @@ from reconciler.apis.inspect import public_config
 from reconciler.apis.installed import open_installed
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.data_owners import DataFolders
+from reconciler.defects import keep_going
 from reconciler.git_packages import REPOSITORIES, GitPackages
 from reconciler.home import Home
 from reconciler.node import Node
@@ -131,10 +132,13 @@ async def _serve(
             tasks.start_soon(engine.run)
         tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
-        tasks.start_soon(_trim_logs, host.paths)
-        tasks.start_soon(_watch_packages, node, git)
-        tasks.start_soon(git.run)
-        tasks.start_soon(git.collect, partial(_packages_in_use, node))
+        for run in (
+            partial(_trim_logs, host.paths),
+            partial(_watch_packages, node, git),
+            git.run,
+            partial(git.collect, partial(_packages_in_use, node)),
+        ):
+            tasks.start_soon(keep_going, run, node.failed)
         await node.run()
         tasks.cancel_scope.cancel()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from manifests.documents import BrokenText
 from manifests.parse import Parsed
-from manifests.snapshot import Declared, Problem
+from manifests.snapshot import INTERNAL_ERROR, Declared, Problem
 from manifests.sources.listing import UNREADABLE, Signature, read_text
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Contents:
     def restore(self) -> None:
         """Brings back all that was last good, to be compared with the files when they return."""
         for name, kept in self._last_good.load_all().items() if self._last_good else ():
-            parsed = self._parse(kept.text, self.path(name), os.path.splitext(name)[1])
+            parsed = self._parsed(name, kept.text)
             self._put(name, Entry(UNREADABLE, 0, self._declare(name, parsed, ()), ()))
 
     def last_good_of(self, name: str) -> tuple[Declared, ...]:
@@ -125,7 +125,7 @@ class Contents:
         kept = self._last_good.load(name) if self._last_good else None
         if kept is None:
             return ()
-        return self._declare(name, self._parse(kept.text, self.path(name), os.path.splitext(name)[1]), ())
+        return self._declare(name, self._parsed(name, kept.text), ())
 
     def path(self, name: str) -> str:
         return os.path.join(self._folder, name)
@@ -152,7 +152,15 @@ class Contents:
         except BrokenText as error:
             problem = Problem(error.message, path, error.line, error.key, error.hint)
             return Reading(name, seen, None, Parsed((), (problem,)))
-        return Reading(name, signature, text, self._parse(text, path, os.path.splitext(name)[1]))
+        return Reading(name, signature, text, self._parsed(name, text))
+
+    def _parsed(self, name: str, text: str) -> Parsed:
+        """Whatever is wrong with one file, the others are read."""
+        path = self.path(name)
+        try:
+            return self._parse(text, path, os.path.splitext(name)[1])
+        except Exception as error:
+            return Parsed((), (Problem(f"{type(error).__name__}: {error}", path, reason=INTERNAL_ERROR),))
 
     def _declare(self, name: str, parsed: Parsed, before: tuple[Declared, ...]) -> tuple[Declared, ...]:
         """Keeps the object of every service that the file declares as it did before."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from manifests.nodes import Place, runs_on
 from manifests.policy import Policy, judge, judge_package, narrow
-from manifests.record import read_record
+from manifests.record import read_record, service_of
 from manifests.resolve import ResolveError, infer_runtime, package_exports
-from manifests.snapshot import Problem
+from manifests.snapshot import INTERNAL_ERROR, Problem
 
 if TYPE_CHECKING:
     from hyper.port import Drive, Record
@@ -43,7 +43,16 @@ class Judge:
     policy: Policy | None = None
 
     def look(self, record: Record) -> Judgement:
-        """Reads the package's atek.json where it matters, and nothing else from the disk."""
+        """Reads the package's atek.json where it matters, and nothing else from the disk. Never raises."""
+        try:
+            return self._look(record)
+        except Exception as error:
+            # Whatever is wrong with one record, the others are judged.
+            what, service = f"{self.source}:{record.path[-1]}", service_of(record)
+            message = f"{type(error).__name__}: {error}"
+            return Judgement(problem=Problem(message, what, service=service, reason=INTERNAL_ERROR))
+
+    def _look(self, record: Record) -> Judgement:
         recorded, broken = read_record(record, self.source)
         if recorded is None:
             return Judgement(problem=broken)
