@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from manifests.files import read_json, write_atomically
 from reconciler.inheritance import LOCAL
+from runtimes.docker.volume_names import has_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ class DataFolders:
 
     def __init__(self, home: Path) -> None:
         self.problems: list[str] = []
-        self._data = home / "data"
+        self._home = home
         self._file = home / "state" / "data-owners.json"
         self._owners = self._read()
 
@@ -28,8 +29,10 @@ class DataFolders:
         return self._owners.get(service_id, LOCAL)
 
     def is_held(self, service_id: str) -> bool:
-        """Every service gets a folder for temporary files; an empty one is nobody's."""
-        folder = self._data / service_id
+        """Every service gets a folder for temporary files; an empty one is nobody's. Volumes go with it."""
+        folder = self._home / "data" / service_id
+        if has_volumes(self._home, service_id):
+            return True
         try:
             return any(name != "tmp" for name in os.listdir(folder)) or _has_entries(folder / "tmp")
         except FileNotFoundError:

@@ -20,6 +20,15 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Whether a program could have it now."""
+    try:
+        require_free(port)
+    except RuntimeFailure:
+        return False
+    return True
+
+
 def require_free(port: int) -> None:
     """Raises RuntimeFailure, naming the holder where that can be seen, when the port is taken."""
     with socket.socket() as probe:

@@ -26,6 +26,7 @@ from reconciler.apis.keeping import Files, Records, record_file
 from reconciler.apis.names import free_id, refuse_range, source_of
 from reconciler.nodes.port import Change
 from reconciler.own_manifests import file_of, manifest_text
+from runtimes.docker.volume_names import has_volumes
 from runtimes.router.table import SYSTEM
 
 if TYPE_CHECKING:
@@ -206,8 +207,8 @@ class Declarations:
 
 
 def has_data(home: Path, service_id: str) -> bool:
-    """Whether the id's data folder holds anything."""
-    return holds_anything(home / "data" / service_id)
+    """Whether the id's data folder holds anything, or volumes are kept with it."""
+    return has_volumes(home, service_id) or holds_anything(home / "data" / service_id)
 
 
 def holds_anything(folder: Path) -> bool:

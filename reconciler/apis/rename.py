@@ -21,6 +21,7 @@ from reconciler.api import UserError
 from reconciler.apis.declare import checked, holds_anything
 from reconciler.apis.installed import Renaming
 from reconciler.own_manifests import file_of, write_manifest
+from runtimes.docker.volume_names import move_note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,6 +136,7 @@ def _carry_out(home: Path, renaming: Renaming) -> None:
         return
     for folder in _FOLDERS:
         _move_folder(home / folder / renaming.old, home / folder / renaming.new)
+    move_note(home, renaming.old, renaming.new)
     write_manifest(home, renaming.new, renaming.manifest)
     file_of(home, renaming.old).unlink()
 
@@ -144,6 +146,7 @@ def _take_back(home: Path, renaming: Renaming) -> None:
         file_of(home, renaming.new).unlink(missing_ok=True)
         for folder in _FOLDERS:
             _move_folder(home / folder / renaming.new, home / folder / renaming.old)
+        move_note(home, renaming.new, renaming.old)
 
 
 def _move_folder(old: Path, new: Path) -> None:

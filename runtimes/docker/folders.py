@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.gateway import share_gateway
-from runtimes.docker.spec import SOCKET_NAME, Image, Place, data_folders, named_volumes
+from runtimes.docker.spec import SOCKET_NAME, Image, Place, data_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,6 @@ NODE_FILE = "engine-node"
 #: The same for what it has on a swarm, which a home that never used one does not look for.
 SWARM_NODE_FILE = "swarm-node"
 _POSITIONS = "container-logs"
-_HAS_VOLUMES = ".has-volumes"
 
 
 class Folders:
@@ -75,7 +74,7 @@ class Folders:
         return folder / "service.log"
 
     def make(self, service: Service, instance: str, image: Image, node: str, network: str) -> Place:
-        """Makes what has to exist before the container does. Raises RuntimeFailure."""
+        """Makes what has to exist before the container does, but for its volumes. Raises RuntimeFailure."""
         try:
             return self._make(service, instance, image, node, network)
         except OSError as error:
@@ -94,9 +93,6 @@ class Folders:
                 _require_inside(service.id, data, folder)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(mode)
-        if service.manifest.project is None and named_volumes(service):
-            # Volumes belong to whom the data folder belongs, also where nothing else is in it.
-            (data / _HAS_VOLUMES).touch()
         return Place(
             node=node,
             host_port=self.paths.host_port,

@@ -100,6 +100,19 @@ def _enter_and_listen(pid: int, port: int) -> socket.socket:
     return listener
 
 
+async def reach_from_inside(pid: int, port: int, gateway: str, *, until: anyio.Event) -> None:
+    """Whoever is in that process's network reaches the gateway at the port, until the event."""
+    try:
+        listener = listen_inside(pid, port)
+    except OSError:
+        # It has ended already, or listens on that port itself.
+        return
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(relay, listener, gateway)
+        await until.wait()
+        tasks.cancel_scope.cancel()
+
+
 async def relay(bound: socket.socket, gateway: str) -> None:
     """Hands each connection to the gateway, until cancelled."""
 

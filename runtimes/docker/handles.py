@@ -20,7 +20,11 @@ _SIGNALLED, _LAST_SIGNAL = 128, 64
 
 @dataclass(eq=False, slots=True)
 class Handle:
-    """One container. `networks` are those it is on; `health`: what its HEALTHCHECK says, if any."""
+    """One container. `networks` are those it is on; `health`: what its HEALTHCHECK says, if any.
+
+    `since`: when this run of it began, by the engine's clock; None until that is known of one that ran
+    before.
+    """
 
     instance: str
     container: str
@@ -30,6 +34,8 @@ class Handle:
     health: str = ""
     code: int | None = None
     out_of_memory: bool = False
+    since: float | None = 0.0
+    early: list[tuple[float, int]] = field(default_factory=list)
     died: anyio.Event = field(default_factory=anyio.Event)
     logged: anyio.Event = field(default_factory=anyio.Event)
 
@@ -38,6 +44,19 @@ class Handle:
         if not self.died.is_set():
             self.code = code
             self.died.set()
+
+    def begin(self, since: float) -> None:
+        """It is known which of its ends, announced meanwhile, are of an earlier run."""
+        self.since, early, self.early = since, self.early, []
+        for at, code in early:
+            self.hear_end(at, code)
+
+    def hear_end(self, at: float, code: int) -> None:
+        """The engine says that it ended at that moment."""
+        if self.since is None:
+            self.early.append((at, code))
+        elif at >= self.since:
+            self.end(code)
 
     def exit(self) -> Exit:
         """How it ended."""
@@ -79,11 +98,16 @@ class Handles:
             return ""
         action = str(event.get("Action", ""))
         if action == "die":
-            handle.end(int(actor.get("Attributes", {}).get("exitCode", 0)))
+            handle.hear_end(_moment(event), int(actor.get("Attributes", {}).get("exitCode", 0)))
         elif action == "destroy":
             handle.end(None)
-        elif action == "oom":
+        elif action == "oom" and handle.since is not None and _moment(event) >= handle.since:
             handle.out_of_memory = True
         elif action.startswith("health_status"):
             handle.health = action.partition(":")[2].strip()
         return action
+
+
+def _moment(event: Mapping[str, Any]) -> float:
+    """Seconds since 1970, by the engine's clock."""
+    return int(event.get("timeNano") or 0) / 1e9 or float(event.get("time") or 0)

@@ -118,6 +118,7 @@ def _image(found: dict[str, Any]) -> Image:
         id=found["Id"],
         user=config.get("User") or "",
         ports=tuple(_tcp_ports(config.get("ExposedPorts") or {})),
+        volumes=tuple(sorted(config.get("Volumes") or ())),
         health=health[0] != "NONE",
         environment={name: value for name, _, value in pairs},
     )

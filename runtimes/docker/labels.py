@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PREFIX = NODE_LABELS
 NODE, SERVICE, INSTANCE = f"{PREFIX}.node", f"{PREFIX}.service", f"{PREFIX}.instance"
 REVISION, SLOT, SPEC = f"{PREFIX}.revision", f"{PREFIX}.slot", f"{PREFIX}.spec"
+#: Of a volume: where its service's image keeps what is in it.
+PATH = f"{PREFIX}.path"
 #: The port that the service listens on inside; missing when it listens on its socket.
 PORT = f"{PREFIX}.port"
 

@@ -65,7 +65,8 @@ class Networks:
         try:
             await self._engine.call("POST", "/networks/create", body=network(self._node, kind))
         except EngineAnswer as answer:
-            if not answer.conflict:
+            # Podman has no status of its own for it.
+            if not (answer.conflict or "already" in answer.message):
                 raise other_failure(answer, f"the network for {kind} services cannot be made") from answer
 
     def forget(self) -> None:

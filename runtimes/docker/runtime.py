@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from runtimes.base import Exit, RuntimeFailure, RuntimeUnavailable
+from runtimes.base import Exit, RuntimeUnavailable
 from runtimes.docker import labels
+from runtimes.docker.adoption import inspect_all, read_container
+from runtimes.docker.ended import Ended, EndedContainers, is_worth_keeping
 from runtimes.docker.engine import Engine
 from runtimes.docker.failures import EngineAnswer, other_failure, start_failure
 from runtimes.docker.folders import Folders
-from runtimes.docker.gateway import listen_inside, may_enter, relay, share_gateway
+from runtimes.docker.gateway import may_enter, reach_from_inside, share_gateway
 from runtimes.docker.handles import Handle, Handles
 from runtimes.docker.inside import run_inside
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.network import Networks
 from runtimes.docker.service_images import ServiceImages
-from runtimes.docker.starting import REMOVAL, Starter, describe, remove_container
+from runtimes.docker.starting import REMOVAL, Starter, describe, networks_of, remove_container
 from runtimes.docker.streams import json_lines
+from runtimes.docker.volumes import Volumes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
@@ -42,8 +45,6 @@ FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
 RESYNC = 30.0
 #: Seconds that the last output of a container has to arrive before the container is removed.
 LAST_WORDS = 10.0
-#: Containers that are looked at, at a time, when a node starts.
-_ADOPTIONS = 8
 
 
 class DockerRuntime:
@@ -57,9 +58,13 @@ class DockerRuntime:
         self._adopted = not self._folders.is_marked()
         self._node = self._folders.node()
         self._handles = Handles()
+        self._ended = EndedContainers()
         self._images = ServiceImages(self._engine, self._folders, self._node)
         self._networks = Networks(self._engine, self._node)
-        self._starter = Starter(self._engine, self._networks, self._folders, self._handles, self._node)
+        self._volumes = Volumes(self._engine, paths.home, self._node)
+        self._starter = Starter(
+            self._engine, self._networks, self._volumes, self._folders, self._handles, self._node
+        )
         self._logs = LogCopier(self._engine, self._folders.positions())
         self._starting: set[str] = set()
         # Container → the service it was of.
@@ -89,7 +94,7 @@ class DockerRuntime:
         self._starting.add(launch.instance)
         try:
             image = await self._images.image(launch.service)
-            handle = await self._start(launch, image)
+            handle = await self._start_again(launch, image) or await self._start(launch, image)
         finally:
             self._starting.discard(launch.instance)
         self._keep(handle)
@@ -114,13 +119,30 @@ class DockerRuntime:
         await handle.died.wait()
         # The engine has finished with a container once it answers about it: its ports are free then.
         # Not waiting for it gains a replacement nothing: its start waits for the same cleaning up.
-        with suppress(RuntimeUnavailable, EngineAnswer):
-            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
-            handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))
+        is_there = await self._is_there(handle)
+        if is_there and is_worth_keeping(running.service):
+            self._folders.remove(handle.instance)
+            networks, logged = handle.networks, handle.logged
+            await self._keep_ended(
+                Ended(handle.container, handle.instance, running.service, running.slot, networks, logged)
+            )
+            self._handles.remove(handle)
+            return handle.exit()
         self._burying[handle.container] = running.service.id
         self._handles.remove(handle)
         self._spawn(self._bury, handle)
         return handle.exit()
+
+    async def _is_there(self, handle: Handle) -> bool:
+        """Whether the container is there still, or may be. Asks whether it ran out of memory."""
+        try:
+            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
+        except RuntimeUnavailable:
+            return True
+        except EngineAnswer as answer:
+            return not answer.missing
+        handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))
+        return True
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         if not self._adopted:
@@ -130,14 +152,19 @@ class DockerRuntime:
             with anyio.move_on_after(REMOVAL):
                 while service_id in self._burying.values():
                     await self._buried.wait()
+            for each in self._ended.unneeded(service_id, keep):
+                await self._remove_ended(each)
             await self._images.collect(service_id, keep)
             if not keep:
                 await self._networks.remove(self._needed_networks)
+                await self._volumes.collect([service_id])
         except EngineAnswer as answer:
             raise other_failure(answer, f"what {service_id} left cannot be removed") from answer
 
     def _needed_networks(self) -> set[str] | None:
-        return None if self._starting else {name for each in self._handles for name in each.networks}
+        if self._starting:
+            return None
+        return {name for each in (*self._handles, *self._ended) for name in each.networks}
 
     # -- what probes ask
 
@@ -228,16 +255,8 @@ class DockerRuntime:
 
     async def _let_reach_us(self, handle: Handle) -> None:
         assert handle.running
-        try:
-            listener = listen_inside(handle.running.pid, self._paths.host_port)
-        except OSError:
-            # It has ended already, or listens on that port itself.
-            return
-        async with anyio.create_task_group() as tasks:
-            gateway = self._paths.run / "gateway.sock"
-            tasks.start_soon(relay, listener, str(gateway))
-            await handle.died.wait()
-            tasks.cancel_scope.cancel()
+        gateway = str(self._paths.run / "gateway.sock")
+        await reach_from_inside(handle.running.pid, self._paths.host_port, gateway, until=handle.died)
 
     async def _unpause(self, container: str) -> None:
         """Somebody paused it; what is declared is that it runs."""
@@ -262,11 +281,37 @@ class DockerRuntime:
 
     # -- starting
 
+    async def _start_again(self, launch: Launch, image: Image) -> Handle | None:
+        """What the program wrote inside of its container is there then; None without such a container."""
+        ended = self._ended.find(launch)
+        if ended is None:
+            return None
+        # Whoever copies its output goes on where this stops.
+        with anyio.move_on_after(LAST_WORDS):
+            if ended.logged is not None:
+                await ended.logged.wait()
+        handle = await self._starter.start_again(launch, image, ended)
+        if handle is not None:
+            self._ended.remove(ended)
+        return handle
+
     async def _start(self, launch: Launch, image: Image) -> Handle:
         try:
-            return await self._starter.start(launch, image)
+            handle = await self._starter.start(launch, image)
         except EngineAnswer as answer:
             raise start_failure(launch.service.id, answer) from answer
+        if ended := self._ended.find(launch):
+            # It could not be started again.
+            await self._remove_ended(ended)
+        return handle
+
+    async def _keep_ended(self, ended: Ended) -> None:
+        if before := self._ended.keep(ended):
+            await self._discard(before.container, before.instance)
+
+    async def _remove_ended(self, ended: Ended) -> None:
+        self._ended.remove(ended)
+        await self._discard(ended.container, ended.instance)
 
     # -- looking
 
@@ -277,46 +322,33 @@ class DockerRuntime:
         return found
 
     async def _adopt(self) -> None:
-        """Takes over what an earlier life of this node left running, and removes the rest of it."""
+        """Takes over what an earlier life of this node left, running or not, and removes the rest of it."""
         share_gateway(self._paths.run)
-        limit = anyio.Semaphore(_ADOPTIONS)
-
-        failures: list[EngineAnswer | RuntimeFailure] = []
-
-        async def take(container: dict[str, Any]) -> None:
-            async with limit:
-                try:
-                    await self._adopt_one(container)
-                except (EngineAnswer, RuntimeFailure) as failure:
-                    failures.append(failure)
-
-        found = await self._list()
-        async with anyio.create_task_group() as tasks:
-            for container in found:
-                tasks.start_soon(take, container)
-        if failures:
-            raise failures[0]
+        found = await inspect_all(self._engine, await self._list())
+        self._volumes.take_over((said, each) for each in found if (said := read_container(each)))
+        # The latest is the last: it is the one of its slot.
+        for each in sorted(found, key=lambda each: str(each.get("Created", ""))):
+            await self._adopt_one(each)
+        await self._volumes.collect()
         self._adopted = True
 
-    async def _adopt_one(self, container: dict[str, Any]) -> None:
-        instance = container["Labels"].get(labels.INSTANCE, "")
-        if self._handles.get(instance) is not None:
+    async def _adopt_one(self, found: dict[str, Any]) -> None:
+        container, state = str(found["Id"]), found["State"].get("Status")
+        said = read_container(found)
+        instance = (found["Config"].get("Labels") or {}).get(labels.INSTANCE, "")
+        if self._handles.get(instance) is not None or self._ended.of_container(container) is not None:
             return
-        said = labels.read_labels(container["Labels"])
-        if said is None or container["State"] not in ("running", "paused"):
-            await self._discard(container["Id"], instance)
+        if said is not None and state == "exited" and is_worth_keeping(said.service):
+            await self._keep_ended(Ended(container, instance, said.service, said.slot, networks_of(found)))
             return
-        handle = Handle(instance, container["Id"])
-        try:
-            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
-        except EngineAnswer as answer:
-            if answer.missing:
-                return
-            raise
+        if said is None or state not in ("running", "paused"):
+            await self._discard(container, instance)
+            return
+        handle = Handle(instance, container)
         describe(handle, found, self._folders.socket(instance))
         self._handles.add(handle)
-        if container["State"] == "paused":
-            await self._unpause(handle.container)
+        if state == "paused":
+            await self._unpause(container)
         self._keep(handle)
 
     async def _discard(self, container: str, instance: str) -> None:
@@ -348,12 +380,21 @@ class DockerRuntime:
         except EngineAnswer:
             handle.end(None)
             return
+        if found["State"].get("Running"):
+            # It was started once more since it was listed.
+            return
         handle.out_of_memory = bool(found["State"].get("OOMKilled"))
         handle.end(int(found["State"].get("ExitCode") or 0))
 
     async def _discard_stray(self, container: dict[str, Any]) -> None:
         """What was started without the engine ever saying so, and what could not be buried."""
         instance = container["Labels"].get(labels.INSTANCE, "")
+        if self._ended.of_container(container["Id"]) is not None:
+            if container["State"] == "running" and not self._starting:
+                # By somebody else: nobody asked for it here.
+                with suppress(EngineAnswer):
+                    await self._engine.call("POST", f"/containers/{container['Id']}/kill")
+            return
         is_known = self._handles.of_container(container["Id"]) is not None
         if not is_known and instance not in self._starting and container["Id"] not in self._burying:
             await self._discard(container["Id"], instance)

@@ -8,6 +8,7 @@ data folder, the folder of its socket, and the node's gateway. The engine never 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
 from manifests.containers import parse_published, parse_volume
@@ -42,13 +43,14 @@ _NANO = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image says about itself. `health`: it has a HEALTHCHECK."""
+    """What an image says about itself. `health`: it has a HEALTHCHECK; `volumes`: its VOLUMEs, as paths."""
 
     id: str
     user: str = ""
     ports: tuple[int, ...] = ()
     health: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Place:
     """What this node gives to a container. `data`, `sockets` and `gateway` are folders of this machine.
 
     `network`: what the engine calls the network, or `none`, or `host`. `binds` are folders that the node's
-    owner lets services have. `user` runs containers of images that name none.
+    owner lets services have. `user` runs containers of images that name none. `volumes`: what the engine
+    calls named volumes, by their names in the manifest, and the image's VOLUMEs, by their paths.
     """
 
     node: str
@@ -67,6 +70,7 @@ class Place:
     network: str
     binds: Sequence[str] = ()
     user: str = ""
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 def service_port(manifest: Manifest, image: Image, free_port: int) -> int | None:
@@ -136,9 +140,13 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
         "CapAdd": list(manifest.capabilities),
         "SecurityOpt": ["no-new-privileges"],
         "ReadonlyRootfs": manifest.read_only,
-        "Tmpfs": dict(_SCRATCH) if manifest.read_only else {},
+        "Tmpfs": _scratch(manifest, place),
         "NetworkMode": place.network,
-        "Mounts": [*_own_mounts(place), *(_mount(manifest, place, each) for each in mounted)],
+        "Mounts": [
+            *_own_mounts(place),
+            *(_mount(manifest, place, each) for each in mounted),
+            *_image_mounts(place),
+        ],
         "Binds": _old_binds(manifest, place),
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE, "max-file": "2"}},
         "PortBindings": _bindings(manifest),
@@ -154,6 +162,29 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
     if manifest.isolation is not None:
         host["Runtime"] = manifest.isolation
     return host
+
+
+def image_volumes(manifest: Manifest, image: Image) -> list[str]:
+    """What the image wants to keep, and the manifest has no place of its own for."""
+    placed = {normpath(parse_volume(each).target) for each in manifest.volumes}
+    found = {normpath(path) for path in image.volumes}
+    return sorted(path for path in found - placed if not path.startswith(f"{INSIDE}/"))
+
+
+def _scratch(manifest: Manifest, place: Place) -> dict[str, str]:
+    """Unless the image keeps there what it writes."""
+    if not manifest.read_only:
+        return {}
+    return {path: how for path, how in _SCRATCH.items() if path not in place.volumes}
+
+
+def _image_mounts(place: Place) -> list[dict[str, Any]]:
+    """Named by the path, which no named volume is. The engine copies there what the image has."""
+    return [
+        {"Type": "volume", "Source": name, "Target": path}
+        for path, name in place.volumes.items()
+        if path.startswith("/")
+    ]
 
 
 def _own_mounts(place: Place) -> list[dict[str, Any]]:
@@ -196,7 +227,7 @@ def _volume_of(manifest: Manifest, place: Place, volume: Volume) -> str:
     """A project's containers share volumes; `_` where services have `-`, so that no name means two things."""
     if manifest.project is not None:
         return f"atek-{place.node[:8]}_{manifest.project.name}_{volume.source}"
-    return volume_name(place.node, manifest.id, volume)
+    return place.volumes.get(volume.source) or volume_name(place.node, manifest.id, volume)
 
 
 def volume_name(node: str, service_id: str, volume: Volume) -> str:
@@ -235,8 +266,3 @@ def data_folders(service: Service) -> list[str]:
     """Folders below the data folder that have to exist before the container starts."""
     found = [parse_volume(text).source for text in service.manifest.volumes]
     return [source.removeprefix("./") for source in found if source.startswith("./")]
-
-
-def named_volumes(service: Service) -> list[str]:
-    """The names of the volumes that the engine keeps for a service."""
-    return [each.source for each in map(parse_volume, service.manifest.volumes) if each.named]

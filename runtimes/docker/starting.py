@@ -1,4 +1,4 @@
-"""Makes and starts one container, or leaves nothing of it."""
+"""Makes and starts one container, or leaves nothing of it; or starts one again that has ended."""
 
 from __future__ import annotations
 
@@ -11,64 +11,116 @@ import anyio
 
 from runtimes.base import Endpoint, Running, RuntimeFailure, RuntimeUnavailable
 from runtimes.docker import labels, spec
+from runtimes.docker.ended import is_same
 from runtimes.docker.failures import EngineAnswer, start_failure
 from runtimes.docker.gateway import UNREACHABLE, may_enter
 from runtimes.docker.handles import Handle
 from runtimes.docker.network import network_name
 from runtimes.environment import TOKEN_VARIABLE
-from runtimes.ports import free_port, require_free
+from runtimes.ports import free_port, is_free, require_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runtimes.base import Launch
+    from runtimes.docker.ended import Ended
     from runtimes.docker.engine import Engine
     from runtimes.docker.folders import Folders
     from runtimes.docker.handles import Handles
     from runtimes.docker.network import Networks
     from runtimes.docker.spec import Image
+    from runtimes.docker.volumes import Volumes
 
 #: Seconds that the engine has to remove what could not be started.
 REMOVAL = 20.0
+#: Why a container does not start, where another one would not either.
+_NO_BETTER = ("PortInUse", "CommandNotFound", "NotExecutable", "OutOfDisk", "IsolationUnavailable")
 
 
 class Starter:
     """Starts containers of one node."""
 
     def __init__(
-        self, engine: Engine, networks: Networks, folders: Folders, handles: Handles, node: str
+        self,
+        engine: Engine,
+        networks: Networks,
+        volumes: Volumes,
+        folders: Folders,
+        handles: Handles,
+        node: str,
     ) -> None:
         self._engine = engine
         self._networks = networks
+        self._volumes = volumes
         self._folders = folders
         self._handles = handles
         self._node = node
 
     async def start(self, launch: Launch, image: Image) -> Handle:
-        """Raises RuntimeFailure (RuntimeUnavailable when the engine went away in the middle)."""
+        """In a new one. Raises RuntimeFailure (RuntimeUnavailable when the engine went away meanwhile)."""
         manifest = launch.service.manifest
         port = spec.service_port(manifest, image, free_port() if manifest.network == "host" else 0)
         if manifest.network == "host" and manifest.port != "auto" and port is not None:
             require_free(port)
         kind = await self._networks.kind(manifest)
-        network = network_name(self._node, kind) if kind else manifest.network
-        place = self._folders.make(launch.service, launch.instance, image, self._node, network)
-        body = spec.container(launch, image, place, port)
+        body = await self._body(launch, image, kind, port)
         try:
             container = await self._create(launch, body, kind)
             handle = Handle(launch.instance, container)
-            self._handles.add(handle)
-            await self._engine.call("POST", f"/containers/{container}/start")
-            found = await self._engine.call("GET", f"/containers/{container}/json")
+            return await self._run(handle)
         except BaseException as error:
             with anyio.CancelScope(shield=True), anyio.move_on_after(REMOVAL):
                 await self._clear(launch)
             if isinstance(error, EngineAnswer):
                 raise start_failure(launch.service.id, error) from error
             raise
-        describe(handle, found, self._folders.socket(launch.instance))
-        assert handle.running
-        handle.running = replace(handle.running, token=launch.identity.get("token", ""))
+
+    async def start_again(self, launch: Launch, image: Image, ended: Ended) -> Handle | None:
+        """In the container that has ended, which keeps its instance and its token; None if it cannot be had.
+
+        Raises RuntimeFailure for what would be no better in a new one.
+        """
+        try:
+            found = await self._engine.call("GET", f"/containers/{ended.container}/json")
+            if not await self._can_run_again(launch, image, ended, found):
+                return None
+            return await self._run(Handle(ended.instance, ended.container, since=None))
+        except EngineAnswer as answer:
+            failure = start_failure(launch.service.id, answer)
+            if failure.reason in _NO_BETTER:
+                raise failure from answer
+            return None
+
+    async def _can_run_again(
+        self, launch: Launch, image: Image, ended: Ended, found: Mapping[str, Any]
+    ) -> bool:
+        """Whether it is what would be made now; then all that it needs beside it is made."""
+        said = labels.read_labels(found["Config"].get("Labels") or {})
+        manifest = launch.service.manifest
+        if said is None or (manifest.network == "host" and said.port is not None and not is_free(said.port)):
+            return False
+        identity = {**launch.identity, "token": _token(found["Config"].get("Env") or [])}
+        once = replace(launch, instance=ended.instance, identity=identity)
+        kind = await self._networks.kind(manifest)
+        return is_same(found, await self._body(once, image, kind, said.port))
+
+    async def _body(self, launch: Launch, image: Image, kind: str, port: int | None) -> dict[str, Any]:
+        """What the engine is asked for; the folders and volumes in it are there by then."""
+        network = network_name(self._node, kind) if kind else launch.service.manifest.network
+        place = self._folders.make(launch.service, launch.instance, image, self._node, network)
+        place = replace(place, volumes=await self._volumes.ensure(launch, image))
+        return spec.container(launch, image, place, port)
+
+    async def _run(self, handle: Handle) -> Handle:
+        """Raises EngineAnswer; then nothing is known of it any more."""
+        self._handles.add(handle)
+        try:
+            await self._engine.call("POST", f"/containers/{handle.container}/start")
+            found = await self._engine.call("GET", f"/containers/{handle.container}/json")
+            describe(handle, found, self._folders.socket(handle.instance))
+        except BaseException:
+            self._handles.remove(handle)
+            raise
         return handle
 
     async def _create(self, launch: Launch, body: Mapping[str, Any], kind: str) -> str:
@@ -91,16 +143,13 @@ class Starter:
         name = spec.container_name(self._node, launch.service.id, launch.instance)
         with suppress(EngineAnswer, RuntimeUnavailable):
             await remove_container(self._engine, name)
-        handle = self._handles.get(launch.instance)
-        if handle is not None:
-            self._handles.remove(handle)
         self._folders.remove(launch.instance)
 
 
 async def remove_container(engine: Engine, container: str) -> None:
-    """With whatever still runs in it, and its nameless volumes. One that is gone is no error."""
+    """With whatever still runs in it, but without its volumes. One that is gone is no error."""
     try:
-        await engine.call("DELETE", f"/containers/{container}", query={"force": True, "v": True})
+        await engine.call("DELETE", f"/containers/{container}", query={"force": True})
     except EngineAnswer as answer:
         if not (answer.missing or answer.conflict):
             raise
@@ -116,7 +165,7 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
     if said is None:
         raise RuntimeFailure("EngineError", f"container {handle.container[:12]} has lost its labels")
     handle.signal = config.get("StopSignal") or handle.signal
-    handle.networks = tuple((found.get("NetworkSettings") or {}).get("Networks") or ())
+    handle.networks = networks_of(found)
     handle.health = handle.health or (state.get("Health") or {}).get("Status", "")
     handle.running = Running(
         instance=said.instance,
@@ -130,9 +179,15 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
         container=str(found["Id"]),
         checked=handle.health not in ("", "none"),
     )
+    handle.begin(handle.running.started_at)
     if not state.get("Running"):
         handle.out_of_memory = handle.out_of_memory or bool(state.get("OOMKilled"))
         handle.end(int(state.get("ExitCode") or 0))
+
+
+def networks_of(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of those that it is on."""
+    return tuple((found.get("NetworkSettings") or {}).get("Networks") or ())
 
 
 def _endpoint(said: labels.Labelled, found: Mapping[str, Any], socket: str) -> Endpoint:

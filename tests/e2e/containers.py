@@ -88,6 +88,9 @@ class WithContainers(Bench):
                     await anyio.sleep(0.05)
             assert not patience.cancelled_caught, f"containers that cannot be removed: {told!r}"
             await Networks(engine, mark.read_text()).remove()
+            found = await engine.call("GET", "/volumes", query={"filters": of_node(mark.read_text())})
+            for each in found["Volumes"] or ():
+                await engine.call("DELETE", f"/volumes/{each['Name']}")
         finally:
             await engine.aclose()
 

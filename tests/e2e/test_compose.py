@@ -63,4 +63,3 @@ def test_two_services_of_a_file_wait_for_each_other_and_meet_by_name(bench: Cont
     assert volume.endswith("_pair_shared")
     assert bench.stop() == 0
     assert bench.containers() == {}
-    bench.engine("DELETE", f"/volumes/{volume}")

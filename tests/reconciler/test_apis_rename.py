@@ -46,11 +46,17 @@ def folders(world: World, service_id: str) -> dict[str, str]:
     return {name: file.read_text() for name, file in files.items() if file.exists()}
 
 
+VOLUMES = '{"volumes": {"0:/data": "a-volume"}}'
+
+
 KEPT = {"data": "data", "logs": "logs"}
 
 
 async def test_everything_but_the_id_is_kept(world: World, apis: Apis) -> None:
     before = await install(apis, world, user="alice", config={"a": "1"}, desiredVersion="^1")
+    volumes = world.home / "state" / "volumes"
+    volumes.mkdir()
+    (volumes / "notes.json").write_text(VOLUMES)
     told = await apis("configure", "notes", {"id": "diary", "config": {"b": "2"}}, user="alice")
     assert told == {"converged": True, "message": "diary is ready"}
     after = await apis("get", "diary")
@@ -61,6 +67,10 @@ async def test_everything_but_the_id_is_kept(world: World, apis: Apis) -> None:
     assert (world.running("notes"), world.running("diary")) == ([], [{"A": "1", "B": "2"}])
     assert [file.name for file in (world.home / "manifests").iterdir()] == ["diary.yaml"]
     assert apis.installed.owner("diary") == "alice"
+    assert [each.name for each in volumes.iterdir()] == ["diary.json"]
+    with pytest.raises(Failure, match="earlier service"):
+        (volumes / "other.json").write_text(VOLUMES)
+        await apis("configure", "diary", {"id": "other"})
 
 
 async def test_the_old_id_is_free_for_another_service(world: World, apis: Apis) -> None:

@@ -102,3 +102,10 @@ def test_the_first_who_is_not_refused_has_the_id(sources: list[list[str]], bad: 
 
 def ids_of(snapshot: Snapshot) -> set[str]:
     return {each.manifest.id for each in snapshot.services}
+
+
+def test_volumes_are_data(tmp_path: Path) -> None:
+    note = tmp_path / "state" / "volumes" / "notes.json"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"volumes": {"cache": "v"}}')
+    assert DataFolders(tmp_path).is_held("notes") and not DataFolders(tmp_path).is_held("other")

@@ -170,9 +170,9 @@ def _busybox() -> str:
     return found if told.returncode != 0 or "statically linked" in told.stdout else ""
 
 
-async def make_image(socket: str) -> None:
+async def make_image(socket: str, name: str = IMAGE, change: str = "ENV PATH=/bin") -> None:
     engine = Engine(lambda: socket)
-    query = {"fromSrc": "-", "repo": IMAGE, "changes": "ENV PATH=/bin"}
+    query = {"fromSrc": "-", "repo": name, "changes": change}
     async with engine.stream("POST", "/images/create", query=query, body=_pieces(root_folder())) as chunks:
         async for _ in chunks:
             pass

@@ -39,7 +39,7 @@ class DockerLives:
         self.paths = make_paths(self.home)
         self.engine = Engine(lambda: socket)
         self.lost: list[RuntimeUnavailable] = []
-        self._socket = socket
+        self.socket = socket
         self._tasks = tasks
         self._life = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -49,7 +49,7 @@ class DockerLives:
         """The last one ends as by kill -9: it gets to do nothing more."""
         self._life.cancel()
         self._life, self._ended = anyio.CancelScope(), anyio.Event()
-        self._engines.append(Engine(lambda: self._socket))
+        self._engines.append(Engine(lambda: self.socket))
         runtime = DockerRuntime(self.paths, engine=self._engines[-1], **settings)
         runtime.lost = self.lost.append
         self._tasks.start_soon(self._live, runtime, self._life, self._ended)
@@ -70,6 +70,11 @@ class DockerLives:
         query = {"all": not running, "filters": labels.of_node(self.node)}
         found: list[dict[str, Any]] = await self.engine.call("GET", "/containers/json", query=query)
         return found
+
+    async def volumes(self) -> set[str]:
+        """The names of those that are this node's."""
+        found = await self.engine.call("GET", "/volumes", query={"filters": labels.of_node(self.node)})
+        return {each["Name"] for each in (found or {}).get("Volumes") or ()}
 
     async def runs(self) -> set[str]:
         return {container["Labels"][labels.INSTANCE] for container in await self.containers()}
@@ -92,6 +97,8 @@ class DockerLives:
             for container in await self.containers(running=False):
                 await remove_container(self.engine, container["Id"])
             await Networks(self.engine, self.node).remove()
+            for name in await self.volumes():
+                await self.engine.call("DELETE", f"/volumes/{name}")
         # Also those of lives that were asked something after their end.
         for engine in self._engines:
             await engine.aclose()

@@ -47,7 +47,9 @@ class FakeEngine(Engine):
             yield orjson.dumps(self.containers)
         elif path.startswith("/containers/"):
             (found,) = (each for each in self.containers if each["Id"] in path)
-            yield orjson.dumps({"Id": found["Id"], "State": {"Running": True}, "Config": found})
+            yield orjson.dumps(
+                {"Id": found["Id"], "State": {"Running": True, "Status": "running"}, "Config": found}
+            )
 
     def add(self, node: str, number: int) -> None:
         launch = Launch(f"i{number}", service(f"s{number}", runtime="docker", image="x:1"), 0, {})

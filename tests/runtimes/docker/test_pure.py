@@ -110,16 +110,6 @@ def test_a_link_out_of_the_data_folder_is_not_mounted(tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_data_folder_tells_of_volumes_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    folders = Folders(Paths(tmp_path, tmp_path / "run", 1))
-    for number, (volumes, told) in enumerate([([], False), (["./www:/www"], False), (["cache:/c"], True)]):
-        of = service(f"app{number}", runtime="docker", image="x", volumes=volumes)
-        folders.make(of, "i1", Image("x"), "n", "p")
-        files = [each for each in (tmp_path / "data" / of.id).iterdir() if each.is_file()]
-        assert bool(files) == told
-
-
 @pytest.mark.parametrize("size", [1, 3, 8, 100])
 def test_output_is_taken_apart_however_it_is_cut(size: int) -> None:
     frames = [(1, b"out\n"), (2, b"error\n"), (1, b"")]
