@@ -32,6 +32,19 @@ class Cancellable(Protocol):
     def cancel(self) -> None: ...
 
 
+class Preparing(Protocol):
+    """A preparation in progress. One that was given up is in progress until it has cleaned up."""
+
+    @property
+    def service(self) -> Service: ...
+
+    def cancel(self) -> None: ...
+
+    async def over(self) -> None:
+        """Returns once nothing of it is at work any more."""
+        ...
+
+
 @dataclass(slots=True)
 class Tracked:
     """One instance: the planner's view of it and the runtime's.
@@ -110,7 +123,7 @@ class Controller:
     generation: int = 0
     instances: dict[str, Tracked] = field(default_factory=dict)
     history: History = field(default_factory=History)
-    preparing: dict[str, Cancellable] = field(default_factory=dict)
+    preparing: list[Preparing] = field(default_factory=list)
     progress: str = ""
     conditions: tuple[Condition, ...] = ()
     transitions: dict[str, float] = field(default_factory=dict)
@@ -133,8 +146,9 @@ class Controller:
         return self.suspended or (service is not None and service.manifest.suspend)
 
     def used_services(self) -> list[Service]:
-        """The revisions whose prepared packages are still needed."""
+        """The revisions whose prepared packages are still needed, or are being made."""
         services = [self.wish.service, self.history.healthy]
+        services += [preparing.service for preparing in self.preparing]
         services += [tracked.running.service for tracked in self.instances.values()]
         return [service for service in services if service is not None]
 

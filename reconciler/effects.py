@@ -6,7 +6,7 @@ so that the next decision sees both or neither. Nothing here decides.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from manifests.service import Service
     from reconciler.actions import Action
-    from reconciler.controller import Controller
+    from reconciler.controller import Controller, Preparing
     from reconciler.events import EventLog
     from reconciler.metrics import Metrics
     from reconciler.routing import Routing
@@ -41,6 +41,22 @@ if TYPE_CHECKING:
 PREPARATIONS = 2
 #: Seconds until an instance is watched again after a defect in watching it.
 ATTEND_AGAIN = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class _Preparing:
+    """Implements `reconciler.controller.Preparing`. `earlier` are those of the same service before it."""
+
+    service: Service
+    earlier: Collection[Preparing]
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def cancel(self) -> None:
+        self.scope.cancel()
+
+    async def over(self) -> None:
+        await self.ended.wait()
 
 
 class Effects:
@@ -113,11 +129,12 @@ class Effects:
             elif tracked.view.state is State.UNREADY:
                 self._happened(controller, tracked, Event.PASS, "")
 
-    async def sweep(self, controller: Controller, keep: Collection[Service]) -> None:
-        """Deletes all prepared packages but these; nothing else may happen to them meanwhile."""
+    async def sweep(self, controller: Controller, needed: Callable[[], Collection[Service]]) -> None:
+        """Deletes all prepared packages but those that are needed, asked anew before each step."""
         controller.unswept = False
-        controller.history = past.swept(controller.history, {service.revision for service in keep})
         for runtime in self._runtimes.values():
+            keep = needed()
+            controller.history = past.swept(controller.history, {service.revision for service in keep})
             try:
                 await runtime.collect(controller.id, keep)
             except (RuntimeFailure, OSError) as failure:
@@ -284,21 +301,22 @@ class Effects:
 
     def _begin_preparing(self, controller: Controller, service: Service, tasks: TaskGroup) -> None:
         revision = service.revision
-        if revision in controller.preparing:
-            return
         controller.history = past.prepare_started(controller.history, revision)
         self._events.emit(controller.id, "Preparing", f"revision {revision}")
-        scope = controller.preparing[revision] = anyio.CancelScope()
-        tasks.start_soon(self._prepare, controller, service, scope)
+        work = _Preparing(service, tuple(controller.preparing))
+        controller.preparing.append(work)
+        tasks.start_soon(self._prepare, controller, work)
 
-    async def _prepare(self, controller: Controller, service: Service, scope: anyio.CancelScope) -> None:
-        revision = service.revision
-        with scope:
-            controller.history = await self._prepared(controller, service)
-        if scope.cancelled_caught:
-            controller.history = past.prepare_cancelled(controller.history, revision)
-        if controller.preparing.get(revision) is scope:
-            del controller.preparing[revision]
+    async def _prepare(self, controller: Controller, work: _Preparing) -> None:
+        with work.scope:
+            # Two of one service would meet in its folders: what was given up may still be cleaning up.
+            for earlier in work.earlier:
+                await earlier.over()
+            history = await self._prepared(controller, work.service)
+            if not work.scope.cancel_called:
+                controller.history = history
+        controller.preparing.remove(work)
+        work.ended.set()
         controller.progress = ""
         controller.unswept = True
         self.changed(controller.id)
@@ -334,11 +352,11 @@ class Effects:
         return past.prepare_done(controller.history, service.revision)
 
     def _cancel_preparing(self, controller: Controller, revision: str) -> None:
-        scope = controller.preparing.get(revision)
-        if scope is None:
-            controller.history = past.prepare_cancelled(controller.history, revision)
-        else:
-            scope.cancel()
+        """At once for the planner, which may ask for it again; its folders are another's once it is over."""
+        controller.history = past.prepare_cancelled(controller.history, revision)
+        for work in controller.preparing:
+            if work.service.revision == revision:
+                work.cancel()
 
     def _runtime(self, service: Service) -> Runtime:
         runtime = self._runtimes.get(service.runtime)

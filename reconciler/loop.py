@@ -305,7 +305,7 @@ class Reconciler:
         return verdict
 
     async def _sweep(self, controller: Controller) -> None:
-        await self._effects.sweep(controller, controller.used_services())
+        await self._effects.sweep(controller, controller.used_services)
         controller.busy = False
         if controller.again:
             controller.again = False
@@ -356,7 +356,7 @@ class Reconciler:
 
     async def _leave(self, controller: Controller) -> None:
         """Deletes what was prepared and forgets the service, unless somebody declares it again meanwhile."""
-        await self._effects.sweep(controller, ())
+        await self._effects.sweep(controller, lambda: ())
         controller.busy = controller.again = False
         if plan(self._world(controller)).gone:
             self._forget(controller)

@@ -7,6 +7,7 @@ machine watches for what must never happen and keeps it in `violations`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import anyio
 from runtimes.base import Endpoint, Exit, Running, RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from manifests.model import Probe
     from manifests.service import Service
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Behaviour:
-    """How the programs of a service act. Times are seconds of the virtual clock; inf is never."""
+    """How the programs of a service act. Times are seconds of the virtual clock; inf is never.
+
+    `prepare_clears` is how long a preparation that was given up takes to end.
+    """
 
     ready_after: float = 0.0
     exits_after: float = inf
@@ -35,6 +39,7 @@ class Behaviour:
     start_fails: str = ""
     prepare_takes: float = 0.0
     prepare_fails: str = ""
+    prepare_clears: float = 0.0
     unhealthy: bool = False
 
 
@@ -60,6 +65,7 @@ class FakeMachine:
         self.observable = True
         self.starts = 0
         self.prepared: set[tuple[str, str]] = set()
+        self.preparing: set[tuple[str, str]] = set()
         self.before_signal: Callable[[Running], None] = lambda _: None
         self._behaviours: dict[str, Behaviour] = {}
 
@@ -120,6 +126,17 @@ class FakeMachine:
             if not beside and (other.service.id, other.service.revision, other.slot) == key:
                 self.violations.append(f"a second copy of {key} was started")
 
+    @contextmanager
+    def at_work(self, service: Service) -> Iterator[None]:
+        """While a package is prepared; two preparations of one service are a violation."""
+        if any(key[0] == service.id for key in self.preparing):
+            self.violations.append(f"{service.id} was prepared twice at a time")
+        self.preparing.add((service.id, service.revision))
+        try:
+            yield
+        finally:
+            self.preparing.discard((service.id, service.revision))
+
     def runtime(self, name: str = "process") -> FakeRuntime:
         """The port for one life of a node."""
         return FakeRuntime(self, name)
@@ -147,7 +164,13 @@ class FakeRuntime:
     async def prepare(self, service: Service, progress: Progress) -> None:
         behaviour = self._machine.behaviour(service)
         progress("preparing")
-        await anyio.sleep(behaviour.prepare_takes)
+        with self._machine.at_work(service):
+            try:
+                await anyio.sleep(behaviour.prepare_takes)
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(behaviour.prepare_clears)
+                raise
         if behaviour.prepare_fails:
             raise RuntimeFailure("PrepareFailed", behaviour.prepare_fails)
         self._machine.prepared.add((service.id, service.revision))
@@ -193,6 +216,9 @@ class FakeRuntime:
         kept = {service.revision for service in keep}
         gone = {key for key in self._machine.prepared if key[0] == service_id and key[1] not in kept}
         self._machine.prepared -= gone
+        for key in self._machine.preparing:
+            if key[0] == service_id and key[1] not in kept:
+                self._machine.violations.append(f"{key} was cleared away while it was prepared")
 
 
 class FakeProber:
