@@ -104,6 +104,7 @@ async def run_node(
                 node = _make_node(
                     home, settings, about, paths, host, router, installed, shipped, client, docker, swarm, git
                 )
+                node.notices += sockets.lacking
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
                 make_inner = partial(_make_inner, node, home, settings, config, installed)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)

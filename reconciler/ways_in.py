@@ -20,6 +20,8 @@ from anyio.abc import SocketListener
 
 from reconciler.api import UserError
 from reconciler.http import bind_tcp, bind_unix, serve_http
+from runtimes.loopback import LOOPBACK
+from runtimes.ports import NO_ADDRESS
 from runtimes.router.remote import RouterProcess
 from runtimes.router.table import NODE, SYSTEM, Backend, ServiceRoute
 
@@ -39,39 +41,57 @@ NODE_SOCKET = "node.sock"
 _RANK = -1
 #: Seconds in which the port of an earlier life of this node becomes free: its router ends a moment after it.
 _PORT_PATIENCE = 1.0
+_OTHERS_PATIENCE = 0.1
 _LOOK_AGAIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """All that a node listens on."""
+    """All that a node listens on: TCP at both addresses of `localhost`, but for what is `lacking`."""
 
-    tcp: socket.socket
+    tcp: tuple[socket.socket, ...]
     gateway: socket.socket
     control: socket.socket
     node: socket.socket
+    lacking: tuple[str, ...] = ()
 
     @property
     def port(self) -> int:
-        port: int = self.tcp.getsockname()[1]
+        port: int = self.tcp[0].getsockname()[1]
         return port
 
     def close(self) -> None:
-        for each in (self.tcp, self.gateway, self.control, self.node):
+        for each in (*self.tcp, self.gateway, self.control, self.node):
             each.close()
 
 
 def open_sockets(run: Path, port: int) -> Sockets:
     """Call it only while holding the home. Raises UserError."""
-    tcp = _bind_patiently(port)
-    return Sockets(tcp, *(bind_unix(run / name) for name in (GATEWAY_SOCKET, CONTROL_SOCKET, NODE_SOCKET)))
+    first, *others = LOOPBACK
+    tcp, lacking = [_bind_patiently(first, port, _PORT_PATIENCE)], []
+    port = tcp[0].getsockname()[1]
+    for address in others:
+        try:
+            tcp.append(_bind_patiently(address, port, _OTHERS_PATIENCE))
+        except UserError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno not in NO_ADDRESS:
+                lacking.append(_lacking(address, port, first))
+    gateway, control, node = (bind_unix(run / name) for name in (GATEWAY_SOCKET, CONTROL_SOCKET, NODE_SOCKET))
+    return Sockets(tuple(tcp), gateway, control, node, tuple(lacking))
 
 
-def _bind_patiently(port: int) -> socket.socket:
-    deadline = time.monotonic() + _PORT_PATIENCE
+def _lacking(address: str, port: int, first: str) -> str:
+    return (
+        f"another program has port {port} of {address}, which is localhost too, so some browsers get there: "
+        f"open http://{first}:{port}, or choose another --port"
+    )
+
+
+def _bind_patiently(address: str, port: int, patience: float) -> socket.socket:
+    deadline = time.monotonic() + patience
     while True:
         try:
-            return bind_tcp("127.0.0.1", port)
+            return bind_tcp(address, port)
         except UserError as error:
             cause = error.__cause__
             in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
@@ -90,7 +110,7 @@ def make_router(sockets: Sockets, settings: Settings, home: Path, tokens: Sequen
         "trustedProxies": list(router.trusted_proxies),
         "limits": {"request": router.max_request, "answering": router.answer_timeout},
     }
-    return RouterProcess((sockets.tcp, sockets.gateway), start)
+    return RouterProcess((*sockets.tcp, sockets.gateway), start)
 
 
 async def serve(

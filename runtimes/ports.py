@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from contextlib import suppress
 
 from runtimes.base import RuntimeFailure
+from runtimes.loopback import LOOPBACK
 from runtimes.proc import pids
 
 _LISTEN = "0A"
+#: A machine without IPv6.
+NO_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def free_port() -> int:
     """A port that nothing listens on now; the kernel does not give it out again soon."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK[0], 0))
+            port: int = probe.getsockname()[1]
+        with suppress(OSError):
+            _try_all(port)
+            return port
 
 
 def is_free(port: int) -> bool:
@@ -31,20 +38,31 @@ def is_free(port: int) -> bool:
 
 def require_free(port: int) -> None:
     """Raises RuntimeFailure, naming the holder where that can be seen, when the port is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        _try_all(port)
+    except PermissionError as error:
+        raise RuntimeFailure(
+            "PortForbidden", f"port {port} needs root's rights", hint="choose one above 1023"
+        ) from error
+    except OSError as error:
+        raise RuntimeFailure(
+            "PortInUse",
+            f"port {port} is in use{_by_whom(port)}",
+            hint="stop that program, or choose another port:",
+        ) from error
+
+
+def _try_all(port: int) -> None:
+    """Raises OSError when somebody has the port at either address: it would be taken for who wants it."""
+    for address in LOOPBACK:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
-            probe.bind(("127.0.0.1", port))
-        except PermissionError as error:
-            raise RuntimeFailure(
-                "PortForbidden", f"port {port} needs root's rights", hint="choose one above 1023"
-            ) from error
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
         except OSError as error:
-            raise RuntimeFailure(
-                "PortInUse",
-                f"port {port} is in use{_by_whom(port)}",
-                hint="stop that program, or choose another port:",
-            ) from error
+            if error.errno not in NO_ADDRESS:
+                raise
 
 
 def _by_whom(port: int) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from runtimes.loopback import addresses
+
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
 
@@ -72,7 +74,14 @@ async def _check(probe: Probe | None, running: Running) -> str | None:
 async def _connect(endpoint: Endpoint, port: int | None) -> ByteStream:
     if port is None and endpoint.socket is not None:
         return await anyio.connect_unix(endpoint.socket)
-    return await anyio.connect_tcp(endpoint.host, port or endpoint.port or 0)
+    first, *others = addresses(endpoint.host)
+    try:
+        return await anyio.connect_tcp(first, port or endpoint.port or 0)
+    except OSError:
+        for address in others:
+            with contextlib.suppress(OSError):
+                return await anyio.connect_tcp(address, port or endpoint.port or 0)
+        raise
 
 
 async def _accepts(endpoint: Endpoint, port: int | None) -> None:

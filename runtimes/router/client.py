@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 from runtimes.router.body import BadBody, Body, body_of
 from runtimes.router.head import END, BadHead
-from runtimes.router.lingering import LINGERING
+from runtimes.router.lines import no_request
+from runtimes.router.lingering import Lingering
 from runtimes.router.pages import CONTINUE, error_page
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.ended = True
         handler = self._handler
-        if handler is None or handler is LINGERING:
+        if handler is None:
             self.close()
             return False
         if self._raw or self.body_done:
@@ -297,7 +298,7 @@ class Client(asyncio.Protocol):
         if len(data) > self.plane.limits.head:
             self._refuse(431, "the head of the request is too long")
             return b""
-        if b"\n\n" in data or b"\0" in data:
+        if no_request(data):
             self._refuse(400, "not HTTP")
             return b""
         return data
@@ -388,7 +389,6 @@ class Client(asyncio.Protocol):
             self.close()
             return
         self.write_eof()
-        self._handler, self._ahead, self._raw = LINGERING, b"", True
+        self._handler, self._ahead, self._raw = Lingering(self), b"", True
         self.resume_body()
         self.plane.sending.drop(self)
-        self.plane.lingering.start(self)

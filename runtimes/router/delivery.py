@@ -97,6 +97,8 @@ class Delivery:
         self._upstream = None
         self.delivered(jsonrpc.answer(self.call_id, payload, self.decision.name), now)
 
+    def interim(self, answer: AnswerHead) -> None: ...
+
     def answered(self, answer: AnswerHead, payload: bytes) -> None:
         if answer.status == 101:
             self._give_up("switched to a protocol that nobody asked for")

@@ -32,6 +32,10 @@ class Exchange(Protocol):
         """
         ...
 
+    def interim(self, answer: AnswerHead) -> None:
+        """What comes before the answer, for example 103 Early Hints."""
+        ...
+
     def answered(self, answer: AnswerHead, payload: bytes) -> None:
         """The head, and what of the body came with it. `more` follows."""
         ...

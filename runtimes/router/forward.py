@@ -152,6 +152,10 @@ class Forward:
             self._begin_answer(answer, payload, done=True)
             self._complete()
 
+    def interim(self, answer: AnswerHead) -> None:
+        if not self._decision.head.http_1_0:
+            self._client.send(answer.complete)
+
     def answered(self, answer: AnswerHead, payload: bytes) -> None:
         if answer.status == 101:
             self._switch(answer)
@@ -273,14 +277,14 @@ class Forward:
     def _switch(self, answer: AnswerHead) -> None:
         upstream, client = self._upstream, self._client
         assert upstream is not None
-        if answer.upgrade != b"websocket" or self._decision.head.upgrade != b"websocket":
+        if not self.sent or answer.upgrade not in self._decision.upgrade.split(b", ") or not answer.upgrade:
             self._upstream = None
             upstream.abandon()
             self.broken("it switched to a protocol that nobody asked for")
             return
         self.asked, self._status = 0.0, 101
         self._answered = self._tunnel = self.endless = True
-        client.send(b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % answer.passed)
+        client.send(b"%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (answer.passed, answer.upgrade))
         if ahead := client.splice():
             upstream.write(ahead)
         if rest := upstream.splice():

@@ -16,20 +16,22 @@ from typing import TypeVar
 
 import httptools
 
+from runtimes.router.lines import STATUS_LINE, request_line
+
 #: Heads up to this length are remembered, this many of each kind: a few MiB at the most.
 REMEMBERED_LENGTH, REMEMBERED = 2048, 512
 END = b"\r\n\r\n"
+WEBSOCKET = b"websocket"
 #: A body that is longer than this is a mistake or an attack; and Python's ints have no end.
 LONGEST_BODY = 1 << 62
 
-_REQUEST_LINE = re.compile(rb"[A-Z-]+ [\x21\x22\x24-\x7e]+ HTTP/1\.[01]\r\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 # A reg-name, an IPv4 address or a bracketed IPv6 address, with or without a port.
 _HOST = re.compile(rb"([A-Za-z0-9_.~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _SCHEME = re.compile(rb"https?")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
 _SIGN = re.compile(rb"[^a-z0-9]")
+_PROTOCOL = re.compile(rb"(?!h2|http|tls)[!#$%&'*+.^_`|~0-9a-z-]+(?:/[!#$%&'*+.^_`|~0-9a-z-]+)?")
 
 _HOP_BY_HOP = frozenset(
     {
@@ -69,7 +71,7 @@ class RequestHead:
     `host` is in small letters and without its port, empty when there is none (HTTP/1.0). `length` is that of
     the body in bytes, -1 when it is chunked. `passed` are the field lines that may go to a backend as they
     are; `authorization` and `token` (of a Bearer) are kept apart, because they are the node's as often as the
-    service's. `upgrade` is the protocol asked for, in small letters. `for_another`: a proxy says that it
+    service's. `upgrade` are the protocols asked for, in small letters. `for_another`: a proxy says that it
     asks for somebody else. `elsewhere`: a page of another origin asks by itself, without a person who goes
     there (Fetch Metadata, which browsers send and pages cannot). `raw` is all of it, with its empty line.
     """
@@ -127,11 +129,7 @@ class _Collector:
     """Takes what llhttp finds."""
 
     def __init__(self) -> None:
-        self.target = b""
         self.fields: list[tuple[bytes, bytes]] = []
-
-    def on_url(self, url: bytes) -> None:
-        self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append((name, value.strip(b" \t")))
@@ -180,18 +178,20 @@ def _remember(memory: dict[bytes, T], head: bytes, value: T) -> None:
 
 
 def _parse_request(head: bytes) -> RequestHead:
-    if not _REQUEST_LINE.match(head):
+    line = request_line(head)
+    if line is None:
         raise BadHead(400, "the request line is not HTTP/1.1 with a path")
     collector = _Collector()
-    parser = httptools.HttpRequestParser(collector)
-    _feed(parser, head)
-    method, fields = parser.get_method(), collector.fields
-    target = collector.target
-    if method == b"CONNECT" or not target.startswith(b"/"):
-        raise BadHead(400, "the target of a request has to be a path")
-    http_1_0 = parser.get_http_version() == "1.0"
+    # llhttp knows some methods only; the grammar of the fields is the same for all.
+    _feed(httptools.HttpRequestParser(collector), b"POST / %b\r\n%b" % (line.version, head[line.length :]))
+    method, target, fields = line.method, line.target, collector.fields
+    http_1_0 = line.version == b"HTTP/1.0"
     values = _by_name(fields)
     host, authority = _host(values, http_1_0=http_1_0)
+    if line.authority is not None:
+        host, authority = _name(line.authority), line.authority
+        others = [field for field in fields if field[0].lower() != b"host"]
+        fields = [(b"Host", authority), *others]
     length = _request_length(values, http_1_0=http_1_0)
     options = _options(values)
     upgrade = _upgrade(values, options)
@@ -231,7 +231,7 @@ def _parse_request(head: bytes) -> RequestHead:
 
 
 def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
-    if not _STATUS_LINE.match(head):
+    if not STATUS_LINE.match(head):
         raise BadHead(502, "its answer does not begin with an HTTP/1.1 status line")
     collector = _Collector()
     parser = httptools.HttpResponseParser(collector)
@@ -288,11 +288,15 @@ def _host(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> tuple[str, byt
         return "", b""
     if len(found) != 1:
         raise BadHead(400, "a request has exactly one Host")
-    match = _HOST.fullmatch(found[0])
+    return _name(found[0]), found[0]
+
+
+def _name(authority: bytes) -> str:
+    match = _HOST.fullmatch(authority)
     name = match[1].decode("ascii").lower().removesuffix(".") if match else ""
     if not name:
         raise BadHead(400, "the Host is not the name of a host")
-    return name, found[0]
+    return name
 
 
 def _content_length(values: dict[bytes, list[bytes]]) -> int | None:
@@ -363,7 +367,12 @@ def _keep_alive_seconds(values: dict[bytes, list[bytes]]) -> float | None:
 
 
 def _upgrade(values: dict[bytes, list[bytes]], options: frozenset[bytes]) -> bytes:
-    return _only(values, b"upgrade").lower() if b"upgrade" in options else b""
+    """Without HTTP's own: what went through such a tunnel would be requests that nobody looked at."""
+    if b"upgrade" not in options:
+        return b""
+    named = b",".join(values.get(b"upgrade", ())).lower().split(b",")
+    protocols = [name for name in (each.strip(b" \t") for each in named) if _PROTOCOL.fullmatch(name)]
+    return WEBSOCKET if WEBSOCKET in protocols else b", ".join(protocols)
 
 
 def _expects_continue(values: dict[bytes, list[bytes]], *, http_1_0: bool) -> bool:

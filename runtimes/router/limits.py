@@ -27,6 +27,7 @@ class Limits:
     stalled: float = 60.0
     connecting: float = 5.0
     lingering: float = 2.0
+    lingering_at_most: float = 30.0
     upstream_idle: float = 1.5
     connections: int = 50_000
     #: Requests a minute and address of callers that are not known (the original's number).

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtimes.router.forward import CLOSE, Forward
-from runtimes.router.head import known_answers
+from runtimes.router.head import WEBSOCKET, known_answers
 from runtimes.router.identity import fields_of, passed_fields
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Pass:
 
     `prefix` is the request up to its id: the same for all requests with this head. `paths` are by instance,
     where they are not the request's own; then the prefix has no request line. `only` names the instance where
-    there is just one. `plain`: nothing has to be added to most answers.
+    there is just one. `plain`: nothing has to be added to most answers. `upgrade` are the protocols that the
+    service may switch to.
     """
 
     head: RequestHead
@@ -41,6 +42,7 @@ class Pass:
     plain: bool
     prefix: bytes
     known: dict[bytes, AnswerHead]
+    upgrade: bytes = b""
     paths: Mapping[str, str] | None = None
 
     @classmethod
@@ -56,6 +58,7 @@ class Pass:
         paths: Mapping[str, str] | None = None,
     ) -> Pass:
         """Everything that can be known before there is a client."""
+        upgrade = _upgrade(head) if kind != "node" else b""
         line = b"" if paths else b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
         return cls(
             head=head,
@@ -65,8 +68,9 @@ class Pass:
             caller=caller,
             series=(kind, route.id),
             plain=head.keep_alive and not head.http_1_0,
-            prefix=line + _fields(table, head, caller),
+            prefix=line + _fields(table, head, caller, upgrade),
             known=known_answers(head.method),
+            upgrade=upgrade,
             paths=paths,
         )
 
@@ -86,7 +90,14 @@ class Pass:
         )  # fmt: skip
 
 
-def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> bytes:
+def _upgrade(head: RequestHead) -> bytes:
+    """What a service is asked to switch to. A WebSocket begins without a body; others may have one."""
+    if head.length and (head.upgrade == WEBSOCKET or head.method not in _WITH_BODY):
+        return b""
+    return head.upgrade
+
+
+def _fields(table: RouteTable, head: RequestHead, caller: Caller | None, upgrade: bytes) -> bytes:
     lines = [passed_fields(table, head), fields_of(caller)]
     if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
         lines.append(b"Content-Length: %d\r\n" % head.length)
@@ -95,8 +106,8 @@ def _fields(table: RouteTable, head: RequestHead, caller: Caller | None) -> byte
     if head.length and head.method not in _WITH_BODY:
         # Servers forget that there may be a body, and would read it as the next request, identity and all.
         lines.append(CLOSE)
-    if head.upgrade == b"websocket" and not head.length:
-        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    if upgrade:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
     if not head.authority:
         lines.append(b"Host: localhost\r\n")
     lines.append(b"X-Forwarded-Host: %b\r\nX-Request-Id: " % head.authority)

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import select
+import socket
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from runtimes.loopback import addresses
 from runtimes.router.body import BadBody, Body, body_of
 from runtimes.router.head import END, AnswerHead, BadHead, parse_answer
+from runtimes.router.lines import no_answer
 
 if TYPE_CHECKING:
     from runtimes.router.exchange import Exchange
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 LONGEST_HEAD = 64 * 1024
 #: Heads that may come at once: interim answers, and the answer.
 MOST_HEADS = 100
+#: Pieces that are still read of a connection that broke while it was written to.
+MOST_LAST_WORDS = 64
 #: Pauses before a connection is tried again whose listener's queue was full, seconds.
 _QUEUE_FULL_PAUSES = (0.002, 0.01, 0.05, 0.2, 0.5)
 #: A connection that was idle for longer than this is looked at before it is used: it may be closed by now.
@@ -86,10 +93,19 @@ class Pool:
         loop, backend = asyncio.get_running_loop(), self.backend
         if backend.socket is not None:
             _, upstream = await loop.create_unix_connection(lambda: Upstream(self), backend.socket)
-        else:
-            _, upstream = await loop.create_connection(
-                lambda: Upstream(self), backend.host, backend.port or 0
-            )
+            return upstream
+        first, *others = addresses(backend.host)
+        try:
+            return await self._open_tcp(first)
+        except ConnectionRefusedError:
+            for address in others:
+                with suppress(OSError):
+                    return await self._open_tcp(address)
+            raise
+
+    async def _open_tcp(self, address: str) -> Upstream:
+        loop, port = asyncio.get_running_loop(), self.backend.port or 0
+        _, upstream = await loop.create_connection(lambda: Upstream(self), address, port)
         return upstream
 
     def finished(self, exchange: Exchange) -> None:
@@ -174,7 +190,7 @@ class Upstream(asyncio.Protocol):
         """An idle connection has nothing to read unless it was closed."""
         if self._doubt is None:
             self._doubt = select.poll()
-            self._doubt.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+            self._doubt.register(self._descriptor(), select.POLLIN)
         return bool(self._doubt.poll(0))
 
     def pause(self) -> None:
@@ -268,6 +284,12 @@ class Upstream(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        exchange = self.exchange
+        if error is not None and exchange is not None and not self._raw:
+            self._take_last_words()
+            if not exchange.sent:
+                # It was reset for what was not read; an answer without a length ends here like any other.
+                self.eof_received()
         if self.exchange is None:
             self.pool.idle = [other for other in self.pool.idle if other is not self]
         self._break("it closed the connection" if self._answer is None else "it closed the connection early")
@@ -282,6 +304,26 @@ class Upstream(asyncio.Protocol):
 
     # -- inside
 
+    def _take_last_words(self) -> None:
+        """Whoever refuses an upload answers and closes, and sending on fails before the answer was read.
+
+        All that it ever said is in the kernel's buffer now, and the descriptor is open until we return.
+        """
+        with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor())) as last:
+            last.setblocking(False)
+            for _ in range(MOST_LAST_WORDS):
+                data = last.recv(LONGEST_HEAD)
+                if not data:
+                    self.eof_received()
+                    return
+                self.data_received(data)
+                if self.exchange is None:
+                    return
+
+    def _descriptor(self) -> int:
+        descriptor: int = self._transport.get_extra_info("socket").fileno()
+        return descriptor
+
     def _remembered(self, data: bytes) -> tuple[AnswerHead | None, bytes]:
         """The head that `data` begins with, if there was one like it before, and what follows it."""
         head, end, rest = data.partition(END)
@@ -291,7 +333,7 @@ class Upstream(asyncio.Protocol):
         return answer, rest
 
     def _take_head(self, exchange: Exchange, data: bytes) -> None:
-        """100 and 103 have served their purpose here; 101 makes a tunnel of the connection."""
+        """100 has served its purpose here, others go on; 101 makes a tunnel of the connection."""
         for _ in range(MOST_HEADS):
             end = data.find(END) + 4
             if end < 4:
@@ -310,12 +352,16 @@ class Upstream(asyncio.Protocol):
                 self._buffer = data
                 exchange.answered(answer, b"")
                 return
+            if answer.status > 101:
+                exchange.interim(answer)
         self._break("it only says that its answer will come")
 
     def _wait_for_head(self, data: bytes) -> None:
         self._buffer = data
         if len(data) > LONGEST_HEAD:
             self._break("the head of its answer is too long")
+        elif reason := no_answer(data):
+            self._break(reason)
 
     def _first_piece(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
         self._buffer = b""

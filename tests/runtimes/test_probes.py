@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -133,3 +134,13 @@ async def test_exec_runs_beside_the_instance(command: list[str], result: str | N
     finally:
         process.kill()
         await process.aclose()
+
+
+async def test_a_program_may_listen_on_the_other_address_of_localhost() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        endpoint = Endpoint(port=listener.getsockname()[1])
+        assert await EndpointProber().check(None, running(endpoint)) is None
+        # A place that was named is meant.
+        elsewhere = Endpoint(host="127.0.0.2", port=endpoint.port)
+        assert await EndpointProber().check(None, running(elsewhere)) is not None
+    assert await EndpointProber().check(None, running(endpoint)) is not None

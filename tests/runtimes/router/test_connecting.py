@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,8 +11,11 @@ import orjson
 import pytest
 
 from runtimes.router.forward import MOST_WAITING
+from runtimes.router.table import Backend
 from runtimes.router.upstream import Pool
 from tests.runtimes.router.harness import ADMIN, API, call, until
+from tests.runtimes.router.harness import RPC as EXPORTS
+from tests.runtimes.router.instances import Instance, echo
 from tests.runtimes.router.wire import chunks, request
 
 if TYPE_CHECKING:
@@ -97,3 +102,26 @@ async def test_a_client_that_leaves_meanwhile_leaves_nothing(world: World, gate:
     await until(lambda: not pool._connecting)
     assert (len(pool.in_flight), pool.idle, world.plane.metrics.in_flight) == (0, [], 0)
     assert service.requests == []
+
+
+async def test_a_service_may_listen_on_the_other_address_of_localhost(world: World) -> None:
+    """As Node's does that was told to listen on `localhost`, where the name means ::1 first."""
+    service = await world.service(tcp=True)
+    six = Instance(Backend("six", host="::1", exports=EXPORTS), echo)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(six.run)
+        service.route = replace(service.route, backends=(replace(six.backend, host="127.0.0.1"),))
+        world.update({"notes": service.route})
+        assert (await world.ask(host=HOST)).text == "GET /\n"
+        assert (await world.post(call(params=[6]))).json["result"] == [6]
+        world.update({"notes": None})
+        await six.stop()
+
+
+async def test_nobody_at_either_address_is_one_refusal(world: World) -> None:
+    service = await world.service()
+    with socket.socket(socket.AF_INET6) as bound:
+        bound.bind(("::1", 0))
+        backend = replace(service.instances[0].backend, socket=None, port=bound.getsockname()[1])
+        world.update({"notes": replace(service.route, backends=(backend,))})
+        assert (await world.ask(host=HOST)).status == 502

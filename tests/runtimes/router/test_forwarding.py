@@ -12,7 +12,7 @@ import pytest
 from anyio.abc import SocketAttribute
 
 from runtimes.router.table import Session
-from tests.runtimes.router.harness import until
+from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import Held, says, sends
 from tests.runtimes.router.wire import chunks, request
 
@@ -197,10 +197,45 @@ async def test_who_is_refused_is_not_asked_for_a_body(world: World) -> None:
     assert (answer.status, answer["connection"]) == (404, "close")
 
 
-async def test_interim_answers_are_not_the_answer(world: World) -> None:
-    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-    await world.service(serve=sends(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
-    assert (await world.ask(host=HOST)).body == b"ok"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + HINTS
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def test_interim_answers_go_before_the_answer(world: World) -> None:
+    """But 100: whether to go on with a body was between the client and the router."""
+    await world.service(serve=sends(INTERIM + OK))
+    client = await world.connect()
+    for _ in range(2):
+        await client.send(request("GET", host=HOST))
+        assert [(await client.head()).status, (await client.head()).raw] == [102, HINTS]
+        assert (await client.answer()).body == b"ok"
+
+
+async def test_early_hints_arrive_early(world: World) -> None:
+    more = anyio.Event()
+
+    async def serve(asked: Asked) -> None:
+        await asked.send(
+            HINTS.replace(b"\r\n\r\n", b"\r\nConnection: x\r\nX: 1\r\nContent-Length: 5\r\n\r\n")
+        )
+        await more.wait()
+        await asked.send(OK)
+
+    await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(request("GET", host=HOST))
+    assert (await client.head()).raw == HINTS
+    more.set()
+    assert (await client.answer()).body == b"ok"
+
+
+async def test_http_1_0_and_calls_know_no_interim_answers(world: World) -> None:
+    await world.service(serve=sends(INTERIM + OK))
+    client = await world.connect()
+    await client.send(request("GET", host=HOST, version="1.0"))
+    assert (await client.answer()).body == b"ok"
+    assert (await world.post(call())).json["error"]["code"] == -32700
 
 
 async def test_events_arrive_one_by_one(world: World) -> None:
@@ -335,3 +370,27 @@ async def test_an_answer_in_chunks_has_no_body_for_head_either(world: World) -> 
         await client.send(request("HEAD", host=HOST))
         answer = await client.answer(to="HEAD")
         assert (answer.status, answer["x"]) == (200, "1")
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "invented", "M-SEARCH"])
+async def test_any_token_is_a_method(world: World, method: str) -> None:
+    await world.service()
+    answer = await world.ask(method, "/dav/", host=HOST, body=b"<a/>")
+    assert answer.body == f"{method} /dav/\n<a/>".encode()
+
+
+async def test_a_whole_url_says_which_service(world: World) -> None:
+    service = await world.service()
+    client = await world.connect()
+    for _ in range(2):
+        await client.send(request("GET", f"http://{service.host}/a?b", host="elsewhere.example"))
+        assert (await client.answer()).body == b"GET /a?b\n"
+    got = service.requests[0]
+    assert (got["host"], got["x-forwarded-host"]) == (service.host, service.host)
+    await client.send(request("GET", "http://elsewhere.example/", host=service.host))
+    assert (await client.answer()).status == 421
+
+
+async def test_options_may_be_for_the_whole_server(world: World) -> None:
+    await world.service()
+    assert (await world.ask("OPTIONS", "*", host=HOST)).body == b"OPTIONS *\n"

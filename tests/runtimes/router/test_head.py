@@ -27,18 +27,26 @@ from tests.runtimes.router.raw_heads import END, HOST, LINE, names, parse, passe
         b"GET /  HTTP/1.1",
         b"GET\t/ HTTP/1.1",
         b"GET /a b HTTP/1.1",
-        b"get / HTTP/1.1",
+        b"G(T / HTTP/1.1",
         b"G\xc3T / HTTP/1.1",
-        b"INVENTED / HTTP/1.1",
+        b"GE:T / HTTP/1.1",
         b"PRI * HTTP/2.0",
         b"GET a HTTP/1.1",
-        b"GET http://notes.localhost/ HTTP/1.1",
-        b"GET https://evil.example/ HTTP/1.1",
+        b"GET ftp://notes.localhost/ HTTP/1.1",
+        b"GET http:/notes.localhost/ HTTP/1.1",
+        b"GET http:///a HTTP/1.1",
+        b"GET http://user@notes.localhost/ HTTP/1.1",
+        b"GET http://user:secret@notes.localhost/ HTTP/1.1",
+        b"GET http://notes.localhost\\@evil/ HTTP/1.1",
+        b"GET http://notes.localhost/#fragment HTTP/1.1",
+        b"GET http://[::1/ HTTP/1.1",
+        b"CONNECT http://notes.localhost/ HTTP/1.1",
+        b"GET * HTTP/1.1",
+        b"OPTIONS ** HTTP/1.1",
         b"GET //[::1 HTTP/1.1 HTTP/1.1",
         b"GET notes.localhost:80 HTTP/1.1",
         b"CONNECT notes.localhost:80 HTTP/1.1",
         b"CONNECT / HTTP/1.1",
-        b"OPTIONS * HTTP/1.1",
         b"GET /#fragment HTTP/1.1",
         b"GET /a?b#c HTTP/1.1",
         b"GET /\xc3\xa9 HTTP/1.1",
@@ -58,12 +66,46 @@ def test_only_crlf_ends_the_request_line(ending: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"M-SEARCH"]
-)
+    "method",
+    [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"M-SEARCH", b"PROPFIND", b"QUERY",
+     b"INVENTED", b"get", b"X1", b"!#$%&'*+.^_`|~-", b"PRI", b"SOURCE"],
+)  # fmt: skip
 def test_methods(method: bytes) -> None:
     head = parse(line=method + b' //x/../%2F?a=b?c&"<> HTTP/1.1\r\n')
     assert (head.method, head.target) == (method, b'//x/../%2F?a=b?c&"<>')
     assert (head.path, head.query) == (b"//x/../%2F", b'a=b?c&"<>')
+
+
+def test_a_target_may_be_a_url_whose_authority_stands_for_the_host() -> None:
+    """RFC 9112, section 3.2.2: whatever Host says."""
+    line = b"GET HTTP://Mail.localhost:80/a?b=c HTTP/1.1\r\n"
+    head = parse(b"X-A: 1", line=line)
+    assert (head.host, head.authority, head.target) == ("mail.localhost", b"Mail.localhost:80", b"/a?b=c")
+    assert (head.path, head.query) == (b"/a", b"b=c")
+    assert passed(head) == [(b"host", b"Mail.localhost:80"), (b"x-a", b"1")]
+    assert refused(line + END) == 400
+    assert refused(line + HOST + HOST + END) == 400
+
+
+@pytest.mark.parametrize(
+    ("line", "target"),
+    [
+        (b"GET http://[::1]:2835 HTTP/1.1", b"/"),
+        (b"GET https://[::1]:2835/ HTTP/1.1", b"/"),
+        (b"GET http://[::1]?x=/y HTTP/1.1", b"/?x=/y"),
+        (b"GET http://[::1]//a HTTP/1.1", b"//a"),
+        (b"OPTIONS http://[::1] HTTP/1.1", b"*"),
+        (b"OPTIONS http://[::1]/ HTTP/1.1", b"/"),
+        (b"OPTIONS * HTTP/1.1", b"*"),
+    ],
+)
+def test_the_path_of_a_url(line: bytes, target: bytes) -> None:
+    assert parse(line=line + b"\r\n", host=b"Host: [::1]\r\n").target == target
+
+
+def test_http_1_0_may_name_the_host_in_a_url_alone() -> None:
+    old = parse_request(b"GET http://notes.localhost/ HTTP/1.0\r\n\r\n")
+    assert (old.host, passed(old)) == ("notes.localhost", [(b"host", b"notes.localhost")])
 
 
 # -- fields

@@ -72,9 +72,12 @@ def test_who_keeps_the_connection(line: bytes, connection: bytes, *, keeps: bool
         ((b"Connection: keep-alive, upgrade", b"Upgrade: websocket"), b"websocket"),
         ((b"Upgrade: websocket",), b""),
         ((b"Connection: upgrade",), b""),
-        ((b"Connection: upgrade", b"Upgrade: websocket", b"Upgrade: h2c"), b""),
-        ((b"Connection: upgrade", b"Upgrade: h2c"), b"h2c"),
-        ((b"Connection: upgrade, http2-settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"), b"h2c"),
+        ((b"Connection: upgrade", b"Upgrade: websocket", b"Upgrade: h2c"), b"websocket"),
+        ((b"Connection: upgrade", b"Upgrade: tcp"), b"tcp"),
+        ((b"Connection: upgrade", b"Upgrade: IRC/6.9,  SHTTP/1.3", b"Upgrade: x y"), b"irc/6.9, shttp/1.3"),
+        ((b"Connection: upgrade", b"Upgrade: h2c"), b""),
+        ((b"Connection: upgrade", b"Upgrade: HTTP/2.0, TLS/1.0, h2c"), b""),
+        ((b"Connection: upgrade, http2-settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"), b""),
     ],
 )
 def test_upgrades(fields: tuple[bytes, ...], upgrade: bytes) -> None:

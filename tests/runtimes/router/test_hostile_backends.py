@@ -45,10 +45,13 @@ async def sweep(world: World) -> None:
 # -- interim answers
 
 
-async def test_a_few_interim_answers_are_lost(world: World) -> None:
+async def test_a_few_interim_answers_are_none(world: World) -> None:
     service = await world.service(serve=sends((CONTINUE + HINTS) * 40 + reply(200, "at last")))
-    assert (await world.ask(host=HOST)).text == "at last"
-    assert (await world.ask(host=HOST)).text == "at last"
+    client = await world.connect()
+    for _ in range(2):
+        await client.send(request("GET", host=HOST))
+        assert [(await client.head()).raw for _ in range(40)] == [HINTS] * 40
+        assert (await client.answer()).text == "at last"
     assert service.instances[0].connections == 1
 
 
@@ -62,6 +65,50 @@ async def test_interim_answers_without_end_are_no_answer(world: World, count: in
     )
     assert (await world.post(call())).json["error"]["code"] == -32000
     await nothing_is_left(world)
+
+
+# -- what can never become an answer
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200 OK\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200 OK\r\nX: a\rb",
+        b"HTTP/1.1 200 OK\r\nX: a\x00",
+        b"HTTP/1.1 20 OK\r\n",
+        b"HTTP/1.1\r\n",
+        b"HTTP/2 200\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"hello",
+        HINTS + b"HTTP/1.1 200 OK\n\n",
+    ],
+)
+async def test_who_does_not_speak_http_is_not_waited_for(world: World, raw: bytes) -> None:
+    """The connection stays open, and no clock is looked at here."""
+    forever = anyio.Event()
+
+    async def serve(asked: Asked) -> None:
+        await asked.send(raw)
+        await forever.wait()
+
+    await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(request("GET", host=HOST, version="1.0"))
+    answer = await client.answer()
+    assert answer.status == 502 and answer.json["message"].startswith("notes failed: ")
+    assert (await world.post(call())).json["error"]["code"] == -32000
+
+
+async def test_a_head_may_come_byte_by_byte(world: World) -> None:
+    async def serve(asked: Asked) -> None:
+        for byte in reply(200, "slow"):
+            await asked.send(bytes([byte]))
+
+    await world.service(serve=serve)
+    assert (await world.ask(host=HOST)).text == "slow"
 
 
 # -- answers that stop

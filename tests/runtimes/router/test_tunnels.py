@@ -122,7 +122,63 @@ async def test_a_refusal_is_passed_on(world: World) -> None:
     assert (answer.status, answer.text, answer["x"]) == (403, "not you", "1")
 
 
-async def test_other_protocols_are_not_switched_to(world: World) -> None:
+TCP = ("Connection: Upgrade", "Upgrade: tcp")
+SWITCHED_TO_TCP = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+
+
+async def shout(asked: Asked) -> None:
+    """As `mirror`, over another protocol, which may begin with a body (Docker's exec does)."""
+    body = await asked.body()
+    await asked.send(SWITCHED_TO_TCP + body)
+    while data := await asked.some():
+        await asked.send(data.upper())
+    await asked.close()
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}"])
+async def test_other_protocols_pass(world: World, body: bytes | None) -> None:
+    service = await world.service(serve=shout)
+    client = await world.connect()
+    await client.send(
+        request("POST" if body is not None else "GET", "/x", *TCP, host="notes.localhost", body=body)
+    )
+    answer = await client.head()
+    assert (answer.status, answer["upgrade"], answer["connection"]) == (101, "tcp", "Upgrade")
+    await client.send(b"hello")
+    assert await client.exactly(5 + len(body or b"")) == (body or b"") + b"HELLO"
+    assert (service.request["upgrade"], service.request["connection"]) == ("tcp", "Upgrade")
+    await client.end()
+    assert await client.rest() == b""
+    await until(lambda: not world.plane.clients)
+    assert world.plane.metrics.in_flight == 0
+
+
+async def test_a_service_need_not_switch(world: World) -> None:
+    await world.service()
+    answer = await world.ask("POST", "/x", *TCP, host="notes.localhost", body=b"abc")
+    assert (answer.status, answer.text) == (200, "POST /x\nabc")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+async def test_a_switch_in_the_middle_of_the_body_is_none(world: World, framing: str) -> None:
+    async def serve(asked: Asked) -> None:
+        await asked.send(SWITCHED_TO_TCP)
+
+    await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(request("POST", "/x", *TCP, framing, host="notes.localhost") + b"1\r\n")
+    assert (await client.answer()).status == 502
+
+
+async def test_a_switch_to_another_protocol_than_was_asked_for_is_an_error(world: World) -> None:
+    await world.service(serve=shout)
+    client = await world.connect()
+    await client.send(request("GET", "/x", *UPGRADE, host="notes.localhost"))
+    assert (await client.answer()).status == 502
+
+
+async def test_http_is_not_switched_to(world: World) -> None:
+    """What goes through a tunnel is nobody's to look at, and would say who sends it by itself."""
     service = await world.service()
     fields = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x")
     assert (await world.ask("GET", "/", *fields, host="notes.localhost")).status == 200
