@@ -6,7 +6,7 @@ DAEMON := hyper/daemon
 NODE = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().node)')
 NPM = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().npm)')
 
-.PHONY: run test check unit unit-daemon soak bench bench-supervision bench-router bench-hyper bench-adb bench-docker clean
+.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -27,6 +27,9 @@ unit-daemon: $(DAEMON)/node_modules/.installed
 
 soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
+
+programs: .venv/installed-dev
+	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' --timeout 1800 tests/programs
 
 bench: bench-supervision bench-router bench-hyper bench-adb bench-docker
 

@@ -1,0 +1,46 @@
+"""A node for each program, and a table of what became of all of them at the end of the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.programs.table import Row, table
+from tests.programs.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROPERTY = "program"
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Iterator[Trial]:
+    """Named like the test until the test says better."""
+    made, begin = Trial(request.node.name.removeprefix("test_")), time.monotonic()
+    try:
+        yield made
+    finally:
+        row = Row(
+            program=made.name,
+            version=made.version,
+            steps=made.steps,
+            failure=made.failure,
+            seconds=time.monotonic() - begin,
+        )
+        request.node.user_properties.append((PROPERTY, json.dumps(row)))
+        made.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows: list[Row] = []
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "teardown" or getattr(report, "failed", False):
+                rows += [json.loads(value) for name, value in report.user_properties if name == PROPERTY]
+    if rows:
+        terminalreporter.section("programs")
+        terminalreporter.write_line(table(rows))
