@@ -231,8 +231,8 @@ class Effects:
             )  # fmt: skip
             if view.slot not in controller.history.completed:
                 self._metrics.restarted(controller.id)
-        reason = "Stopped" if asked else "Exited"
-        self._events.emit(controller.id, reason, str(exit), view.id, warning=not asked and not exit.success)
+        reason, message = ("Stopped", exit.status) if asked else ("Exited", str(exit))
+        self._events.emit(controller.id, reason, message, view.id, warning=not asked and not exit.success)
         self.changed(controller.id)
 
     def _crashed(

@@ -134,6 +134,7 @@ async def _serve(
         tasks.start_soon(_open, open_ways_in)
         tasks.start_soon(console, node)
         for run in (
+            host.run,
             partial(_trim_logs, host.paths),
             partial(_watch_packages, node, git),
             git.run,
@@ -164,7 +165,7 @@ def _make_node(
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
         resolver=partial(resolve_in_thread, git),
         runtimes=make_runtimes(host, docker, swarm),
-        prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber())),
+        prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host.enrol))),
         store=FileStore(home.path / "state" / "services"),
         data=data,
         router=router,

@@ -71,21 +71,24 @@ class Copy:
 class Exit:
     """How an instance ended. `code` and `signal` are None where nobody could tell (an adopted process).
 
-    `why` is UpperCamelCase where more is known than the program's status (OOMKilled).
+    `why` is UpperCamelCase where more is known than the program's status (OOMKilled); `said` are the
+    program's last words, one printable line, where it ended by itself and badly.
     """
 
     code: int | None = None
     signal: int | None = None
     why: str = ""
+    said: str = ""
 
     @property
     def success(self) -> bool:
         return self.code == 0
 
     def __str__(self) -> str:
-        return f"{self.why}: {self._status()}" if self.why else self._status()
+        return ": ".join(filter(None, (self.why, self.status, self.said)))
 
-    def _status(self) -> str:
+    @property
+    def status(self) -> str:
         if self.signal is not None:
             return f"killed by signal {self.signal}"
         return f"exited with status {self.code}" if self.code is not None else "exited, status unknown"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.executable import require_executable
+from runtimes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 from runtimes.tools import tool_environment
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from runtimes.paths import Paths
     from runtimes.preparer import Program
 
-SOCKET_VARIABLE = "ATEK_ASSIGNED_SOCKET_FILE"
-TOKEN_VARIABLE = "ATEK_HOST_BEARER_TOKEN"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 

@@ -16,17 +16,17 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from manifests.files import read_json, write_atomically
 from runtimes.base import RuntimeFailure
-from runtimes.tools import end_tool, tool_environment
+from runtimes.children import TABLE, NotStarted
+from runtimes.tools import tool_environment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -177,37 +177,29 @@ async def _clone(package: GitPackage, folder: str, commit: str) -> str:
 async def _git(package: GitPackage, seconds: float, *arguments: str) -> str:
     """What git prints. Raises RuntimeFailure with its last words. Ended with all that it started."""
     options = [part for setting in _SETTINGS for part in ("-c", setting)]
-    try:
-        process = await anyio.open_process(
-            ["git", *options, *arguments],
-            env=_environment(package),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        hint = "install git (apt install git)"
-        raise RuntimeFailure("GitMissing", "there is no git on this machine", hint=hint) from error
     printed, said = bytearray(), bytearray()
     code = None
     try:
         with anyio.move_on_after(seconds):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_read, process.stdout, printed)
-                tasks.start_soon(_read, process.stderr, said)
-            code = await process.wait()
-    finally:
-        await end_tool(process)
+            code = await TABLE.attend(
+                ["git", *options, *arguments],
+                env=_environment(package),
+                cwd="/",
+                hear=partial(_keep, printed),
+                hear_errors=partial(_keep, said),
+            )
+    except NotStarted as error:
+        hint = "install git (apt install git)"
+        raise RuntimeFailure("GitMissing", "there is no git on this machine", hint=hint) from error
     if code != 0:
         raise _failure(package, _last(said) if code is not None else f"no end after {seconds:.0f} s")
     return printed.decode("utf-8", "replace")
 
 
-async def _read(stream: Any, into: bytearray) -> None:
-    async for chunk in stream:
-        into += chunk
-        # What a stranger's server says must not fill the memory.
-        del into[: -(2**20)]
+def _keep(into: bytearray, chunk: bytes) -> None:
+    into += chunk
+    # What a stranger's server says must not fill the memory.
+    del into[: -(2**20)]
 
 
 def _environment(package: GitPackage) -> dict[str, str]:

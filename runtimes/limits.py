@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model import Resources
 
@@ -29,6 +29,14 @@ class Limiter(Protocol):
 
     def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
         """Returns a sentence for each limit that could not be enforced."""
+        ...
+
+    def join(self, instance: str, pid: int, limits: Resources) -> None:
+        """The same limits for a process that was started beside the instance (a probe)."""
+        ...
+
+    def members(self, instances: Collection[str]) -> Mapping[int, str]:
+        """Every process that the mechanism keeps with one of these instances, and with which one."""
         ...
 
     def kill(self, instance: str) -> None:
@@ -49,7 +57,7 @@ class RlimitLimiter:
             try:
                 resource.prlimit(pid, resource.RLIMIT_DATA, (limits.memory, limits.memory))
                 missing.append("memory is limited for each process by itself, not for all together")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, OverflowError) as error:
                 missing.append(f"memory is not limited: {error}")
         if limits.cpu is not None:
             missing.append(f"cpu {limits.cpu:g} is not enforced")
@@ -58,6 +66,13 @@ class RlimitLimiter:
         if missing:
             missing.append("this node has no cgroup v2 of its own (under systemd: Delegate=yes)")
         return missing
+
+    def join(self, instance: str, pid: int, limits: Resources) -> None:
+        self.apply(instance, pid, limits)
+
+    def members(self, instances: Collection[str]) -> Mapping[int, str]:
+        """Limits do not tell whose a process is."""
+        return {}
 
     def kill(self, instance: str) -> None:
         """The process group is all there is."""
@@ -90,6 +105,19 @@ class CgroupLimiter:
             except OSError as error:
                 missing.append(f"{controller} is not enforced: {error}")
         return missing
+
+    def join(self, instance: str, pid: int, limits: Resources) -> None:
+        # An instance whose cgroup could not be made has no limits either.
+        with suppress(OSError):
+            (self._folder / instance / "cgroup.procs").write_text(str(pid))
+
+    def members(self, instances: Collection[str]) -> Mapping[int, str]:
+        members = {}
+        for instance in instances:
+            with suppress(OSError, ValueError):
+                lines = (self._folder / instance / "cgroup.procs").read_text().split()
+                members.update(dict.fromkeys(map(int, lines), instance))
+        return members
 
     def kill(self, instance: str) -> None:
         with suppress(OSError):

@@ -20,6 +20,7 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import PermanentFailure
+from runtimes.children import TABLE
 from runtimes.environment import build_environment
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
@@ -251,7 +252,6 @@ def _no_node() -> NodeTools:
 
 def _major(node: str) -> int | None:
     try:
-        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=True)
-        return int(done.stdout.strip().removeprefix("v").split(".")[0])
+        return int(TABLE.run([node, "--version"], timeout=20).strip().removeprefix("v").split(".")[0])
     except (OSError, subprocess.SubprocessError, ValueError):
         return None

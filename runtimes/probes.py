@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from runtimes.children import TABLE
 from runtimes.loopback import addresses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import ByteStream
 
     from manifests.model import Exec, HttpGet, Probe
     from runtimes.base import Endpoint, Running
+
+    Enrol = Callable[[Running, int], None]
 
 #: Seconds for the bare question whether an endpoint accepts connections.
 CONNECT_TIMEOUT = 1.0
@@ -36,13 +40,16 @@ class Prober(Protocol):
 
 
 class EndpointProber:
-    """The real one."""
+    """The real one. `enrol` gives a command that runs beside an instance the limits of it."""
+
+    def __init__(self, enrol: Enrol = lambda running, pid: None) -> None:
+        self._enrol = enrol
 
     async def check(self, probe: Probe | None, running: Running) -> str | None:
         timeout = probe.timeout_seconds if probe else CONNECT_TIMEOUT
         try:
             with anyio.fail_after(timeout):
-                return await _check(probe, running)
+                return await _check(probe, running, self._enrol)
         except TimeoutError:
             return f"no answer within {timeout:g} s"
         except OSError as error:
@@ -59,7 +66,7 @@ async def accepts(endpoint: Endpoint) -> bool:
     return True
 
 
-async def _check(probe: Probe | None, running: Running) -> str | None:
+async def _check(probe: Probe | None, running: Running, enrol: Enrol) -> str | None:
     if probe is None:
         await _accepts(running.endpoint, None)
     elif probe.tcp_socket:
@@ -67,7 +74,7 @@ async def _check(probe: Probe | None, running: Running) -> str | None:
     elif probe.http_get:
         return await _http_get(running.endpoint, probe.http_get)
     elif probe.exec:
-        return await _exec(probe.exec, running)
+        return await _exec(probe.exec, running, enrol)
     return None
 
 
@@ -121,21 +128,12 @@ async def _status(connection: object, stream: ByteStream) -> int:
             return event.status_code
 
 
-async def _exec(probe: Exec, running: Running) -> str | None:
-    """Runs with the environment and in the folder of the instance; its group ends with it."""
+async def _exec(probe: Exec, running: Running, enrol: Enrol) -> str | None:
+    """Runs with the environment, the limits and in the folder of the instance; what it forks ends with it."""
     environment, folder = _surroundings(running.pid)
-    process = await anyio.open_process(
-        probe.command,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=environment, cwd=folder, start_new_session=True,
-    )  # fmt: skip
-    try:
-        code = await process.wait()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
+    code = await TABLE.attend(probe.command, env=environment, cwd=folder, enrol=partial(enrol, running))
+    if code < 0:
+        return f"{probe.command[0]} was killed by signal {-code}"
     return None if code == 0 else f"{probe.command[0]} exited with status {code}"
 
 

@@ -18,29 +18,43 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
+from runtimes import last_words
 from runtimes.base import Endpoint, Exit, Running, RuntimeFailure
+from runtimes.belonging import Family, owners, remember
+from runtimes.census import Census
+from runtimes.children import TABLE, reap
 from runtimes.environment import command_line, service_environment
-from runtimes.leftovers import Leftovers
+from runtimes.leftovers import end_all
 from runtimes.limits import make_limiter
 from runtimes.ports import free_port, require_free
-from runtimes.proc import boot_id, read_stat
+from runtimes.proc import boot_id, pids, read_stat
 from runtimes.records import Record, Records
-from runtimes.recovery import recover
+from runtimes.recovery import Strays, family_of, recover
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from manifests.service import Service
     from runtimes.base import Launch, Progress
+    from runtimes.belonging import Seen
     from runtimes.paths import Paths
     from runtimes.preparer import Preparer, Program
 
 #: prctl(2): orphaned descendants become children of this process, so that none can hide.
 _PR_SET_CHILD_SUBREAPER = 36
+#: Seconds that adoption waits for strays.
+_PROMPT = 0.25
+#: Seconds from one look for dead orphans to the next, when many die.
+_REAP_PAUSE = 0.05
+#: A zombie that nobody waited for in this many seconds has no other parent who would.
+_UNWANTED = 5.0
+#: Signals that come from outside: what a program said before tells nothing about why it ended.
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
 @dataclass(eq=False, slots=True)
@@ -48,7 +62,9 @@ class Handle:
     """One live instance. `child` is None when an earlier life of the node started it."""
 
     running: Running
+    family: Family
     pidfd: int
+    log_start: int
     child: subprocess.Popen[bytes] | None = None
 
 
@@ -61,47 +77,108 @@ class ProcessHost:
         self.limiter = make_limiter()
         self.handles: dict[str, Handle] = {}
         self.boot = boot_id()
-        self.leftovers = Leftovers(paths.run, self._is_leader)
-        self._leaders: set[int] = set()
-        self._recovered = False
+        self.strays = Strays()
+        self._census = Census(paths.run, paths.log_root)
+        self._recovered = anyio.Event()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         _keep_to_ourselves()
+        TABLE.become(os.fspath(paths.run))
+
+    async def run(self) -> None:
+        """Ends the strays of earlier lives, and lets dead orphans go, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._reap_orphans)
+            await self._recovered.wait()
+            await self.strays.gone()
 
     async def recover(self) -> None:
         """Finds, once, what earlier lives of this node left running. Raises RuntimeFailure."""
-        if self._recovered:
+        if self._recovered.is_set():
             return
         try:
-            for record in await recover(self.records, self.paths, self.boot):
-                self.watch(to_running(record), None)
+            found = recover(self.records, self._census, self.limiter, self.boot)
+            for record, family in found.kept:
+                self.watch(record, family, None)
         except OSError as error:
             raise RuntimeFailure(
                 "Unobservable",
                 f"cannot see what runs: {error.strerror or error}: {error.filename}",
                 hint="the node needs to read /proc and its state directory",
             ) from error
-        self._recovered = True
+        self.strays.end(found.strays, found.dropped)
+        self._recovered.set()
+        # Most end at once; the others do not hold up what has nothing to do with them.
+        with anyio.move_on_after(_PROMPT):
+            await self.strays.gone()
 
-    def watch(self, running: Running, child: subprocess.Popen[bytes] | None) -> None:
+    def watch(self, record: Record, family: Family, child: subprocess.Popen[bytes] | None) -> Running:
         """Takes an instance into the table. One that has ended already gets a handle all the same."""
         try:
-            pidfd = os.pidfd_open(running.pid)
+            pidfd = os.pidfd_open(record.pid)
         except ProcessLookupError:
             pidfd = -1
-        self.handles[running.instance] = Handle(running, pidfd, child)
-        self._leaders.add(running.pid)
+        before = self.handles.get(record.instance)
+        if before is not None and before.pidfd >= 0:
+            os.close(before.pidfd)
+        running = to_running(record)
+        self.handles[record.instance] = Handle(running, family, pidfd, record.log_start, child)
+        return running
+
+    def enrol(self, running: Running, pid: int) -> None:
+        """What runs beside an instance has its limits."""
+        self.limiter.join(running.instance, pid, running.service.manifest.resources)
+
+    async def clear(self, family: Family, *, adopted: bool = False) -> None:
+        """Returns once nothing of the family is left; only what the kernel cannot end is."""
+        self.limiter.kill(family.name)
+        await end_all(partial(self._find, family, adopted))
+        self.limiter.remove(family.name)
+
+    def _find(self, family: Family, adopted: bool) -> list[Seen]:
+        """What there is of a family that has ended.
+
+        Whoever lost his parents has become a child of this node, unless an earlier life of it was there then.
+        """
+        seen, found = self._look(family, pids() if adopted else TABLE.orphans())
+        mine = [seen[pid] for pid, owner in found.items() if owner == family.name]
+        return [each for each in mine if not each.dead or each.parent == os.getpid()]
+
+    def _look(self, family: Family, looked_at: Collection[int]) -> tuple[dict[int, Seen], dict[int, str]]:
+        seen = self._census.look(looked_at, self.limiter.members([family.name]) if looked_at else {})
+        others = (handle.family for name, handle in self.handles.items() if name != family.name)
+        found = owners(seen, [family, *others], node=os.getpid(), own_seal=TABLE.own_seal) if seen else {}
+        return seen, found
+
+    def look_again(self, handle: Handle) -> None:
+        """Remembers who is of an adopted instance, before its parents end."""
+        if handle.child is None:
+            handle.family = remember(handle.family, *self._look(handle.family, pids()))
 
     def release(self, handle: Handle) -> None:
         """Forgets an instance that has ended, and what was kept for it."""
         if handle.pidfd >= 0:
             os.close(handle.pidfd)
-        instance = handle.running.instance
-        self.handles.pop(instance, None)
-        self._leaders.discard(handle.running.pid)
+        self.handles.pop(handle.running.instance, None)
+        self.forget(handle.running.instance, handle.running.pid)
+
+    def forget(self, instance: str, pid: int) -> None:
+        TABLE.forget(pid)
         self.records.remove(instance)
-        self.limiter.remove(instance)
         with suppress(OSError):
             self.paths.socket(instance).unlink(missing_ok=True)
+
+    async def abandon(self, launch: Launch, child: subprocess.Popen[bytes] | None) -> None:
+        """Something went wrong in the middle of a start: nothing of it is left."""
+        family = Family(launch.instance, child.pid if child else 0, 0, TABLE.seal(launch.instance))
+        handle = self.handles.pop(launch.instance, None)
+        if handle is not None and handle.pidfd >= 0:
+            os.close(handle.pidfd)
+        if child is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        await self.clear(family)
+        self.forget(launch.instance, family.leader)
 
     def close(self) -> None:
         """Lets go of all instances without touching them; the next life of the node adopts them."""
@@ -111,10 +188,30 @@ class ProcessHost:
             if handle.child is not None:
                 # Popen warns about children that nobody waited for; here that is the intention.
                 handle.child.returncode = 0
+                TABLE.forget(handle.child.pid)
         self.handles.clear()
 
-    def _is_leader(self, pid: int) -> bool:
-        return pid in self._leaders
+    async def _reap_orphans(self) -> None:
+        died = anyio.Event()
+
+        async def listen() -> None:
+            with anyio.open_signal_receiver(signal.SIGCHLD) as deaths:
+                async for _ in deaths:
+                    died.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            unsure: dict[int, float] = {}
+            while True:
+                now = anyio.current_time()
+                unsure = {pid: unsure.get(pid, now) for pid in TABLE.reap_orphans()}
+                for pid, since in unsure.items():
+                    if now - since >= _UNWANTED:
+                        reap(pid)
+                with anyio.move_on_after(_UNWANTED if unsure else None):
+                    await died.wait()
+                died = anyio.Event()
+                await anyio.sleep(_REAP_PAUSE)
 
 
 class ProcessRuntime:
@@ -142,6 +239,7 @@ class ProcessRuntime:
 
     async def start(self, launch: Launch) -> Running:
         host, paths = self._host, self._host.paths
+        await host.strays.gone(launch.service.id)
         try:
             program = self._preparer.program(launch.service)
             endpoint = _choose_endpoint(launch, paths)
@@ -151,10 +249,27 @@ class ProcessRuntime:
             paths.socket(launch.instance).unlink(missing_ok=True)
         except OSError as error:
             raise _cannot_start(launch, error) from error
+        child = None
         try:
-            child = _spawn(line, program, environment, paths, launch.service.id)
-        except OSError as error:
-            raise _cannot_start(launch, error) from error
+            # From here on something may run: whatever happens, it is known or it is ended.
+            child, log_start = _spawn(launch.instance, line, program, environment, paths, launch.service.id)
+            return self._enter(launch, endpoint, child, log_start)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await host.abandon(launch, child)
+            if isinstance(error, OSError) and child is None:
+                raise _cannot_start(launch, error) from error
+            if isinstance(error, Exception):
+                what = f"{type(error).__name__}: {error}"
+                message = f"{launch.service.id} was ended again, since it cannot be kept: {what}"
+                raise RuntimeFailure("StartFailed", message) from error
+            raise
+
+    def _enter(
+        self, launch: Launch, endpoint: Endpoint, child: subprocess.Popen[bytes], log_start: int
+    ) -> Running:
+        """Limits what was just started, and writes down what it is."""
+        host = self._host
         limits = host.limiter.apply(launch.instance, child.pid, launch.service.manifest.resources)
         stat = read_stat(child.pid)
         record = Record(
@@ -168,16 +283,15 @@ class ProcessRuntime:
             start=stat.start if stat else 0,
             unenforced=tuple(limits),
             token=launch.identity.get("token", ""),
+            log_start=log_start,
         )
-        record = _write(host.records, record)
-        running = to_running(record)
-        host.watch(running, child)
-        return running
+        return host.watch(_write(host.records, record), family_of(record), child)
 
     async def stop(self, running: Running, *, force: bool = False) -> None:
         handle = self._host.handles.get(running.instance)
         if handle is None:
             return
+        self._host.look_again(handle)
         number = signal.SIGKILL if force else signal.Signals[running.service.manifest.stop.signal]
         _signal_group(handle, number)
         if force:
@@ -194,10 +308,16 @@ class ProcessRuntime:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(running.pid, signal.SIGKILL)
         exit = _reap(handle)
-        self._host.limiter.kill(running.instance)
-        await self._host.leftovers.clear(running, adopted=handle.child is None)
+        await self._host.clear(handle.family, adopted=handle.child is None)
         self._host.release(handle)
-        return exit
+        return replace(exit, said=self._last_words(handle, exit))
+
+    def _last_words(self, handle: Handle, exit: Exit) -> str:
+        if exit.success or exit.signal in _FROM_OUTSIDE:
+            return ""
+        running = handle.running
+        log = log_file(self._host.paths, running.service.id)
+        return last_words.last_words(log, handle.log_start, {running.token})
 
 
 def _keep_to_ourselves() -> None:
@@ -249,22 +369,22 @@ def _write(records: Records, record: Record) -> Record:
 
 
 def _spawn(
-    line: list[str], program: Program, environment: dict[str, str], paths: Paths, service_id: str
-) -> subprocess.Popen[bytes]:
+    instance: str,
+    line: list[str],
+    program: Program,
+    environment: dict[str, str],
+    paths: Paths,
+    service_id: str,
+) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and the size that its log had before. Raises OSError; then nothing was started."""
     log = os.open(log_file(paths, service_id), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        return subprocess.Popen(
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd=program.cwd,
-            start_new_session=True,
-            # Nothing of ours is inheritable (PEP 446, and see ProcessHost); looking at each descriptor in the
-            # child would make a start dearer with every service that runs.
-            close_fds=False,
-        )
+        size = os.fstat(log).st_size
+        child = TABLE.spawn(
+            instance, line,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=program.cwd,
+        )  # fmt: skip
+        return child, size
     finally:
         os.close(log)
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Record:
     """One instance. `start` is in clock ticks since boot; with the pid it names one process for good.
 
-    `token` is empty in records that were written before tokens changed with each life of a node.
+    `token` is empty in records that were written before tokens changed with each life of a node, and
+    `log_start`, the size that the service's log had at the start, is -1 in those of before it was kept.
     """
 
     instance: str
@@ -39,6 +40,7 @@ class Record:
     start: int
     unenforced: tuple[str, ...] = ()
     token: str = field(default="", repr=False)
+    log_start: int = -1
 
     def to_json(self) -> dict[str, Any]:
         endpoint = self.endpoint
@@ -53,6 +55,7 @@ class Record:
             "start": self.start,
             "unenforced": list(self.unenforced),
             "token": self.token,
+            "logStart": self.log_start,
         }
 
     @classmethod
@@ -69,6 +72,7 @@ class Record:
             start=int(value["start"]),
             unenforced=tuple(value["unenforced"]),
             token=str(value.get("token", "")),
+            log_start=int(value.get("logStart", -1)),
         )
 
 

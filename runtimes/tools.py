@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-import anyio
-
 from runtimes.base import RuntimeFailure
+from runtimes.children import TABLE, NotStarted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from anyio.abc import Process
 
     from runtimes.base import Progress
 
@@ -34,8 +28,6 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _LAST_ERRORS, _LAST_LINES = 5, 3
 #: Characters of a line that are kept for people; the log has all of it.
 _LONGEST_LINE = 400
-#: Seconds. Only a process that the kernel cannot end takes longer.
-_END_DEADLINE = 5.0
 #: What npm and uv say around the cause of a failure, and what says nothing.
 _IS_ERROR = re.compile(r"^(npm (error|ERR!)|error\b|cause:|× |╰─▶)", re.IGNORECASE)
 _IS_NOISE = re.compile(
@@ -82,24 +74,14 @@ async def run_tool(
 ) -> None:
     """Runs to the end. Raises RuntimeFailure when it fails; `what` names the step for people."""
     progress(what)
-    try:
-        process = await anyio.open_process(
-            line,
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error
     words = _LastWords()
     try:
-        await _read(process, log, words, f"{what}: ", progress)
-        code = await process.wait()
-    finally:
-        await end_tool(process)
+        with log.open() as file:
+            heard = _Heard(file, words, f"{what}: ", progress)
+            code = await TABLE.attend(line, cwd=cwd, env=environment, hear=heard.hear)
+        heard.end()
+    except NotStarted as error:
+        raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error
     if code != 0 and words.disk_full:
         raise disk_full(log.service_id)
     if code != 0:
@@ -136,31 +118,32 @@ class _LastWords:
         return " | ".join([*self._lines, *self._errors]) or "it said nothing"
 
 
-async def _read(process: Process, log: ToolLog, words: _LastWords, prefix: str, progress: Progress) -> None:
-    assert process.stdout is not None
-    rest = b""
-    with log.open() as file:
-        async for chunk in process.stdout:
-            file.write(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            # A tool that never ends its line must not fill the memory.
-            rest = rest[: 4 * _LONGEST_LINE]
-            for line in lines:
-                if text := _printable(line):
-                    words.hear(text)
-                    progress(prefix + text)
-    if text := _printable(rest):
-        words.hear(text)
+class _Heard:
+    """A tool's output, on its way to the log, to its last words and to whoever asks for progress."""
+
+    def __init__(self, file: BinaryIO, words: _LastWords, prefix: str, progress: Progress) -> None:
+        self._file = file
+        self._words = words
+        self._prefix = prefix
+        self._progress = progress
+        self._rest = b""
+
+    def hear(self, chunk: bytes) -> None:
+        """Raises OSError (a full disk)."""
+        self._file.write(chunk)
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        # A tool that never ends its line must not fill the memory.
+        self._rest = rest[: 4 * _LONGEST_LINE]
+        for line in lines:
+            if text := _printable(line):
+                self._words.hear(text)
+                self._progress(self._prefix + text)
+
+    def end(self) -> None:
+        if text := _printable(self._rest):
+            self._words.hear(text)
 
 
 def _printable(line: bytes) -> str:
     text = line.decode("utf-8", "replace").strip()
     return "".join(character for character in text if character.isprintable())[:_LONGEST_LINE]
-
-
-async def end_tool(process: Process) -> None:
-    """Whatever the tool forked ends with it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with anyio.move_on_after(_END_DEADLINE, shield=True):
-        await process.aclose()

@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure
+from runtimes.children import TABLE
 from runtimes.tools import tool_environment
 
 if TYPE_CHECKING:
@@ -82,10 +83,7 @@ def parse_pip_config(listing: str) -> dict[str, str]:
 def _ask_pip() -> str:
     """Nothing where there is no pip: then nobody has configured it either."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "config", "list"],
-            capture_output=True, text=True, timeout=_LONGEST_PIP, check=True, env=tool_environment(),
-        )  # fmt: skip
+        line = [sys.executable, "-m", "pip", "config", "list"]
+        return TABLE.run(line, timeout=_LONGEST_PIP, env=tool_environment())
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from manifests.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
-from runtimes.environment import SOCKET_VARIABLE, TOKEN_VARIABLE, expand
+from runtimes.environment import expand
+from runtimes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,8 +14,9 @@ from manifests.model import Manifest
 from manifests.service import Package, Service, make_service
 from runtimes.base import Launch, Running, Runtime
 from runtimes.fake import Behaviour, FakeMachine
+from runtimes.marks import instance_of
 from runtimes.paths import Paths, make_run_directory
-from runtimes.proc import instance_of, pids, read_stat
+from runtimes.proc import pids, read_stat
 from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
 

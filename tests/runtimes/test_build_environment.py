@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtimes.environment import TOKEN_VARIABLE, build_environment
+from runtimes.environment import build_environment
+from runtimes.marks import TOKEN_VARIABLE
 from runtimes.node import NodePreparer
 from runtimes.python import PythonPreparer
 from tests.runtimes.factories import make_home, make_paths, service

@@ -1,8 +1,9 @@
-"""What an instance leaves behind is waited for until it has really ended."""
+"""What an instance leaves behind is known however it hides, and waited for until it has really ended."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,50 +12,189 @@ import anyio
 import pytest
 
 from runtimes import leftovers
-from runtimes.base import Endpoint, Running
-from runtimes.leftovers import Leftovers
-from tests.runtimes.factories import alive, service
+from runtimes.belonging import Seen
+from runtimes.children import TABLE
+from runtimes.proc import children, read_stat
+from tests.runtimes.factories import alive
+from tests.runtimes.families import DAEMON, LOGGER, UNSEALED, WORKERS, family, program
+from tests.runtimes.test_process import Bench, bench
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
+    Hear = Callable[[bytes], None] | None
+
+__all__ = ["bench"]
 pytestmark = pytest.mark.anyio
 
-INSTANCE = "app-1"
+
+def _deaf(chunk: bytes) -> None:
+    """It does not matter what the tool says."""
 
 
-async def test_a_process_that_has_lost_its_mark_and_still_ends_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+HIDERS = [DAEMON, WORKERS, LOGGER]
+
+
+@pytest.mark.parametrize("body", HIDERS)
+@pytest.mark.parametrize("how", ["stop", "crash", "adopted stop", "adopted crash"])
+async def test_who_hides_ends_with_its_service(bench: Bench, how: str, body: str) -> None:
+    running = await bench.start(*program(body))
+    hidden = await family(bench.paths)
+    assert hidden and all(alive(pid) for pid in hidden)
+    if "adopted" in how:
+        (running,) = await bench.next_life().observe()
+        assert all(alive(pid) for pid in hidden), "adoption ended what is the service's"
+    if "stop" in how:
+        await bench.runtime.stop(running)
+    else:
+        os.kill(running.pid, signal.SIGKILL)
+    await bench.finish(running)
+    assert not any(alive(pid) for pid in hidden)
+    assert not set(children()) & set(hidden), "zombies are left"
+
+
+@pytest.mark.parametrize(
+    ("how", "body"),
+    [("stop", DAEMON), ("stop", WORKERS), ("stop", LOGGER),
+     ("adopted stop", WORKERS), ("adopted stop", LOGGER), ("adopted crash", WORKERS)],
+)  # fmt: skip
+async def test_without_seals_the_other_evidence_is_enough(bench: Bench, how: str, body: str) -> None:
+    running = await bench.start(*program(UNSEALED + body))
+    hidden = await family(bench.paths)
+    if "adopted" in how:
+        (running,) = await bench.next_life().observe()
+    if "stop" in how:
+        await bench.runtime.stop(running)
+    else:
+        os.kill(running.pid, signal.SIGKILL)
+    await bench.finish(running)
+    assert not any(alive(pid) for pid in hidden)
+
+
+async def test_what_other_services_hide_is_left_alone(bench: Bench) -> None:
+    await bench.start(*program(DAEMON))
+    (hidden,) = await family(bench.paths)
+    other = await bench.runtime.start(bench.launch("other", "other", *program(DAEMON)))
+    (its,) = await family(bench.paths, "other")
+    await bench.runtime.stop(other)
+    await bench.finish(other)
+    assert alive(hidden) and not alive(its)
+
+
+async def test_orphans_that_die_are_reaped_while_their_service_runs(bench: Bench) -> None:
+    makes = """
+for _ in range(300):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os._exit(0)
+        os._exit(0)
+    os.wait()
+say(); told(1)
+time.sleep(1000)
+"""
+    host = bench.hosts[-1]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(host.run)
+        await bench.start(*program(makes))
+        await family(bench.paths)
+        with anyio.fail_after(20):
+            while any(read_stat(pid) and not alive(pid) for pid in TABLE.orphans()):
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+
+async def test_the_reaper_takes_nobody_elses_exit_status(bench: Bench) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.hosts[-1].run)
+        async with await anyio.open_process(["sh", "-c", "sleep 0.2; exit 3"]) as theirs:
+            assert await TABLE.attend(["sh", "-c", "sleep 0.1; exit 4"]) == 4
+            running = await bench.start("sh", "-c", "sleep 0.1; exit 5")
+            exit = await bench.runtime.wait(running)
+            assert exit.code == 5
+            assert await theirs.wait() == 3
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_ends_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel takes the environment of a killed process first, and its number last."""
-    looks: list[int] = []
-
-    def candidates() -> list[int]:
-        looks.append(child.pid)
-        return [child.pid]
-
-    def mark(pid: int, run: Path) -> str | None:
-        return INSTANCE if len(looks) == 1 else None
-
     child = await anyio.open_process([sys.executable, "-c", "import time; time.sleep(1000)"])
-    running = Running(INSTANCE, service(command=["x"]), 0, 1, Endpoint(), 0.0)
-    monkeypatch.setattr(leftovers, "instance_of", mark)
-    monkeypatch.setattr(leftovers, "pids", candidates)
-    monkeypatch.setattr(os, "kill", lambda pid, number: None)  # It takes its time.
+    told: list[int] = []
+    ended = False
+
+    def find() -> list[Seen]:
+        stat = read_stat(child.pid)
+        return [Seen(child.pid, stat.start, 1, 1)] if stat is not None and not stat.dead else []
 
     async def clear() -> None:
-        await Leftovers(tmp_path, lambda _: False).clear(running, adopted=True)
+        nonlocal ended
+        await leftovers.end_all(find)
+        ended = True
         assert not alive(child.pid), "it was told to be gone while it was there"
 
+    # It takes its time.
+    monkeypatch.setattr(leftovers, "send", lambda process, number: told.append(number))
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(clear)
-            while len(looks) < 3:
+            while not told:
                 await anyio.sleep(0.001)
-            monkeypatch.undo()
+            await anyio.wait_all_tasks_blocked()
+            assert not ended
             child.kill()
     finally:
-        monkeypatch.undo()
         with suppress(ProcessLookupError):
             child.kill()
         await child.wait()
+
+
+async def test_a_number_that_is_somebody_elses_by_now_is_not_hit() -> None:
+    async with await anyio.open_process(["sleep", "1000"]) as child:
+        stat = read_stat(child.pid)
+        assert stat is not None
+        leftovers.send(Seen(child.pid, stat.start + 1, 1, 1), signal.SIGKILL)
+        with anyio.fail_after(10):
+            await leftovers.gone(Seen(child.pid, stat.start + 1, 1, 1))
+        assert alive(child.pid)
+        child.kill()
+
+
+@pytest.mark.parametrize(("hear", "hear_errors"), [(None, None), (_deaf, None), (_deaf, _deaf)])
+async def test_what_a_tool_or_probe_forks_ends_with_it(bench: Bench, hear: Hear, hear_errors: Hear) -> None:
+    environment = {**os.environ, "ATEK_DATA_DIR": str(bench.home)}
+    body = DAEMON.replace("\ntime.sleep(1000)\n", "\n")
+    with anyio.fail_after(20):
+        assert await TABLE.attend(program(body), env=environment, hear=hear, hear_errors=hear_errors) == 0
+    (hidden,) = map(int, (bench.home / "family").read_text().split())
+    assert not alive(hidden)
+
+
+async def test_a_tool_whose_daemon_holds_its_output_is_over_when_it_ends() -> None:
+    heard = bytearray()
+    with anyio.fail_after(20):
+        code = await TABLE.attend(["sh", "-c", "echo said; setsid sleep 1000 & exit 3"], hear=heard.extend)
+    assert code == 3 and heard == b"said\n"
+
+
+async def test_a_cancelled_or_failing_tool_leaves_nothing(bench: Bench) -> None:
+    async def attend(enrol: Callable[[int], None] | None = None) -> None:
+        environment = {**os.environ, "ATEK_DATA_DIR": str(bench.home)}
+        await TABLE.attend(program(DAEMON), env=environment, enrol=enrol)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(attend)
+        with anyio.fail_after(20):
+            while not (bench.home / "family").exists():
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    (hidden,) = map(int, (bench.home / "family").read_text().split())
+    assert not alive(hidden)
+
+    started: list[int] = []
+
+    def fail(pid: int) -> None:
+        started.append(pid)
+        raise RuntimeError("it cannot be limited")
+
+    with pytest.raises(RuntimeError, match="limited"):
+        await attend(fail)
+    assert started and not alive(started[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,26 @@ def test_without_delegation_there_are_rlimits(tree: Path, own: str) -> None:
 
 def test_no_limits_are_nothing_to_tell() -> None:
     assert RlimitLimiter().apply("i1", 0, Resources()) == []
+
+
+@pytest.mark.parametrize("memory", [10**30, 2**64, 2**63])
+def test_a_number_beyond_the_kernels_is_told(memory: int) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        limits = Resources.model_construct(memory=memory, cpu=None, pids=None)
+        missing = RlimitLimiter().apply("i1", child.pid, limits)
+        child.kill()
+    assert missing[0].startswith("memory is not limited")
+
+
+def test_what_runs_beside_an_instance_is_in_its_cgroup(tree: Path) -> None:
+    limiter = make_limiter(tree, tree / "own")
+    limiter.apply("i1", 4711, LIMITS)
+    folder = tree / "user.slice/atek.service"
+    limiter.join("i1", 4712, LIMITS)
+    assert (folder / "i1/cgroup.procs").read_text() == "4712"
+    limiter.join("missing", 4713, LIMITS)
+    (folder / "i1/cgroup.procs").write_text("4711\n4712\n")
+    assert limiter.members(["i1", "missing"]) == {4711: "i1", 4712: "i1"}
 
 
 def test_looking_takes_nothing_over(tree: Path) -> None:

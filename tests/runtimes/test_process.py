@@ -5,24 +5,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from manifests.model import Probe, Resources
+from runtimes import process
 from runtimes.base import Endpoint, Running, RuntimeFailure
+from runtimes.children import TABLE
 from runtimes.preparer import NativePreparer
+from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
+from tests.runtimes.families import DAEMON, family, program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from manifests.service import Service
+    from runtimes.base import Launch
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +81,9 @@ class Bench:
 
     async def start(self, *command: str, **manifest: Any) -> Running:
         return await self.runtime.start(launch(self.service(*command, **manifest)))
+
+    def launch(self, service_id: str, instance: str, *command: str, **manifest: Any) -> Launch:
+        return launch(service(service_id, command=list(command), **manifest), instance)
 
     def service(self, *command: str, **manifest: Any) -> Service:
         return service(command=list(command), **manifest)
@@ -256,3 +268,103 @@ async def test_memory_is_limited_and_the_rest_is_told(bench: Bench) -> None:
     assert any("pids 10" in note for note in running.unenforced)
     (log,) = (bench.home / "logs/app").iterdir()
     assert "MemoryError" in log.read_text()
+
+
+@pytest.mark.parametrize("where", ["limits", "stat", "record", "pidfd", "cancelled"])
+async def test_whatever_goes_wrong_after_the_spawn_nothing_is_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    host = bench.hosts[-1]
+    error: BaseException = (
+        OverflowError("too much") if where != "pidfd" else OSError(24, "Too many open files")
+    )
+    if where == "cancelled":
+        error = anyio.get_cancelled_exc_class()()
+
+    def fail(*of: object) -> None:
+        # It has had the time to hide what it forked.
+        while not (bench.home / "data/app/family").exists():
+            time.sleep(0.01)
+        monkeypatch.undo()
+        raise error
+
+    places = {"stat": (process, "read_stat"), "record": (host.records, "write"), "pidfd": (host, "watch")}
+    monkeypatch.setattr(*places.get(where, (host.limiter, "apply")), fail)
+    with pytest.raises(RuntimeFailure if where != "cancelled" else type(error)):
+        await bench.start(*program(DAEMON))
+    (hidden,) = await family(bench.paths)
+    assert not alive(hidden) and not marked(bench.paths)
+    assert not host.handles and not list((bench.home / "state/instances").iterdir())
+    assert await bench.runtime.observe() == []
+
+
+@pytest.mark.parametrize("memory", [10**30, 2**64])
+async def test_a_limit_beyond_all_numbers_leaves_no_stray(bench: Bench, memory: int) -> None:
+    """The model bounds them; a record of another version may not."""
+    resources = Resources.model_construct(memory=memory, cpu=None, pids=None)
+    of = bench.service("sleep", "1000")
+    manifest = of.manifest.model_copy(update={"resources": resources})
+    with pytest.raises(RuntimeFailure):
+        await bench.runtime.start(launch(replace(of, manifest=manifest)))
+    assert not marked(bench.paths)
+
+
+async def test_signals_that_the_nodes_shell_ignored_have_their_usual_effect(bench: Bench) -> None:
+    """nohup, `&` in a script and `trap ''` leave them ignored in the node and all that it starts."""
+    numbers = [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGCHLD, signal.SIGUSR1]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        bench.next_life()
+        await bench.start("sh", "-c", "cp /proc/self/status status.new; mv status.new status; sleep 1000")
+        lines = dict(line.split(":\t") for line in (await bench.until("status")).read_text().splitlines())
+        assert int(lines["SigIgn"], 16) == 0
+        assert int(lines["SigBlk"], 16) == 0
+        os.kill(os.getpid(), signal.SIGHUP)  # The node still ignores it.
+        os.kill(os.getpid(), signal.SIGTTOU)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        TABLE.become("nobody")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-c", "import nothing_of_that_name"],
+         "exited with status 1: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        (["-c", "import os; print('I am', os.environ['ATEK_HOST_BEARER_TOKEN']); os._exit(3)"],
+         "exited with status 3: I am ***"),
+        (["-c", "print('fine')"], "exited with status 0"),
+        (["-c", "import os; print('last'); os.kill(os.getpid(), 6)"], "killed by signal 6: last"),
+        (["-c", "import os; print('last'); os.kill(os.getpid(), 9)"], "killed by signal 9"),
+    ],
+)  # fmt: skip
+async def test_what_it_said_last_is_in_the_message(bench: Bench, words: list[str], message: str) -> None:
+    log = bench.home / "logs/app/service.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("Error: of an earlier life\n")
+    running = await bench.start(sys.executable, *words)
+    with anyio.fail_after(15):
+        assert str(await bench.runtime.wait(running)) == message
+
+
+async def test_an_adopted_instance_has_last_words_as_well(bench: Bench) -> None:
+    code = "import time; print('Error: of this life', flush=True); open('said', 'w'); time.sleep(1000)"
+    running = await bench.start(sys.executable, "-c", code)
+    await bench.until("said")
+    (adopted,) = await bench.next_life().observe()
+    os.kill(running.pid, 6)
+    with anyio.fail_after(15):
+        assert (await bench.runtime.wait(adopted)).said == "Error: of this life"
+
+
+async def test_a_probe_has_the_limits_of_its_service(bench: Bench) -> None:
+    code = "import resource; open('limit', 'w').write(str(resource.getrlimit(resource.RLIMIT_DATA)[0]))"
+    probe = Probe.model_validate(
+        {"exec": {"command": [sys.executable, "-c", f"import time; time.sleep(0.2); {code}"]}}
+    )
+    running = await bench.start("sleep", "1000", resources={"memory": "300Mi"})
+    assert await EndpointProber(bench.hosts[-1].enrol).check(probe, running) is None
+    assert (bench.home / "data/app/limit").read_text() == str(300 * 2**20)

@@ -15,9 +15,11 @@ import orjson
 import pytest
 
 from runtimes.base import Running, RuntimeFailure
+from runtimes.children import TABLE
 from runtimes.preparer import NativePreparer
 from runtimes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
+from tests.runtimes.families import DEAF, family, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,7 @@ from runtimes import process
 from runtimes.paths import Paths
 from runtimes.preparer import NativePreparer
 from runtimes.records import Records
+from tests.runtimes.families import DEAF, family, program
 from tests.runtimes.factories import launch, make_paths, service
 
 def die(*args, **kwargs):
@@ -198,3 +201,35 @@ async def test_what_cannot_be_seen_is_unknown_not_absent(paths: Paths) -> None:
     with pytest.raises(RuntimeFailure) as caught:
         await observe(paths)
     assert caught.value.reason == "Unobservable"
+
+
+async def test_a_stray_that_does_not_want_to_end_holds_up_its_own_service_only(paths: Paths) -> None:
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    deaf = await runtime.start(launch(service("deaf", command=program(DEAF)), "deaf"))
+    kept = await runtime.start(launch(service("kept", command=["sleep", "1000"]), "kept"))
+    await family(paths, "deaf")
+    host.close()
+    # Of its leader nothing is known any more.
+    rewrite(paths, "deaf", start=1)
+
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    assert [running.pid for running in await runtime.observe()] == [kept.pid]
+    await runtime.start(launch(service("other", command=["sleep", "1000"]), "other"))
+    assert alive(deaf.pid), "nothing waited for it"
+    with anyio.fail_after(20):
+        await runtime.start(launch(service("deaf", command=["sleep", "1000"]), "again"))
+    assert not alive(deaf.pid)
+    host.close()
+
+
+async def test_a_tool_of_a_node_that_was_killed_is_ended(paths: Paths) -> None:
+    host = ProcessHost(paths)
+    tool = TABLE.spawn(TABLE.new_name(), ["sleep", "1000"])
+    assert await observe(paths) == []
+    assert alive(tool.pid), "this life waits for it"
+    TABLE.forget(tool.pid)
+    assert await observe(paths) == []
+    assert tool.wait() == -signal.SIGTERM
+    host.close()
