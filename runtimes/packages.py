@@ -2,7 +2,8 @@
 
     packages/<id>/<content digest>/     the package's files; existence means prepared. With an env, which a
                                         build may read, its digest is in the name too
-    packages/<id>/deps-<key>/           what npm or uv installed, named by what it depends on
+    packages/<id>/deps-<key>/           what npm or uv installed, named by what it depends on. Copies have
+                                        clones of it
 
 A copy is made beside its place and renamed into it at the end; dependencies are marked complete at the
 end. So whatever the moment of a crash, nothing half made is taken for finished, and what a running revision
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _COMPLETE = ".atek-complete"
 _DEPENDENCIES = "deps-"
+#: In what was cloned out of a dependency folder: its name.
+NOTED = ".atek-deps"
 _UNFINISHED = ".new-"
 _TRASH = ".old-"
 
@@ -183,6 +186,7 @@ def _require_content(copy: Path, service: Service) -> None:
 
 
 def _dependencies(copy: Path) -> list[str]:
-    """The names of the dependency folders that a copy links to."""
-    links = (copy / name for name in ("node_modules", ".venv"))
-    return [Path(os.readlink(link)).parts[1] for link in links if link.is_symlink()]
+    """The names of the dependency folders that a copy was made of, or, made by 0.3, links to."""
+    folders = [copy / name for name in ("node_modules", ".venv")]
+    linked = [Path(os.readlink(folder)).parts[1] for folder in folders if folder.is_symlink()]
+    return linked + [noted.read_text() for folder in folders if (noted := folder / NOTED).is_file()]

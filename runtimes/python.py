@@ -1,21 +1,18 @@
 """Python packages: a virtual environment made by uv, and what to run in it.
 
-    uv.lock + pyproject.toml    uv sync --frozen, exactly what is locked
-    pyproject.toml              the project itself where it can be built, else what it depends on
-    requirements.txt            what it lists
-    none of them                nothing is installed
-
-The environment is shared by all revisions that need the same. No interpreter is ever downloaded: the node's
-own serves, unless the package asks for another that this machine has. The entry point is the manifest's
-command, else main.py, app.py, __main__.py, else the project's only script.
+`python_way` says what is installed. The environment is a folder of the revision's own, `.venv` beside its
+code as pip's would be: what a program or a library writes there changes no other revision. What revisions
+need in common is installed once and cloned, so an edit that leaves the dependencies alone costs links. No
+interpreter is ever downloaded: the node's own serves, unless the package asks for another that this machine
+has. The entry point is the manifest's command, else main.py, app.py, __main__.py, else the project's only
+script; a project that cannot be built as a package, and has one of these, is an application all the same.
 """
 
 from __future__ import annotations
 
 import os
-import re
+import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +20,11 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.clone import clone, signature
 from runtimes.environment import build_environment
-from runtimes.packages import PackageStore
+from runtimes.packages import NOTED, PackageStore
 from runtimes.preparer import Program
+from runtimes.python_way import Way, choose_way, read_project, read_text, table, without_project
 from runtimes.tools import ToolLog, run_tool
 from runtimes.uv import find_uv, uv_settings
 
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from runtimes.paths import Paths
 
 _MODULES = ("main.py", "app.py")
-#: Packages of a uv.lock that come out of the package folder itself.
-_IN_PACKAGE = re.compile(r"\b(editable|directory|path)\s*=")
-#: Options in requirements that name no file of the package.
-_NOT_LOCAL = ("#", "--hash", "--index-url", "--extra-index-url", "-i ", "--pre", "--no-", "--only-")
+#: How uv says that a package is none, rather than that it cannot get at what it takes to build one.
+_NOT_BUILT = "build backend returned an error"
+#: Beside an environment that is cloned: its signature when it was whole.
+_SIGNATURE = "signature"
 
 
 class PythonPreparer:
@@ -70,14 +69,6 @@ class PythonPreparer:
         await self._store.collect(service_id, keep)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """How an environment is filled: uv's words, and all that the result depends on besides Python."""
-
-    words: tuple[str, ...]
-    depends_on: tuple[str, ...]
-
-
 class _Installation:
     """What has to be done in one copy of a package."""
 
@@ -90,30 +81,73 @@ class _Installation:
 
     async def finish(self, copy: Path) -> None:
         """The environment, then a look whether there is something to run."""
-        assert self._service.package is not None
         project = read_project(copy)
-        way = _way(copy, project, self._service.package.digest)
+        way = choose_way(copy, project)
         asked = _asked_python(copy, project)
-        if way.words or asked:
-
-            async def install(folder: Path) -> None:
-                await self._make_environment(folder / "venv", copy, asked, way.words)
-
-            # What is built on the way here may read them.
-            env = self._service.manifest.env
-            key = digest(
-                [*way.words, *way.depends_on, asked, sys.version_info[:3], base_python(), *env.items()]
-            )
-            folder = await self._store.make_dependencies(self._service, key, install)
-            (copy / ".venv").symlink_to(Path("..") / folder.name / "venv")
+        try:
+            await self._fill(copy, way, asked)
+        except RuntimeFailure as failure:
+            rest = without_project(copy, way) if self._is_application(copy, failure) else None
+            if rest is None:
+                raise
+            await anyio.to_thread.run_sync(_remove, copy / ".venv")
+            await self._fill(copy, rest, asked)
+        else:
+            await self._install_project(copy, way)
         if not self._service.manifest.command:
             _entry_point(copy, copy / ".venv" / "bin")
 
-    async def _make_environment(self, venv: Path, copy: Path, asked: str, words: Sequence[str]) -> None:
-        settings = await anyio.to_thread.run_sync(uv_settings)
-        make = ["venv", "--no-project", "--python", asked or base_python(), os.fspath(venv)]
+    async def _fill(self, copy: Path, way: Way, asked: str) -> None:
+        if not way.words and not asked:
+            return
+        if not way.words or way.depends_on:
+            await self._clone(copy, way, asked)
+        else:
+            await self._make_environment(copy / ".venv", copy, asked, way)
+
+    async def _install_project(self, copy: Path, way: Way) -> None:
         try:
-            await self._uv("uv venv", make, copy, venv, settings)
+            if way.project:
+                await self._uv("uv build", way.project, copy, copy / ".venv")
+        except RuntimeFailure as failure:
+            if not self._is_application(copy, failure):
+                raise
+
+    async def _clone(self, copy: Path, way: Way, asked: str) -> None:
+        """Of what is installed already for the same files, the same Python and the same variables."""
+
+        async def install(folder: Path) -> None:
+            await self._make_environment(folder / "venv", copy, asked, way)
+            whole = await anyio.to_thread.run_sync(signature, folder / "venv")
+            (folder / _SIGNATURE).write_text(whole)
+
+        # What is built on the way may read the service's variables.
+        env = list(self._service.manifest.env.items())
+        python = (asked, sys.version_info[:3], base_python())
+        key = digest([*way.words, *way.depends_on, *python, *env])
+        while True:
+            folder = await self._store.make_dependencies(self._service, key, install)
+            found = await anyio.to_thread.run_sync(clone, folder / "venv", copy / ".venv")
+            if found == read_text(folder / _SIGNATURE):
+                break
+            # Somebody wrote into what others share: nobody gets that.
+            await anyio.to_thread.run_sync(_remove, copy / ".venv")
+            await anyio.to_thread.run_sync(_remove, folder)
+        (copy / ".venv" / NOTED).write_text(folder.name)
+
+    def _is_application(self, copy: Path, failure: RuntimeFailure) -> bool:
+        """Whether a project that could not be built runs without that; it is said."""
+        if _NOT_BUILT not in failure.message or not (self._service.manifest.command or _module(copy)):
+            return False
+        self._say(
+            "this is no package that can be built: what it depends on is installed, and it runs as it is"
+        )
+        return True
+
+    async def _make_environment(self, venv: Path, copy: Path, asked: str, way: Way) -> None:
+        make = ["venv", "--no-project", "--relocatable", "--python", asked or base_python(), os.fspath(venv)]
+        try:
+            await self._uv("uv venv", make, copy, venv)
         except RuntimeFailure as failure:
             if not asked:
                 raise
@@ -122,12 +156,15 @@ class _Installation:
                 f"the package asks for Python {asked}, which was not found on this machine",
                 hint="install it, or change .python-version or requires-python; none is downloaded",
             ) from failure
-        if words:
-            await self._uv(f"uv {' '.join(words[:2])}", words, copy, venv, settings)
+        for name, content in way.files:
+            (copy / name).write_text(content)
+        if way.words:
+            await self._uv(f"uv {' '.join(way.words[:2])}", way.words, copy, venv)
+        for name, _ in way.files:
+            (copy / name).unlink()
 
-    async def _uv(
-        self, what: str, words: Sequence[str], copy: Path, venv: Path, settings: Mapping[str, str]
-    ) -> None:
+    async def _uv(self, what: str, words: Sequence[str], copy: Path, venv: Path) -> None:
+        settings = await anyio.to_thread.run_sync(uv_settings)
         own = {
             "UV_CACHE_DIR": os.fspath(self._paths.cache / "uv"),
             "UV_PROJECT_ENVIRONMENT": os.fspath(venv),
@@ -136,6 +173,10 @@ class _Installation:
             "UV_NO_PROGRESS": "1",
             # The copy is moved to its place afterwards: nothing may lead back to where it was.
             "UV_NO_EDITABLE": "1",
+            # As pip does; every revision would do it again for itself.
+            "UV_COMPILE_BYTECODE": "1",
+            # A link would let a program write into what other services get out of the cache.
+            "UV_LINK_MODE": "copy",
             "VIRTUAL_ENV": os.fspath(venv),
         }
         environment = build_environment(self._service, [os.path.dirname(base_python())], **settings, **own)
@@ -145,30 +186,10 @@ class _Installation:
             cwd=copy, environment=environment, log=self._log, progress=self._progress,
         )  # fmt: skip
 
-
-def _way(copy: Path, project: Mapping[str, Any], content: str) -> _Way:
-    """No words when nothing has to be installed. `content` is the digest of the whole package."""
-    about = _text(copy / "pyproject.toml")
-    locked = _text(copy / "uv.lock")
-    if project and locked:
-        local = _IN_PACKAGE.search(locked) is not None
-        words = ("sync", "--frozen", "--no-dev", "--no-editable")
-        return _Way(words, (content,) if local else (locked, about))
-    if "build-system" in project or _table(_table(project, "project"), "scripts"):
-        return _Way(("pip", "install", "."), (content,))
-    if "project" in project:
-        return _Way(("pip", "install", "-r", "pyproject.toml"), (about,))
-    if wanted := _text(copy / "requirements.txt"):
-        local = any(_is_local(line.strip()) for line in wanted.splitlines())
-        return _Way(("pip", "install", "-r", "requirements.txt"), (wanted, content if local else ""))
-    return _Way((), ())
-
-
-def _is_local(line: str) -> bool:
-    """Whether a line of requirements can name files of the package; then all of it counts."""
-    if line.startswith(_NOT_LOCAL):
-        return False
-    return line.startswith(("-", ".", "/")) or "file:" in line or ("/" in line and "://" not in line)
+    def _say(self, text: str) -> None:
+        self._progress(text)
+        with self._log.open() as file:
+            file.write(f"{text}\n".encode())
 
 
 def base_python() -> str:
@@ -178,47 +199,16 @@ def base_python() -> str:
 
 def _asked_python(copy: Path, project: Mapping[str, Any]) -> str:
     """What the package says about its interpreter; empty when the node's own will do."""
-    pinned = _text(copy / ".python-version").split()
-    required = _table(project, "project").get("requires-python")
+    pinned = read_text(copy / ".python-version").split()
+    required = table(project, "project").get("requires-python")
     return pinned[0] if pinned else required if isinstance(required, str) else ""
-
-
-def read_project(copy: Path) -> dict[str, Any]:
-    """pyproject.toml, empty when there is none. Raises PermanentFailure for one that is broken."""
-    import tomllib
-
-    try:
-        return tomllib.loads((copy / "pyproject.toml").read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise PermanentFailure("InvalidPackage", f"pyproject.toml is not TOML: {error}") from error
-
-
-def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A table of a TOML document. Raises PermanentFailure when something else stands there."""
-    value = document.get(key, {})
-    if not isinstance(value, dict):
-        raise PermanentFailure("InvalidPackage", f"{key} in pyproject.toml is not a table")
-    return value
-
-
-def _text(file: Path) -> str:
-    """Empty when there is none; whatever its encoding, another content is another text."""
-    try:
-        return file.read_text("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""
 
 
 def _entry_point(copy: Path, venv: Path) -> tuple[str, ...]:
     python = os.fspath(venv / "python") if (venv / "python").exists() else base_python()
-    for name in _MODULES:
-        if (copy / name).is_file():
-            return (python, name)
-    if (copy / "__main__.py").is_file():
-        return (python, ".")
-    scripts = _table(_table(read_project(copy), "project"), "scripts")
+    if module := _module(copy):
+        return (python, module)
+    scripts = table(table(read_project(copy), "project"), "scripts")
     if len(scripts) == 1:
         return (os.fspath(venv / next(iter(scripts))),)
     raise PermanentFailure(
@@ -226,3 +216,14 @@ def _entry_point(copy: Path, venv: Path) -> tuple[str, ...]:
         "the package has no main.py, app.py or __main__.py, and not exactly one script in pyproject.toml",
         hint="add one of them, or command: to the manifest",
     )
+
+
+def _module(copy: Path) -> str:
+    """What Python runs of the package itself; empty when there is nothing."""
+    if found := next((name for name in _MODULES if (copy / name).is_file()), ""):
+        return found
+    return "." if (copy / "__main__.py").is_file() else ""
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

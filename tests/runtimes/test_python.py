@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -19,8 +20,6 @@ from runtimes.uv import parse_pip_config, translate, uv_settings
 from tests.runtimes.factories import make_paths, service
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from manifests.service import Service
     from runtimes.paths import Paths
 
@@ -28,6 +27,9 @@ pytestmark = pytest.mark.anyio
 
 PROJECT = '[project]\nname = "x"\nversion = "1"\n'
 BUILD = '[build-system]\nrequires = ["b"]\nbuild-backend = "b"\n'
+ALONE = "pip install --no-deps ."
+SYNC = "sync --frozen --no-dev --no-editable"
+VIRTUAL, ITSELF = 'source = { virtual = "." }', 'source = { editable = "." }'
 
 
 def quiet(_: str) -> None:
@@ -56,7 +58,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     runs: list[str] = []
 
     async def run(what: str, line: list[str], **_: object) -> None:
-        if what != "uv venv":
+        if what == "uv venv":
+            Path(line[-1]).mkdir(parents=True)
+        else:
             runs.append(" ".join(line[1:]))
 
     monkeypatch.setattr(python, "run_tool", run)
@@ -72,8 +76,15 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"pyproject.toml": "[tool.x]\n"}, []),
         ({"pyproject.toml": "[tool.x]\n", "requirements.txt": "a"}, ["pip install -r requirements.txt"]),
         ({"pyproject.toml": PROJECT}, ["pip install -r pyproject.toml"]),
-        ({"pyproject.toml": PROJECT + BUILD}, ["pip install ."]),
-        ({"pyproject.toml": PROJECT, "uv.lock": "version = 1\n"}, ["sync --frozen --no-dev --no-editable"]),
+        ({"pyproject.toml": PROJECT, "requirements.txt": "a"}, ["pip install -r requirements.txt"]),
+        ({"pyproject.toml": PROJECT + BUILD}, ["pip install -r pyproject.toml", ALONE]),
+        ({"pyproject.toml": BUILD}, ["pip install ."]),
+        ({"pyproject.toml": PROJECT + "dynamic = ['dependencies']\n" + BUILD}, ["pip install ."]),
+        ({"setup.py": ""}, ["pip install ."]),
+        ({"setup.py": "", "requirements.txt": "a"}, ["pip install -r requirements.txt"]),
+        ({"pyproject.toml": PROJECT, "uv.lock": VIRTUAL}, [f"{SYNC} --no-install-project"]),
+        ({"pyproject.toml": PROJECT + BUILD, "uv.lock": ITSELF}, [f"{SYNC} --no-install-project", SYNC]),
+        ({"pylock.toml": "a"}, ["pip install -r pylock.toml"]),
     ],
 )
 async def test_what_uv_is_asked(
@@ -95,9 +106,10 @@ async def test_what_uv_is_asked(
         ({"requirements.txt": "a @ file:lib"}, {"main.py": "changed"}, True),
         ({"requirements.txt": "a==1 \\\n  --hash=sha256:00"}, {"main.py": "changed"}, False),
         ({"pyproject.toml": PROJECT}, {"main.py": "changed"}, False),
-        ({"pyproject.toml": PROJECT + BUILD}, {"main.py": "changed"}, True),
-        ({"pyproject.toml": PROJECT, "uv.lock": 'source = { virtual = "." }'}, {"main.py": "x"}, False),
-        ({"pyproject.toml": PROJECT, "uv.lock": 'source = { editable = "." }'}, {"main.py": "x"}, True),
+        ({"pyproject.toml": BUILD}, {"main.py": "changed"}, True),
+        ({"pyproject.toml": PROJECT + "dependencies = ['a @ file:lib']"}, {"main.py": "changed"}, True),
+        ({"pyproject.toml": PROJECT, "uv.lock": VIRTUAL}, {"main.py": "x"}, False),
+        ({"pyproject.toml": PROJECT, "uv.lock": 'source = { editable = "lib" }'}, {"main.py": "x"}, True),
     ],
 )
 async def test_environments_are_shared_until_what_decides_about_them_changes(
@@ -118,6 +130,17 @@ async def test_a_broken_project_is_permanent(paths: Paths, installed: list[str],
     with pytest.raises(PermanentFailure) as caught:
         await PythonPreparer(paths).prepare(app(paths, {"pyproject.toml": text}), quiet)
     assert caught.value.reason == "InvalidPackage" and installed == []
+
+
+@pytest.mark.parametrize("change", ["main.py", "pyproject.toml"])
+async def test_of_a_project_that_is_built_only_itself_is_built_again(
+    paths: Paths, installed: list[str], change: str
+) -> None:
+    await PythonPreparer(paths).prepare(app(paths, {"main.py": "", "pyproject.toml": PROJECT + BUILD}), quiet)
+    del installed[:]
+    changed = app(paths, {"main.py": "x", change: PROJECT + BUILD + "# x"})
+    await PythonPreparer(paths).prepare(changed, quiet)
+    assert installed == [ALONE] if change == "main.py" else ["pip install -r pyproject.toml", ALONE]
 
 
 async def test_two_scripts_are_no_entry_point(paths: Paths, installed: list[str]) -> None:

@@ -1,0 +1,121 @@
+"""Clones share what nobody writes in place; whatever somebody does there, the others do not get it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from runtimes.clone import clone, signature
+from runtimes.python import PythonPreparer
+from tests.runtimes.factories import make_paths, service
+from tests.runtimes.wheels import make_wheel, only_from
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from manifests.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    folder = tmp_path / "installed"
+    (folder / "lib" / "deep").mkdir(parents=True)
+    (folder / "lib" / "code.py").write_text("1")
+    (folder / "lib" / "own.sqlite3").write_text("2")
+    (folder / "bin").mkdir(mode=0o750)
+    (folder / "bin" / "run").write_text("#!/bin/sh")
+    (folder / "bin" / "run").chmod(0o755)
+    (folder / "lib64").symlink_to("lib")
+    return folder
+
+
+def test_a_clone_is_the_same_for_next_to_nothing(installed: Path, tmp_path: Path) -> None:
+    whole = signature(installed)
+    assert clone(installed, tmp_path / "clone") == whole == signature(tmp_path / "clone")
+    assert os.readlink(tmp_path / "clone" / "lib64") == "lib"
+    assert (tmp_path / "clone" / "bin" / "run").stat().st_mode & 0o777 == 0o755
+    assert os.path.samefile(installed / "lib" / "code.py", tmp_path / "clone" / "lib" / "code.py")
+
+
+def test_what_programs_write_in_place_is_their_own(installed: Path, tmp_path: Path) -> None:
+    whole = clone(installed, tmp_path / "clone")
+    (tmp_path / "clone" / "lib" / "own.sqlite3").write_text("changed")
+    (tmp_path / "clone" / "lib" / "new").write_text("")
+    assert signature(installed) == whole != signature(tmp_path / "clone")
+
+
+def test_where_there_are_no_links_it_is_a_copy(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert clone(installed, tmp_path / "clone") == signature(tmp_path / "clone")
+    assert not os.path.samefile(installed / "lib" / "code.py", tmp_path / "clone" / "lib" / "code.py")
+
+
+# In Python packages
+
+
+def app(home: Path, main: str) -> Service:
+    (home / "source").mkdir(exist_ok=True)
+    (home / "source" / "main.py").write_text(main)
+    (home / "source" / "requirements.txt").write_text("top")
+    return service(runtime="python", package=str(home / "source"))
+
+
+async def run(preparer: PythonPreparer, of: Service) -> str:
+    program = preparer.program(of)
+    return (await anyio.run_process(program.argv, cwd=program.cwd)).stdout.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "mischief",
+    [
+        "open(top.__file__, 'w').write('VERSION = 9')",
+        "import os; open('x', 'w').write('VERSION = 9'); os.replace('x', top.__file__)",
+        "import os; os.remove(top.__file__)",
+    ],
+)
+async def test_what_a_program_does_to_its_libraries_is_not_the_next_revisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mischief: str
+) -> None:
+    only_from(tmp_path / "wheels", monkeypatch)
+    make_wheel(tmp_path / "wheels", "top", "1.0")
+    preparer = PythonPreparer(make_paths(tmp_path))
+    first = app(tmp_path, f"import top; print(top.VERSION); {mischief}")
+    await preparer.prepare(first, print)
+    assert await run(preparer, first) == "1.0"
+    second = app(tmp_path, "import top; print(top.VERSION)")
+    await preparer.prepare(second, print)
+    assert await run(preparer, second) == "1.0"
+
+
+async def test_scripts_of_an_environment_run_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_from(tmp_path / "wheels", monkeypatch)
+    make_wheel(tmp_path / "wheels", "top", "1.0", scripts={"tell": "top:tell"})
+    preparer = PythonPreparer(make_paths(tmp_path))
+    of = app(
+        tmp_path,
+        "import subprocess, sys; print(sys.prefix); print(subprocess.check_output(['tell']).decode())",
+    )
+    await preparer.prepare(of, print)
+    program = preparer.program(of)
+    environment = {"PATH": os.pathsep.join([*program.path, os.environ["PATH"]])}
+    done = await anyio.run_process(program.argv, cwd=program.cwd, env=environment)
+    own = os.path.join(program.cwd, ".venv")
+    assert done.stdout.decode().split() == [own, own]
+    # What it was cloned from is kept for the next revision, and goes with the last.
+    folder = tmp_path / "packages" / "app"
+    await preparer.collect("app", [of])
+    assert len(list(folder.iterdir())) == 2
+    await preparer.collect("app", [])
+    assert not folder.exists()
