@@ -41,6 +41,13 @@ _UNFINISHED = ".new-"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 #: Lines of what git said last, and characters of each, that a failure repeats.
 _TOLD, _LONGEST = 3, 300
+#: What git says after each failure of what it used (ssh, another git), and before anything went wrong.
+_BOILERPLATE = re.compile(
+    r"fatal: (Could not read from remote repository|the remote end hung up)|and the repository exists"
+    r"|Please make sure you have the correct access rights"
+    r"|(warning|hint|Cloning into|remote: \w+ing objects)\b",
+    re.IGNORECASE,
+)
 #: Ways that a URL may lead, also those in .gitmodules; "ext" would run any command.
 _PROTOCOLS, _LOCAL_PROTOCOLS, _PUBLIC_PROTOCOLS = "https:http:ssh:git", "https:http:ssh:git:file", "https"
 #: A repository's files come as they are, and nothing of it runs.
@@ -217,7 +224,8 @@ def _environment(package: GitPackage) -> dict[str, str]:
 
 def _last(said: bytearray) -> str:
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()]
-    shown = ("".join(each for each in line if each.isprintable())[:_LONGEST] for line in lines if line)
+    told = [line for line in lines if line and not _BOILERPLATE.match(line)] or list(filter(None, lines))
+    shown = ("".join(each for each in line if each.isprintable())[:_LONGEST] for line in told)
     return " | ".join(list(shown)[-_TOLD:]) or "git said nothing"
 
 

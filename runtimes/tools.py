@@ -7,12 +7,11 @@ cancelled run leaves no process; a failed one raises with the tool's own last wo
 from __future__ import annotations
 
 import os
-import re
-from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtimes.base import RuntimeFailure
 from runtimes.children import TABLE, NotStarted
+from runtimes.tool_words import ToolWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,15 +23,8 @@ if TYPE_CHECKING:
 _PASSED_ON = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PASSED_PREFIXES = ("npm_config_", "uv_", "pip_", "node_extra_ca_certs", "requests_ca_bundle")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-#: How many error lines, and how many others before them, a failure repeats.
-_LAST_ERRORS, _LAST_LINES = 5, 3
 #: Characters of a line that are kept for people; the log has all of it.
 _LONGEST_LINE = 400
-#: What npm and uv say around the cause of a failure, and what says nothing.
-_IS_ERROR = re.compile(r"^(npm (error|ERR!)|error\b|cause:|× |╰─▶)", re.IGNORECASE)
-_IS_NOISE = re.compile(
-    r"^(npm (warn|notice|error (A complete log|path|command failed))|> |at |hint:|Using Python)"
-)
 
 
 class ToolLog:
@@ -74,7 +66,7 @@ async def run_tool(
 ) -> None:
     """Runs to the end. Raises RuntimeFailure when it fails; `what` names the step for people."""
     progress(what)
-    words = _LastWords()
+    words = ToolWords()
     try:
         with log.open() as file:
             heard = _Heard(file, words, f"{what}: ", progress)
@@ -101,27 +93,10 @@ def disk_full(service_id: str) -> RuntimeFailure:
     )
 
 
-class _LastWords:
-    """The end of what a tool said: what its own scripts said last, then its error lines."""
-
-    def __init__(self) -> None:
-        self._errors: deque[str] = deque(maxlen=_LAST_ERRORS)
-        self.disk_full = False
-        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
-
-    def hear(self, text: str) -> None:
-        self.disk_full |= "ENOSPC" in text or "No space left on device" in text
-        if not _IS_NOISE.match(text):
-            (self._errors if _IS_ERROR.match(text) else self._lines).append(text)
-
-    def __str__(self) -> str:
-        return " | ".join([*self._lines, *self._errors]) or "it said nothing"
-
-
 class _Heard:
     """A tool's output, on its way to the log, to its last words and to whoever asks for progress."""
 
-    def __init__(self, file: BinaryIO, words: _LastWords, prefix: str, progress: Progress) -> None:
+    def __init__(self, file: BinaryIO, words: ToolWords, prefix: str, progress: Progress) -> None:
         self._file = file
         self._words = words
         self._prefix = prefix
@@ -135,15 +110,19 @@ class _Heard:
         # A tool that never ends its line must not fill the memory.
         self._rest = rest[: 4 * _LONGEST_LINE]
         for line in lines:
-            if text := _printable(line):
+            if text := _text(line):
                 self._words.hear(text)
                 self._progress(self._prefix + text)
 
     def end(self) -> None:
-        if text := _printable(self._rest):
+        if text := _text(self._rest):
             self._words.hear(text)
 
 
-def _printable(line: bytes) -> str:
-    text = line.decode("utf-8", "replace").strip()
-    return "".join(character for character in text if character.isprintable())[:_LONGEST_LINE]
+def _text(line: bytes) -> str:
+    return printable(line.decode("utf-8", "replace"))
+
+
+def printable(line: str) -> str:
+    """As much of it as people are shown, without what would do something to their terminal."""
+    return "".join(character for character in line.strip() if character.isprintable())[:_LONGEST_LINE]

@@ -17,9 +17,13 @@ _NAME_WIDTH = 14
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 when something necessary is missing."""
-    from runtimes.doctor import check
+    from reconciler.settings import SettingsError, load_settings
+    from runtimes.doctor import Check, check
 
-    checks = check(arguments.home)
+    try:
+        checks = check(arguments.home, load_settings(arguments.home, {}).port)
+    except SettingsError as error:
+        checks = [Check("settings", False, error.message, error.hint), *check(arguments.home)]
     for line in report(checks, colour=has_colour()):
         print(line)
     return int(any(one.necessary and not one.ok for one in checks))

@@ -21,6 +21,8 @@ from runtimes.docker.failures import EngineAnswer, other_failure
 from runtimes.docker.ignore import Ignore, read_ignore
 from runtimes.docker.labels import NODE, SERVICE
 from runtimes.docker.streams import json_lines
+from runtimes.tool_words import ToolWords
+from runtimes.tools import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Bytes of a file that are sent at a time.
 _CHUNK = 2**18
-#: The lines of a failed build that tell why; a person finds the rest in the service's prepare log.
-_TOLD = 3
 
 
 async def build(engine: Engine, service: Service, tag: str, *, node: str, progress: Progress) -> None:
@@ -44,7 +44,7 @@ async def build(engine: Engine, service: Service, tag: str, *, node: str, progre
         "t": tag, "rm": True, "forcerm": True, "labels": {NODE: node, SERVICE: service_id},
         "dockerfile": how.dockerfile, "buildargs": how.args, **({"target": how.target} if how.target else {}),
     }  # fmt: skip
-    said: list[str] = []
+    words = ToolWords()
     try:
         async with engine.stream(
             "POST", "/build", query=query, body=_context(package, how.dockerfile)
@@ -52,11 +52,12 @@ async def build(engine: Engine, service: Service, tag: str, *, node: str, progre
             async for line in json_lines(chunks):
                 if error := line.get("error"):
                     raise EngineAnswer(500, str(error))
-                if text := str(line.get("stream", "")).strip():
-                    said.append(text)
-                    progress(text)
+                for text in map(printable, str(line.get("stream", "")).splitlines()):
+                    if text:
+                        words.hear(text)
+                        progress(text)
     except EngineAnswer as answer:
-        raise _failure(answer, service_id, said) from answer
+        raise _failure(answer, service_id, words) from answer
     except OSError as error:
         where = error.filename or package.path
         raise RuntimeFailure("SourceUnreadable", f"{where}: {error.strerror}") from error
@@ -64,13 +65,13 @@ async def build(engine: Engine, service: Service, tag: str, *, node: str, progre
         raise RuntimeFailure("BuildFailed", f"the build of {service_id} ended in a line") from error
 
 
-def _failure(answer: EngineAnswer, service_id: str, said: list[str]) -> RuntimeFailure:
+def _failure(answer: EngineAnswer, service_id: str, words: ToolWords) -> RuntimeFailure:
     what = f"the build of {service_id} failed"
     if "dockerfile parse error" in answer.message.lower():
         return PermanentFailure("BuildFailed", f"{what}: {answer.message}")
-    last = "; ".join(line for line in said[-_TOLD:] if not line.startswith("Step "))
-    told = f"{answer.message} ({last})" if last else answer.message
-    return other_failure(EngineAnswer(answer.status, told), what, "BuildFailed")
+    failure = other_failure(EngineAnswer(answer.status, f"{words} ({answer.message})"), what, "BuildFailed")
+    failure.hint = failure.hint or f"see `atek logs {service_id} --prepare`"
+    return failure
 
 
 async def _context(package: Package, dockerfile: str) -> AsyncIterator[bytes]:

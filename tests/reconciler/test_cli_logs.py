@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import socket
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runtimes import doctor
 from tests.reconciler.cli import Atek
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(atek: Atek, monkeypatch: p
         Check("uv", True, "0.6", hint="never shown"),
         Check("bubblewrap", False, "not found", hint="apt install bubblewrap", necessary=False),
     ]
-    module = ModuleType("runtimes.doctor")
-    module.check = lambda home: found  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "runtimes.doctor", module)
+    monkeypatch.setattr(doctor, "check", lambda *_: found)
     result = atek("doctor")
     assert result.status == 0
     assert [line.split() for line in result.out.splitlines()] == [
@@ -78,3 +76,20 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(atek: Atek, monkeypatch: p
     result = atek("doctor")
     assert result.status == 1
     assert "✗ node" in result.out
+
+
+def test_doctor_looks_at_the_port_that_the_node_is_to_have(
+    atek: Atek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (atek.home / "config.toml").write_text(f"port = {port}\n")
+        assert f"port {port} is in use by " in atek("doctor").out
+        monkeypatch.setenv("ATEK_PORT", "0")
+        assert "any that is free" in atek("doctor").out
+        monkeypatch.setenv("ATEK_PORT", str(port))
+        (atek.home / "config.toml").write_text("port = 0\n")
+        assert f"port {port} is in use by " in atek("doctor").out
+    (atek.home / "config.toml").write_text("prot = 1\n")
+    result = atek("doctor")
+    assert result.status == 1 and "✗ settings" in result.out and "prot" in result.out and "uv" in result.out

@@ -159,6 +159,34 @@ async def test_a_server_that_is_away(store: Repositories) -> None:
         await store.update(GitPackage("http://127.0.0.1:1/a.git"))
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("ssh: connect to host 10.0.0.1 port 22: Connection refused", "Connection refused"),
+     ("git@example.com: Permission denied (publickey).", "Permission denied (publickey)."),
+     ("ERROR: Repository not found.", "Repository not found")],
+)  # fmt: skip
+async def test_the_words_of_what_git_used_are_told(
+    store: Repositories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        f"#!/bin/sh\necho \"Warning: Permanently added 'x' to the list of known hosts.\" >&2\n"
+        f"echo '{said}' >&2\nexit 255\n"
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    with pytest.raises(RuntimeFailure) as caught:
+        await store.update(GitPackage("ssh://git@example.com/a.git"))
+    assert told in caught.value.message
+    for boilerplate in (
+        "Could not read",
+        "correct access rights",
+        "and the repository exists",
+        "Permanently",
+    ):
+        assert boilerplate not in caught.value.message
+
+
 async def test_a_folder_that_is_not_there_or_leads_out(
     origin: Repository, store: Repositories, tmp_path: Path
 ) -> None:
