@@ -22,13 +22,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from runtimes import last_words
-from runtimes.base import Endpoint, Exit, Running, RuntimeFailure
+from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure
 from runtimes.belonging import Family, owners, remember
 from runtimes.census import Census
 from runtimes.children import TABLE, reap
 from runtimes.environment import command_line, service_environment
+from runtimes.kept import keeps
 from runtimes.leftovers import end_all
 from runtimes.limits import make_limiter
 from runtimes.ports import free_port, require_free
@@ -236,6 +238,9 @@ class ProcessRuntime:
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._preparer.collect(service_id, keep)
+
+    async def kept(self, service: Service) -> Kept:
+        return Kept(await anyio.to_thread.run_sync(keeps, self._host.paths, service))
 
     async def start(self, launch: Launch) -> Running:
         host, paths = self._host, self._host.paths
