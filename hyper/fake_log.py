@@ -7,13 +7,13 @@ writer who went on from an older state is found out just as the real thing finds
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import orjson
 
 from hyper.keys import path_of, start_of
-from hyper.port import Change, Changes, Database, Forked, Listing, Position, Range, Record
+from hyper.port import Change, Changes, Database, Forked, Listing, Position, Range, Record, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ class Copy:
         for seq, block in enumerate(self.blocks[since:until], since):
             if block is HEADER or not block.key.startswith(start):
                 continue
-            value = None if block.value is None else orjson.loads(block.value)
+            value = None if block.value is None else _decoded(block.value)
             yield Change(path_of(block.key), seq, value, block.value is None)
 
     def diff(self, left: int, right: int | None, prefix: RecordPath) -> Iterator[Difference]:
@@ -148,7 +148,14 @@ class Copy:
     def _record(self, seq: int) -> Record:
         block = self.blocks[seq]
         assert block.value is not None
-        return Record(path_of(block.key), seq, orjson.loads(block.value))
+        return Record(path_of(block.key), seq, _decoded(block.value))
+
+
+def _decoded(value: bytes) -> Any:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return Undecodable("it is no JSON")
 
 
 def exchange(one: Copy, other: Copy) -> list[Copy]:

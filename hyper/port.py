@@ -69,8 +69,15 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
+class Undecodable:
+    """What stands for a value that nobody can read: it is no JSON, or would end whoever reads it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it was written in block `seq`."""
+    """A record as it was written in block `seq`. `value` is JSON, or `Undecodable`."""
 
     path: RecordPath
     seq: int
@@ -83,7 +90,7 @@ Difference = tuple[Record | None, Record | None]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write: a put, or a deletion (`deleted`, with `value` None)."""
+    """One write: a put (`value` as a record's), or a deletion (`deleted`, with `value` None)."""
 
     path: RecordPath
     seq: int

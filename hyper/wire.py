@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args
 
 import orjson
 
-from hyper.port import Change, Changes, Code, Database, Drive, HyperError, Position, Record, Status
+from hyper.port import (
+    Change,
+    Changes,
+    Code,
+    Database,
+    Drive,
+    HyperError,
+    Position,
+    Record,
+    Status,
+    Undecodable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -99,7 +110,12 @@ def database_of(value: Mapping[str, Any]) -> Database:
 
 
 def record_of(value: Mapping[str, Any]) -> Record:
-    return Record(tuple(value["path"]), value["seq"], value["value"])
+    return Record(tuple(value["path"]), value["seq"], _value_of(value))
+
+
+def _value_of(value: Mapping[str, Any]) -> Any:
+    why = value.get("undecodable")
+    return value["value"] if why is None else Undecodable(str(why))
 
 
 def optional_record_of(value: Mapping[str, Any] | None) -> Record | None:
@@ -108,7 +124,7 @@ def optional_record_of(value: Mapping[str, Any] | None) -> Record | None:
 
 def change_of(value: Mapping[str, Any]) -> Change:
     deleted = value.get("deleted") is True
-    return Change(tuple(value["path"]), value["seq"], None if deleted else value["value"], deleted)
+    return Change(tuple(value["path"]), value["seq"], None if deleted else _value_of(value), deleted)
 
 
 class Page(NamedTuple, Generic[T]):

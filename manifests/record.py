@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hyper.port import Drive, RecordPath
+from hyper.port import Drive, RecordPath, Undecodable
 from manifests.git import is_git, parse_git
 from manifests.parse import parse_manifest
 from manifests.snapshot import Problem
@@ -111,6 +111,9 @@ def read_record(record: Record, source: str) -> tuple[Recorded | None, Problem |
     """
     value = record.value
     key = record.path[-1]
+    if isinstance(value, Undecodable):
+        message, service = f"its value cannot be read: {value.why}", key if _SERVICE_ID.fullmatch(key) else ""
+        return None, _broken(message, source, _printable(key), "write it anew", service)
     if len(record.path) != len(SERVICES) + 1 or not isinstance(value, dict):
         return None, _broken("it is not the record of a service", source, _printable(key))
     if _is_deeper(value, _DEEPEST):
@@ -171,12 +174,12 @@ def _located(problem: Problem, source: str, document: Mapping[str, Any], key: st
     found = document.get("id")
     service = found if isinstance(found, str) and _SERVICE_ID.fullmatch(found) else ""
     message = f"{problem.key}: {problem.message}" if problem.key else problem.message
-    broken = _broken(message, source, service or _printable(key), problem.hint)
-    return Problem(broken.message, broken.file, hint=broken.hint, service=service, reason=BROKEN)
+    return _broken(message, source, service or _printable(key), problem.hint, service)
 
 
-def _broken(message: str, source: str, what: str, hint: str = "") -> Problem:
-    return Problem(_printable(message), f"{source}:{what}", hint=_printable(hint), reason=BROKEN)
+def _broken(message: str, source: str, what: str, hint: str = "", service: str = "") -> Problem:
+    where = f"{source}:{what}"
+    return Problem(_printable(message), where, hint=_printable(hint), service=service, reason=BROKEN)
 
 
 def _printable(text: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from hyper.port import Undecodable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,12 +43,12 @@ def shown(db_id: str, record: Record, prefix: RecordPath = ()) -> dict[str, Any]
 
 
 def shown_at(db_id: str, path: RecordPath, seq: int, value: Any, prefix: RecordPath = ()) -> dict[str, Any]:
-    """What is at a path. A value of null is shown as an empty object: clients expect one."""
+    """What is at a path. Clients expect an object in place of null, and of what nobody can read."""
     whole = "/" + "/".join(path)
     return {
         "key": "/".join(path[len(prefix) :]),
         "path": whole,
         "url": f"{_SCHEME}{db_id}{whole}",
         "seq": seq,
-        "value": {} if value is None else value,
+        "value": {} if value is None or isinstance(value, Undecodable) else value,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from manifests.snapshot import Declared
@@ -117,6 +117,11 @@ class Entries:
         entry.declared = old if old == declared and old is not None else declared
 
     def _put(self, path: RecordPath, entry: Entry) -> None:
+        problem = entry.judgement.problem
+        if problem is not None and entry.recorded is not None and problem.service != entry.recorded.id:
+            # What nobody can read does not say whose it is; what it was before does.
+            named = replace(problem, service=entry.recorded.id)
+            entry.judgement = replace(entry.judgement, problem=named)
         before = self.by_path.get(path)
         if before is None:
             self._order = None

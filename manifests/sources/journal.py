@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from hyper.port import Position, Record
+from hyper.port import Position, Record, Undecodable
 from manifests.files import write_atomically
 from manifests.lastgood import slug
 from manifests.snapshot import Problem
@@ -175,7 +175,11 @@ def _encoded(lines: Iterable[Line]) -> Iterator[bytes]:
             yield _line({"gone": line.path})
         else:
             record = line.newest
-            yield _line({"path": line.path, "seq": record.seq, "value": record.value, "good": line.good})
+            line_of = {"path": line.path, "seq": record.seq, "good": line.good}
+            if isinstance(record.value, Undecodable):
+                yield _line({**line_of, "undecodable": record.value.why})
+            else:
+                yield _line({**line_of, "value": record.value})
 
 
 def _encoded_position(db_id: str, position: Position | None) -> bytes:
@@ -211,7 +215,8 @@ def _replay(kept: Kept, value: dict[str, Any]) -> None:
         kept.good.pop(tuple(value["gone"]), None)
     else:
         path = tuple(value["path"])
-        kept.newest[path] = Record(path, value["seq"], value["value"])
+        why = value.get("undecodable")
+        kept.newest[path] = Record(path, value["seq"], Undecodable(why) if why else value["value"])
         if value["good"]:
             kept.good[path] = kept.newest[path]
 

@@ -19,6 +19,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from hyper.port import Undecodable
 from manifests.documents import SUFFIXES
 from manifests.files import read_json, write_atomically
 from manifests.sources.config import CONFIG_FILES
@@ -62,7 +63,11 @@ async def _dump(hyper: Hyper, database: Database) -> dict[str, Any]:
         "dbId": database.db_id,
         "fork": database.fork,
         "version": database.version,
-        "records": [{"path": list(record.path), "value": record.value} for record in records],
+        "records": [
+            {"path": list(record.path), "value": record.value}
+            for record in records
+            if not isinstance(record.value, Undecodable)
+        ],
     }
 
 

@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from hyper.port import Record
+from hyper.port import Record, Undecodable
 from manifests.record import SERVICES, parse_drive, read_record, service_of
 from reconciler.api import UserError
 from reconciler.differences import differences, flatten
@@ -121,6 +121,8 @@ def _said(record: Record) -> Mapping[str, Any]:
     """The manifest that a record means; where it means none, the record itself."""
     recorded, _ = read_record(record, "records")
     if recorded is None:
+        if isinstance(record.value, Undecodable):
+            return {"undecodable": record.value.why}
         return record.value if isinstance(record.value, dict) else {"value": record.value}
     return recorded.manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
@@ -155,6 +157,8 @@ async def rollback(nodes: Nodes, *, to: int, service_id: str = "") -> RolledBack
         for key in old.keys() | now.keys()
         if key not in old or key not in now or old[key].value != now[key].value
     }
+    # What could not be read then is nothing to go back to.
+    differing -= {key for key, record in old.items() if isinstance(record.value, Undecodable)}
     if not differing:
         return RolledBack(newest, ())
     values = {key: old[key].value if key in old else None for key in differing}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from hyper.link import Link, format_link
-from hyper.port import Position
+from hyper.port import Position, Undecodable
 from manifests.documents import no_line
 from manifests.explain import explain
 from manifests.policy import Policy
@@ -113,7 +113,11 @@ async def _rollback(node: NodeApi, params: dict[str, Any]) -> object:
 
 async def _records_at(node: NodeApi, params: dict[str, Any]) -> object:
     found = await records_at(node.nodes, _version(params, "version"), params.get("node") or "")
-    return [{"path": list(each.path), "seq": each.seq, "value": each.value} for each in found]
+    return [
+        {"path": list(each.path), "seq": each.seq, "value": each.value}
+        for each in found
+        if not isinstance(each.value, Undecodable)
+    ]
 
 
 async def _record_ids(node: NodeApi, params: dict[str, Any]) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from base64 import b64encode
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +78,14 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def write_raw(store: Path, name: str, *values: tuple[tuple[str, ...], bytes], block: bytes = b"") -> None:
+    """Writes bytes as they are into a store that no daemon has open; `block`, at the end, is no bee's."""
+    ops = [{"key": "\0".join(path), "bytes": b64encode(value).decode()} for path, value in values]
+    ops += [{"block": b64encode(block).decode()}] if block else []
+    program = [str(find_node().node), "test-support/write-raw.js", str(store), name]
+    subprocess.run(program, cwd=DAEMON_FOLDER, input=json.dumps(ops).encode(), check=True)
 
 
 @asynccontextmanager

@@ -116,7 +116,7 @@ export class Database extends EventEmitter {
     if (version > this.version) throw new HyperError('NOT_SYNCED', `version ${version} is not here`)
     if (this.version === 0 && !this.writable) throw new HyperError('NOT_SYNCED', 'nothing of it has arrived yet')
     if (!this.#isBee && this.version > 0) await this.#checkHeader()
-    return new View(this.bee, version)
+    return new View(this.bee, version).settle()
   }
 
   /** Once `holds()`; raises TIMEOUT after so many milliseconds. */

@@ -2,9 +2,10 @@
  * What can be asked of a database: one record, a page of them, what was written when, and what differs.
  *
  * Answers come in pages, so that no client has to hold, and no connection to carry, more than a page at once.
+ * A record whose value cannot be read is there, with `undecodable` (why) in place of its value.
  */
-import { HyperError } from './errors.js'
 import { keyOf, pathOf, rangeOf, startOf } from './keys.js'
+import { decode } from './values.js'
 
 export const PAGE_RECORDS = 500
 export const PAGE_BYTES = 1024 * 1024
@@ -59,7 +60,7 @@ export async function history (database, { since = 0, until = Infinity, prefix =
         break
       }
       looked++
-      if (!node.key.startsWith(start)) continue
+      if (node.type === 'broken' || !node.key.startsWith(start)) continue
       page.add(node)
       answer.changes.push(changeOf(node))
     }
@@ -120,20 +121,12 @@ async function reading (database, version, read) {
 }
 
 function recordOf ({ key, seq, value }) {
-  return { path: pathOf(key), seq, value: decode(key, value) }
+  return { path: pathOf(key), seq, ...decode(value) }
 }
 
 function changeOf (node) {
   if (node.type === 'del') return { path: pathOf(node.key), seq: node.seq, deleted: true }
   return recordOf(node)
-}
-
-function decode (key, value) {
-  try {
-    return JSON.parse(value)
-  } catch {
-    throw new HyperError('DECODE', `the value of ${JSON.stringify(pathOf(key))} is no JSON`)
-  }
 }
 
 function lastKey (records) {

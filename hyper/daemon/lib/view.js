@@ -1,6 +1,11 @@
 /*
  * A database at one version. All views of a bee share its cache, and none of them waits for the network.
  */
+import { isBroken, translate } from './errors.js'
+
+/** So many blocks at the end of a log are looked at for one that is a bee's. */
+const MOST_BROKEN = 1000
+
 export class View {
   #bee
   #batch
@@ -10,8 +15,26 @@ export class View {
   constructor (bee, version) {
     this.version = Math.max(1, version)
     this.#bee = bee
-    this.#options = { checkout: this.version, update: false, wait: false }
-    this.#batch = bee.batch(this.#options)
+    this.#readAt(this.version)
+  }
+
+  /**
+   * Reads the records as they were before blocks at its end that are none of a bee: whoever wrote them
+   * by hand takes nothing away by it.
+   */
+  async settle () {
+    await this.#batch.ready()
+    const least = Math.max(1, this.version - MOST_BROKEN)
+    for (let version = this.version; version > least; version--) {
+      if (await this.#block(version - 1)) {
+        if (version < this.version) {
+          await this.#batch.close()
+          this.#readAt(version)
+        }
+        return this
+      }
+    }
+    return this
   }
 
   get (key) {
@@ -26,8 +49,13 @@ export class View {
   }
 
   /** What was written in blocks `gte` up to before `lt`, which has to be above it. */
-  writes ({ gte, lt, reverse = false }) {
-    return this.#bee.createHistoryStream({ ...this.#options, gte, lt, reverse })
+  async * writes ({ gte, lt, reverse = false }) {
+    for (let done = 0; done < lt - gte; done++) {
+      const seq = reverse ? lt - 1 - done : gte + done
+      const block = await this.#block(seq)
+      if (!block) yield { type: 'broken', seq }
+      else yield { type: block.isDeletion() ? 'del' : 'put', ...block.final(this.#batch.encoding) }
+    }
   }
 
   /** What differs from an older version, as {left: now, right: then}. */
@@ -39,6 +67,23 @@ export class View {
     } finally {
       await Promise.all([now.close(), then.close()])
     }
+  }
+
+  /** Null for a block that is none of a bee. */
+  async #block (seq) {
+    try {
+      const block = await this.#batch.getBlock(seq)
+      block.getTreeNode(0)
+      return block
+    } catch (error) {
+      if (!['DECODE', 'INTERNAL'].includes(translate(error).code) || isBroken(error)) throw error
+      return null
+    }
+  }
+
+  #readAt (version) {
+    this.#options = { checkout: version, update: false, wait: false }
+    this.#batch = this.#bee.batch(this.#options)
   }
 
   close () {

@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import Corestore from 'corestore'
 
 import { Database } from '../lib/database.js'
-import { HyperError } from '../lib/errors.js'
 import * as reading from '../lib/reading.js'
+import { decode } from '../lib/values.js'
 import { Writer } from '../lib/writer.js'
 import { Node, temporary } from '../test-support/daemons.js'
 
@@ -231,10 +231,56 @@ test('a sync that fails is a failed write', async t => {
   await assert.rejects(database.writer.write([{ key: 'a', value: Buffer.from('1') }]), { code: 'ENOSPC' })
 })
 
-test('a value that is no JSON is DECODE', async t => {
+const POISON = {
+  '{': /no JSON/,
+  '': /no JSON/,
+  'NaN': /no JSON/,
+  '"\\ud800"': /halves of characters/,
+  '{"a": ["\\uDFFF"]}': /halves of characters/,
+  [`${'['.repeat(501)}${']'.repeat(501)}`]: /nested too deeply/
+}
+
+for (const [text, why] of Object.entries(POISON)) {
+  test(`a value that is ${text.slice(0, 20)} concerns its own record`, async t => {
+    await concernsItself(t, Buffer.from(text), why)
+  })
+}
+
+test('a value that would fill the memory is not made', () => {
+  assert.match(decode(Buffer.from(`[${'{},'.repeat(600_000)}1]`)).undecodable, /more than 1000000 parts/)
+  assert.match(decode(Buffer.from('['.repeat(14_000_000))).undecodable, /nested too deeply/)
+  assert.equal(decode(Buffer.from(`["${'[{,'.repeat(600_000)}"]`)).value[0].length, 1_800_000)
+})
+
+test('a value that is no UTF-8 concerns its own record', async t => {
+  await concernsItself(t, Buffer.from([0x22, 0xff, 0x22]), /no UTF-8/)
+})
+
+async function concernsItself (t, poison, why) {
   const database = await bare(t)
-  await database.bee.put('a', Buffer.from('{'))
-  await assert.rejects(reading.get(database, ['a']), error => error instanceof HyperError && error.code === 'DECODE')
+  for (const key of ['a', 'c']) await database.bee.put(key, Buffer.from('1'))
+  await database.bee.put('b', poison)
+  await database.bee.put('d', Buffer.from('"[[[\\"[[\\ud83d\\ude00"'))
+  const { records } = await reading.list(database, [], {})
+  assert.deepEqual(records.map(({ path, value }) => [path[0], value]), [['a', 1], ['b', undefined], ['c', 1], ['d', '[[["[[😀']])
+  assert.match(records[1].undecodable, why)
+  assert.match((await reading.get(database, ['b'])).undecodable, why)
+  const { changes } = await reading.history(database, {})
+  assert.deepEqual(changes.map(({ undecodable }) => undecodable !== undefined), [false, false, true, false])
+  const { changes: differences } = await reading.diff(database, { left: 1, right: 5 })
+  assert.equal(differences.length, 4)
+  await database.bee.del('b')
+  assert.equal((await reading.list(database, [], {})).records.length, 3)
+}
+
+test('a block that is none of a bee takes nothing else away', async t => {
+  const database = await bare(t)
+  await database.bee.put('a', Buffer.from('1'))
+  await database.core.append([Buffer.from('what'), Buffer.from([0xff, 0xff, 0xff]), Buffer.alloc(0)])
+  const { records, version } = await reading.list(database, [], {})
+  assert.deepEqual([records.length, version], [1, 5])
+  assert.deepEqual((await reading.history(database, {})).changes.map(({ path }) => path), [['a']])
+  assert.deepEqual((await reading.history(database, { reverse: true, since: 2 })).changes, [])
 })
 
 test('a log that is no bee is DECODE', async t => {
