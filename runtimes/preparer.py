@@ -42,6 +42,10 @@ class Preparer(Protocol):
         """Deletes what no kept revision needs."""
         ...
 
+    async def anticipate(self, service: Service) -> None:
+        """Does beforehand what will be wanted when this service is edited; beside everything else."""
+        ...
+
 
 class NativePreparer:
     """Programs of this machine: run in their folder as it is, or in the data folder when there is none."""
@@ -59,3 +63,6 @@ class NativePreparer:
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Nothing was made."""
+
+    async def anticipate(self, service: Service) -> None:
+        """Nothing that would help."""

@@ -68,6 +68,9 @@ class PythonPreparer:
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._store.collect(service_id, keep)
 
+    async def anticipate(self, service: Service) -> None:
+        """Nothing that would help."""
+
 
 class _Installation:
     """What has to be done in one copy of a package."""

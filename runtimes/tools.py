@@ -30,9 +30,9 @@ _LONGEST_LINE = 400
 class ToolLog:
     """A service's prepare.log: what the tools of its last preparation said."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "prepare.log") -> None:
         self.service_id = folder.name
-        self.path = folder / "prepare.log"
+        self.path = folder / name
         self._fresh = False
 
     def open(self) -> BinaryIO:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from manifests.service import Service
-    from runtimes.base import Exit, Kept, Launch, Progress, Running, RuntimeUnavailable
+    from runtimes.base import Exit, Launch, Progress, Running, RuntimeUnavailable
     from runtimes.docker.runtime import DockerRuntime
     from runtimes.docker.swarm import SwarmRuntime
     from runtimes.docker.swarm_handles import Swarmed
@@ -63,12 +63,12 @@ class OnDemand(ABC, Generic[R]):
     async def wait(self, running: Running) -> Exit:
         return await self._runtime().wait(running)
 
-    async def kept(self, service: Service) -> Kept:
-        return await self._runtime().kept(service)
-
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         if self._is_needed():
             await self._runtime().collect(service_id, keep)
+
+    async def anticipate(self, service: Service) -> None:
+        """Nothing that would help."""
 
     def _is_needed(self) -> bool:
         """An earlier life had containers, or this one has."""

@@ -93,7 +93,7 @@ async def test_a_node_build_sees_it(paths: Paths, monkeypatch: pytest.MonkeyPatc
     assert read(preparer.program(first).cwd, "built.json")["PUBLIC_URL"] == "/a"
     kept = preparer.program(second).cwd
     await preparer.collect("app", [second])
-    assert [str(each) for each in paths.packages("app").iterdir()] == [kept]
+    assert [str(each) for each in paths.packages("app").glob("[!.]*")] == [kept]
 
 
 async def test_a_python_build_sees_it(paths: Paths) -> None:

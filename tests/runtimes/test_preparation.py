@@ -12,7 +12,8 @@ import pytest
 
 from runtimes import packages
 from runtimes.base import RuntimeFailure
-from runtimes.node import NodePreparer, find_node
+from runtimes.node import NodePreparer
+from runtimes.node_versions import find_node
 from runtimes.python import PythonPreparer
 from tests.runtimes.factories import alive, make_home, make_paths, service
 
@@ -199,22 +200,6 @@ async def test_a_broken_package_is_permanent(paths: Paths, runtime: str, files: 
     with pytest.raises(RuntimeFailure) as caught:
         await prepare(preparer, _app(paths, runtime, files))
     assert caught.value.reason == "InvalidPackage" and caught.value.permanent
-
-
-async def test_npm_installs_from_the_registry_once_for_all_revisions(paths: Paths) -> None:
-    files = {"package.json": {"dependencies": {"is-odd": "3.0.1"}},
-             "index.js": "console.log(require('is-odd')(3))"}  # fmt: skip
-    preparer = NodePreparer(paths)
-    first = node_app(paths, files)
-    assert any("npm install" in line for line in await prepare(preparer, first))
-    assert await output(preparer, first) == "true"
-    second = node_app(paths, {"index.js": "console.log(require('is-odd')(4))"})
-    assert second.revision != first.revision
-    assert await prepare(preparer, second) == ["copying the package"]
-    assert await output(preparer, second) == "false"
-    assert len(deps(paths)) == 1
-    await preparer.collect("app", [second])
-    assert await output(preparer, second) == "false"
 
 
 async def test_local_dependencies_and_a_build(paths: Paths) -> None:
