@@ -19,7 +19,7 @@ from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
 from reconciler.defects import defect
 from reconciler.lifecycle import Event, State
-from reconciler.routes import backends_of
+from reconciler.routes import backends_of, restarts
 from reconciler.world import Instance
 from runtimes.base import Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
@@ -233,7 +233,6 @@ class Effects:
         asked = view.leaving and not tracked.crash
         tracked.apply(Event.EXIT, now)
         controller.instances.pop(view.id, None)
-        self._routing.publish(controller)
         ready_for = now - view.ready_since if view.ready_since is not None else 0.0
         if tracked.crash:
             self._crashed(controller, view.service, tracked.crash, ready_for=ready_for)
@@ -244,6 +243,7 @@ class Effects:
             )  # fmt: skip
             if view.slot not in controller.history.completed:
                 self._metrics.restarted(controller.id)
+        self._routing.publish(controller)
         reason, message = ("Stopped", exit.status) if asked else ("Exited", str(exit))
         self._events.emit(controller.id, reason, message, view.id, warning=not asked and not exit.success)
         self.changed(controller.id)
@@ -285,7 +285,7 @@ class Effects:
         try:
             with scope:
                 for backend in backends_of(tracked):
-                    await self._routing.drained(backend.instance)
+                    await self._routing.drained(backend.instance, restart=restarts(controller))
             if not scope.cancel_called:
                 await self._end_drain(controller, tracked.view.id, reason)
         except Exception as error:

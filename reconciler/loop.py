@@ -338,6 +338,8 @@ class Reconciler:
         controller.history = decision.history
         if _lasting(before) != _lasting(decision.history):
             self.saver.save_soon(controller.id)
+        # Requests wait for what was decided to come.
+        self._routing.publish(controller)
         self._tell(controller, decision.conditions)
 
     def _tell(self, controller: Controller, conditions: tuple[Condition, ...]) -> None:

@@ -8,7 +8,7 @@ gone before it is asked whether requests to it are still in flight.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -78,7 +78,7 @@ class Routing:
         # While anything of it is there it stays who it was, also when it is uninstalled meanwhile.
         identity = self._identities.get(controller.id) or self._identity(controller.id)
         owner = self._owner_of(controller) or identity.get("owner", SYSTEM)
-        route = route_of(controller, identity["key"], owner)
+        route = self._now(controller, identity["key"], owner)
         if route is None:
             self._identities.pop(controller.id, None)
         else:
@@ -86,8 +86,8 @@ class Routing:
         if route != before:
             changed[controller.id] = route
 
-    async def drained(self, instance: str) -> None:
-        """Returns once nothing is in flight to an unpublished instance.
+    async def drained(self, instance: str, *, restart: bool = False) -> None:
+        """Returns once nothing is in flight to an unpublished instance. `restart`: others serve in its place.
 
         When the node ends, also those that are waited for already have to hurry.
         """
@@ -95,7 +95,7 @@ class Routing:
             with anyio.CancelScope() as patience:
                 self._patient.add(patience)
                 try:
-                    await self._router.drained(instance)
+                    await self._router.drained(instance, restart=restart)
                 finally:
                     self._patient.discard(patience)
             if not patience.cancelled_caught:
@@ -107,6 +107,11 @@ class Routing:
         self._ends = True
         for patience in list(self._patient):
             patience.cancel()
+
+    def _now(self, controller: Controller, key: str, owner: str) -> ServiceRoute | None:
+        """Nobody comes after what ends with the node, so nobody waits."""
+        route = route_of(controller, key, owner)
+        return replace(route, awaits="") if route is not None and self._ends else route
 
     def _owner_of(self, controller: Controller) -> str:
         """Another node's services act for that node, and so does all that runs beside one of them."""

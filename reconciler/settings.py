@@ -53,13 +53,15 @@ class SourceSettings(Model):
 class RouterSettings(Model):
     """`max_request` bounds the JSON-RPC calls that the gateway reads, in bytes.
 
-    `answer_timeout` is how long a service may take to begin its answer, in seconds. Only `trusted_proxies`
-    (addresses) are believed when they say for whom they ask.
+    `answer_timeout` is how long a service may take to begin its answer, `hold_timeout` how long requests
+    wait for a service that is being switched, in seconds. Only `trusted_proxies` (addresses) are believed
+    when they say for whom they ask.
     """
 
     access_log: bool = False
     max_request: Size = Field(default=4 * 2**20, ge=1024)
     answer_timeout: Duration = Field(default=60.0, gt=0)
+    hold_timeout: Duration = Field(default=30.0, ge=0)
     trusted_proxies: tuple[Text, ...] = ()
 
 

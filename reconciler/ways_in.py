@@ -108,7 +108,11 @@ def make_router(sockets: Sockets, settings: Settings, home: Path, tokens: Sequen
         "adminTokens": list(tokens),
         "accessLog": str(home / "logs" / "access.log") if router.access_log else "",
         "trustedProxies": list(router.trusted_proxies),
-        "limits": {"request": router.max_request, "answering": router.answer_timeout},
+        "limits": {
+            "request": router.max_request,
+            "answering": router.answer_timeout,
+            "holding": router.hold_timeout,
+        },
     }
     return RouterProcess((*sockets.tcp, sockets.gateway), start)
 

@@ -34,7 +34,8 @@ LEFT = 499
 class Deliver:
     """A decision: the calls in the body go to whoever exports the API.
 
-    `caller` is None for somebody who may only log in. `refused` is the error that every call gets instead.
+    `caller` is None for somebody who may only log in. `refused` is the error that every call gets instead,
+    and `held` says that it need not, since calls may wait.
     `prefixes` begin the requests to each instance, up to the request's id; `length` goes on from there to a
     body that is as long as the client's. `only` names the instance where there is just one.
     """
@@ -50,6 +51,7 @@ class Deliver:
     prefixes: dict[str, bytes]
     length: bytes
     refused: tuple[int, str] | None
+    held: bool
     series: tuple[str, str]
 
     @classmethod
@@ -69,6 +71,7 @@ class Deliver:
             prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
             length=length_line(head.length),
             refused=_refusal(table, api, caller),
+            held=route is not None and route.service.held and (caller is None or caller.may_call(api)),
             series=("gateway", api if route else ""),
         )
 
@@ -79,9 +82,13 @@ class Deliver:
     def start(self, plane: Plane, client: Client) -> Handler:
         return SingleCall(plane, client, self)
 
+    def may(self, method: str) -> bool:
+        """Whether whoever calls may call that; somebody who is not known may only log in."""
+        return self.caller is not None or method in OPEN_METHODS
+
     def refusal(self, call_id: object, method: str) -> bytes | None:
         """The answer to a call that is not delivered; None when it is."""
-        if self.caller is None and method not in OPEN_METHODS:
+        if not self.may(method):
             return jsonrpc.failed(call_id, UNAVAILABLE, "Not authorized")
         return jsonrpc.failed(call_id, *self.refused) if self.refused else None
 
@@ -126,12 +133,13 @@ class SingleCall(Delivery):
         if call_id is None or decision.caller is None:
             incoming = jsonrpc.parse(payload, plain=decision.caller is None)
             self.client.hand_over(Batch(self, incoming))
-        elif decision.refused is not None:
-            self.delivered(jsonrpc.failed(call_id, *decision.refused), self.began)
         else:
             self.request = payload
             self.call_id = call_id
-            self.deliver(self.began)
+            if decision.refused is None:
+                self.deliver(self.began)
+            elif not self.wait():
+                self.delivered(jsonrpc.failed(call_id, *decision.refused), self.began)
 
     def begin(self) -> None:
         self._pieces: list[bytes] = []
@@ -272,12 +280,14 @@ class Batch:
             self._note(index, call.answer)
             return
         refusal = self.decision.refusal(call.id, call.method)
-        if refusal is not None:
-            self._note(index, None if call.notification else refusal)
-            return
         part = Part(self, index, call)
-        self._under_way.add(part)
-        part.deliver(part.began)
+        if refusal is None:
+            self._under_way.add(part)
+            part.deliver(part.began)
+        elif self.decision.may(call.method) and part.wait():
+            self._under_way.add(part)
+        else:
+            self._note(index, None if call.notification else refusal)
 
     def delivered(self, part: Part, index: int, answer: bytes | None) -> None:
         """One call is done. None is the answer to a notification."""

@@ -86,6 +86,11 @@ class Client(asyncio.Protocol):
             self._handler = self.head = self._body = None
             self._end(linger=not read)
 
+    def part(self) -> None:
+        """What was sent last is a goodbye; the client has a moment to answer it."""
+        self._handler = self.head = self._body = None
+        self._end(linger=True)
+
     def next(self, now: float) -> None:
         """The answer is complete, and the connection is kept."""
         self._handler = self.head = self._body = None
@@ -97,6 +102,19 @@ class Client(asyncio.Protocol):
         """Another handler goes on with a request that has no body."""
         self._handler = handler
         handler.whole(b"")
+
+    def hand_to(self, handler: Handler) -> None:
+        """Another handler goes on; whoever hands over tells it what has come of the request."""
+        self._handler = handler
+
+    def is_with(self, handler: Handler) -> bool:
+        """Whether that one is not done with the request."""
+        return self._handler is handler
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is read of it at the moment."""
+        return self._paused
 
     def abort(self) -> None:
         """The answer cannot be completed: the client has to see that it is cut off."""

@@ -68,8 +68,27 @@ class Delivery:
         self.asked = now
         pool.acquire(self, now)
 
+    # -- holding.Waiter
+
+    def wait(self) -> bool:
+        """Waits for a service that is being switched; False where it may not."""
+        decision = self.decision
+        return decision.held and self.plane.holding.admit(decision.service_id, self, len(self.request))
+
+    def go_on(self) -> None:
+        self.decision = decision = self.decision.by(self.plane.table)
+        if decision.refused is None:
+            self.deliver(monotonic())
+        else:
+            self.delivered(jsonrpc.failed(self.call_id, *decision.refused), monotonic())
+
+    def look(self) -> None: ...
+
+    # -- its end, for whoever wants it
+
     def abandon(self) -> None:
         """Nobody waits for its answer any more."""
+        self.plane.holding.leave(self.decision.service_id, self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abandon()
@@ -138,6 +157,8 @@ class Delivery:
     def upstream_resumed(self) -> None: ...
 
     def upstream_ended(self) -> None: ...
+
+    def restart(self) -> None: ...
 
     def cut(self) -> None: ...
 

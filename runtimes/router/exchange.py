@@ -60,6 +60,10 @@ class Exchange(Protocol):
         """Nothing came back within the limit."""
         ...
 
+    def restart(self) -> None:
+        """For one that is endless: its instance leaves, and who is connected to it may connect anew."""
+        ...
+
     def cut(self) -> None:
         """Has to end now, for a node that ends."""
         ...

@@ -7,11 +7,15 @@ sent leads to another instance; nothing else is tried twice.
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.body import LAST_CHUNK, chunk
+from runtimes.router.frames import goodbye
+from runtimes.router.head import WEBSOCKET
 from runtimes.router.pages import error_page
+from runtimes.router.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
@@ -32,8 +36,8 @@ class Forward:
 
     # One is made for each request: slots are read by their place, but defaults of the class slowly.
     __slots__ = (
-        "_answered", "_began", "_chunked", "_client", "_client_ended", "_decision", "_first", "_id", "_keep",
-        "_plane", "_pool", "_status", "_tried", "_tunnel", "_upstream", "_upstream_ended", "_waiting",
+        "_answered", "_began", "_chunked", "_client", "_decision", "_first", "_id", "_keep",
+        "_plane", "_pool", "_status", "_tried", "_tunnel", "_upstream", "_waiting",
         "asked", "endless", "sent",
     )  # fmt: skip
 
@@ -47,7 +51,8 @@ class Forward:
         self._tried: tuple[Pool, ...] = ()
         self._first = self._id = b""
         self._waiting: list[bytes] | None = None
-        self._answered = self._chunked = self._tunnel = self._client_ended = self._upstream_ended = False
+        self._tunnel: Tunnel | None = None
+        self._answered = self._chunked = False
         self._keep = True
         self._status = 0
         self.asked = 0.0
@@ -172,6 +177,8 @@ class Forward:
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
         self._client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
+        if self.endless and self._upstream is not None and self._upstream.pool.leaving:
+            self.restart()
 
     def _framing(self, answer: AnswerHead) -> tuple[bytes, bytes]:
         """The Connection and the Transfer-Encoding field. Chunks are unknown to HTTP/1.0."""
@@ -184,8 +191,11 @@ class Forward:
         return close or _KEEP, b""
 
     def more(self, payload: bytes, *, done: bool) -> None:
-        if self._tunnel:
-            self._client.send(payload)
+        tunnel = self._tunnel
+        if tunnel:
+            self._client.send(tunnel.take(payload))
+            if tunnel.parting:
+                self.restart()
             return
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
@@ -283,14 +293,17 @@ class Forward:
             self.broken("it switched to a protocol that nobody asked for")
             return
         self.asked, self._status = 0.0, 101
-        self._answered = self._tunnel = self.endless = True
+        self._answered = self.endless = True
+        self._tunnel = Tunnel(websocket=answer.upgrade == WEBSOCKET)
         client.send(b"%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (answer.passed, answer.upgrade))
         if ahead := client.splice():
             upstream.write(ahead)
         if rest := upstream.splice():
-            client.send(rest)
+            client.send(self._tunnel.take(rest))
         if client.ended:
             self.client_ended()
+        if upstream.pool.leaving:
+            self.restart()
 
     def client_ahead(self, data: bytes) -> None:
         if self._upstream is not None:
@@ -302,22 +315,46 @@ class Forward:
             if self.endless:
                 self.cut()
             return
-        self._client_ended = True
+        self._tunnel.client_ended = True
         if self._upstream is not None:
             self._upstream.write_eof()
         self._close_if_both_ended()
 
     def upstream_ended(self) -> None:
-        self._upstream_ended = True
+        assert self._tunnel is not None
+        self._tunnel.upstream_ended = True
         self._client.end_soon()
         self._close_if_both_ended()
 
     def _close_if_both_ended(self) -> None:
-        if self._client_ended and self._upstream_ended and self._upstream is not None:
-            upstream, self._upstream = self._upstream, None
-            upstream.leave()
+        if self._tunnel is not None and self._tunnel.ended and self._upstream is not None:
+            self._leave()
             self._count()
             self._client.finish(keep=False)
+
+    def restart(self) -> None:
+        """A WebSocket ends between two frames of the service, and with a reason; all else just ends."""
+        tunnel = self._tunnel
+        if tunnel is None or tunnel.frames is None:
+            self.cut()
+        elif tunnel.frames.between:
+            self._client.send(goodbye())
+            self._count()
+            self._client.part()
+            self._leave()
+        elif not tunnel.parting:
+            tunnel.parting = True
+            asyncio.get_running_loop().call_later(self._plane.limits.lingering, self._part_now)
+
+    def _part_now(self) -> None:
+        """The rest of the frame did not come."""
+        if self._upstream is not None:
+            self.cut()
+
+    def _leave(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.leave()
 
     def cut(self) -> None:
         upstream, self._upstream = self._upstream, None

@@ -19,6 +19,7 @@ from runtimes.router.query import values_of
 from runtimes.router.sessions import BIND_PATH, asked_for, back_location, login_location
 from runtimes.router.table import NODE
 from runtimes.router.unknown import UnknownPeer
+from runtimes.router.waiting import Hold, held
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
@@ -57,8 +58,13 @@ def _decide_gateway(table: RouteTable, head: RequestHead) -> Decision:
         return Stranger(head, refusal(head, 401, "Not authorized", kind="gateway"))
     if head.method != b"POST":
         return refusal(head, 404, "Not found", kind="gateway")
-    deliver = Deliver.make(table, head, api, caller)
+    deliver = _decide_call(table, head, api, caller)
     return deliver if caller else Stranger(head, deliver)
+
+
+def _decide_call(table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Decision:
+    deliver = Deliver.make(table, head, api, caller)
+    return Hold(deliver.service_id, deliver) if deliver.held else deliver
 
 
 def _decide_socket(table: RouteTable, head: RequestHead, api: str) -> Decision:
@@ -80,7 +86,9 @@ def decide_tunnel(table: RouteTable, head: RequestHead, api: str, caller: Caller
         return refusal(head, 403, f"Not authorized to call {api}", kind="gateway", route=api)
     paths = {target.backend.instance: target.path for target in route.targets}
     backends = tuple(target.backend for target in route.targets)
-    return Pass.make(table, head, route.service, backends, caller, kind="gateway", paths=paths)
+    return held(
+        route.service, Pass.make(table, head, route.service, backends, caller, kind="gateway", paths=paths)
+    )
 
 
 @dataclass(frozen=True, slots=True)

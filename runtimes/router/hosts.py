@@ -11,6 +11,7 @@ from runtimes.router.local import Answer, refusal
 from runtimes.router.pages import page, redirect
 from runtimes.router.passing import Pass
 from runtimes.router.sessions import bind_location, without_binding
+from runtimes.router.waiting import held
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
@@ -36,7 +37,7 @@ def decide_host(table: RouteTable, domain: str, head: RequestHead, service_id: s
         hindrance = _hindrance(head, domain, route, caller)
         if hindrance is not None:
             return hindrance
-    return Pass.make(table, head, route, route.backends, caller, kind="host")
+    return held(route, Pass.make(table, head, route, route.backends, caller, kind="host"))
 
 
 def decide_foreign(head: RequestHead) -> Decision:

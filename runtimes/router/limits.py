@@ -15,6 +15,8 @@ class Limits:
     answer to a call; `stalled` how long a reader may stand still, or a sender in the middle of a body. An
     upstream connection is not used again after `upstream_idle`: it has to be shorter than the services' own
     limit, or a request may meet their closing (gunicorn's is 2 s, Node's and uvicorn's 5 s).
+    `holding` is how long requests wait for a service that is being switched, `replacing` for one that
+    crashed; `held_by_service`, `held` (in all) and `held_bytes` are how many may.
     """
 
     head: int = 16 * 1024
@@ -30,5 +32,10 @@ class Limits:
     lingering_at_most: float = 30.0
     upstream_idle: float = 1.5
     connections: int = 50_000
+    holding: float = 30.0
+    replacing: float = 2.0
+    held_by_service: int = 1_000
+    held: int = 5_000
+    held_bytes: int = 64 * 1024 * 1024
     #: Requests a minute and address of callers that are not known (the original's number).
     strangers: int = 10_000

@@ -18,8 +18,10 @@ from runtimes.router.client import Client
 from runtimes.router.deadlines import Deadlines
 from runtimes.router.gateway import decide_own
 from runtimes.router.head import END, REMEMBERED, REMEMBERED_LENGTH, parse_request
+from runtimes.router.holding import Holding
 from runtimes.router.hosts import decide_foreign, decide_host
 from runtimes.router.limits import Limits
+from runtimes.router.local import Stranger
 from runtimes.router.metrics import BUCKETS, Metrics
 from runtimes.router.pages import error_page
 from runtimes.router.request_ids import request_ids
@@ -27,6 +29,7 @@ from runtimes.router.sessions import Bindings
 from runtimes.router.strangers import Strangers
 from runtimes.router.table import changed, make_table
 from runtimes.router.upstream import Pool
+from runtimes.router.waiting import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +65,7 @@ class Plane:
         self.trusted_proxies = frozenset(trusted_proxies)
         self.strangers = Strangers(limits.strangers)
         self.bindings = Bindings()
+        self.holding = Holding(limits)
         self.ending = False
         self._leaving: set[Client | None] = set()
         self._left = asyncio.Event()
@@ -90,8 +94,9 @@ class Plane:
                 if not pool.in_flight:
                     del self.pools[instance]
         for instance in (after - before) & self.pools.keys():
-            # It was unready for a while, and something is still in flight from before.
-            self.pools[instance].retired = False
+            self.pools[instance].serve_again()
+        for name in () if self.ending else routes:
+            self.holding.told(name, self.table.services.get(name))
 
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
         table = self.table
@@ -148,6 +153,13 @@ class Plane:
             if name.endswith(suffix):
                 return decide_host(self.table, self.domain, head, name[: -len(suffix)])
         return decide_foreign(head)
+
+    def decide_again(self, head: RequestHead) -> Decision:
+        """As `decide`, about a request that was admitted already and has waited long enough."""
+        decision = self._decide(head)
+        if isinstance(decision, Stranger):
+            decision = decision.otherwise
+        return decision.otherwise if isinstance(decision, Hold) else decision
 
     def _swap(self, table: RouteTable) -> None:
         self.table = table
@@ -224,6 +236,7 @@ class Plane:
             pool.sweep(now)
             if pool.retired and not pool.in_flight and not pool.idle:
                 del self.pools[instance]
+        self.holding.sweep()
         self.flush()
 
     def flush(self) -> None:
@@ -238,6 +251,7 @@ class Plane:
     def end(self) -> asyncio.Event:
         """The node is ending. The event is set once all that is in flight now is answered."""
         self.ending = True
+        self.holding.end()
         for pool in self.pools.values():
             pool.cut()
         for client in list(self.clients):

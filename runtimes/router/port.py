@@ -21,11 +21,12 @@ class Router(Protocol):
         """Replaces all users' sessions, by token. `private`: host names of services need one."""
         ...
 
-    async def drained(self, instance: str, *, hurry: bool = False) -> None:
+    async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         """Returns once nothing is in flight to an instance that is published no more.
 
         `hurry`: for a node that ends; WebSockets and event streams, which may never end, do not count and
-        are closed.
+        are closed. `restart`: another instance serves in its place, or will, so they are closed in the way
+        that tells their clients to come again.
         """
         ...
 
@@ -49,7 +50,7 @@ class NoRouter:
 
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None: ...
 
-    async def drained(self, instance: str, *, hurry: bool = False) -> None: ...
+    async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None: ...
 
     async def metrics(self) -> str:
         return ""

@@ -73,8 +73,8 @@ class RouterProcess:
         if self._connected:
             self._send(self._sessions)
 
-    async def drained(self, instance: str, *, hurry: bool = False) -> None:
-        await self._ask({"drained": instance, "hurry": hurry})
+    async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
+        await self._ask({"drained": instance, "hurry": hurry, "restart": restart})
 
     async def metrics(self) -> str:
         with anyio.move_on_after(METRICS_DEADLINE):

@@ -132,7 +132,7 @@ class Answerer:
         if pool is None:
             self._reply(message, {})
         else:
-            self._reply_when(pool.drained(hurry=message["hurry"]), message)
+            self._reply_when(pool.drained(hurry=message["hurry"], restart=message["restart"]), message)
 
     def _reply_when(self, event: asyncio.Event, message: dict[str, Any]) -> None:
         async def wait() -> None:

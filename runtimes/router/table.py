@@ -58,7 +58,8 @@ class ServiceRoute:
 
     `rank` is its source's precedence, the lowest first. `exports` are declared even while nothing is ready.
     `allow` lists the APIs it may call, `*` standing for anything; None is all of them. `owner` is a user's
-    key.
+    key. `awaits` names the revision that is about to serve where none does just now; `after_crash`: in place
+    of one that crashed.
     """
 
     id: str
@@ -69,6 +70,13 @@ class ServiceRoute:
     backends: tuple[Backend, ...] = ()
     credentials: tuple[Credential, ...] = ()
     allow: tuple[str, ...] | None = None
+    awaits: str = ""
+    after_crash: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether requests wait: nobody is there to take them, but somebody will be."""
+        return bool(self.awaits) and not self.backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +269,8 @@ def route_from_json(value: Mapping[str, Any]) -> ServiceRoute:
         ),
         credentials=tuple(Credential(**credential) for credential in value["credentials"]),
         allow=None if value["allow"] is None else tuple(value["allow"]),
+        awaits=value["awaits"],
+        after_crash=value["after_crash"],
     )
 
 

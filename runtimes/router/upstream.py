@@ -39,14 +39,17 @@ _NO_LISTENER = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.EAGAIN, errno.
 
 
 class Pool:
-    """One instance: its connections, and how many exchanges are in flight to it."""
+    """One instance: its connections, and how many exchanges are in flight to it.
+
+    `retired`: none begins here any more. `leaving`: none that may never end goes on.
+    """
 
     def __init__(self, backend: Backend, limits: Limits) -> None:
         self.backend = backend
         self.limits = limits
         self.in_flight: set[Exchange] = set()
         self.idle: list[Upstream] = []
-        self.retired = False
+        self.retired = self.leaving = False
         self.waiters: list[asyncio.Event] = []
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -114,6 +117,10 @@ class Pool:
         if self.waiters:
             self.tell_waiters()
 
+    def serve_again(self) -> None:
+        """It was unready for a while, or was to leave, and something may still be in flight from before."""
+        self.retired = self.leaving = False
+
     def retire(self) -> None:
         """No exchange begins here any more."""
         self.retired = True
@@ -132,12 +139,19 @@ class Pool:
         for exchange in [each for each in self.in_flight if 0 < each.asked < late]:
             exchange.too_late()
 
-    def drained(self, *, hurry: bool) -> asyncio.Event:
-        """Is set once nothing is in flight. In a hurry, what might never end is cut off."""
+    def drained(self, *, hurry: bool = False, restart: bool = False) -> asyncio.Event:
+        """Is set once nothing is in flight. In a hurry, what might never end is cut off.
+
+        `restart`: there is a successor, or will be; who has a WebSocket or an event stream may come to that.
+        """
         event = asyncio.Event()
         self.waiters.append(event)
         if hurry:
             self.cut()
+        elif restart and self.retired:
+            self.leaving = True
+            for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
+                exchange.restart()
         self.tell_waiters()
         return event
 

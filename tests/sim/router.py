@@ -49,7 +49,7 @@ class FakeRouter:
 
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None: ...
 
-    async def drained(self, instance: str, *, hurry: bool = False) -> None:
+    async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         if not self.away and instance in self.backends():
             self._wrong(f"{instance} was to drain while it was published")
         if hurry:
