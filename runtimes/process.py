@@ -53,8 +53,6 @@ _PROMPT = 0.25
 _REAP_PAUSE = 0.05
 #: A zombie that nobody waited for in this many seconds has no other parent who would.
 _UNWANTED = 5.0
-#: Signals that come from outside: what a program said before tells nothing about why it ended.
-_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
 @dataclass(eq=False, slots=True)
@@ -316,7 +314,7 @@ class ProcessRuntime:
         return replace(exit, said=self._last_words(handle, exit))
 
     def _last_words(self, handle: Handle, exit: Exit) -> str:
-        if exit.success or exit.signal in _FROM_OUTSIDE:
+        if exit.success or exit.signal in last_words.FROM_OUTSIDE:
             return ""
         running = handle.running
         log = log_file(self._host.paths, running.service.id)

@@ -45,9 +45,9 @@ class EndedContainers:
         before, self._kept[place] = self._kept.get(place), ended
         return before if before is not None and before.container != ended.container else None
 
-    def find(self, launch: Launch) -> Ended | None:
-        """The one that this start is to be of."""
-        return self._kept.get((launch.service.id, launch.service.revision, launch.slot))
+    def find(self, of: Launch | Ended) -> Ended | None:
+        """The one of that revision, in that slot."""
+        return self._kept.get((of.service.id, of.service.revision, of.slot))
 
     def remove(self, ended: Ended) -> None:
         self._kept.pop((ended.service.id, ended.service.revision, ended.slot), None)

@@ -8,7 +8,7 @@ from runtimes.base import PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
 #: Answers of the engine are for people, but nobody reads pages of them in a status.
 LONGEST_MESSAGE = 500
-_SERVER_ERROR = 500
+_BAD_REQUEST, _SERVER_ERROR = 400, 500
 # What a starting container's first program can do wrong comes from runc, in the words of Go's os/exec.
 _NOT_FOUND = re.compile(
     r'exec: "(?P<program>[^"]*)": .*(no such file or directory|executable file not found)'
@@ -51,14 +51,14 @@ def start_failure(service_id: str, answer: EngineAnswer) -> RuntimeFailure:
     """Why a container could not be made or started."""
     message = answer.message
     if match := _NOT_FOUND.search(message):
-        return RuntimeFailure(
+        return PermanentFailure(
             "CommandNotFound",
             f"the image of {service_id} has no program {match['program']}",
             hint="check command: in the manifest",
         )
     if match := _NOT_EXECUTABLE.search(message):
         found = f"{match['program']} in the image of {service_id} is not an executable file"
-        return RuntimeFailure("NotExecutable", found)
+        return PermanentFailure("NotExecutable", found)
     if _PORT_TAKEN.search(message):
         return RuntimeFailure("PortInUse", message, hint="publish another port of this machine")
     if _NO_ISOLATION.search(message):
@@ -75,4 +75,6 @@ def other_failure(answer: EngineAnswer, what: str, reason: str = "") -> RuntimeF
         hint = "free some space on the engine's disk: docker system df shows what takes it"
         return RuntimeFailure("OutOfDisk", f"{what}: {answer.message}", hint=hint)
     reason = reason or ("EngineError" if answer.status >= _SERVER_ERROR else "EngineRefused")
-    return RuntimeFailure(reason, f"{what}: {answer.message}")
+    # What it does not understand it will never understand; all else may be otherwise another time.
+    kind = PermanentFailure if answer.status == _BAD_REQUEST else RuntimeFailure
+    return kind(reason, f"{what}: {answer.message}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from runtimes.base import Exit
+from runtimes.last_words import WINDOW, choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ class Handle:
     out_of_memory: bool = False
     since: float | None = 0.0
     early: list[tuple[float, int]] = field(default_factory=list)
+    said: bytes = b""
     died: anyio.Event = field(default_factory=anyio.Event)
     logged: anyio.Event = field(default_factory=anyio.Event)
 
@@ -57,6 +59,14 @@ class Handle:
             self.early.append((at, code))
         elif at >= self.since:
             self.end(code)
+
+    def hear_output(self, data: bytes) -> None:
+        """What it printed; the end of it is remembered."""
+        self.said = (self.said + data)[-WINDOW:]
+
+    def last_words(self) -> str:
+        """What it said last, in one line, without its token."""
+        return choose(self.said.decode("utf-8", "replace"), {self.running.token} if self.running else ())
 
     def exit(self) -> Exit:
         """How it ended."""

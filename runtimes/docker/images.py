@@ -48,10 +48,10 @@ class Images:
         if policy != "always" and await self.find(reference) is not None:
             return
         if policy == "never":
-            raise RuntimeFailure(
+            raise PermanentFailure(
                 "ImageMissing",
                 f"the engine does not have the image {reference}, and pull: never forbids to fetch it",
-                hint="load or build it there, or choose another pull:",
+                hint="load or build it there and start the service again, or choose another pull:",
             )
         await self._pull(reference, progress)
 

@@ -108,6 +108,7 @@ class LogCopier:
                         if not known.covers(here):
                             new.append(line)
                     if new:
+                        handle.hear_output(b"".join(new))
                         _append(log, b"".join(new))
                         self._keep(handle.instance, here)
         except EngineAnswer as answer:

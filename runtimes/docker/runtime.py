@@ -8,6 +8,7 @@ While the engine is away nothing is known and nothing is decided: containers tha
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -28,6 +29,7 @@ from runtimes.docker.service_images import ServiceImages
 from runtimes.docker.starting import REMOVAL, Starter, describe, networks_of, remove_container
 from runtimes.docker.streams import json_lines
 from runtimes.docker.volumes import Volumes
+from runtimes.last_words import FROM_OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
@@ -43,8 +45,9 @@ if TYPE_CHECKING:
 FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
 #: Seconds between two looks at everything, which repair what no event announced.
 RESYNC = 30.0
-#: Seconds that the last output of a container has to arrive before the container is removed.
-LAST_WORDS = 10.0
+#: Seconds that the last output of a container has to arrive, before the container is removed and before it is
+#: told how it ended.
+LAST_WORDS, SAID = 10.0, 0.25
 
 
 class DockerRuntime:
@@ -126,12 +129,19 @@ class DockerRuntime:
             await self._keep_ended(
                 Ended(handle.container, handle.instance, running.service, running.slot, networks, logged)
             )
-            self._handles.remove(handle)
-            return handle.exit()
-        self._burying[handle.container] = running.service.id
+        else:
+            self._burying[handle.container] = running.service.id
+            self._spawn(self._bury, handle)
         self._handles.remove(handle)
-        self._spawn(self._bury, handle)
-        return handle.exit()
+        return await self._how_it_ended(handle)
+
+    async def _how_it_ended(self, handle: Handle) -> Exit:
+        exit = handle.exit()
+        if exit.success or exit.signal in FROM_OUTSIDE:
+            return exit
+        with anyio.move_on_after(SAID):
+            await handle.logged.wait()
+        return replace(exit, said=handle.last_words())
 
     async def _is_there(self, handle: Handle) -> bool:
         """Whether the container is there still, or may be. Asks whether it ran out of memory."""
@@ -310,11 +320,14 @@ class DockerRuntime:
 
     async def _keep_ended(self, ended: Ended) -> None:
         if before := self._ended.keep(ended):
-            await self._discard(before.container, before.instance)
+            await self._remove_ended(before)
 
     async def _remove_ended(self, ended: Ended) -> None:
-        self._ended.remove(ended)
-        await self._discard(ended.container, ended.instance)
+        """What cannot be removed now is found when everything is looked at."""
+        if self._ended.find(ended) is ended:
+            self._ended.remove(ended)
+        with suppress(RuntimeUnavailable):
+            await self._discard(ended.container, ended.instance)
 
     # -- looking
 

@@ -98,7 +98,7 @@ def test_a_revision_that_cannot_run_leaves_the_old_one_serving(bench: ContainerB
     bench.until(lambda: bench.ready("web"), "it is ready")
     before = bench.containers()
     bench.serve(image="no.such.registry.invalid/none:1", pull="never")
-    bench.until(lambda: bench.condition("web", "Reconciling")[1] == "ImageMissing", "it says why")
+    bench.until(lambda: bench.condition("web", "Stalled")[1] == "ImageMissing", "it says why")
     assert bench.answer() == "one"
     assert bench.containers() == before
 

@@ -35,6 +35,7 @@ async def fake() -> AsyncIterator[FakeEngine]:
                 ("POST", "/networks/create"): (201, {"Id": "n"}),
                 CREATE: (201, {"Id": "c1"}),
                 ("GET", "/networks"): (200, []),
+                ("GET", "/volumes"): (200, {"Volumes": None}),
             }
             yield made
 

@@ -172,8 +172,16 @@ def test_without_a_tag_one_image_is_meant() -> None:
      ("write /x: no space left on device", "OutOfDisk"), ("whatever", "EngineError")],
 )  # fmt: skip
 def test_the_engines_words(message: str, reason: str) -> None:
-    assert start_failure("app", EngineAnswer(500, message)).reason == reason
+    failure = start_failure("app", EngineAnswer(500, message))
+    assert failure.reason == reason
+    assert failure.permanent is (reason in ("CommandNotFound", "NotExecutable", "IsolationUnavailable"))
     assert other_failure(EngineAnswer(500, "x"), "y", "BuildFailed").reason == "BuildFailed"
+    # What is refused as nonsense stays nonsense; what is in somebody's way goes.
+    assert [other_failure(EngineAnswer(status, "x"), "y").permanent for status in (400, 404, 409)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_where_engines_are(tmp_path: Path) -> None:

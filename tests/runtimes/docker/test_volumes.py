@@ -54,7 +54,7 @@ def writer(lives: DockerLives, word: str, path: str = "/keep/words", **manifest:
 async def told(lives: DockerLives, words: list[str], service_id: str = "app") -> None:
     """Returns once the program has said so."""
     file = lives.paths.data(service_id) / "told"
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not file.exists() or file.read_text().split() != words:
             await anyio.sleep(0.02)
 
@@ -128,7 +128,9 @@ async def test_what_the_image_has_there_is_copied_once(lives: DockerLives) -> No
     runtime = lives.next_life()
     await runtime.observe()
     of = writer(lives, "one", "/bin/words", image="atek-keeps:3")
-    await ended(runtime, await started(runtime, of, "i1"))
+    first = await started(runtime, of, "i1")
+    await told(lives, ["one"])
+    await ended(runtime, first)
     await started(runtime, of, "i2")
     await told(lives, ["one", "one"])
 
@@ -225,3 +227,19 @@ async def test_a_container_that_ended_keeps_what_was_written_inside(lives: Docke
     await told(lives, ["two"])
     await runtime.collect("app", [other])
     assert [each["Labels"][labels.INSTANCE] for each in await lives.containers(running=False)] == ["i4"]
+
+
+async def test_what_crashed_tells_its_last_words(lives: DockerLives) -> None:
+    runtime = lives.next_life()
+    await runtime.observe()
+    says = [
+        "/bin/sh",
+        "-c",
+        "echo begins; echo Error: no database, only $$ATEK_HOST_BEARER_TOKEN >&2; exit 3",
+    ]
+    for number, read_only in enumerate((True, False)):
+        of = lives.make(command=says, env={"PATH": "/bin"}, readOnly=read_only)
+        running = await started(runtime, of, f"i{number}")
+        with anyio.fail_after(30):
+            exit = await runtime.wait(running)
+        assert (exit.code, exit.said) == (3, "Error: no database, only ***")
