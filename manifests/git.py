@@ -1,6 +1,6 @@
-"""Packages in Git repositories: what `source:` says of one. Pure.
+"""Packages in Git repositories: what `source:` and `version:` say of one. Pure.
 
-    https://example.com/notes.git              the default branch
+    https://example.com/notes.git              its newest release (a tag like v1.2.3), else the default branch
     https://example.com/apps.git#v2:notes      a branch, tag or commit, and a folder in it
     ssh://git@example.com/notes.git            with the node's own keys; git@example.com:notes.git is the same
     /srv/git/notes.git                         a repository of this machine, by a path or a file URL
@@ -11,7 +11,7 @@ The part behind # is written as Docker does for what it builds.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 _LOCAL = re.compile(r"(git\+)?file:\S+\.git/?|git\+file:\S+|[^\s#:]+\.git/?")
@@ -28,20 +28,29 @@ class GitPackage:
     """A folder of a repository at one of its versions.
 
     `url` is what git understands, or a path as it was written. `ref` is a branch, a tag or a whole
-    commit id; empty: the default branch.
-    `folder` is relative, empty for all of it. `own`: this node's own sources name it, so it is fetched
-    with what the node's user is allowed; otherwise as a stranger.
+    commit id; empty: the default branch, or for a `service` the release that it stays at, in the range
+    `range` where there is one. `tag` is one that leads to the commit `ref`, which not every server gives by
+    its id. `folder` is relative, empty for all of it. `own`: this node's own sources name it, so it is
+    fetched with what the node's user is allowed; otherwise as a stranger.
     """
 
     url: str
     ref: str = ""
     folder: str = ""
     own: bool = True
+    range: str = ""
+    service: str = ""
+    tag: str = field(default="", compare=False)
 
     @property
     def is_fixed(self) -> bool:
         """Whether it names a commit, which is never another one later."""
         return _COMMIT.fullmatch(self.ref) is not None
+
+    @property
+    def is_release(self) -> bool:
+        """Whether the service stays at what it was at first, until somebody asks for another."""
+        return bool(self.service) and not self.ref
 
     @property
     def is_local(self) -> bool:

@@ -25,6 +25,7 @@ from manifests.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.git import is_git, parse_git
 from manifests.placement import Placement, objection
 from manifests.quantities import LONGEST, parse_duration, parse_size
+from manifests.semver import parse_range
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
@@ -45,9 +46,6 @@ _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
 _REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")
 
-_UNBUILT_KEYS = {
-    "version": "versions of Git packages",
-}
 #: Keys that say something about a container, and nothing about a process.
 CONTAINER_KEYS = (
     "image", "pull", "publish", "network", "egress", "capabilities", "isolation", "volumes", "read_only",
@@ -57,15 +55,17 @@ CONTAINER_KEYS = (
 
 def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
     """The path of the first key whose feature this version lacks, with the feature's name; else None."""
-    for key, feature in _UNBUILT_KEYS.items():
-        if document.get(key) is not None:
-            return key, feature
     if document.get("sandbox") == "strict":
         return "sandbox", "the strict sandbox"
     source = document.get("source")
     if isinstance(source, str) and source.startswith("hyper://"):
         return "source", "packages on drives in files"
     return None
+
+
+def _range(version: str) -> str:
+    parse_range(version)
+    return version
 
 
 def _api_id(api: str) -> str:
@@ -232,16 +232,18 @@ def _bare_api(value: object) -> object:
 class Manifest(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
-    `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
-    standing for anything; every API when left out. `nodes` left out: every node runs it. The keys from
-    `image` on are for the docker runtime: `egress` is the way out to other machines, `isolation`
-    another OCI runtime of the engine, `read_only` the root file system. `placement`: who chooses the machine
-    of a container; with `swarm`, `nodes` are machines of the swarm.
+    `version` is a range of the releases of a package from Git. `exports` left out: what the package's
+    atek.json says. `allow`: the APIs that the service may call, `*` standing for anything; every API when
+    left out. `nodes` left out: every node runs it. The keys from `image` on are for the docker runtime:
+    `egress` is the way out to other machines, `isolation` another OCI runtime of the engine, `read_only` the
+    root file system. `placement`: who chooses the machine of a container; with `swarm`, `nodes` are machines
+    of the swarm.
     """
 
     id: Text
     runtime: RuntimeName | None = None
     source: Text | None = None
+    version: Annotated[Text, AfterValidator(_range)] | None = None
     command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
     env: dict[Text, Content] = Field(default_factory=dict, max_length=MOST_ITEMS)
@@ -317,6 +319,8 @@ class Manifest(Model):
             raise ValueError("a service needs a source (its package folder) or a command, or an image")
         if self.source is not None and self.image is not None:
             raise ValueError("image and source exclude each other: the image is built from the source")
+        if self.version is not None:
+            self._whole_version()
         if self.is_container:
             self._whole_container()
         elif (key := self.container_key) and (self.runtime is not None or self.source is None):
@@ -333,6 +337,12 @@ class Manifest(Model):
         if any(dependency.id == self.id for dependency in self.depends_on):
             raise ValueError("a service cannot depend on itself")
         return self
+
+    def _whole_version(self) -> None:
+        if self.source is None or not is_git(self.source):
+            raise ValueError("version is for packages from Git: it chooses among their tags")
+        if ref := parse_git(self.source).ref:
+            raise ValueError(f"version and #{ref} exclude each other: write the range or the branch or tag")
 
     def _whole_container(self) -> None:
         if self.runtime not in (None, "docker"):

@@ -94,7 +94,7 @@ def make_record(
         "id": spec["id"],
         "owningUserKey": owner,
         "sourceUrl": _url(source) if source_url is None else source_url,
-        "desiredVersion": desired_version,
+        "desiredVersion": desired_version or spec.get("version"),
         "package": dict(_package(source) if package is None else package),
         "manifest": dict(atek_json or {}),
         "config": dict(spec.get("env") or {}) if config is None else dict(config),
@@ -154,6 +154,9 @@ def _translated(value: Mapping[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {"id": value.get("id")}
     if value.get("sourceUrl"):
         document["source"] = value["sourceUrl"]
+    source = value.get("sourceUrl")
+    if value.get("desiredVersion") and isinstance(source, str) and is_git(source) and "#" not in source:
+        document["version"] = value["desiredVersion"]
     config = value.get("config")
     if isinstance(config, dict):
         env = {str(name).upper(): item for name, item in config.items() if item is not None}

@@ -3,9 +3,8 @@
     <folder>/<repository>/<commit>/      its files; existence means whole
     <folder>/<repository>/refs.json      which commit each branch or tag was, when it was last looked at
 
-A commit is fetched beside its place, without the history behind it, made safe on the disk and renamed. What
-was read last is remembered, so that a node boots without a network. Nothing in a repository is run: no hooks,
-no filters of its own; and git asks nobody for a password.
+A commit is fetched beside its place, made safe on the disk and renamed. What was read last is remembered, so
+that a node boots without a network. `git_remote` does the asking and fetching.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import re
 import shutil
 import tempfile
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,33 +25,17 @@ import anyio.to_thread
 
 from manifests.files import read_json, write_atomically
 from runtimes.base import RuntimeFailure
-from runtimes.children import TABLE, NotStarted
-from runtimes.tools import tool_environment
+from runtimes.git_remote import ask_commit, ask_releases, clone, failure_of
+from runtimes.history import wants_history
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from manifests.git import GitPackage
+    from manifests.releases import Offer
 
-FAILED = "GitFetchFailed"
-#: Seconds for asking what there is, and for fetching it.
-ASK, FETCH = 30.0, 900.0
 _UNFINISHED = ".new-"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-#: Lines of what git said last, and characters of each, that a failure repeats.
-_TOLD, _LONGEST = 3, 300
-#: What git says after each failure of what it used (ssh, another git), and before anything went wrong.
-_BOILERPLATE = re.compile(
-    r"fatal: (Could not read from remote repository|the remote end hung up)|and the repository exists"
-    r"|Please make sure you have the correct access rights"
-    r"|(warning|hint|Cloning into|remote: \w+ing objects)\b",
-    re.IGNORECASE,
-)
-#: Ways that a URL may lead, also those in .gitmodules; "ext" would run any command.
-_PROTOCOLS, _LOCAL_PROTOCOLS, _PUBLIC_PROTOCOLS = "https:http:ssh:git", "https:http:ssh:git:file", "https"
-#: A repository's files come as they are, and nothing of it runs.
-_SETTINGS = ("core.hooksPath=/dev/null", "core.autocrlf=false", "core.fsmonitor=false", "gc.auto=0")
 
 
 class Repositories:
@@ -76,6 +60,23 @@ class Repositories:
         async with self._busy.setdefault(place, anyio.Lock()):
             with _explained(package):
                 return await self._update(package, place)
+
+    async def ask(self, package: GitPackage) -> Offer:
+        """What the repository has now. Raises RuntimeFailure: GitFetchFailed or GitMissing."""
+        return await ask_releases(package)
+
+    def kept(self, package: GitPackage, ran: str) -> str:
+        """The commit that a package without a ref was before releases were looked at; empty: it ran none.
+
+        `ran`: the folder that its service ran from last.
+        """
+        place = self._place(package)
+        with contextlib.suppress(ValueError):
+            commit = Path(ran).relative_to(place).parts[0]
+            followed = self._known(place).get("", "")
+            if followed and _COMMIT.fullmatch(commit):
+                return followed if (place / followed).is_dir() else commit
+        return ""
 
     async def collect(self, wanted: Collection[GitPackage], in_use: Collection[str]) -> None:
         """Deletes what nobody wants, except where these paths lead (what runs may run from there)."""
@@ -115,7 +116,7 @@ class Repositories:
 
     async def _update(self, package: GitPackage, place: Path) -> bool:
         before = self._version(package)
-        commit = package.ref if package.is_fixed else await _ask(package)
+        commit = package.ref if package.is_fixed else await ask_commit(package)
         if place / commit != before or not before.is_dir():
             commit = await self._fetch(package, place, commit)
         else:
@@ -133,8 +134,9 @@ class Repositories:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=place)
         try:
-            commit = await _clone(package, unfinished, commit)
-            await anyio.to_thread.run_sync(_complete, unfinished, place / commit)
+            commit = await clone(package, unfinished, commit)
+            history = wants_history(os.path.join(unfinished, package.folder))
+            await anyio.to_thread.run_sync(partial(_complete, unfinished, place / commit, history=history))
         finally:
             await anyio.to_thread.run_sync(partial(shutil.rmtree, unfinished, ignore_errors=True))
         return commit
@@ -148,102 +150,12 @@ class Repositories:
             yield place
 
 
-# What git is asked
-
-
-async def _ask(package: GitPackage) -> str:
-    """The commit that the package's branch or tag is now."""
-    tag = f"refs/tags/{package.ref}"
-    names = [f"{tag}^{{}}", tag, f"refs/heads/{package.ref}"] if package.ref else ["HEAD"]
-    said = await _git(package, ASK, "ls-remote", "--", package.url, *names)
-    found = {name: commit for commit, _, name in (line.partition("\t") for line in said.splitlines())}
-    commit = next((found[name] for name in names if name in found), "")
-    if not _COMMIT.fullmatch(commit):
-        what = f"branch or tag {package.ref}" if package.ref else "commit"
-        raise RuntimeFailure(FAILED, f"{package.url} has no {what}", hint="see the part behind # in source:")
-    return commit
-
-
-async def _clone(package: GitPackage, folder: str, commit: str) -> str:
-    """Fetches one version into an empty folder; returns its commit, which may be a newer one."""
-    git = partial(_git, package, FETCH, "-C", folder)
-    await git("init", "--quiet")
-    await git("remote", "add", "origin", package.url)
-    try:
-        await git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", package.ref or "HEAD")
-        await git("checkout", "--quiet", "--detach", "FETCH_HEAD")
-    except RuntimeFailure:
-        # Plain web servers have no short histories, and older servers give no commit by its name.
-        await git("fetch", "--quiet", "origin", "+refs/*:refs/remotes/all/*")
-        await git("checkout", "--quiet", "--detach", commit)
-    if os.path.exists(os.path.join(folder, ".gitmodules")):
-        await git("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
-    return (await git("rev-parse", "HEAD")).strip()
-
-
-async def _git(package: GitPackage, seconds: float, *arguments: str) -> str:
-    """What git prints. Raises RuntimeFailure with its last words. Ended with all that it started."""
-    options = [part for setting in _SETTINGS for part in ("-c", setting)]
-    printed, said = bytearray(), bytearray()
-    code = None
-    try:
-        with anyio.move_on_after(seconds):
-            code = await TABLE.attend(
-                ["git", *options, *arguments],
-                env=_environment(package),
-                cwd="/",
-                hear=partial(_keep, printed),
-                hear_errors=partial(_keep, said),
-            )
-    except NotStarted as error:
-        hint = "install git (apt install git)"
-        raise RuntimeFailure("GitMissing", "there is no git on this machine", hint=hint) from error
-    if code != 0:
-        raise _failure(package, _last(said) if code is not None else f"no end after {seconds:.0f} s")
-    return printed.decode("utf-8", "replace")
-
-
-def _keep(into: bytearray, chunk: bytes) -> None:
-    into += chunk
-    # What a stranger's server says must not fill the memory.
-    del into[: -(2**20)]
-
-
-def _environment(package: GitPackage) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in ("SSH_AUTH_SOCK", "GIT_SSH_COMMAND") if name in os.environ}
-    if package.own:
-        passed.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
-        # A remote repository must not bring this machine's others in, as its submodules.
-        passed["GIT_ALLOW_PROTOCOL"] = _LOCAL_PROTOCOLS if package.is_local else _PROTOCOLS
-    else:
-        # Nothing that the node's user may do with his keys and passwords.
-        passed = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
-        passed["GIT_ALLOW_PROTOCOL"] = _PUBLIC_PROTOCOLS
-    return tool_environment(**passed, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", LC_ALL="C")
-
-
-def _last(said: bytearray) -> str:
-    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()]
-    told = [line for line in lines if line and not _BOILERPLATE.match(line)] or list(filter(None, lines))
-    shown = ("".join(each for each in line if each.isprintable())[:_LONGEST] for line in told)
-    return " | ".join(list(shown)[-_TOLD:]) or "git said nothing"
-
-
-def _failure(package: GitPackage, why: str) -> RuntimeFailure:
-    if "No space left on device" in why:
-        return RuntimeFailure("DiskFull", f"there is no space left on the disk for {package.url}")
-    hint = ""
-    if any(word in why for word in ("could not read Username", "Authentication failed", "Permission denied")):
-        hint = "let git on this machine know the credentials of the node's user"
-    return RuntimeFailure(FAILED, f"{package.url} cannot be fetched: {why}", hint=hint)
-
-
 @contextlib.contextmanager
 def _explained(package: GitPackage) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _failure(package, error.strerror or str(error)) from error
+        raise failure_of(package, error.strerror or str(error)) from error
 
 
 # What is on the disk
@@ -258,9 +170,9 @@ def _folder_in(version: Path, package: GitPackage) -> str:
     return folder
 
 
-def _complete(unfinished: str, place: Path) -> None:
+def _complete(unfinished: str, place: Path, *, history: bool) -> None:
     """Only what a power cut does not take again gets its name."""
-    shutil.rmtree(os.path.join(unfinished, ".git"))
+    shutil.rmtree(os.path.join(unfinished, ".git", *() if not history else ("hooks",)), ignore_errors=history)
     os.sync()
     if not place.is_dir():
         os.rename(unfinished, place)

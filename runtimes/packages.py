@@ -32,6 +32,7 @@ import anyio.to_thread
 from manifests.package import Digests, package_files
 from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.history import history_of
 from runtimes.tools import disk_full
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class PackageStore:
             async with _whole_or_gone(place, _beside(place, _UNFINISHED)):
                 await anyio.to_thread.run_sync(_copy, Path(service.package.path), place)
                 await anyio.to_thread.run_sync(_require_content, place, service)
-                await finish(place)
+                with history_of(Path(service.package.path), place):
+                    await finish(place)
                 _beside(place, _UNFINISHED).unlink()
 
     def note(self, copy: Path, notes: Mapping[str, Any]) -> None:

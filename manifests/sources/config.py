@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: In the order in which they are preferred.
 CONFIG_FILES = ("config.toml", "config.json")
 _KEY = "coreServices"
-_OTHER_WORDS = {"sourceUrl": "source", "config": "env"}
+_OTHER_WORDS = {"sourceUrl": "source", "desiredVersion": "version", "config": "env"}
 
 
 class ConfigSource:
@@ -114,15 +114,11 @@ def _translate(service: Any, file: str, line_of: LineOf) -> tuple[Any, tuple[Pro
     if not isinstance(service, dict):
         return service, ()
     name = service.get("id") if isinstance(service.get("id"), str) else ""
-    if service.get("desiredVersion") is not None:
-        message = "it is for versions of Git packages, which this version does not have yet"
-        where = line_of(("desiredVersion",))
-        return None, (Problem(message, file, where, "desiredVersion", "leave it out", name or ""),)
     for theirs, ours in _OTHER_WORDS.items():
         if theirs in service and ours in service:
             where = line_of((theirs,))
             return None, (Problem(f"{ours} says the same", file, where, theirs, "leave one out", name or ""),)
-    value = {_OTHER_WORDS.get(key, key): item for key, item in service.items() if key != "desiredVersion"}
+    value = {_OTHER_WORDS.get(key, key): item for key, item in service.items()}
     if isinstance(service.get("config"), dict):
         value["env"] = {str(key).upper(): item for key, item in service["config"].items()}
     if isinstance(source := service.get("sourceUrl"), str) and source.startswith("file://"):

@@ -51,7 +51,7 @@ async def test_a_config_without_core_services_is_fine(tmp_path: Path, text: str)
     ("text", "expected"),
     [
         (TOML + "sorce = '.'", "c.toml:5: sorce: unknown key (did you mean source?)"),
-        (TOML + "desiredVersion = '1'", "c.toml:5: desiredVersion: it is for versions of Git packages"),
+        (TOML + "desiredVersion = '1'", "c.toml:2: version is for packages from Git"),
         (TOML + "sourceUrl = '.'", "c.toml:5: sourceUrl: source says the same (leave one out)"),
         (
             TOML + "config = {atek_host_port = 1}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import anyio
@@ -10,8 +11,10 @@ import pytest
 
 from manifests.git import GitPackage
 from runtimes.base import RuntimeFailure
-from runtimes.git import FAILED, Repositories
-from tests.runtimes.factories import alive
+from runtimes.git import Repositories
+from runtimes.git_remote import FAILED
+from runtimes.packages import PackageStore
+from tests.runtimes.factories import alive, make_paths, service
 from tests.runtimes.git_server import Repository, web_server
 
 pytestmark = pytest.mark.anyio
@@ -272,3 +275,124 @@ async def test_a_cancelled_fetch_leaves_nothing(
     with anyio.fail_after(5):
         while alive(pid):
             await anyio.sleep(0.01)
+
+
+# Releases, large files, and what versions come from
+
+
+async def test_releases_are_the_tags_that_are_versions(origin: Repository, store: Repositories) -> None:
+    first = origin.commit({"a": "1"}, tag="v1.0.0")
+    second = origin.commit({"a": "2"}, tag="1.10.0")
+    origin.commit({"a": "3"}, tag="nightly")
+    origin.git("tag", "v2.0.0-rc.1")
+    origin.git("push", "--quiet", "--tags", "origin")
+    offer = await store.ask(package(origin))
+    assert {str(version) for version in offer.releases} == {"1.0.0", "1.10.0", "2.0.0-rc.1"}
+    newest, old = offer.newest(), offer.newest("~1.0")
+    assert newest and old
+    assert (newest.tag, newest.commit, old.tag, old.commit) == ("1.10.0", second, "v1.0.0", first)
+    wanted = GitPackage(str(origin.path), old.commit, tag=old.tag)
+    assert await store.update(wanted)
+    assert text(store, wanted) == "1"
+
+
+async def test_a_release_is_found_where_servers_give_no_commit_by_its_id(
+    origin: Repository, store: Repositories, tmp_path: Path
+) -> None:
+    first = origin.commit({"a": "1"}, tag="v1.0.0")
+    origin.commit({"a": "2"})
+    with web_server(tmp_path) as url:
+        wanted = GitPackage(f"{url}/origin.git", first, tag="v1.0.0")
+        assert await store.update(wanted)
+        assert text(store, wanted) == "1"
+
+
+async def test_the_url_may_lack_its_ending(origin: Repository, store: Repositories, tmp_path: Path) -> None:
+    origin.commit({"a": "1"}, tag="v1.0.0")
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "origin.git").symlink_to(origin.path)
+    with web_server(tmp_path / "www") as url:
+        wanted = GitPackage(f"{url}/origin")
+        assert await store.update(wanted)
+        assert text(store, wanted) == "1"
+        assert (await store.ask(wanted)).newest() is not None
+        with pytest.raises(RuntimeFailure, match=f"{url}/other cannot be fetched"):
+            await store.update(GitPackage(f"{url}/other"))
+
+
+def with_large_file(origin: Repository, content: str) -> None:
+    origin.git("lfs", "install", "--local")
+    origin.git("lfs", "track", "*.big")
+    origin.commit({"small": "s", "deep/x.big": content})
+
+
+async def test_large_files_come_along(origin: Repository, store: Repositories) -> None:
+    with_large_file(origin, "large" * 1000)
+    assert await store.update(package(origin))
+    assert text(store, package(origin), "deep/x.big") == "large" * 1000
+
+
+async def test_without_git_lfs_it_is_named(
+    origin: Repository, store: Repositories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_large_file(origin, "large")
+    (tmp_path / "bin").mkdir()
+    for name in ("git", "sh", "ssh"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(RuntimeFailure, match=r"Git LFS, like deep/x\.big, and git-lfs is not") as caught:
+        await store.update(package(origin))
+    assert caught.value.hint == "install git-lfs (apt install git-lfs)"
+    assert store.find(package(origin)) is None
+
+
+async def test_a_large_file_that_the_server_lost_is_no_pointer_in_its_place(
+    origin: Repository, store: Repositories
+) -> None:
+    with_large_file(origin, "large")
+    shutil.rmtree(origin.path / "lfs")
+    with pytest.raises(RuntimeFailure, match=r"Git LFS, like deep/x\.big"):
+        await store.update(package(origin))
+    assert store.find(package(origin)) is None
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_a_build_that_asks_git_for_its_version_gets_an_answer(
+    origin: Repository, store: Repositories, tmp_path: Path, large: bool
+) -> None:
+    origin.commit(
+        {"pyproject.toml": 'requires = ["setuptools-scm"]', "a": "1", ".vscode/x": "1"}, tag="v1.2.0"
+    )
+    origin.commit({"a": "2"})
+    if large:
+        with_large_file(origin, "large")
+    head = origin.commit({"a": "3"})
+    wanted = package(origin)
+    assert await store.update(wanted)
+    of = service("app", package=store.find(wanted) or "")
+    seen: list[str] = []
+
+    async def build(copy: Path) -> None:
+        for words in (["describe", "--tags", "--long", "--dirty"], ["rev-parse", "--show-toplevel"]):
+            seen.append((await anyio.run_process(["git", *words], cwd=copy)).stdout.decode().strip())
+        seen.append(str(copy))
+
+    (tmp_path / "home").mkdir()
+    paths = make_paths(tmp_path / "home")
+    await PackageStore(paths).make_copy(of, print, build)
+    assert seen[0] == f"v1.2.0-{3 if large else 2}-g{head[:7]}" and seen[1] == seen[2]
+    # The program has nothing of it.
+    assert not (PackageStore(paths).copy(of) / ".git").exists()
+    await store.collect([], [])
+    assert not (tmp_path / "store").exists() or not list((tmp_path / "store").iterdir())
+
+
+async def test_a_release_with_a_build_that_asks_git_has_its_own_tag(
+    origin: Repository, store: Repositories
+) -> None:
+    commit = origin.commit({"setup.py": "setup(use_scm_version=True)"}, tag="v3.1.0")
+    origin.commit({"a": "1"})
+    wanted = GitPackage(str(origin.path), commit, tag="v3.1.0")
+    await store.update(wanted)
+    described = await anyio.run_process(["git", "describe", "--tags"], cwd=store.find(wanted))
+    assert described.stdout.decode().strip() == "v3.1.0"
