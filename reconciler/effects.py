@@ -165,6 +165,9 @@ class Effects:
             return
         except RuntimeFailure as failure:
             self._crashed(controller, service, str(failure), ready_for=0.0, reason=failure.reason)
+            if failure.permanent:
+                verdict = Verdict(failure.reason, str(failure))
+                controller.history = past.refused(controller.history, service, verdict)
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return
         self._track(controller, running, tasks)

@@ -147,6 +147,16 @@ def after_exit(
     )
 
 
+def refused(history: History, service: Service, verdict: Verdict) -> History:
+    """Its start failed for a reason that waiting does not mend: another attempt needs a change, or a person.
+
+    What was healthy before goes on being tried: its program may be on a disk that is away.
+    """
+    if history.is_healthy(service):
+        return history
+    return replace(history, rejected=Rejected(service.revision, verdict), rollout=None, not_before=0.0)
+
+
 def prepare_started(history: History, revision: str) -> History:
     before = history.preparations.get(revision)
     attempts = before.attempts + 1 if before else 1

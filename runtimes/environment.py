@@ -13,7 +13,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.base import PermanentFailure
 from runtimes.executable import require_executable
 from runtimes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 from runtimes.tools import tool_environment
@@ -96,7 +96,7 @@ def expand(argument: str, environment: Mapping[str, str]) -> str:
 
 
 def command_line(launch: Launch, program: Program, environment: Mapping[str, str]) -> list[str]:
-    """The words to execute, the first one as a path that exists. Raises RuntimeFailure."""
+    """The words to execute, the first one as a path that exists. Raises PermanentFailure."""
     words = launch.service.manifest.command or program.argv
     if not words:
         raise PermanentFailure(
@@ -112,17 +112,17 @@ def _find(command: str, folder: str, path: str) -> str:
     if "/" in command:
         found = os.path.normpath(os.path.join(folder, command))
         if not os.path.exists(found):
-            raise RuntimeFailure(
+            raise PermanentFailure(
                 "CommandNotFound", f"there is no program {found}", hint="check command: in the manifest"
             )
         if not os.access(found, os.X_OK) or os.path.isdir(found):
-            raise RuntimeFailure(
+            raise PermanentFailure(
                 "NotExecutable", f"{found} is not an executable file", hint=f"try chmod +x {found}"
             )
         return found
     located = shutil.which(command, path=path)
     if located is None:
-        raise RuntimeFailure(
+        raise PermanentFailure(
             "CommandNotFound",
             f"the program {command} is not on this machine",
             hint="install it, or write its whole path; services do not inherit your PATH",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from runtimes.base import Endpoint, Exit, Running, RuntimeFailure
+from runtimes.base import Endpoint, Exit, PermanentFailure, Running, RuntimeFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -37,6 +37,7 @@ class Behaviour:
     ignores_stop: bool = False
     stop_takes: float = 0.0
     start_fails: str = ""
+    start_refused: str = ""
     prepare_takes: float = 0.0
     prepare_fails: str = ""
     prepare_clears: float = 0.0
@@ -104,6 +105,8 @@ class FakeMachine:
     def run(self, launch: Launch) -> Running:
         """Starts a program; a second copy of a revision in a slot is a violation."""
         behaviour, now = self.behaviour(launch.service), anyio.current_time()
+        if behaviour.start_refused:
+            raise PermanentFailure("CommandNotFound", behaviour.start_refused)
         if behaviour.start_fails:
             raise RuntimeFailure("CommandNotFound", behaviour.start_fails)
         self._check_copies(launch)

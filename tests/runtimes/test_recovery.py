@@ -233,3 +233,58 @@ async def test_a_tool_of_a_node_that_was_killed_is_ended(paths: Paths) -> None:
     assert await observe(paths) == []
     assert tool.wait() == -signal.SIGTERM
     host.close()
+
+
+#: A life of a node that starts a program and dies when it has hidden what it forks.
+KILLED_NODE = """
+import os, signal, sys, time
+from pathlib import Path
+import anyio
+from runtimes.preparer import NativePreparer
+from runtimes.process import ProcessHost, ProcessRuntime
+from tests.runtimes import families
+from tests.runtimes.factories import launch, make_paths, service
+
+async def main():
+    host = ProcessHost(make_paths(Path(sys.argv[1])))
+    runtime = ProcessRuntime("process", NativePreparer(host.paths), host)
+    await runtime.start(launch(service(command=families.program(getattr(families, sys.argv[2])))))
+    await families.family(host.paths)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+anyio.run(main)
+"""
+
+
+def kill_a_node(paths: Paths, body: str) -> None:
+    code = subprocess.run([sys.executable, "-c", KILLED_NODE, str(paths.home), body]).returncode
+    assert code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("body", ["DAEMON", "WORKERS", "LOGGER"])
+async def test_what_hides_is_adopted_with_its_service_and_ends_with_it(paths: Paths, body: str) -> None:
+    """The node was their subreaper; killed, it leaves them to somebody else."""
+    kill_a_node(paths, body)
+    hidden = await family(paths)
+    host = ProcessHost(paths)
+    runtime = ProcessRuntime("process", NativePreparer(paths), host)
+    (adopted,) = await runtime.observe()
+    assert hidden and all(alive(pid) for pid in hidden)
+    os.kill(adopted.pid, signal.SIGKILL)
+    with anyio.fail_after(15):
+        await runtime.wait(adopted)
+    assert not any(alive(pid) for pid in hidden)
+
+
+@pytest.mark.parametrize("body", ["DAEMON", "WORKERS", "LOGGER"])
+async def test_what_hides_is_a_stray_when_its_service_is_gone(paths: Paths, body: str) -> None:
+    kill_a_node(paths, body)
+    hidden = await family(paths)
+    (record,) = (paths.home / "state/instances").iterdir()
+    leader = orjson.loads(record.read_bytes())["pid"]
+    os.kill(leader, signal.SIGKILL)
+    with anyio.fail_after(15):
+        while alive(leader):
+            await anyio.sleep(0.01)
+    assert await observe(paths) == []
+    assert hidden and not any(alive(pid) for pid in hidden)

@@ -99,6 +99,43 @@ async def test_a_stalled_revision_stays_stalled_over_a_restart_and_the_old_one_i
         assert condition(node, "a", "Stalled") == ("True", "HealthyDeadlineExceeded")
 
 
+async def test_what_cannot_succeed_by_waiting_is_not_tried_again_and_the_old_one_serves() -> None:
+    home = Home()
+    home.machine.behave("a/bad", Behaviour(start_refused="there is no such program"))
+    home.machine.behave("b", Behaviour(start_refused="there is no such program"))
+    home.source.declare(manifest("a", "good"), manifest("b"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.source.declare(manifest("a", "bad"), manifest("b"))
+        refused = ("True", "CommandNotFound")
+        await eventually(lambda: condition(node, "a", "Stalled") == refused)
+        await eventually(lambda: condition(node, "b", "Stalled") == refused)
+        await anyio.sleep(3600)
+        for service_id in ("a", "b"):
+            told = [event.reason for event in node.events.recent() if event.service == service_id]
+            # Once as what happened, and once as what the service is now.
+            assert told.count("CommandNotFound") <= 2
+        assert ready(node, "a") and home.running() == [("a", "good", 0)]
+        home.machine.behave("b", Behaviour())
+        await node.start_service("b")
+        await eventually(lambda: ready(node, "b"), what="a person asked again")
+
+
+async def test_what_was_healthy_before_is_tried_again_also_when_its_program_is_gone() -> None:
+    home = Home()
+    home.source.declare(manifest("a"))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.machine.behave("a", Behaviour(start_refused="its disk is away"))
+        home.machine.crash("a")
+        await eventually(lambda: condition(node, "a") == ("False", "CommandNotFound"))
+        await anyio.sleep(600)
+        told = [event.reason for event in node.events.recent()]
+        assert told.count("CommandNotFound") < 30
+        home.machine.behave("a", Behaviour())
+        await eventually(lambda: ready(node, "a"))
+
+
 async def test_crashes_back_off_and_recover() -> None:
     home = Home()
     home.source.declare(manifest("a"), manifest("b"))
