@@ -32,6 +32,8 @@ FIRST_LOOK, LONGEST_LOOK = 0.001, 0.25
 OWN_CHECK = 0.5
 #: Seconds. A program that takes longer to be ready may have something wrong with it.
 A_MOMENT = 1.0
+#: Longest pause between two searches for where it listens instead, seconds.
+LONGEST_SEARCH = 30.0
 
 
 async def attend(running: Running, runtime: Runtime, prober: Prober, happened: Happened) -> Exit:
@@ -90,15 +92,34 @@ async def _first_pass(
     if probe:
         await anyio.sleep(probe.initial_delay_seconds)
     pause, passed, told_from = FIRST_LOOK, 0, anyio.current_time() + A_MOMENT
+    elsewhere = _Elsewhere(running, prober, told_from)
     while True:
         failure = await prober.check(probe, running)
         passed = 0 if failure else passed + 1
         if passed >= needed:
             return
         if failure and anyio.current_time() >= told_from:
-            failing(failure)
+            failing("; ".join(filter(None, (failure, await elsewhere.told()))))
         await anyio.sleep(min(pause, longest))
         pause *= 2
+
+
+class _Elsewhere:
+    """Where a program listens that is not found where it should: looked at less and less often."""
+
+    def __init__(self, running: Running, prober: Prober, since: float) -> None:
+        self._running = running
+        self._prober = prober
+        self._due = since
+        self._pause = A_MOMENT
+        self._told = ""
+
+    async def told(self) -> str:
+        now = anyio.current_time()
+        if now >= self._due:
+            self._told = await self._prober.elsewhere(self._running)
+            self._due, self._pause = now + self._pause, min(2 * self._pause, LONGEST_SEARCH)
+        return self._told
 
 
 async def _readiness(running: Running, prober: Prober, probe: Probe, happened: Happened) -> None:

@@ -126,13 +126,13 @@ def _why_not_ready(target: Service, history: History, current: list[Instance]) -
         return f"{within}: {crashes}; `atek logs {target.id}` shows its output"
     if target.manifest.placement == "swarm":
         return f"{within}: not all of its tasks did; `atek events` tells about them"
-    if target.manifest.probes.readiness is None:
+    found = next((instance.complaint for instance in current if instance.complaint), "")
+    if target.manifest.probes.readiness is None and not found:
         endpoint = "its Unix socket" if target.manifest.port is None else "its port"
         return (
             f"{within}: it runs, but accepts no connection on {endpoint}; "
             "a program that listens nowhere needs `probes: {readiness: none}`"
         )
-    found = next((instance.complaint for instance in current if instance.complaint), "")
     return f"{within}: {found or 'its readiness probe did not succeed'}"
 
 

@@ -239,3 +239,6 @@ class FakeProber:
         if process is None or anyio.current_time() < process.started + behaviour.ready_after:
             return "connection refused"
         return "500" if probe and behaviour.unhealthy else None
+
+    async def elsewhere(self, running: Running) -> str:
+        return ""

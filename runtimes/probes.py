@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
+import anyio.to_thread
 
 from runtimes.children import TABLE
 from runtimes.loopback import addresses
@@ -38,6 +39,10 @@ class Prober(Protocol):
         """None for success, else why not. Without a probe: does the endpoint accept a connection?"""
         ...
 
+    async def elsewhere(self, running: Running) -> str:
+        """For a person: where else it listens, and what to do; empty when there is nothing to say."""
+        ...
+
 
 class EndpointProber:
     """The real one. `enrol` gives a command that runs beside an instance the limits of it."""
@@ -54,6 +59,13 @@ class EndpointProber:
             return f"no answer within {timeout:g} s"
         except OSError as error:
             return _first(error)
+
+    async def elsewhere(self, running: Running) -> str:
+        # Seldom needed.
+        from runtimes.elsewhere import advise
+        from runtimes.listening import listening
+
+        return advise(running, await anyio.to_thread.run_sync(listening, running.pid))
 
 
 async def accepts(endpoint: Endpoint) -> bool:

@@ -33,6 +33,9 @@ class ContainerProber:
             return await self._execute(probe, probe.exec.command, running)
         return await self._otherwise.check(probe, running)
 
+    async def elsewhere(self, running: Running) -> str:
+        return await self._otherwise.elsewhere(running)
+
     async def _execute(self, probe: Probe, command: tuple[str, ...], running: Running) -> str | None:
         try:
             with anyio.fail_after(probe.timeout_seconds):

@@ -40,6 +40,10 @@ class SwarmProber:
         handle.proved = True
         return None
 
+    async def elsewhere(self, running: Running) -> str:
+        """Nobody sees into other machines."""
+        return "" if running.copies is not None else await self._otherwise.elsewhere(running)
+
     async def _ask_all(self, probe: Probe | None, running: Running) -> list[str]:
         """One failure for each task that has one. Without a probe: the runtime has reached them already."""
         failures: list[str] = []

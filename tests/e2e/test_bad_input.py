@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runtimes.ports import free_port
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -102,12 +104,19 @@ def test_programs_that_exit_never_listen_or_will_not_stop(bench: Bench) -> None:
     update = {"healthyDeadline": "2s"}
     bench.declare("exits", "sh", "-c", "exit 7", update=update)
     bench.declare("mute", update=update, probes={})
+    port = free_port()
+    listens = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(1000)"
+    bench.declare("elsewhere", sys.executable, "-c", listens, update=update, probes={})
     bench.declare("deaf", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", stop={"gracePeriod": "1s"})
     bench.up()
     bench.until(lambda: bench.condition("exits", "Stalled")[0] == "True", "exits")
     assert "status 7" in bench.condition("exits")[2]
     bench.until(lambda: bench.condition("mute", "Stalled")[0] == "True", "mute")
     assert "accepts no connection" in bench.condition("mute", "Stalled")[2]
+    assert "it listens nowhere" in bench.condition("mute", "Stalled")[2]
+    bench.until(lambda: bench.condition("elsewhere", "Stalled")[0] == "True", "elsewhere")
+    told = f"it listens on TCP 127.0.0.1:{port}; write `port: {port}`"
+    assert told in bench.condition("elsewhere", "Stalled")[2]
     bench.until(lambda: len(bench.processes()) >= 1 and not bench.service("mute")["instances"], "taken down")
     (bench.folder / "deaf.json").unlink()
     bench.until(lambda: not bench.processes(), "killed after its grace period")

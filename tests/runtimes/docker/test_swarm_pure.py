@@ -263,6 +263,9 @@ class Asked:
     async def check(self, probe: Probe | None, running: Running) -> str | None:
         return f"{running.endpoint.port} is down" if running.endpoint.port in self.down else None
 
+    async def elsewhere(self, running: Running) -> str:
+        return ""
+
 
 def test_all_tasks_have_to_pass_once_and_then_one_is_enough() -> None:
     of = on_swarm(replicas=2, probes={"readiness": {"httpGet": "/"}})
