@@ -59,4 +59,12 @@ class Resume:
     instance: str
 
 
-Action = Prepare | CancelPrepare | Start | Stop | EndDrain | Resume
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Find out what the service has kept by now, before `service` takes over from `running`."""
+
+    service: Service
+    running: Service
+
+
+Action = Prepare | CancelPrepare | Start | Stop | EndDrain | Resume | Look

@@ -69,6 +69,10 @@ class NodeApi(Protocol):
         """The value of `atek status --json`."""
         ...
 
+    async def look_at_kept(self, service_id: str) -> None:
+        """What `status` says about what the service has kept is true once this returns."""
+        ...
+
     def unready(self) -> dict[str, str]:
         """Id → why, for each service that should be Ready and is not; empty when all is well.
 

@@ -85,6 +85,9 @@ async def _call(node: NodeApi, name: str, params: Any) -> object:
 
 
 async def _status(node: NodeApi, params: dict[str, Any]) -> object:
+    """With `id` somebody wants to know all about that one, and it is looked at more closely."""
+    if "id" in params:
+        await node.look_at_kept(_id(params))
     return node.status()
 
 

@@ -12,14 +12,11 @@ from reconciler.history import History
 from reconciler.lifecycle import TRANSITIONS, VERDICTS, Event, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from manifests.service import Service
     from manifests.snapshot import Declared
     from reconciler.conditions import Condition, Verdict
-    from reconciler.history import Completed
     from reconciler.world import Instance, World
-    from runtimes.base import Running
+    from runtimes.base import Kept, Running
 
 
 #: The rank of services that no source declares: whoever is declared goes before them.
@@ -114,7 +111,8 @@ class Controller:
 
     `busy` while actions are carried out, `again` when a wake-up came meanwhile, `unswept` when prepared
     packages of older revisions may lie around. `settled` is the world in which there was nothing to do, and
-    nothing that time alone would change.
+    nothing that time alone would change. `saved`: what of the history came from effects and is on disk, or on
+    its way there. `kept`: what somebody found last that it has kept; None when nobody looked.
     """
 
     id: str
@@ -131,7 +129,8 @@ class Controller:
     again: bool = False
     unswept: bool = False
     settled: World | None = None
-    kept_completed: Mapping[int, Completed] = field(default_factory=dict)
+    saved: tuple[object, ...] = ()
+    kept: Kept | None = None
 
     def wishes(self, wish: Wish) -> None:
         """Takes over a new wish; what runs of its revision follows its policies from now on."""

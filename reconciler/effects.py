@@ -13,15 +13,16 @@ import anyio
 
 from manifests.quantities import format_duration
 from reconciler import history as past
-from reconciler.actions import CancelPrepare, EndDrain, Prepare, Resume, Start, Stop
+from reconciler.actions import CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.attend import attend
 from reconciler.conditions import Verdict
 from reconciler.controller import Tracked
 from reconciler.defects import defect
 from reconciler.lifecycle import Event, State
 from reconciler.routes import backends_of, restarts
+from reconciler.strategy import choose
 from reconciler.world import Instance
-from runtimes.base import Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
+from runtimes.base import Kept, Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -98,6 +99,8 @@ class Effects:
                 await self._end_drain(controller, action.instance, action.reason)
             case Resume():
                 self._resume(controller, action.instance)
+            case Look():
+                await self._look(controller, action)
             case Prepare():
                 self._begin_preparing(controller, action.service, tasks)
             case CancelPrepare():
@@ -141,6 +144,23 @@ class Effects:
                 self._events.emit(controller.id, "CollectFailed", str(failure), warning=True)
             except Exception as error:
                 self._defect(controller, error)
+
+    async def look_at_kept(self, controller: Controller, service: Service) -> Kept:
+        """What it has kept by now. What cannot be seen counts as something: it is not put at risk."""
+        try:
+            controller.kept = await self._runtime(service).kept(service)
+        except (RuntimeFailure, OSError) as failure:
+            if isinstance(failure, RuntimeUnavailable):
+                self.lost(service.runtime, failure)
+            controller.kept = Kept(f"what it keeps cannot be seen: {failure}")
+        return controller.kept
+
+    async def _look(self, controller: Controller, action: Look) -> None:
+        kept = await self.look_at_kept(controller, action.running)
+        keeps = past.Keeps(action.service.revision, kept.what)
+        controller.history = replace(controller.history, keeps=keeps)
+        choice = choose(action.service, kept.what)
+        self._events.emit(controller.id, "UpdateStrategy", f"{choice.strategy}: {choice.because}")
 
     async def anticipate(self, controller: Controller) -> None:
         """Makes the next edit of a service quicker, beside everything else."""
@@ -285,6 +305,8 @@ class Effects:
         self, controller: Controller, tracked: Tracked, scope: anyio.CancelScope, reason: str
     ) -> None:
         """Waits for the requests in flight, until the instance is left no more time for them."""
+        if scope.cancel_called:
+            return
         try:
             with scope:
                 for backend in backends_of(tracked):

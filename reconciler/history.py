@@ -62,6 +62,17 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeps:
+    """What the service had kept when the revision began to take over; `what` is empty for nothing.
+
+    Looked at once for each update, so that what the new revision writes does not change how it takes over.
+    """
+
+    revision: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """`crashes` counts since the last reset, `restarts` since the node knows the service.
 
@@ -78,6 +89,7 @@ class History:
     rollout: Rollout | None = None
     healthy: Service | None = None
     rejected: Rejected | None = None
+    keeps: Keeps | None = None
     completed: Mapping[int, Completed] = field(default_factory=dict)
     preparations: Mapping[str, Preparation] = field(default_factory=dict)
 
@@ -87,6 +99,12 @@ class History:
             return True
         preparation = self.preparations.get(service.revision)
         return preparation is not None and preparation.done
+
+    def kept_for(self, service: Service) -> Keeps | None:
+        """What was found for the update to this revision. The way back from a rejected one belongs to it."""
+        keeps = self.keeps
+        back = keeps and self.rejected and self.rejected.revision == keeps.revision
+        return keeps if keeps and (back or keeps.revision == service.revision) else None
 
     def is_healthy(self, service: Service) -> bool:
         """Whether this revision has been entirely ready before."""

@@ -123,6 +123,13 @@ class Reconciler:
             controller.history = past.asked_again(controller.history)
         self.queue.wake(controller.id)
 
+    async def look_at_kept(self, controller: Controller) -> None:
+        """For whoever asks; a decision looks for itself when it needs to know."""
+        service = next((each.running.service for each in controller.instances.values()), None)
+        service = service or controller.history.healthy or controller.wish.service
+        if service is not None and not self.away:
+            await self._effects.look_at_kept(controller, service)
+
     # -- its life
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -172,9 +179,10 @@ class Reconciler:
             controller.suspended = memory.suspended
             controller.generation = memory.generation
             controller.history = past.History(
-                healthy=memory.healthy, rejected=memory.rejected, completed=memory.completed
-            )
-            controller.kept_completed = memory.completed
+                healthy=memory.healthy, rejected=memory.rejected, keeps=memory.keeps,
+                completed=memory.completed,
+            )  # fmt: skip
+            controller.saved = _from_effects(controller.history)
 
     @property
     def observed(self) -> bool:
@@ -379,9 +387,9 @@ class Reconciler:
         self.queue.wake(service_id)
         self.heard(service_id)
         controller = self.controllers.get(service_id)
-        if controller is not None and controller.history.completed is not controller.kept_completed:
-            # Completions come from effects, not from a decision, and what is done must not be done again.
-            controller.kept_completed = controller.history.completed
+        if controller is not None and _from_effects(controller.history) != controller.saved:
+            # These come from effects, not from a decision, and what is done must not be done again.
+            controller.saved = _from_effects(controller.history)
             self.saver.save_soon(service_id, urgent=True)
         others = self._dependencies
         self._wake(others.dependencies(service_id) if self.stopping else others.dependents(service_id))
@@ -400,6 +408,7 @@ class Reconciler:
             generation=controller.generation,
             healthy=past_.healthy,
             rejected=past_.rejected,
+            keeps=past_.keeps,
             completed=past_.completed,
         )
 
@@ -416,4 +425,8 @@ def _is_final(decision: Decision, controller: Controller) -> bool:
 
 def _lasting(history: past.History) -> tuple[object, ...]:
     """What of a history is kept on disk, compared by identity because values are never changed in place."""
-    return id(history.healthy), id(history.rejected), id(history.completed)
+    return id(history.healthy), id(history.rejected), id(history.completed), id(history.keeps)
+
+
+def _from_effects(history: past.History) -> tuple[object, ...]:
+    return id(history.completed), id(history.keeps)

@@ -134,6 +134,11 @@ class Node:
             ],
         }
 
+    async def look_at_kept(self, service_id: str) -> None:
+        controller = self.reconciler.controllers.get(service_id)
+        if controller is not None:
+            await self.reconciler.look_at_kept(controller)
+
     def unready(self) -> dict[str, str]:
         """Id → why; the empty id stands for the node itself."""
         if not self._loaded:

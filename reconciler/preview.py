@@ -28,8 +28,10 @@ from reconciler.nodes.port import FOLLOW
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.store import FileStore, Remembered
+from reconciler.strategy import choose
 from runtimes.git import Repositories
-from runtimes.paths import run_directory
+from runtimes.kept import keeps
+from runtimes.paths import Paths, run_directory
 from runtimes.proc import boot_id, read_stat
 from runtimes.records import Records
 
@@ -92,7 +94,8 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     git = GitPackages(Repositories(home / REPOSITORIES))
     git.own = {source.name for source in sources if source.snapshot.kind != "follow"}.__contains__
     ids = sorted(merged.services.keys() | running.keys())
-    return changes + [_change(each, merged, running, memories.get(each, Remembered()), git) for each in ids]
+    judge = _Judge(merged, running, git, Paths(home, run_directory(home), 0))
+    return changes + [judge.change(each, memories.get(each, Remembered())) for each in ids]
 
 
 def _inheritance(
@@ -137,38 +140,46 @@ def _running(home: Path) -> dict[str, Service]:
     return found
 
 
-def _change(
-    service_id: str, merged: Merged, running: Mapping[str, Service], memory: Remembered, git: GitPackages
-) -> Change:
-    before = running.get(service_id)
-    winner = merged.services.get(service_id)
-    if winner is None:
-        if not merged.complete:
-            return Change(service_id, "none", "a source cannot be read, so it is kept")
-        return Change(service_id, "delete", "nothing declares it any more")
-    try:
-        declared, source = git.located(winner)
-        after = resolve(declared, source, memory.generation)
-    except NotHere as error:
-        return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
-    except ResolveError as error:
-        return Change(service_id, "blocked", str(error))
-    if cycle := merged.cycles.get(service_id):
-        return Change(service_id, "blocked", f"depends on itself: {' → '.join(cycle)}")
-    if memory.suspended or after.manifest.suspend:
-        return Change(service_id, "delete" if before else "none", "it is stopped")
-    return _difference(before, after)
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Compares what is wanted with what runs, service by service."""
 
+    merged: Merged
+    running: Mapping[str, Service]
+    git: GitPackages
+    paths: Paths
 
-def _difference(before: Service | None, after: Service) -> Change:
-    if before is None:
-        done = after.manifest.replicas == 0
-        return Change(after.id, "none" if done else "create", f"{after.runtime}, revision {after.revision}")
-    details = list(_lines(_flat(before), _flat(after)))
-    if before.revision == after.revision:
-        return Change(after.id, "update" if details else "none", "applies without a restart", details)
-    message = f"revision {before.revision} → {after.revision}, {after.manifest.strategy}"
-    return Change(after.id, "update", message, details)
+    def change(self, service_id: str, memory: Remembered) -> Change:
+        before = self.running.get(service_id)
+        winner = self.merged.services.get(service_id)
+        if winner is None:
+            if not self.merged.complete:
+                return Change(service_id, "none", "a source cannot be read, so it is kept")
+            return Change(service_id, "delete", "nothing declares it any more")
+        try:
+            declared, source = self.git.located(winner)
+            after = resolve(declared, source, memory.generation)
+        except NotHere as error:
+            return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
+        except ResolveError as error:
+            return Change(service_id, "blocked", str(error))
+        if cycle := self.merged.cycles.get(service_id):
+            return Change(service_id, "blocked", f"depends on itself: {' → '.join(cycle)}")
+        if memory.suspended or after.manifest.suspend:
+            return Change(service_id, "delete" if before else "none", "it is stopped")
+        return self._difference(before, after)
+
+    def _difference(self, before: Service | None, after: Service) -> Change:
+        if before is None:
+            done = after.manifest.replicas == 0
+            kind: Kind = "none" if done else "create"
+            return Change(after.id, kind, f"{after.runtime}, revision {after.revision}")
+        details = list(_lines(_flat(before), _flat(after)))
+        if before.revision == after.revision:
+            return Change(after.id, "update" if details else "none", "applies without a restart", details)
+        choice = choose(after, keeps(self.paths, before))
+        message = f"revision {before.revision} → {after.revision}, {choice.strategy}: {choice.because}"
+        return Change(after.id, "update", message, details)
 
 
 def _flat(service: Service) -> dict[str, str]:

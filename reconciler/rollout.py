@@ -3,7 +3,10 @@
 `converge` is given the revision that should run (the target) and writes its wishes into a `Draft`.
 
   rolling    one slot after another: start the new, wait until it is ready, then stop the old of that slot
-  recreate   stop everything old first (also chosen where a fixed port leaves no room for two)
+  recreate   stop everything old first
+
+Which of the two depends on what the service has kept (see `reconciler.strategy`). That is looked at once,
+when the target is about to take over; nothing is stopped or started before it is known.
 
 A revision that was never healthy has until healthyDeadline without progress; then it is rejected, and
 `plan` chooses again. One that was healthy before is only ever replaced, never rejected.
@@ -16,15 +19,17 @@ from typing import TYPE_CHECKING
 
 from manifests.quantities import format_duration
 from manifests.service import SWARM
-from reconciler.actions import EndDrain, Resume, Start, Stop
+from reconciler.actions import EndDrain, Look, Resume, Start, Stop
 from reconciler.conditions import Verdict
 from reconciler.history import Rejected, Rollout, describe_crashes
 from reconciler.lifecycle import State
+from reconciler.strategy import choose, depends_on_what_it_keeps
 
 if TYPE_CHECKING:
     from manifests.service import Service
     from reconciler.actions import Action
     from reconciler.history import History
+    from reconciler.strategy import Strategy
     from reconciler.world import Instance, World
 
 
@@ -156,8 +161,12 @@ def _start_and_hand_over(
     vacant = slots - {instance.slot for instance in current} - completed_slots(target, draft.history)
     if not vacant:
         _stop_replaced(target, current, others, draft)
+        _forget_what_was_kept(world, target, draft)
         return
-    vacant -= _take_back(world, target, vacant, draft)
+    strategy = _strategy(world, target, draft)
+    if strategy is None:
+        return
+    vacant -= _take_back(world, target, vacant, strategy, draft)
     if not vacant:
         return
     if not draft.history.prepared(target):
@@ -165,7 +174,7 @@ def _start_and_hand_over(
     if hold := _hold(world, target, others, draft):
         draft.waiting = hold
         return
-    if target.manifest.strategy == "recreate":
+    if strategy == "recreate":
         _stop_all(others, draft, "Recreated")
         if _another_revision(world, target):
             return
@@ -174,12 +183,35 @@ def _start_and_hand_over(
         serving = [instance for instance in others if instance.ready_since is not None]
         if serving:
             vacant = _next_slot(vacant, current)
-    _start(world, target, vacant, draft)
+    _start(world, target, vacant - _occupied(world, target, strategy), draft)
 
 
-def _take_back(world: World, target: Service, vacant: set[int], draft: Draft) -> set[int]:
+def _strategy(world: World, target: Service, draft: Draft) -> Strategy | None:
+    """How the target takes over from what is there; None when somebody has to look first."""
+    keeps = draft.history.kept_for(target)
+    if keeps is None and world.instances and depends_on_what_it_keeps(target):
+        running = next((i for i in world.instances if i.revision != target.revision), world.instances[0])
+        draft.actions.append(Look(target, running.service))
+        return None
+    what = keeps.what if keeps else ""
+    # The way back from a declared revision is no other than the way to it.
+    asked = {choose(each, what).strategy for each in (target, world.service) if each}
+    return "recreate" if "recreate" in asked else "rolling"
+
+
+def _forget_what_was_kept(world: World, target: Service, draft: Draft) -> None:
+    """The update is over: the next one looks again."""
+    if (
+        draft.history.keeps
+        and not _another_revision(world, target)
+        and not any(instance.leaving for instance in world.instances)
+    ):
+        draft.history = replace(draft.history, keeps=None)
+
+
+def _take_back(world: World, target: Service, vacant: set[int], strategy: Strategy, draft: Draft) -> set[int]:
     """What still drains and is well serves again, in no time; the slots that this fills."""
-    if target.manifest.strategy == "recreate" and _another_revision(world, target):
+    if strategy == "recreate" and _another_revision(world, target):
         return set()
     ended = {action.instance for action in draft.actions if isinstance(action, EndDrain)}
     back = [
@@ -221,7 +253,7 @@ def _next_slot(vacant: set[int], current: list[Instance]) -> set[int]:
 
 
 def _start(world: World, target: Service, vacant: set[int], draft: Draft) -> None:
-    startable = sorted(vacant - _occupied(world, target))
+    startable = sorted(vacant)
     if startable and not draft.history.is_healthy(target):
         rollout = draft.history.rollout
         if rollout is None or rollout.revision != target.revision:
@@ -230,14 +262,14 @@ def _start(world: World, target: Service, vacant: set[int], draft: Draft) -> Non
     draft.actions.extend(Start(target, slot) for slot in startable)
 
 
-def _occupied(world: World, target: Service) -> set[int]:
+def _occupied(world: World, target: Service, strategy: Strategy) -> set[int]:
     """The slots in which a leaving instance of the target stands in the way of the next one.
 
     Where two revisions may run next to each other, so may two instances of one, once one of them is asked to
     end and was well until then. What is ended because it is broken has to be counted as a crash first.
     """
     leaving = [i for i in world.instances if i.leaving and i.revision == target.revision]
-    if target.manifest.strategy == "recreate" or target.runtime == SWARM:
+    if strategy == "recreate" or target.runtime == SWARM:
         return {instance.slot for instance in leaving}
     well = [i for i in leaving if i.state is not State.DRAINING and i.fit and i.ready_since is not None]
     slots = [instance.slot for instance in leaving]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.model import Resources
 from reconciler.conditions import Condition
+from reconciler.strategy import choose, depends_on_what_it_keeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from manifests.merge import Merged
+    from manifests.service import Service
     from manifests.snapshot import Source
     from reconciler.conditions import Verdict
     from reconciler.controller import Controller, Tracked
@@ -40,6 +42,7 @@ def service_status(
         "observedRevision": _observed_revision(controller),
         "suspended": controller.stopped,
         "restarts": controller.history.restarts,
+        "update": _update(controller, shown),
         "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
         "conditions": [
             *(_condition(controller, condition) for condition in controller.conditions),
@@ -48,6 +51,17 @@ def service_status(
             *_newer(held),
         ],
     }
+
+
+def _update(controller: Controller, service: Service | None) -> dict[str, Any] | None:
+    """How the next revision takes over, or the one that does now; None where nobody has looked yet."""
+    if service is None:
+        return None
+    keeps, kept = controller.history.kept_for(service), controller.kept
+    if keeps is None and kept is None and depends_on_what_it_keeps(service):
+        return None
+    choice = choose(service, keeps.what if keeps else kept.what if kept else "")
+    return {"strategy": choice.strategy, "because": choice.because}
 
 
 def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from manifests.files import read_json, write_atomically
 from manifests.service import Service
 from reconciler.conditions import Verdict
 from reconciler.defects import defect
-from reconciler.history import Completed, Rejected
+from reconciler.history import Completed, Keeps, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,15 +39,17 @@ class Remembered:
     generation: int = 0
     healthy: Service | None = None
     rejected: Rejected | None = None
+    keeps: Keeps | None = None
     completed: Mapping[int, Completed] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        rejected = self.rejected
+        rejected, keeps = self.rejected, self.keeps
         return {
             "suspended": self.suspended,
             "generation": self.generation,
             "healthy": self.healthy and self.healthy.to_json(),
             "rejected": rejected and [rejected.revision, rejected.verdict.reason, rejected.verdict.message],
+            "keeps": keeps and [keeps.revision, keeps.what],
             "completed": {
                 str(slot): [done.revision, done.success, done.message]
                 for slot, done in self.completed.items()
@@ -57,12 +59,13 @@ class Remembered:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Remembered:
         """Raises ValueError, KeyError, TypeError or AttributeError for what `to_json` did not make."""
-        rejected = value["rejected"]
+        rejected, keeps = value["rejected"], value.get("keeps")
         return cls(
             suspended=bool(value["suspended"]),
             generation=int(value["generation"]),
             healthy=Service.from_json(value["healthy"]) if value["healthy"] else None,
             rejected=Rejected(rejected[0], Verdict(rejected[1], rejected[2])) if rejected else None,
+            keeps=Keeps(*keeps) if keeps else None,
             completed={int(slot): Completed(*done) for slot, done in value["completed"].items()},
         )
 

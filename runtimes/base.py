@@ -128,6 +128,21 @@ class Running:
     copies: tuple[Copy, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a service has kept so far.
+
+    `what`: where, in a few words (`it keeps files in data/app`); empty when nowhere. `files` and `size`
+    (bytes) are what its program wrote beside its code, `names` the first of them, `folder` where they are.
+    """
+
+    what: str = ""
+    files: int = 0
+    size: int = 0
+    names: tuple[str, ...] = ()
+    folder: str = ""
+
+
 class Runtime(Protocol):
     """One way to run programs."""
 
@@ -155,6 +170,10 @@ class Runtime(Protocol):
 
     async def wait(self, running: Running) -> Exit:
         """Returns once the instance has ended and nothing it forked is left."""
+        ...
+
+    async def kept(self, service: Service) -> Kept:
+        """What a service that runs as this revision has kept. Raises RuntimeFailure when it cannot know."""
         ...
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:

@@ -33,6 +33,7 @@ class Seen:
     pid: int
     start: int
     parent: int
+    group: int
     session: int
     dead: bool = False
     seal: int = 0

@@ -40,7 +40,7 @@ class Census:
             sealed = marks.is_of_node(seal, node)
             look_closer = not sealed and not stat.dead
             seen[pid] = Seen(
-                pid, stat.start, stat.parent, stat.session, stat.dead,
+                pid, stat.start, stat.parent, stat.group, stat.session, stat.dead,
                 seal=seal if sealed else 0,
                 cgroup=(cgroups or {}).get(pid, ""),
                 named=(marks.instance_of(pid, self.run) or "") if look_closer else "",

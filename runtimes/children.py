@@ -19,7 +19,7 @@ import anyio
 
 from runtimes import marks
 from runtimes.belonging import Seen
-from runtimes.leftovers import end_all
+from runtimes.leftovers import end_all, reap_child
 from runtimes.proc import children, read_stat
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Table:
         self._names: dict[int, str] = {}
         self._numbers = itertools.count()
         self._ignored: list[signal.Signals] = []
+        self._sealing = False
         #: The run directory of the node that this process is; nobody's, until `become` was called.
         self.node = f"process {os.getpid()}"
 
@@ -55,7 +56,7 @@ class Table:
         there again (execve(2)). Only in the main thread.
         """
         self.node = node
-        marks.put_on(self.own_seal)
+        self._sealing = marks.put_on(self.own_seal)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._ignored = []
         for number in signal.valid_signals():
@@ -72,6 +73,14 @@ class Table:
     def own_seal(self) -> int:
         """Of what this process starts in passing."""
         return marks.seal(self.node, "")
+
+    @property
+    def knows_orphans(self) -> bool:
+        """Whether a child without a seal can only be an orphan of what it started.
+
+        The first process of a container is given everybody's.
+        """
+        return self._sealing and os.getpid() != 1
 
     def seal(self, name: str) -> int:
         return marks.seal(self.node, name)
@@ -129,7 +138,7 @@ class Table:
                 continue
             seal = marks.seal_of(pid)
             if marks.is_of_node(seal, self.node) and seal != self.own_seal:
-                reap(pid)
+                reap_child(pid)
             else:
                 unsure.append(pid)
         return unsure
@@ -219,7 +228,7 @@ class Table:
         for pid in self.orphans():
             stat = read_stat(pid)
             if stat is not None and marks.seal_of(pid) == seal:
-                found.append(Seen(pid, stat.start, stat.parent, stat.session, stat.dead, seal))
+                found.append(Seen(pid, stat.start, stat.parent, stat.group, stat.session, stat.dead, seal))
         return found
 
     @staticmethod
@@ -243,11 +252,6 @@ class Table:
 
 #: This process's.
 TABLE = Table()
-
-
-def reap(pid: int) -> None:
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
 
 
 def _nothing(number: int, frame: object) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from runtimes.base import Endpoint, Exit, PermanentFailure, Running, RuntimeFailure
+from runtimes.base import Endpoint, Exit, Kept, PermanentFailure, Running, RuntimeFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -42,6 +42,7 @@ class Behaviour:
     prepare_fails: str = ""
     prepare_clears: float = 0.0
     unhealthy: bool = False
+    keeps: str = ""
 
 
 @dataclass(eq=False, slots=True)
@@ -122,12 +123,18 @@ class FakeMachine:
         return running
 
     def _check_copies(self, launch: Launch) -> None:
-        key = (launch.service.id, launch.service.revision, launch.slot)
+        key, rolls = (launch.service.revision, launch.slot), self._rolls(launch.service)
         for process in self.live(launch.service.id):
             other = process.running
-            beside = process.asked_to_end and other.service.manifest.strategy == "rolling"
-            if not beside and (other.service.id, other.service.revision, other.slot) == key:
-                self.violations.append(f"a second copy of {key} was started")
+            if (other.service.revision, other.slot) == key and not (rolls and process.asked_to_end):
+                self.violations.append(f"a second copy of {launch.service.id} {key} was started")
+            if other.service.revision != launch.service.revision and not rolls:
+                self.violations.append(f"{launch.service.id} was started beside another writer")
+
+    def _rolls(self, service: Service) -> bool:
+        manifest = service.manifest
+        keeps = self.behaviour(service).keeps and manifest.update.strategy is None
+        return manifest.strategy == "rolling" and not keeps
 
     @contextmanager
     def at_work(self, service: Service) -> Iterator[None]:
@@ -214,6 +221,9 @@ class FakeRuntime:
                 await process.ended.wait()
             self._machine.tick()
         return self._machine.exits.get(running.instance, Exit())
+
+    async def kept(self, service: Service) -> Kept:
+        return Kept(self._machine.behaviour(service).keeps)
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         kept = {service.revision for service in keep}

@@ -60,8 +60,12 @@ async def gone(process: Seen) -> None:
 def reap(process: Seen) -> None:
     """Lets the kernel forget a zombie, if it is a child of this process."""
     if process.parent == os.getpid():
-        with suppress(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
+        reap_child(process.pid)
+
+
+def reap_child(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 @contextmanager

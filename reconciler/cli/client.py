@@ -86,9 +86,9 @@ class Client:
             raise UserError(error["message"], hint=(error.get("data") or {}).get("hint", ""))
         return answer["result"]
 
-    def status(self) -> dict[str, Any]:
-        """The value of `atek status --json`."""
-        status: dict[str, Any] = self.call("status")
+    def status(self, service_id: str | None = None) -> dict[str, Any]:
+        """The value of `atek status --json`; that service is looked at more closely."""
+        status: dict[str, Any] = self.call("status", id=service_id) if service_id else self.call("status")
         return status
 
     def recent(self, limit: int) -> list[EventRecord]:

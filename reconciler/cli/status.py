@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     client = Client(arguments.home)
     if arguments.watch:
         return _watch(client, arguments)
-    print(_text(chosen(client.status(), arguments.id), arguments))
+    print(_text(chosen(client.status(arguments.id), arguments.id), arguments))
     return 0
 
 
@@ -43,7 +43,7 @@ def _watch(client: Client, arguments: argparse.Namespace) -> int:
     screen = sys.stdout.isatty() and not arguments.json
     last: object = None
     while changes.error is None:
-        status = chosen(client.status(), arguments.id)
+        status = chosen(client.status(arguments.id), arguments.id)
         if screen:
             redraw(_text(status, arguments))
         elif status != last:
@@ -76,7 +76,9 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
     colour = has_colour()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = list(service_lines(status["services"], colour=colour, width=width))
-    if not arguments.id:
+    if arguments.id:
+        lines += map(clean, _closer(status["services"][0]))
+    else:
         troubles = [
             *_node_troubles(status["node"]),
             *_source_troubles(status["sources"]),
@@ -84,6 +86,13 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
         ]
         lines += ["", *(paint(trouble, "yellow", enabled=colour) for trouble in troubles)] if troubles else []
     return "\n".join(lines)
+
+
+def _closer(service: dict[str, Any]) -> Iterator[str]:
+    """What there is to say about one service that has no room in a table."""
+    update = service.get("update") or {}
+    if update.get("strategy"):
+        yield f"update: {update['strategy']}, because {update['because']}"
 
 
 def service_lines(services: list[dict[str, Any]], *, colour: bool, width: int | None) -> Iterator[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from manifests.service import Service
-    from runtimes.base import Exit, Launch, Progress, Running, RuntimeUnavailable
+    from runtimes.base import Exit, Kept, Launch, Progress, Running, RuntimeUnavailable
     from runtimes.docker.runtime import DockerRuntime
     from runtimes.docker.swarm import SwarmRuntime
     from runtimes.docker.swarm_handles import Swarmed
@@ -62,6 +62,9 @@ class OnDemand(ABC, Generic[R]):
 
     async def wait(self, running: Running) -> Exit:
         return await self._runtime().wait(running)
+
+    async def kept(self, service: Service) -> Kept:
+        return await self._runtime().kept(service)
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         if self._is_needed():

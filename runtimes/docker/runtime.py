@@ -7,13 +7,15 @@ While the engine is away nothing is known and nothing is decided: containers tha
 
 from __future__ import annotations
 
+import os
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
-from runtimes.base import Exit, RuntimeUnavailable
+from runtimes.base import Exit, Kept, RuntimeUnavailable
 from runtimes.docker import labels
 from runtimes.docker.adoption import inspect_all, read_container
 from runtimes.docker.ended import Ended, EndedContainers, is_worth_keeping
@@ -23,12 +25,14 @@ from runtimes.docker.folders import Folders
 from runtimes.docker.gateway import may_enter, reach_from_inside, share_gateway
 from runtimes.docker.handles import Handle, Handles
 from runtimes.docker.inside import run_inside
+from runtimes.docker.kept import kept_outside
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.network import Networks
 from runtimes.docker.service_images import ServiceImages
 from runtimes.docker.starting import REMOVAL, Starter, describe, networks_of, remove_container
 from runtimes.docker.streams import json_lines
 from runtimes.docker.volumes import Volumes
+from runtimes.kept import keeps
 from runtimes.last_words import FROM_OUTSIDE
 
 if TYPE_CHECKING:
@@ -153,6 +157,22 @@ class DockerRuntime:
             return not answer.missing
         handle.out_of_memory = handle.out_of_memory or bool(found["State"].get("OOMKilled"))
         return True
+
+    async def kept(self, service: Service) -> Kept:
+        if found := await anyio.to_thread.run_sync(keeps, self._paths, service):
+            return Kept(found)
+        handles = [each for each in self._handles if each.running and each.running.service.id == service.id]
+        for handle in handles:
+            try:
+                container = await self._engine.call("GET", f"/containers/{handle.container}/json")
+            except EngineAnswer as answer:
+                if answer.missing:
+                    continue
+                raise other_failure(answer, f"what {service.id} keeps cannot be seen") from answer
+            data = os.path.realpath(self._paths.data(service.id))
+            if found := kept_outside(container, data):
+                return Kept(found)
+        return Kept()
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         if not self._adopted:

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import anyio
 
-from runtimes.base import Endpoint, Exit, Running, RuntimeFailure, RuntimeUnavailable
+from manifests.containers import parse_volume
+from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure, RuntimeUnavailable
 from runtimes.docker import labels, swarm_spec
 from runtimes.docker.credentials import authorization
 from runtimes.docker.engine import Engine
@@ -129,6 +130,11 @@ class SwarmRuntime:
             handle.copying.cancel()
             await self._drop_networks()
         return handle.ended or handle.exit()
+
+    async def kept(self, service: Service) -> Kept:
+        """The swarm itself replaces its tasks; what they keep is where they run."""
+        volumes = [each for each in map(parse_volume, service.manifest.volumes) if not each.read_only]
+        return Kept(f"it has the volume {volumes[0].source}" if volumes else "")
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Nothing is prepared on this machine."""

@@ -109,6 +109,7 @@ class FakeNode:
     #: What a service is like once it was asked to start, instead of ready.
     after_start: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: bool = False
+    looked_at: list[str] = field(default_factory=list)
 
     def add(self, *services: dict[str, Any]) -> None:
         self.services.update({value["id"]: value for value in services})
@@ -148,6 +149,9 @@ class FakeNode:
         if not self.stop_takes:
             fresh = value["instances"][0] | {"instance": "new.2"}
             self.services[service_id] = value | {"instances": [fresh]}
+
+    async def look_at_kept(self, service_id: str) -> None:
+        self.looked_at.append(service_id)
 
     async def adopt_data(self, service_id: str) -> None:
         self._find(service_id)

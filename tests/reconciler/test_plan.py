@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from reconciler import history as past
-from reconciler.actions import CancelPrepare, EndDrain, Prepare, Start, Stop
+from reconciler.actions import CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.conditions import Verdict
-from reconciler.history import Completed, History, Preparation, Rejected, Rollout
+from reconciler.history import Completed, History, Keeps, Preparation, Rejected, Rollout
 from reconciler.lifecycle import State
 from reconciler.plan import plan
 from reconciler.world import Decision, Failed, Instance, RetryAfter, Settled, Stalled, World
@@ -27,9 +27,23 @@ def instance(
     return Instance(identity, of, slot, state, since, ready_since)
 
 
-def decide(desired: Any, *instances: Instance, history: History | None = None, **world: Any) -> Decision:
+def decide(
+    desired: Any,
+    *instances: Instance,
+    history: History | None = None,
+    keeps: str | None = "",
+    **world: Any,
+) -> Decision:
+    """`keeps` is what is found when the planner wants it looked for; with None nobody does."""
     world = {"now": 100.0, **world}
-    return plan(World(id="app", service=desired, instances=instances, history=history or History(), **world))
+    decision = plan(
+        World(id="app", service=desired, instances=instances, history=history or History(), **world)
+    )
+    looks = [action for action in decision.actions if isinstance(action, Look)]
+    if keeps is None or not looks:
+        return decision
+    found = replace(history or History(), keeps=Keeps(looks[0].service.revision, keeps))
+    return decide(desired, *instances, history=found, keeps=None, **world)
 
 
 def summary(decision: Decision) -> list[str]:
@@ -47,6 +61,10 @@ def summary(decision: Decision) -> list[str]:
                 words.append(f"prepare {of.manifest.command[1] if of.manifest.command else ''}")
             case CancelPrepare():
                 words.append("cancel")
+            case Look(of, running):
+                words.append(f"look at {running.manifest.command[1] if running.manifest.command else ''}")
+            case Resume(identity):
+                words.append(f"resume {identity}")
     return words
 
 
@@ -178,7 +196,61 @@ def test_after_a_rejected_recreate_the_old_revision_comes_back() -> None:
     history = History(healthy=A, rollout=Rollout(b.revision, since=0.0))
     new = instance("new", b, State.STARTING)
     first = decide(b, new, history=history)
-    assert summary(first) == ["stop new HealthyDeadlineExceeded", "start a/0"]
+    assert summary(first) == ["stop new HealthyDeadlineExceeded"]
+    assert summary(decide(b, history=first.history)) == ["start a/0"]
+
+
+def test_what_was_kept_is_looked_at_before_anything_is_stopped_or_started() -> None:
+    decision = decide(B, instance("old", A), history=History(healthy=A), keeps=None)
+    assert summary(decision) == ["look at a"]
+    # Not before the new revision could run.
+    b = service("b", package=True)
+    assert summary(decide(b, instance("old", A), history=History(healthy=A), keeps=None)) == ["prepare b"]
+
+
+def test_a_service_that_has_kept_something_has_one_writer() -> None:
+    keeps = "it keeps files in data/app"
+    first = decide(B, instance("old", A), history=History(healthy=A), keeps=keeps)
+    assert summary(first) == ["stop old Recreated"]
+    leaving = instance("old", A, State.STOPPING, since=99.0)
+    assert summary(decide(B, leaving, history=first.history, keeps=None)) == []
+    assert summary(decide(B, history=first.history, keeps=None)) == ["start b/0"]
+
+
+def test_its_author_may_have_two_writers_all_the_same() -> None:
+    b = service("b", update={"strategy": "rolling"})
+    assert summary(decide(b, instance("old", A), keeps=None)) == ["start b/0"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "a file"), ("a file", "")])
+def test_the_strategy_does_not_change_while_an_update_runs(before: str, after: str) -> None:
+    two, three = service("b", replicas=2), service("c", replicas=2)
+    old = [instance("old0", A), instance("old1", A, slot=1)]
+    begun = decide(two, *old, history=History(healthy=A), keeps=before)
+    half = [instance("new0", two), old[1]]
+    assert not any(isinstance(a, Look) for a in decide(two, *half, history=begun.history, keeps=None).actions)
+    # The next update finds what there is by then, also where it comes before the end of this one.
+    newer = decide(three, *half, history=begun.history, keeps=after)
+    assert newer.history.keeps == Keeps(three.revision, after)
+    over = decide(two, instance("new0", two), instance("new1", two, slot=1), history=begun.history)
+    assert over.history.keeps is None
+
+
+def test_the_way_back_is_the_way_there() -> None:
+    history = History(healthy=A, rollout=Rollout(B.revision, since=0.0), keeps=Keeps(B.revision, "a file"))
+    rejected = decide(B, instance("new", B, State.STARTING), history=history, keeps=None)
+    assert summary(rejected) == ["stop new HealthyDeadlineExceeded"]
+    leaving = instance("new", B, State.STOPPING, since=100.0)
+    assert summary(decide(B, leaving, history=rejected.history, keeps=None)) == []
+    assert summary(decide(B, history=rejected.history, keeps=None)) == ["start a/0"]
+
+
+def test_what_is_away_for_a_moment_waits_for_its_last_writer() -> None:
+    leaving = Instance("i", A, 0, State.STOPPING, 99.0, ready_since=0.0)
+    history = History(healthy=A)
+    assert summary(decide(A, leaving, history=history, keeps="a file")) == []
+    assert summary(decide(A, leaving, history=history, keeps="")) == ["start a/0"]
+    assert summary(decide(A, leaving, leaving, history=history, keeps="")) == []
 
 
 def test_after_a_rejection_a_recreated_service_waits_until_the_rejected_revision_is_gone() -> None:
@@ -307,9 +379,9 @@ def test_requests_in_flight_have_until_the_drain_timeout() -> None:
     assert summary(decide(None, draining, now=115.0, observed=False)) == ["end drain i DrainTimeoutExceeded"]
 
 
-def test_what_drains_never_comes_back_and_its_place_is_not_taken_before_it_is_gone() -> None:
+def test_what_drains_serves_again_when_it_is_wanted_again() -> None:
     draining = instance("i", A, State.DRAINING, since=95.0)
-    assert summary(decide(A, draining, history=History(healthy=A))) == []
+    assert summary(decide(A, draining, history=History(healthy=A))) == ["resume i"]
     assert summary(decide(B, draining)) == ["start b/0"]
 
 

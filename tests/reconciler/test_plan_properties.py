@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Resume, Start, Stop
+from reconciler.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.lifecycle import State
 from reconciler.plan import plan
+from reconciler.strategy import choose, depends_on_what_it_keeps
 from reconciler.world import Decision, Failed, RetryAfter, Stalled, World
 from tests.reconciler.worlds import worlds
 
@@ -27,6 +28,24 @@ def ended_drains(decision: Decision) -> list[str]:
     return [action.instance for action in decision.actions if isinstance(action, EndDrain)]
 
 
+def one_writer(start: Start, decision: Decision) -> bool:
+    keeps = decision.history.kept_for(start.service)
+    return choose(start.service, keeps.what if keeps else "").strategy == "recreate"
+
+
+def looks_before_it_decides(world: World, decision: Decision) -> None:
+    """Nothing takes over from what runs before it is known whether that may be next to it."""
+    looks = [action for action in decision.actions if isinstance(action, Look)]
+    assert len(looks) <= 1
+    for look in looks:
+        assert not starts(decision)
+        assert not any(stop.reason in ("Recreated", "Replaced") for stop in stops(decision))
+        assert look.running in [instance.service for instance in world.instances]
+    for start in starts(decision):
+        known = decision.history.kept_for(start.service) is not None
+        assert known or not world.instances or not depends_on_what_it_keeps(start.service)
+
+
 def never_two_copies(world: World, decision: Decision) -> None:
     wanted = [(start.service.revision, start.slot) for start in starts(decision)]
     assert len(wanted) == len(set(wanted))
@@ -36,7 +55,7 @@ def never_two_copies(world: World, decision: Decision) -> None:
         for instance in beside:
             assert instance.state in (State.STOPPING, State.KILLING)
             assert instance.fit and instance.ready_since is not None
-            assert start.service.manifest.strategy == "rolling"
+            assert not one_writer(start, decision)
 
 
 def takes_back_only_what_is_well_and_wanted(world: World, decision: Decision) -> None:
@@ -127,7 +146,7 @@ def keeps_the_old_until_the_new_is_ready(world: World, decision: Decision) -> No
 
 def recreates_one_after_the_other(world: World, decision: Decision) -> None:
     for start in starts(decision):
-        if start.service.manifest.strategy == "recreate":
+        if one_writer(start, decision):
             assert all(instance.revision == start.service.revision for instance in world.instances)
 
 
@@ -187,6 +206,7 @@ def gone_means_gone(world: World, decision: Decision) -> None:
 
 
 PROPERTIES = (
+    looks_before_it_decides,
     never_two_copies,
     takes_back_only_what_is_well_and_wanted,
     starts_nothing_beside_what_drains_and_is_well,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from manifests.model import Manifest
 from manifests.service import Package, Service, make_service
 from reconciler.conditions import Verdict
-from reconciler.history import Completed, History, Preparation, Rejected, Rollout
+from reconciler.history import Completed, History, Keeps, Preparation, Rejected, Rollout
 from reconciler.lifecycle import State
 from reconciler.world import Instance, World
 
@@ -35,7 +35,7 @@ def services(draw: st.DrawFn, marker: str | None = None) -> Service:
         package=draw(st.booleans()),
         replicas=draw(st.integers(0, 3)),
         policy=draw(st.sampled_from(["always", "onFailure", "never"])),
-        strategy=draw(st.sampled_from(["rolling", "recreate"])),
+        strategy=draw(st.sampled_from(["rolling", "recreate", None])),
         grace=draw(st.sampled_from(["0s", "10s"])),
         drain=draw(st.sampled_from(["0s", "30s"])),
     )
@@ -43,7 +43,7 @@ def services(draw: st.DrawFn, marker: str | None = None) -> Service:
 
 @cache
 def _service(
-    marker: str, *, package: bool, replicas: int, policy: str, strategy: str, grace: str, drain: str
+    marker: str, *, package: bool, replicas: int, policy: str, strategy: str | None, grace: str, drain: str
 ) -> Service:
     """Few enough to be made once each; validation would be most of the time of a run."""
     return service(
@@ -115,6 +115,7 @@ def histories(draw: st.DrawFn) -> History:
         rollout=draw(st.none() | st.builds(Rollout, revisions, times, st.integers(0, 3))),
         healthy=draw(st.none() | st.sampled_from(known)),
         rejected=draw(st.none() | st.builds(Rejected, revisions, verdicts)),
+        keeps=draw(st.none() | st.builds(Keeps, revisions, st.sampled_from(["", "it keeps a file"]))),
         completed=draw(st.dictionaries(st.sampled_from(SLOTS), completed, max_size=2)),
         preparations=draw(st.dictionaries(revisions, preparations, max_size=3)),
     )

@@ -16,7 +16,7 @@ from runtimes.belonging import Seen
 from runtimes.children import TABLE
 from runtimes.proc import children, read_stat
 from tests.runtimes.factories import alive
-from tests.runtimes.families import DAEMON, LOGGER, UNSEALED, WORKERS, family, program
+from tests.runtimes.families import DAEMON, DEAF, LOGGER, UNSEALED, WORKERS, family, program
 from tests.runtimes.test_process import Bench, bench
 
 if TYPE_CHECKING:
@@ -71,6 +71,45 @@ async def test_without_seals_the_other_evidence_is_enough(bench: Bench, how: str
     assert not any(alive(pid) for pid in hidden)
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_all_of_a_service_has_the_time_that_its_leader_has(bench: Bench, adopted: bool) -> None:
+    """A shell ends at once when it is asked to; the database that it started has to write something first."""
+    writes = """
+if os.fork() == 0:
+    if OWN_SESSION: os.setsid()
+    def end(*of):
+        time.sleep(0.3)
+        open(folder + "/written-%d" % OWN_SESSION, "w").close()
+        os._exit(0)
+    signal.signal(signal.SIGTERM, end)
+    say()
+    while True: signal.pause()
+"""
+    body = "".join(writes.replace("OWN_SESSION", str(own)) for own in (0, 1)) + "told(2)\ntime.sleep(1000)\n"
+    running = await bench.start(*program(body))
+    await family(bench.paths)
+    if adopted:
+        (running,) = await bench.next_life().observe()
+    await bench.runtime.stop(running)
+    await bench.finish(running)
+    assert {file.name for file in (bench.home / "data/app").glob("written*")} == {"written-0", "written-1"}
+
+
+async def test_who_does_not_want_to_end_is_ended_when_there_is_no_more_time(bench: Bench) -> None:
+    body = "if os.fork() == 0:\n    os.setsid(); " + DEAF.strip().replace("\n", "; ").replace("told(1); ", "")
+    running = await bench.start(*program(body + "\ntold(1)\ntime.sleep(1000)\n"))
+    (deaf,) = await family(bench.paths)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.finish, running)
+        await bench.runtime.stop(running)
+        while alive(running.pid):
+            await anyio.sleep(0.01)
+        await anyio.wait_all_tasks_blocked()
+        assert alive(deaf)
+        await bench.runtime.stop(running, force=True)
+    assert not alive(deaf)
+
+
 async def test_what_other_services_hide_is_left_alone(bench: Bench) -> None:
     await bench.start(*program(DAEMON))
     (hidden,) = await family(bench.paths)
@@ -123,7 +162,7 @@ async def test_what_ends_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
 
     def find() -> list[Seen]:
         stat = read_stat(child.pid)
-        return [Seen(child.pid, stat.start, 1, 1)] if stat is not None and not stat.dead else []
+        return [Seen(child.pid, stat.start, 1, 1, 1)] if stat is not None and not stat.dead else []
 
     async def clear() -> None:
         nonlocal ended
@@ -151,9 +190,9 @@ async def test_a_number_that_is_somebody_elses_by_now_is_not_hit() -> None:
     async with await anyio.open_process(["sleep", "1000"]) as child:
         stat = read_stat(child.pid)
         assert stat is not None
-        leftovers.send(Seen(child.pid, stat.start + 1, 1, 1), signal.SIGKILL)
+        leftovers.send(Seen(child.pid, stat.start + 1, 1, 1, 1), signal.SIGKILL)
         with anyio.fail_after(10):
-            await leftovers.gone(Seen(child.pid, stat.start + 1, 1, 1))
+            await leftovers.gone(Seen(child.pid, stat.start + 1, 1, 1, 1))
         assert alive(child.pid)
         child.kill()
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reconciler import history as past
-from reconciler.actions import Action, CancelPrepare, EndDrain, Prepare, Resume, Start, Stop
+from reconciler.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.conditions import Verdict
-from reconciler.history import History
+from reconciler.history import History, Keeps
 from reconciler.lifecycle import TRANSITIONS, Event, State
 from reconciler.plan import plan
 from reconciler.world import Failed, Instance, RetryAfter, World
@@ -74,6 +74,10 @@ class Convergence(RuleBasedStateMachine):
         self.views: dict[str, Instance] = {}
         self.history = History()
         self.wake: float | None = None
+        self.keeps = ""
+        self.looks = 0
+        #: Revision → whether it was found that it must not run beside another.
+        self.one_writer: dict[str, bool] = {}
 
     # -- what happens outside
 
@@ -86,14 +90,14 @@ class Convergence(RuleBasedStateMachine):
     @rule(
         marker=st.sampled_from(MARKERS),
         replicas=st.sampled_from([0, 1, 1, 2, 3]),
-        strategy=st.sampled_from(["rolling", "recreate"]),
+        strategy=st.sampled_from(["rolling", "recreate", None]),
         package=st.booleans(),
     )
-    def declare(self, marker: str, replicas: int, strategy: str, package: bool) -> None:
+    def declare(self, marker: str, replicas: int, strategy: str | None, package: bool) -> None:
         self.declare_it(marker, replicas, strategy, package)
         self.reconcile()
 
-    def declare_it(self, marker: str, replicas: int, strategy: str, package: bool) -> None:
+    def declare_it(self, marker: str, replicas: int, strategy: str | None, package: bool) -> None:
         self.declared = service(
             marker,
             replicas=replicas,
@@ -150,6 +154,11 @@ class Convergence(RuleBasedStateMachine):
         self.now += seconds
         self.reconcile()
 
+    @rule(keeps=st.sampled_from(["", "a file"]))
+    def keep(self, keeps: str) -> None:
+        """The program keeps something, or throws all of it away."""
+        self.keeps = keeps
+
     @rule(observable=st.booleans())
     def observation(self, observable: bool) -> None:
         """The runtime cannot say what runs, or can again."""
@@ -158,11 +167,11 @@ class Convergence(RuleBasedStateMachine):
     @rule(actions=st.integers(0, 2))
     def node_dies_after(self, actions: int) -> None:
         self.reconcile(limit=actions)
-        self.reborn(self.history.healthy)
+        self.reborn(self.history.healthy, self.history.keeps)
 
     @rule()
     def node_forgets_everything(self) -> None:
-        self.reborn(None)
+        self.reborn(None, None)
 
     # -- what the node does
 
@@ -211,6 +220,10 @@ class Convergence(RuleBasedStateMachine):
             case Resume(identity):
                 assert not self.machine.processes[identity].asked_to_stop
                 self.happen(identity, Event.RESUME)
+            case Look(service):
+                self.looks += 1
+                self.history = replace(self.history, keeps=Keeps(service.revision, self.keeps))
+                self.one_writer[service.revision] = bool(self.keeps)
             case EndDrain(identity):
                 view = self.views[identity]
                 assert self.now >= view.since + view.service.manifest.update.drain_timeout
@@ -229,6 +242,9 @@ class Convergence(RuleBasedStateMachine):
         if service.manifest.command and service.manifest.command[1] in self.machine.cannot_start:
             self.crashed(service, "command not found", 0.0)
             return
+        strategy = service.manifest.update.strategy
+        if strategy == "recreate" or (strategy is None and self.one_writer.get(service.revision)):
+            assert all(each.service.revision == service.revision for each in self.machine.processes.values())
         self.machine.count += 1
         identity = f"p{self.machine.count}"
         self.machine.processes[identity] = Process(identity, service, slot, self.now)
@@ -276,9 +292,9 @@ class Convergence(RuleBasedStateMachine):
             ready = view.ready_since if view.ready_since is not None or state is not State.READY else self.now
             self.views[identity] = replace(view, state=state, since=self.now, ready_since=ready)
 
-    def reborn(self, healthy: Service | None) -> None:
+    def reborn(self, healthy: Service | None, keeps: Keeps | None) -> None:
         """kill -9, and a new life: processes go on, what was only in memory is gone."""
-        self.history = History(healthy=healthy)
+        self.history = History(healthy=healthy, keeps=keeps)
         for process in self.machine.processes.values():
             process.asked_to_stop = False
         self.views = {
@@ -297,7 +313,8 @@ class Convergence(RuleBasedStateMachine):
         for first, *others in copies.values():
             assert len(others) <= 1
             for process in others:
-                assert first.was_asked_to_stop and process.service.manifest.update.strategy == "rolling"
+                assert first.was_asked_to_stop
+                assert process.service.manifest.update.strategy != "recreate"
 
     @invariant()
     def nobody_is_asked_to_end_while_it_may_get_requests(self) -> None:
