@@ -41,7 +41,8 @@ RuntimeName = Literal["node", "python", "process", "docker"]
 
 # Atek's own core services have dotted names ("core.hyper").
 _SERVICE_ID = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+# What programs take for one: Elasticsearch reads `discovery.type`, and Compose takes `1A`.
+_ENV_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
 _REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")

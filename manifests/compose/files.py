@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from manifests.compose.env_file import read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
 from manifests.compose.translation import Translation
 from manifests.compose.values import Wrong, only, table, text
-from manifests.compose.variables import Unusable, interpolate, read_variables
+from manifests.compose.variables import Unusable, interpolate
 from manifests.documents import BrokenText, read_documents
 from manifests.explain import explain, format_path
 from manifests.model import Manifest, refuse_unbuilt
