@@ -233,6 +233,7 @@ def _bare_api(value: object) -> object:
 class Manifest(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
+    `env` may refer to the node's own variables, unless `literal_env` says that its dollars mean nothing.
     `version` is a range of the releases of a package from Git. `exports` left out: what the package's
     atek.json says. `allow`: the APIs that the service may call, `*` standing for anything; every API when
     left out. `nodes` left out: every node runs it. The keys from `image` on are for the docker runtime:
@@ -248,6 +249,7 @@ class Manifest(Model):
     command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
     env: dict[Text, Content] = Field(default_factory=dict, max_length=MOST_ITEMS)
+    literal_env: bool = False
     exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = Field(
         default=None, max_length=MOST_ITEMS
     )

@@ -147,7 +147,8 @@ def test_a_broken_reference_is_refused(text: str) -> None:
     ('A="\\$B"', "$B"), ("A=#x", "#x"), ("A= # c", "# c"), ("A=x\t#c", "x\t#c"), ("A=x\t # c", "x"),
     ("A: b", "b"), ("export A: b", "b"), ("A='it\\'s'", "it's"), ("A='x' y # z", "x"), ('A="x"y', "x"),
     ("A=$(x) $1 $", "$(x) $1 $"), ("A=$2b$10$", "$2b$10$"), ("A=x\x0cy\x0b\u2028z\x85", "x\x0cy\x0b\u2028z"),
-    ("A=x\r", "x"), ("A='\n\n'", "\n\n"), ("A=a=b", "a=b"), ("A=x\\ny", "x\\ny"), ("A=$$B", "$B"), ("A = b", "b"),
+    ("A=x\r", "x"), ("A='\n\n'", "\n\n"), ("A=a=b", "a=b"), ("A=x\\ny", "x\\ny"), ("A=$$B", "$B"),
+    ("A = b", "b"),
 ])  # fmt: skip
 def test_lines_of_an_env_file(text: str, value: str) -> None:
     assert read_variables(f"{text}\n", {"B": "bee"}) == {"A": value}
