@@ -31,7 +31,7 @@ class DataFolders:
     def is_held(self, service_id: str) -> bool:
         """Every service gets a folder for temporary files; an empty one is nobody's. Volumes go with it."""
         folder = self._home / "data" / service_id
-        if has_volumes(self._home, service_id):
+        if has_volumes(self._home, service_id) or _has_entries(self._home / "kept" / service_id):
             return True
         try:
             return any(name != "tmp" for name in os.listdir(folder)) or _has_entries(folder / "tmp")

@@ -20,7 +20,7 @@ from reconciler.controller import Tracked
 from reconciler.defects import defect
 from reconciler.lifecycle import Event, State
 from reconciler.routes import backends_of, restarts
-from reconciler.strategy import choose
+from reconciler.strategy import changed_by_both, choose
 from reconciler.world import Instance
 from runtimes.base import Kept, Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
@@ -139,6 +139,11 @@ class Effects:
             keep = needed()
             controller.history = past.swept(controller.history, {service.revision for service in keep})
             try:
+                told = await runtime.rescue(controller.id, keep, controller.history.healthy)
+                for line in told:
+                    self._events.emit(controller.id, "FilesKept", line)
+                # What was rescued is of no use any more, or it is of use again; nothing comes in between.
+                keep = needed()
                 await runtime.collect(controller.id, keep)
             except (RuntimeFailure, OSError) as failure:
                 self._events.emit(controller.id, "CollectFailed", str(failure), warning=True)
@@ -154,6 +159,15 @@ class Effects:
                 self.lost(service.runtime, failure)
             controller.kept = Kept(f"what it keeps cannot be seen: {failure}")
         return controller.kept
+
+    async def _tell_of_conflicts(self, controller: Controller, service: Service) -> None:
+        try:
+            kept = await self.look_at_kept(controller, service)
+        except Exception as error:
+            self._defect(controller, error)
+            return
+        if kept.conflicts:
+            self._events.emit(controller.id, "ChangedByBoth", changed_by_both(kept), warning=True)
 
     async def _look(self, controller: Controller, action: Look) -> None:
         kept = await self.look_at_kept(controller, action.running)
@@ -177,7 +191,8 @@ class Effects:
 
     async def _start(self, controller: Controller, action: Start, tasks: TaskGroup) -> None:
         service = action.service
-        launch = Launch(self._new_id(), service, action.slot, self._identity(service.id))
+        holder = controller.history.healthy
+        launch = Launch(self._new_id(), service, action.slot, self._identity(service.id), holder)
         try:
             running = await self._runtime(service).start(launch)
         except RuntimeUnavailable as failure:
@@ -191,6 +206,8 @@ class Effects:
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return
         self._track(controller, running, tasks)
+        if holder is not None and holder.revision != service.revision:
+            tasks.start_soon(self._tell_of_conflicts, controller, service)
         self._events.emit(controller.id, "Started", f"revision {service.revision}", running.instance)
 
     def _track(self, controller: Controller, running: Running, tasks: TaskGroup) -> None:

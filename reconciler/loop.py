@@ -313,7 +313,12 @@ class Reconciler:
         return verdict
 
     async def _sweep(self, controller: Controller) -> None:
-        await self._effects.sweep(controller, controller.used_services)
+        try:
+            # Whose copy has the present state has to be known before others go.
+            await self.saver.save_now(controller.id)
+            await self._effects.sweep(controller, controller.used_services)
+        except OSError as error:
+            self.events.emit(controller.id, "CollectFailed", f"cannot save state: {error}", warning=True)
         controller.busy = False
         if controller.again:
             controller.again = False

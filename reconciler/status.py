@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.model import Resources
 from reconciler.conditions import Condition
-from reconciler.strategy import choose, depends_on_what_it_keeps
+from reconciler.strategy import changed_by_both, choose, depends_on_what_it_keeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.controller import Controller, Tracked
     from reconciler.heldback import HeldBack
     from reconciler.routing import Lost
-    from runtimes.base import Running
+    from runtimes.base import Kept, Running
 
 _KINDS = ("Ready", "Reconciling", "Stalled")
 
@@ -43,14 +43,32 @@ def service_status(
         "suspended": controller.stopped,
         "restarts": controller.history.restarts,
         "update": _update(controller, shown),
+        "kept": _kept(controller.kept),
         "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
         "conditions": [
             *(_condition(controller, condition) for condition in controller.conditions),
             *_limits(controller),
             *_exports(lost),
+            *_conflicts(controller),
             *_newer(held),
         ],
     }
+
+
+def _kept(kept: Kept | None) -> dict[str, Any] | None:
+    """What its program wrote beside its code; None where there is nothing, or nobody has looked yet."""
+    if kept is None or not kept.files:
+        return None
+    return {"files": kept.files, "size": kept.size, "names": list(kept.names), "folder": kept.folder}
+
+
+def _conflicts(controller: Controller) -> list[dict[str, Any]]:
+    """Whether the files of the package are what its author wrote; nothing where no two have changed them."""
+    if controller.kept is None or not controller.kept.conflicts:
+        return []
+    since = min((each.running.started_at for each in controller.instances.values()), default=0.0)
+    message = changed_by_both(controller.kept)
+    return [plain(Condition("FilesAsWritten", "False", "ChangedByBoth", message), since)]
 
 
 def _update(controller: Controller, service: Service | None) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from manifests.service import Service
+    from runtimes.base import Kept
 
 Strategy = Literal["rolling", "recreate"]
 
@@ -34,6 +35,15 @@ def choose(service: Service, keeps: str) -> Choice:
     if keeps:
         return Choice("recreate", keeps)
     return Choice("rolling", "it has kept nothing")
+
+
+def changed_by_both(kept: Kept) -> str:
+    """What to do about files that a program and its author have changed."""
+    names = ", ".join(kept.conflicts)
+    return (
+        f"{names}: changed by its program and by its author; the program's is used, the author's lies beside "
+        f"it as {kept.conflicts[0]}.from-package in {kept.folder} (merge the two and remove that one)"
+    )
 
 
 def depends_on_what_it_keeps(service: Service) -> bool:

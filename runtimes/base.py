@@ -96,12 +96,16 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything needed to start one instance. `identity` holds the service's key and bearer token."""
+    """Everything needed to start one instance. `identity` holds the service's key and bearer token.
+
+    `holder` is the revision that was healthy last: what its program wrote is what this one goes on with.
+    """
 
     instance: str
     service: Service
     slot: int
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
+    holder: Service | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ class Kept:
 
     `what`: where, in a few words (`it keeps files in data/app`); empty when nowhere. `files` and `size`
     (bytes) are what its program wrote beside its code, `names` the first of them, `folder` where they are.
+    `conflicts` are those that its author changed, too: his lie beside them.
     """
 
     what: str = ""
@@ -141,6 +146,7 @@ class Kept:
     size: int = 0
     names: tuple[str, ...] = ()
     folder: str = ""
+    conflicts: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
@@ -176,8 +182,17 @@ class Runtime(Protocol):
         """What a service that runs as this revision has kept. Raises RuntimeFailure when it cannot know."""
         ...
 
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        """Makes sure that `collect` deletes nothing that a program wrote.
+
+        `holder` is the revision that was healthy last. Returns where something was put instead, for people.
+        """
+        ...
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Deletes prepared revisions of a service that are not kept."""
+        """Deletes prepared revisions of a service that are not kept. Called right after `rescue`."""
         ...
 
     async def anticipate(self, service: Service) -> None:

@@ -225,6 +225,12 @@ class FakeRuntime:
     async def kept(self, service: Service) -> Kept:
         return Kept(self._machine.behaviour(service).keeps)
 
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        """Nothing is written in what is prepared."""
+        return ()
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         kept = {service.revision for service in keep}
         gone = {key for key in self._machine.prepared if key[0] == service_id and key[1] not in kept}

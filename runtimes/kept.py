@@ -1,6 +1,7 @@
 """What a program has kept: whether two writers at a time would put it at risk.
 
     data/<id>/      its data folder, but for tmp/, caches and logs
+    its copy        what it wrote beside its code, but for the same
 
 Looked at when an update begins and when a person asks, never while nothing happens.
 """
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING
 
 from manifests.containers import parse_volume
 from manifests.ignored import is_ignored
+from runtimes.base import Kept
+from runtimes.carry import FROM_PACKAGE, read_carried
+from runtimes.keeping import Copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +25,38 @@ if TYPE_CHECKING:
     from manifests.service import Service
     from runtimes.paths import Paths
 
+#: So many of the files are named.
+_NAMES = 5
 #: What programs make again by themselves, and what nobody misses: by name, at any depth of a data folder.
 _NO_DATA = re.compile(r"(?i)(tmp|temp|\.?caches?|\.npm|\.yarn|logs?|.*\.(log|pid|sock|lock))(\.\d+)?(\.gz)?")
+
+
+def look(paths: Paths, service: Service, copy: Path | None) -> Kept:
+    """`copy` is where it runs, if that is a copy of its package. Raises OSError."""
+    what = keeps(paths, service)
+    if copy is None:
+        return Kept(what)
+    carried = read_carried(copy)
+    state = Copy(copy, service).written().state()
+    names = sorted(state)
+    data = next((name for name in names if is_data(name)), "")
+    return Kept(
+        what or (f"it keeps files beside its code ({data})" if data else ""),
+        len(state),
+        sum(size for size, _ in state.values()),
+        tuple(names[:_NAMES]),
+        os.fspath(copy),
+        tuple(name for name in (carried.conflicts if carried else ()) if _is_beside(copy, name)),
+    )
+
+
+def _is_beside(copy: Path, name: str) -> bool:
+    return os.path.lexists(copy / f"{name}{FROM_PACKAGE}")
+
+
+def is_data(name: str) -> bool:
+    """Whether a file of that path is no cache and no log."""
+    return not any(_NO_DATA.fullmatch(part) or is_ignored(part) for part in name.split("/"))
 
 
 def keeps(paths: Paths, service: Service) -> str:

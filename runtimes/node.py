@@ -81,6 +81,17 @@ class NodePreparer:
         notes = self._store.notes(copy)
         return self._nodes.at(str(notes.get("node", "")), str(notes.get("npm", ""))) or find_node()
 
+    def copy(self, service: Service) -> Path | None:
+        return self._store.existing(service)
+
+    async def settle(self, service: Service, holder: Service | None) -> bool:
+        return await self._store.settle(service, holder)
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        return await self._store.rescue(service_id, keep, holder)
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._store.collect(service_id, keep)
 

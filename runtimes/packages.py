@@ -33,10 +33,12 @@ from manifests.package import Digests, package_files
 from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.history import history_of
+from runtimes.inventory import author_files, find_out, take_inventory
+from runtimes.keeping import Copy, has_run, rescue, settle
 from runtimes.tools import disk_full
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from manifests.service import Service
     from runtimes.base import Progress
@@ -59,6 +61,8 @@ class PackageStore:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
+        #: Copies that can go without taking anything with them that a program wrote.
+        self._rescued: set[Path] = set()
 
     def copy(self, service: Service) -> Path:
         """Where the prepared copy of this revision's content is, once it is there."""
@@ -74,6 +78,14 @@ class PackageStore:
             raise RuntimeFailure("NotPrepared", f"revision {service.revision} is not prepared")
         return copy
 
+    def existing(self, service: Service) -> Path | None:
+        """The copy that this revision runs in, by whatever version it was made; None without any."""
+        if service.package is None:
+            return None
+        copy = self.copy(service)
+        old = copy.with_name(service.package.digest)
+        return next((one for one in (copy, old) if _is_prepared(one)), None)
+
     async def make_copy(
         self, service: Service, progress: Progress, finish: Callable[[Path], Awaitable[None]]
     ) -> None:
@@ -81,6 +93,8 @@ class PackageStore:
         assert service.package is not None
         place = self.copy(service)
         if _is_prepared(place):
+            with _explained(service.id):
+                await anyio.to_thread.run_sync(find_out, place, service)
             return
         with _explained(service.id):
             progress("copying the package")
@@ -88,8 +102,10 @@ class PackageStore:
             async with _whole_or_gone(place, _beside(place, _UNFINISHED)):
                 await anyio.to_thread.run_sync(_copy, Path(service.package.path), place)
                 await anyio.to_thread.run_sync(_require_content, place, service)
+                authored = await anyio.to_thread.run_sync(author_files, place)
                 with history_of(Path(service.package.path), place):
                     await finish(place)
+                await anyio.to_thread.run_sync(take_inventory, place, authored)
                 _beside(place, _UNFINISHED).unlink()
 
     def note(self, copy: Path, notes: Mapping[str, Any]) -> None:
@@ -122,6 +138,47 @@ class PackageStore:
                 (folder / _COMPLETE).touch()
         return folder
 
+    async def settle(self, service: Service, holder: Service | None) -> bool:
+        """Gives the copy what the last healthy revision's program wrote in its own, before a first start.
+
+        True when there was something to give. Nobody may be running in the copy. Raises RuntimeFailure.
+        """
+        if service.package is None:
+            return False
+        copy = Copy(self.require(service), service)
+        with _explained(service.id):
+            kept = self.paths.kept(service.id)
+            return await anyio.to_thread.run_sync(settle, kept, copy, self._held_by(holder))
+
+    def _held_by(self, holder: Service | None) -> Copy | None:
+        """The copy with the present state of a service whose revision `holder` was healthy last."""
+        if holder is None or holder.package is None:
+            return None
+        place = self.copy(holder)
+        old = place.with_name(holder.package.digest)
+        # What 0.3 made may be running still, or have ended, while there is a copy of today's name already.
+        if old != place and _is_prepared(old) and not has_run(place):
+            place = old
+        return Copy(place, holder) if _is_prepared(place) else None
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        """What programs wrote in copies that are not kept is put where it stays; returns where, for people.
+
+        `holder` is the revision that was healthy last. Only what was rescued is collected.
+        """
+        folder = self.paths.packages(service_id)
+        if not folder.is_dir():
+            return ()
+        with _explained(service_id):
+            copies = [self.copy(one) for one in keep if one.package]
+            going = [Copy(place, holder) for place in _copies(folder) if not _is_kept(place.name, copies)]
+            kept = self.paths.kept(service_id)
+            told = await anyio.to_thread.run_sync(rescue, kept, going, self._held_by(holder))
+            self._rescued |= {copy.place for copy in going}
+        return told
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Takes what no kept revision needs out of its place at once, and deletes it."""
         folder = self.paths.packages(service_id)
@@ -132,7 +189,9 @@ class PackageStore:
             ours = [self.copy(one) for one in keep if one.package and one.runtime in _RUNTIMES]
             making = any(not _is_prepared(copy) for copy in ours)
             # In one step: what begins to be made from now on finds either all of something or nothing.
-            _throw_away(folder, copies, making=making)
+            spared = [copy for copy in _copies(folder) if copy not in self._rescued]
+            self._rescued -= set(_copies(folder))
+            _throw_away(folder, [*copies, *spared], making=making)
             for trash in folder.glob(f"{_TRASH}*"):
                 await anyio.to_thread.run_sync(remove_tree, trash)
             if not copies and not any(folder.iterdir()):
@@ -162,6 +221,17 @@ def _notes(copy: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _copies(folder: Path) -> list[Path]:
+    """All that a program may have run in. What is in making is none."""
+    found = [entry for entry in folder.iterdir() if not entry.name.startswith((".", _TREE, _DEPENDENCIES))]
+    return [entry for entry in found if entry.is_dir() and _is_prepared(entry)]
+
+
+def _is_kept(name: str, kept: Collection[Path]) -> bool:
+    # Without the env is how 0.3 named what may be running still.
+    return any(name in (copy.name, copy.name[:16]) for copy in kept)
 
 
 def _throw_away(folder: Path, kept: Collection[Path], *, making: bool) -> None:

@@ -34,6 +34,10 @@ class Paths:
     def data(self, service_id: str) -> Path:
         return self.home / "data" / service_id
 
+    def kept(self, service_id: str) -> Path:
+        """For what its program wrote beside its code and nothing has a place for now."""
+        return self.home / "kept" / service_id
+
     def logs(self, service_id: str) -> Path:
         return self.home / "logs" / service_id
 

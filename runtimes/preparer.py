@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from manifests.service import Service
     from runtimes.base import Progress
@@ -38,8 +39,25 @@ class Preparer(Protocol):
         """Raises RuntimeFailure when the revision is not prepared or has no entry point."""
         ...
 
+    def copy(self, service: Service) -> Path | None:
+        """The copy of its package that a prepared revision runs in; None where it runs in none."""
+        ...
+
+    async def settle(self, service: Service, holder: Service | None) -> bool:
+        """What `holder`'s program wrote in its copy is in this revision's, too. True when anything was.
+
+        Called while nobody runs in that copy. Raises RuntimeFailure.
+        """
+        ...
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        """Makes sure that `collect` takes nothing away that a program wrote. Returns where that is now."""
+        ...
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Deletes what no kept revision needs."""
+        """Deletes what no kept revision needs and was rescued."""
         ...
 
     async def anticipate(self, service: Service) -> None:
@@ -60,6 +78,17 @@ class NativePreparer:
         if service.package is not None:
             return Program((), service.package.path)
         return Program((), os.fspath(self._paths.data(service.id)))
+
+    def copy(self, service: Service) -> Path | None:
+        return None
+
+    async def settle(self, service: Service, holder: Service | None) -> bool:
+        return False
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        return ()
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Nothing was made."""

@@ -27,7 +27,7 @@ from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure
 from runtimes.children import TABLE
 from runtimes.environment import command_line, service_environment
 from runtimes.host import Handle, ProcessHost
-from runtimes.kept import keeps
+from runtimes.kept import look
 from runtimes.ports import free_port, require_free
 from runtimes.proc import read_stat
 from runtimes.records import Record, Records
@@ -65,11 +65,17 @@ class ProcessRuntime:
     async def prepare(self, service: Service, progress: Progress) -> None:
         await self._preparer.prepare(service, progress)
 
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        return await self._preparer.rescue(service_id, keep, holder)
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._preparer.collect(service_id, keep)
 
     async def kept(self, service: Service) -> Kept:
-        return Kept(await anyio.to_thread.run_sync(keeps, self._host.paths, service))
+        copy = self._preparer.copy(service)
+        return await anyio.to_thread.run_sync(look, self._host.paths, service, copy)
 
     async def anticipate(self, service: Service) -> None:
         await self._preparer.anticipate(service)
@@ -77,6 +83,7 @@ class ProcessRuntime:
     async def start(self, launch: Launch) -> Running:
         host, paths = self._host, self._host.paths
         await host.strays.gone(launch.service.id)
+        await self._settle(launch)
         try:
             program = self._preparer.program(launch.service)
             endpoint = _choose_endpoint(launch, paths)
@@ -101,6 +108,15 @@ class ProcessRuntime:
                 message = f"{launch.service.id} was ended again, since it cannot be kept: {what}"
                 raise RuntimeFailure("StartFailed", message) from error
             raise
+
+    async def _settle(self, launch: Launch) -> None:
+        """Not while another instance runs in the same copy: it has all that there is."""
+        place = self._preparer.copy(launch.service)
+        if place is None or (launch.holder is None and not self._host.paths.kept(launch.service.id).exists()):
+            return
+        running = [handle.running.service for handle in self._host.handles.values()]
+        if all(self._preparer.copy(one) != place for one in running if one.id == launch.service.id):
+            await self._preparer.settle(launch.service, launch.holder)
 
     def _enter(
         self, launch: Launch, endpoint: Endpoint, child: subprocess.Popen[bytes], log_start: int

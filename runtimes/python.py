@@ -65,6 +65,17 @@ class PythonPreparer:
         argv = () if service.manifest.command else _entry_point(copy, venv)
         return Program(argv, os.fspath(copy), path)
 
+    def copy(self, service: Service) -> Path | None:
+        return self._store.existing(service)
+
+    async def settle(self, service: Service, holder: Service | None) -> bool:
+        return await self._store.settle(service, holder)
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        return await self._store.rescue(service_id, keep, holder)
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._store.collect(service_id, keep)
 

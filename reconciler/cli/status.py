@@ -93,6 +93,14 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
     update = service.get("update") or {}
     if update.get("strategy"):
         yield f"update: {update['strategy']}, because {update['because']}"
+    if kept := service.get("kept"):
+        names, more = ", ".join(kept["names"]), kept["files"] - len(kept["names"])
+        yield f"kept beside its code: {kept['files']} files, {in_bytes(kept['size'])}: {names}" + (
+            f" and {more} more" if more else ""
+        )
+        yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"
+    if (both := condition(service, "FilesAsWritten"))["status"] == "False":
+        yield f"{both['reason']}: {both['message']}"
 
 
 def service_lines(services: list[dict[str, Any]], *, colour: bool, width: int | None) -> Iterator[str]:
@@ -151,6 +159,14 @@ def _age(instances: list[dict[str, Any]]) -> str:
 def seconds_since_epoch(moment: str | float) -> float:
     """From RFC 3339, or seconds already."""
     return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else moment
+
+
+def in_bytes(size: int) -> str:
+    """The largest unit that fits: 12 B, 3.4 MiB."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size >= 1024**power:
+            return f"{size / 1024**power:.1f} {unit}"
+    return f"{size} B"
 
 
 def for_people(seconds: float) -> str:

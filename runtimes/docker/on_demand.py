@@ -66,6 +66,12 @@ class OnDemand(ABC, Generic[R]):
     async def kept(self, service: Service) -> Kept:
         return await self._runtime().kept(service)
 
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        """Nothing is written in what is prepared."""
+        return ()
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         if self._is_needed():
             await self._runtime().collect(service_id, keep)

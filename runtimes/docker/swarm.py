@@ -136,6 +136,12 @@ class SwarmRuntime:
         volumes = [each for each in map(parse_volume, service.manifest.volumes) if not each.read_only]
         return Kept(f"it has the volume {volumes[0].source}" if volumes else "")
 
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        """Nothing is written in what is prepared."""
+        return ()
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Nothing is prepared on this machine."""
 

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from manifests.model import Manifest
 from manifests.service import Package, Service, make_service
@@ -21,7 +21,7 @@ from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 FOLDERS = ("packages", "data", "logs", "state/instances")
 
@@ -53,6 +53,25 @@ def service(
 
 def launch(of: Service, instance: str = "i1", slot: int = 0) -> Launch:
     return Launch(instance, of, slot, {"key": "the-key", "token": "the-token"})
+
+
+class Collects(Protocol):
+    """A runtime, a preparer or a store of packages."""
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]: ...
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None: ...
+
+
+async def clear(
+    where: Collects, service_id: str, keep: Collection[Service], holder: Service | None = None
+) -> Sequence[str]:
+    """As a node clears away; returns where it put something."""
+    told = await where.rescue(service_id, keep, holder)
+    await where.collect(service_id, keep)
+    return told
 
 
 def alive(pid: int) -> bool:

@@ -14,7 +14,7 @@ from runtimes.environment import build_environment
 from runtimes.marks import TOKEN_VARIABLE
 from runtimes.node import NodePreparer
 from runtimes.python import PythonPreparer
-from tests.runtimes.factories import make_home, make_paths, service
+from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ async def test_a_node_build_sees_it(paths: Paths, monkeypatch: pytest.MonkeyPatc
     assert read(preparer.program(second).cwd, "built.json")["PUBLIC_URL"] == "/b"
     assert read(preparer.program(first).cwd, "built.json")["PUBLIC_URL"] == "/a"
     kept = preparer.program(second).cwd
-    await preparer.collect("app", [second])
+    await clear(preparer, "app", [second])
     assert [str(each) for each in paths.packages("app").glob("[!.]*")] == [kept]
 
 
@@ -111,7 +111,7 @@ async def test_what_runs_from_a_copy_of_an_earlier_version_keeps_it(paths: Paths
     assert of.package is not None
     old = paths.packages("app") / of.package.digest
     old.mkdir(parents=True)
-    await NodePreparer(paths).collect("app", [of])
+    await clear(NodePreparer(paths), "app", [of])
     assert old.is_dir()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from runtimes.clone import clone, signature
 from runtimes.python import PythonPreparer
-from tests.runtimes.factories import make_paths, service
+from tests.runtimes.factories import clear, make_paths, service
 from tests.runtimes.wheels import make_wheel, only_from
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ async def test_scripts_of_an_environment_run_where_it_is(
     assert done.stdout.decode().split() == [own, own]
     # What it was cloned from is kept for the next revision, and goes with the last.
     folder = tmp_path / "packages" / "app"
-    await preparer.collect("app", [of])
-    assert len(list(folder.iterdir())) == 2
-    await preparer.collect("app", [])
+    await clear(preparer, "app", [of])
+    assert len(list(folder.iterdir())) == 3
+    await clear(preparer, "app", [])
     assert not folder.exists()

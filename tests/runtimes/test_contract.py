@@ -11,7 +11,7 @@ from runtimes.base import RuntimeFailure
 from tests.runtimes.docker.engines import any_engine
 from tests.runtimes.docker.lives import docker_lives
 from tests.runtimes.docker.podman import podman
-from tests.runtimes.factories import Lives, fake_lives, launch, real_lives, started
+from tests.runtimes.factories import Lives, clear, fake_lives, launch, real_lives, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -148,6 +148,6 @@ async def test_collecting_keeps_what_is_needed(lives: Lives) -> None:
     runtime = lives.next_life()
     of = lives.make()
     await runtime.prepare(of, lambda _: None)
-    await runtime.collect(of.id, [of])
+    await clear(runtime, of.id, [of])
     await runtime.start(launch(of))
     assert await lives.runs() == {"i1"}

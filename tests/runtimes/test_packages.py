@@ -13,7 +13,7 @@ import pytest
 
 from runtimes.base import RuntimeFailure
 from runtimes.packages import PackageStore
-from tests.runtimes.factories import make_home, make_paths, service
+from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ import os, signal, sys
 from pathlib import Path
 import anyio
 from runtimes import packages
-from tests.runtimes.factories import make_paths, service
+from tests.runtimes.factories import clear, make_paths, service
 
 home, point = Path(sys.argv[1]), sys.argv[2]
 of = service(package=str(home / "source"))
@@ -56,7 +56,7 @@ async def main():
     await store.make_copy(of, print, finish)
     if point == "collecting":
         packages.remove_tree = lambda folder: folder.exists() and die()
-        await store.collect("app", [])
+        await clear(store, "app", [])
 
 anyio.run(main)
 """
@@ -103,9 +103,9 @@ async def test_a_death_leaves_nothing_that_is_taken_for_finished(paths: Paths, p
     # What was marked complete before the death is used again; half of something, or trash, is not.
     assert installed == ([] if point == "finishing" else ["deps-key"])
     assert (store.require(of) / "index.js").read_text() == "1"
-    await store.collect("app", [of])
+    await clear(store, "app", [of])
     kept = {entry.name for entry in paths.packages("app").iterdir()}
-    assert kept == {store.copy(of).name, "deps-key"}, point
+    assert kept == {store.copy(of).name, f".inventory-{store.copy(of).name}", "deps-key"}, point
 
 
 async def test_a_collection_ends_what_an_earlier_one_began(paths: Paths) -> None:
@@ -113,7 +113,7 @@ async def test_a_collection_ends_what_an_earlier_one_began(paths: Paths) -> None
     await complete(store, of)
     left = paths.packages("app") / f".old-{store.copy(of).name}"
     (left / "deep").mkdir(parents=True)
-    await store.collect("app", [])
+    await clear(store, "app", [])
     assert not paths.packages("app").exists()
 
 
@@ -122,7 +122,7 @@ async def test_a_collection_leaves_other_services_alone(paths: Paths) -> None:
     other = service("other", package=str(paths.home / "source"))
     await complete(store, app(paths))
     await complete(store, other)
-    await store.collect("app", [])
+    await clear(store, "app", [])
     assert store.require(other).is_dir()
 
 
@@ -135,7 +135,7 @@ async def test_what_cannot_be_deleted_is_told_as_a_failure(
     await complete(PackageStore(paths), app(paths))
     monkeypatch.setattr("runtimes.packages.remove_tree", refuse)
     with pytest.raises(RuntimeFailure, match="Permission denied"):
-        await PackageStore(paths).collect("app", [])
+        await clear(PackageStore(paths), "app", [])
 
 
 async def test_a_package_edited_while_it_is_copied_is_not_that_revision(paths: Paths) -> None:

@@ -15,7 +15,7 @@ from runtimes.base import RuntimeFailure
 from runtimes.node import NodePreparer
 from runtimes.node_versions import find_node
 from runtimes.python import PythonPreparer
-from tests.runtimes.factories import alive, make_home, make_paths, service
+from tests.runtimes.factories import alive, clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,11 +138,11 @@ async def test_collecting_keeps_what_is_kept(paths: Paths) -> None:
     await prepare(preparer, old)
     new = python_app(paths, {"main.py": "2"})
     await prepare(preparer, new)
-    await preparer.collect("app", [new])
+    await clear(preparer, "app", [new])
     with pytest.raises(RuntimeFailure, match="not prepared"):
         preparer.program(old)
     assert preparer.program(new).argv
-    await preparer.collect("app", [])
+    await clear(preparer, "app", [])
     assert not paths.packages("app").exists()
 
 
