@@ -85,12 +85,20 @@ class Tracked:
                 self.view = replace(self.view, fit=fit)
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that keeps nobody from running, and since when (seconds since 1970) it holds."""
+
+    condition: Condition
+    since: float
+
+
 @dataclass(slots=True)
 class Wish:
     """The desired half: what the sources say about a service, resolved, and what a person added to it.
 
     `declared` is what it was made from; `rank` is the precedence of the source that declares it, the lowest
-    first.
+    first. `note` is what else a person should know about it.
     """
 
     service: Service | None = None
@@ -98,6 +106,7 @@ class Wish:
     on_cycle: bool = False
     declared: Declared | None = None
     rank: int = UNDECLARED
+    note: Noted | None = None
 
     @property
     def file(self) -> str:

@@ -20,8 +20,8 @@ from manifests.nodes import runs_on
 from manifests.resolve import ResolveError, package_path
 from manifests.snapshot import SourceKind
 from reconciler.admission import admit
-from reconciler.conditions import Verdict
-from reconciler.controller import Wish
+from reconciler.conditions import Condition, Verdict
+from reconciler.controller import Noted, Wish
 from reconciler.defects import defect
 from reconciler.git_packages import NotHere, package_of
 from reconciler.guarded import Guarded
@@ -78,6 +78,7 @@ class DesiredState:
         self.last_read: dict[str, float] = {}
         self.roots_changed: Callable[[Collection[Root]], None] = lambda _: None
         self._roots: dict[Root, set[str]] = {}
+        self.note: Callable[[Winner], Verdict | None] = lambda _: None
         self._told: set[tuple[str, str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
@@ -267,7 +268,14 @@ class DesiredState:
         except Exception as error:
             problem, service = self._defect(service_id, error), controller.wish.service
         rank = self._ranks[winner.source]
-        return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank)
+        note = self._noted(winner, controller.wish.note)
+        return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank, note=note)
+
+    def _noted(self, winner: Winner, before: Noted | None) -> Noted | None:
+        if (verdict := self.note(winner)) is None:
+            return None
+        condition = Condition("Updatable", "False", verdict.reason, verdict.message)
+        return before if before and before.condition == condition else Noted(condition, self._wall())
 
     def _dirty_set(self) -> None:
         self._dirty.set()

@@ -245,6 +245,16 @@ class Node:
         """What the source said when its services were last declared to the loop."""
         return self.desired.applied.get(source)
 
+    def ran_from(self, service_id: str) -> str:
+        """The folder of the package that ran of a service last; empty when none did."""
+        controller = self.reconciler.controllers.get(service_id)
+        services = controller.used_services() if controller else ()
+        return next((each.package.path for each in services if each.package), "")
+
+    def sources_of(self) -> dict[str, str]:
+        """Id → the name of the source that declares it."""
+        return {each: winner.source for each, winner in self.desired.merged.services.items()}
+
     def packages_in_use(self) -> set[str]:
         """The folders of packages that something runs from, or may run from again."""
         controllers = self.reconciler.controllers.values()

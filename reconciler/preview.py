@@ -25,6 +25,8 @@ from reconciler.nodes.as_of import RecordsAsOf
 from reconciler.nodes.follows import FollowsFile
 from reconciler.nodes.offline import kept_sources
 from reconciler.nodes.port import FOLLOW
+from reconciler.releases import FILE as RELEASES
+from reconciler.releases import Releases
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.store import FileStore, Remembered
@@ -91,11 +93,18 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
         for snapshot in snapshots
         for problem in snapshot.problems
     ]
-    git = GitPackages(Repositories(home / REPOSITORIES))
+    git = GitPackages(Repositories(home / REPOSITORIES), Releases(home / RELEASES))
+    git.ran = lambda service_id: _ran(running.get(service_id), memories.get(service_id, Remembered()))
     git.own = {source.name for source in sources if source.snapshot.kind != "follow"}.__contains__
     ids = sorted(merged.services.keys() | running.keys())
     judge = _Judge(merged, running, git, Paths(home, run_directory(home), 0))
     return changes + [judge.change(each, memories.get(each, Remembered())) for each in ids]
+
+
+def _ran(running: Service | None, memory: Remembered) -> str:
+    """The folder that a service ran from last."""
+    service = running or memory.healthy
+    return service.package.path if service and service.package else ""
 
 
 def _inheritance(

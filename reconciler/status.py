@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from manifests.service import Service
     from manifests.snapshot import Source
     from reconciler.conditions import Verdict
-    from reconciler.controller import Controller, Tracked
+    from reconciler.controller import Controller, Noted, Tracked
     from reconciler.heldback import HeldBack
     from reconciler.routing import Lost
     from runtimes.base import Kept, Running
@@ -51,6 +51,7 @@ def service_status(
             *_exports(lost),
             *_conflicts(controller),
             *_newer(held),
+            *_noted(controller.wish.note),
         ],
     }
 
@@ -242,6 +243,10 @@ def _exports(lost: Lost | None) -> list[dict[str, Any]]:
             "lastTransitionTime": timestamp(lost.since),
         }
     ]
+
+
+def _noted(note: Noted | None) -> list[dict[str, Any]]:
+    return [] if note is None else [plain(note.condition, note.since)]
 
 
 def _newer(held: HeldBack | None) -> list[dict[str, Any]]:

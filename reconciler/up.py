@@ -28,6 +28,8 @@ from reconciler.git_packages import REPOSITORIES, GitPackages
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
+from reconciler.releases import FILE as RELEASES
+from reconciler.releases import Releases
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
@@ -100,13 +102,13 @@ async def run_node(
             with closing(ProcessHost(Paths(home_path, run, sockets.port))) as host:
                 docker = DockerOnDemand(host.paths, settings.docker.binds)
                 swarm = SwarmOnDemand(host.paths)
-                git = GitPackages(Repositories(home_path / REPOSITORIES))
+                git = GitPackages(Repositories(home_path / REPOSITORIES), Releases(home_path / RELEASES))
                 node = _make_node(
                     home, settings, about, paths, host, router, installed, shipped, client, docker, swarm, git
                 )
                 node.notices += sockets.lacking
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
-                make_inner = partial(_make_inner, node, home, settings, config, installed)
+                make_inner = partial(_make_inner, node, home, settings, config, installed, git)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)
                 await _serve(node, host, client, (docker, swarm), git, open_ways_in, console)
     except RuntimeFailure as failure:
@@ -178,9 +180,7 @@ def _make_node(
     docker.lost = partial(node.reconciler.lost, docker.name)
     swarm.lost = partial(node.reconciler.lost, swarm.name)
     swarm.moved = node.reconciler.moved
-    git.own = lambda source: source in node.desired.local
-    git.changed = node.desired.package_changed
-    git.failed = lambda failure: node.events.emit("", failure.reason, failure.message, warning=True)
+    wire_packages(node, git)
     node.notices += [*installed.problems, *data.problems]
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node
@@ -245,10 +245,16 @@ async def _open(open_ways_in: Callable[[], Awaitable[None]]) -> None:
 
 
 def _make_inner(
-    node: Node, home: Home, settings: Settings, config: Mapping[str, Any], installed: InstalledServices
+    node: Node,
+    home: Home,
+    settings: Settings,
+    config: Mapping[str, Any],
+    installed: InstalledServices,
+    git: GitPackages,
 ) -> Handler:
     """What answers to requests that the router forwards to the node: system APIs and pages."""
     from reconciler.apis.assemble import make_system_apis
+    from reconciler.apis.repositories import GitRepositories
     from reconciler.health import health
 
     return make_system_apis(
@@ -256,9 +262,24 @@ def _make_inner(
         installed,
         _identity_of(home, installed),
         config,
+        repositories=GitRepositories(git, node.sources_of),
         answer_timeout=settings.router.answer_timeout,
         otherwise=health(node),
     )
+
+
+def wire_packages(node: Node, git: GitPackages) -> None:
+    """Lets the packages from Git and the node know of each other."""
+    git.own = lambda source: source in node.desired.local
+    git.ran = node.ran_from
+    git.changed = node.desired.package_changed
+    git.failed = lambda failure: node.events.emit("", failure.reason, failure.message, warning=True)
+    node.desired.note = git.note
+
+
+def want_packages(git: GitPackages, roots: Collection[Root]) -> None:
+    """Of all that packages come from, the repositories."""
+    git.want([root for root in roots if isinstance(root, GitPackage)])
 
 
 async def _watch_packages(node: Node, git: GitPackages) -> None:
@@ -266,7 +287,7 @@ async def _watch_packages(node: Node, git: GitPackages) -> None:
 
     def follow(roots: Collection[Root]) -> None:
         watcher.set_roots([root for root in roots if isinstance(root, str)])
-        git.want([root for root in roots if isinstance(root, GitPackage)])
+        want_packages(git, roots)
 
     node.desired.roots_changed = follow
     await watcher.run()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.apis.installed import InstalledServices
     from reconciler.apis.port import ApiNode
+    from reconciler.apis.repositories import GitRepositories
     from reconciler.http import Handler
 
 #: Of the time that the router gives an answer, what a call may wait for the world.
@@ -26,6 +27,7 @@ def make_system_apis(
     identity: Callable[[str], Mapping[str, str]],
     config: Mapping[str, Any],
     *,
+    repositories: GitRepositories,
     answer_timeout: float,
     otherwise: Handler,
 ) -> Handler:
@@ -34,6 +36,8 @@ def make_system_apis(
     `identity` is a service's own (its `key` is told), `config` what `public_config` makes, `answer_timeout`
     the router's in seconds; what is no API's goes to `otherwise`.
     """
-    declarations = Declarations(node, installed.home, installed, lambda each: identity(each)["key"])
+    declarations = Declarations(
+        node, installed.home, installed, lambda each: identity(each)["key"], repositories
+    )
     services = ServicesApi(node, declarations, patience=_SHARE * answer_timeout)
     return system_apis(services, InspectApi(node, config), otherwise=otherwise)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from manifests.git import is_git
 from manifests.parse import parse_file
 from reconciler.api import UserError
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
 from reconciler.apis.jsonrpc import RpcError
 from reconciler.apis.keeping import Files, Records, record_file
-from reconciler.apis.names import free_id, refuse_range, source_of
+from reconciler.apis.names import free_id, source_of
 from reconciler.nodes.port import Change
 from reconciler.own_manifests import file_of, manifest_text
 from runtimes.docker.volume_names import has_volumes
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.apis.keeping import Keeper
     from reconciler.apis.params import ConfigureOptions, ConfigValue, InstallOptions
     from reconciler.apis.port import ApiNode
+    from reconciler.apis.repositories import GitRepositories
 
 
 class Declarations:
@@ -47,8 +49,14 @@ class Declarations:
     """
 
     def __init__(
-        self, node: ApiNode, home: Path, installed: InstalledServices, key_of: Callable[[str], str]
+        self,
+        node: ApiNode,
+        home: Path,
+        installed: InstalledServices,
+        key_of: Callable[[str], str],
+        repositories: GitRepositories,
     ) -> None:
+        self.repositories = repositories
         self.home = home
         self.installed = installed
         self._node = node
@@ -82,35 +90,52 @@ class Declarations:
 
     async def install(self, options: InstallOptions, owner: str, by: str) -> Manifest:
         """Declares a new service, with a key of its own. `by`: who did it, for the history."""
+        source = await anyio.to_thread.run_sync(source_of, options.source_url)
         async with self._lock:
-            source = await anyio.to_thread.run_sync(source_of, options.source_url)
-            refuse_range(source, options.desired_version)
-            # Also those that only other nodes run.
-            recorded = await self._node.nodes.services.read()
-            service_id = options.id or free_id(
-                source, lambda each: each in recorded or self._occupied(each, owner)
-            )
-            value = {"id": service_id, "source": source, "env": with_config({}, options.config)}
+            value = await self._new(source, options, owner)
             manifest = checked(value)
-            self._require_free(service_id, recorded)
-            self._require_own_data(service_id, owner)
-            key = secrets.token_hex(32)
-            await self.installed.put(service_id, Installed(key, owner, options.desired_version or ""))
-            try:
-                keeper = self._records if self._node.nodes.configured else self._files
-                await keeper.write(service_id, value, Change(by, "install"), owner)
-            except (OSError, UserError):
-                await self.installed.uninstall(service_id)
-                raise
-            return manifest
+            self._reserved.add(manifest.id)
+        try:
+            # Not under the lock: what is far away or large takes its time, and others install meanwhile.
+            async with self.repositories.fetched(manifest, new=True), self._lock:
+                await self._begin(manifest.id, value, options, owner, by)
+        finally:
+            self._reserved.discard(manifest.id)
+        return manifest
+
+    async def _new(self, source: str, options: InstallOptions, owner: str) -> dict[str, Any]:
+        """The plain manifest of what is to be installed, under an id that is free."""
+        # Also those that only other nodes run.
+        recorded = await self._node.nodes.services.read()
+        service_id = options.id or free_id(
+            source, lambda each: each in recorded or self._occupied(each, owner)
+        )
+        value = {"id": service_id, "source": source, "env": with_config({}, options.config)}
+        value = with_range(value, options.desired_version)
+        checked(value)
+        self._require_free(service_id, recorded)
+        self._require_own_data(service_id, owner)
+        return value
+
+    async def _begin(
+        self, service_id: str, value: Mapping[str, Any], options: InstallOptions, owner: str, by: str
+    ) -> None:
+        key = secrets.token_hex(32)
+        await self.installed.put(service_id, Installed(key, owner, options.desired_version or ""))
+        try:
+            keeper = self._records if self._node.nodes.configured else self._files
+            await keeper.write(service_id, value, Change(by, "install"), owner)
+        except (OSError, UserError):
+            await self.installed.uninstall(service_id)
+            raise
 
     async def configure(self, service_id: str, options: ConfigureOptions, by: str) -> Manifest:
         """Changes all but the id."""
-        async with self._lock:
+        wanted = checked(await self._changed(service_id, options))
+        async with self.repositories.fetched(wanted, new=False), self._lock:
             value = await self._changed(service_id, options)
             manifest = checked(value)
             if options.desired_version is not None:
-                refuse_range(value.get("source"), options.desired_version)
                 kept = replace(self.installed_as(service_id), desired_version=options.desired_version)
                 await self.installed.put(service_id, kept)
             await self._write(service_id, value, Change(by, "configure"))
@@ -182,6 +207,8 @@ class Declarations:
         value = await self._value_of(service_id)
         if options.source_url is not None:
             value["source"] = await anyio.to_thread.run_sync(source_of, options.source_url)
+        if options.desired_version is not None or options.source_url is not None:
+            value = with_range(value, options.desired_version)
         if options.config is not None:
             value["env"] = with_config(value.get("env") or {}, options.config)
         if options.id is not None:
@@ -223,6 +250,14 @@ def with_config(env: Mapping[str, Any], config: Mapping[str, ConfigValue] | None
     """`env` with the config's keys, in capitals; a value of None takes one out."""
     merged = {**env, **{name.upper(): value for name, value in (config or {}).items()}}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def with_range(value: dict[str, Any], desired_version: str | None) -> dict[str, Any]:
+    """`version` says which releases of a repository; for a folder a desired version never meant anything."""
+    others = {name: item for name, item in value.items() if name != "version"}
+    if desired_version and is_git(str(value.get("source") or "")):
+        return {**others, "version": desired_version}
+    return others
 
 
 def checked(value: Mapping[str, Any]) -> Manifest:

@@ -12,21 +12,25 @@ from manifests.resolve import git_package, package_path, read_atek_json
 if TYPE_CHECKING:
     from manifests.snapshot import Declared
     from reconciler.apis.installed import Installed
+    from reconciler.git_packages import Installed as Fetched
 
 
-def service_info(declared: Declared, entry: dict[str, Any] | None, installed: Installed) -> dict[str, Any]:
-    """Reads the package's atek.json, so call it in a thread. `entry` is the service's in `status`.
+def service_info(
+    declared: Declared, entry: dict[str, Any] | None, installed: Installed, fetched: Fetched | None
+) -> dict[str, Any]:
+    """Reads the package's atek.json, so call it in a thread. `entry` is the service's in `status`, `fetched`
+    what is here of a package from Git.
 
     `active` means that something of it runs. A service without a package has its manifest's file for a URL.
     """
-    folder = package_path(declared)
+    folder = fetched.folder if fetched else package_path(declared)
     repository = git_package(declared.manifest.source, declared.base)
     settings = {
         "id": declared.manifest.id,
         "owningUserKey": installed.owner,
         "sourceUrl": str(repository) if repository else _url(folder or declared.file),
-        "desiredVersion": installed.desired_version or None,
-        "package": {"sourceType": "git" if repository else "file"},
+        "desiredVersion": declared.manifest.version or installed.desired_version or None,
+        "package": _package(repository is not None, fetched),
         "manifest": _atek_json(folder) if folder else None,
         "config": declared.manifest.env,
     }
@@ -36,6 +40,12 @@ def service_info(declared: Declared, entry: dict[str, Any] | None, installed: In
         # JavaScript knows no key of value undefined, and the original left them out.
         "settings": {name: value for name, value in settings.items() if value is not None},
     }
+
+
+def _package(git: bool, fetched: Fetched | None) -> dict[str, str]:
+    if not git:
+        return {"sourceType": "file"}
+    return {"sourceType": "git", **({"installedVersion": fetched.version} if fetched else {})}
 
 
 def _url(path: str) -> str | None:

@@ -42,15 +42,6 @@ def source_of(source_url: str) -> str:
     return folder
 
 
-def refuse_range(source: str | None, desired_version: str | None) -> None:
-    """Raises UserError for a version of a repository that is not part of its URL."""
-    if desired_version and source and is_git(source):
-        raise UserError(
-            "desiredVersion is for ranges of Git tags, which this version does not have yet",
-            hint=f"write one tag or branch behind the URL: {source.partition('#')[0]}#{desired_version}",
-        )
-
-
 def free_id(source: str, taken: Callable[[str], bool]) -> str:
     """The source's name as an id, else that in its atek.json, else `app`; with a number if it is taken."""
     base = _repository_label(source) if is_git(source) else _folder_label(source)

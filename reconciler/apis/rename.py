@@ -21,6 +21,8 @@ from reconciler.api import UserError
 from reconciler.apis.declare import checked, holds_anything
 from reconciler.apis.installed import Renaming
 from reconciler.own_manifests import file_of, write_manifest
+from reconciler.releases import FILE as RELEASES
+from reconciler.releases import Releases
 from runtimes.docker.volume_names import move_note
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ async def _move(
     with anyio.CancelScope(shield=True):
         await installed.begin_rename(renaming, kept)
         try:
+            declarations.repositories.rename(renaming.old, renaming.new)
             await anyio.to_thread.run_sync(_carry_out, home, renaming)
         except OSError:
             await anyio.to_thread.run_sync(_take_back, home, renaming)
@@ -134,6 +137,7 @@ def _carry_out(home: Path, renaming: Renaming) -> None:
     """Does what is not done yet. Raises OSError."""
     if not os.path.lexists(file_of(home, renaming.old)):
         return
+    Releases(home / RELEASES).rename(renaming.old, renaming.new)
     for folder in _FOLDERS:
         _move_folder(home / folder / renaming.old, home / folder / renaming.new)
     move_note(home, renaming.old, renaming.new)

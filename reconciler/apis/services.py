@@ -46,6 +46,7 @@ class ServicesApi:
         self._node = node
         self._declarations = declarations
         self._installed = declarations.installed
+        self._repositories = declarations.repositories
         self.methods: dict[str, Method] = {
             "list": self._list,
             "get": self._get,
@@ -69,10 +70,13 @@ class ServicesApi:
         return await self._info(self._mine(caller, params.text(0)))
 
     async def _check_for_package_updates(self, caller: Caller, params: Params) -> object:
-        """Folders are followed by themselves: an update waits only while it is on its way, or was refused."""
+        """Folders and branches are followed: an update waits only while it is on its way, or was refused."""
         declared = self._mine(caller, params.text(0))
         await self._node.look_again(declared.manifest.id)
-        installed, latest = versions(self._entry(declared))
+        if self._repositories.stays(declared):
+            installed, latest = await self._repositories.offered(declared)
+        else:
+            installed, latest = versions(self._entry(declared))
         return {"hasUpdate": installed != latest, "installedVersion": installed, "latestVersion": latest}
 
     # -- what should be
@@ -134,10 +138,12 @@ class ServicesApi:
 
     async def _update_package(self, caller: Caller, params: Params) -> object:
         declared = self._settled(caller, params)
-        before, _ = versions(self._entry(declared))
+        before = self._version(declared)
+        if self._repositories.stays(declared):
+            await self._repositories.renew(declared)
         await self._node.look_again(declared.manifest.id)
         outcome = await self._waits().serving(declared.manifest.id, declared.manifest)
-        after, _ = versions(self._entry(declared))
+        after = self._version(declared)
         return {"installedVersion": after, "oldVersion": before, **asdict(outcome)}
 
     # -- inside
@@ -163,6 +169,11 @@ class ServicesApi:
         self._declarations.require_settled(declared.manifest.id)
         return declared
 
+    def _version(self, declared: Declared) -> str:
+        """What is installed, as the original's clients compare it."""
+        about = self._repositories.about(declared) if self._repositories.stays(declared) else None
+        return about.version if about else versions(self._entry(declared))[0]
+
     def _entry(self, declared: Declared) -> dict[str, Any]:
         entry = self._node.service(declared.manifest.id)
         if entry is None:
@@ -181,7 +192,12 @@ class ServicesApi:
 
     async def _infos(self, many: Sequence[Declared]) -> list[dict[str, Any]]:
         facts = [
-            (each, self._node.service(each.manifest.id), self._declarations.installed_as(each.manifest.id))
+            (
+                each,
+                self._node.service(each.manifest.id),
+                self._declarations.installed_as(each.manifest.id),
+                self._repositories.about(each),
+            )
             for each in many
         ]
         return await anyio.to_thread.run_sync(lambda: [service_info(*each) for each in facts])

@@ -84,9 +84,27 @@ def test_a_repository_is_installed_by_its_url(bench: Bench, apps: Repository) ->
 
     options = {"sourceUrl": f"file://{apps.path}#main:notes", "config": {"level": "3"}}
     done = bench.atek("call", SERVICES, "install", json.dumps([options | {"desiredVersion": "^1"}]))
-    assert done.returncode == 1 and f"{apps.path}#^1" in done.stderr
+    assert done.returncode == 1 and "version and #main exclude each other" in done.stderr
     info = call("install", options)["settings"]
-    assert (info["id"], info["package"]) == ("notes", {"sourceType": "git"})
+    assert (info["id"], info["package"]) == ("notes", {"sourceType": "git", "installedVersion": "main"})
     assert info["sourceUrl"] == f"{apps.path}#main:notes"
     bench.until(lambda: bool(bench.service("notes")["instances"]), "it runs")
     call("uninstall", "notes")
+
+
+def test_a_release_stays_until_somebody_asks(bench: Bench, apps: Repository) -> None:
+    apps.commit({"notes/hello.txt": "1.0.0"}, tag="v1.0.0")
+    apps.commit({"notes/hello.txt": "ahead"})
+    declare(bench, "notes", f"{apps.path}#:notes")
+    bench.up()
+    bench.until(lambda: output(bench, "notes")[-1:] == ["1.0.0"], "the newest release runs")
+    apps.commit({"notes/hello.txt": "1.1.0"}, tag="v1.1.0")
+    assert bench.stop() == 0
+    bench.up()
+    bench.until(lambda: bench.ready("notes"), "it is ready again")
+    assert set(output(bench, "notes")) == {"1.0.0"}
+    asked = bench.atek("call", SERVICES, "updatePackage", '["notes"]')
+    assert asked.returncode == 0, asked.stderr
+    bench.until(lambda: output(bench, "notes")[-1:] == ["1.1.0"], "the newer release runs")
+    bench.write("notes.json", json.dumps({"id": "notes", "source": f"{apps.path}#:notes", "version": "~1.0"}))
+    bench.until(lambda: output(bench, "notes")[-1:] == ["1.0.0"], "the manifest leads it back")

@@ -16,6 +16,7 @@ from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
 from reconciler.apis.installed import open_installed
+from reconciler.apis.repositories import GitRepositories
 from reconciler.apis.services import ServicesApi
 from reconciler.data_owners import DataFolders
 from reconciler.git_packages import REPOSITORIES, GitPackages
@@ -23,9 +24,11 @@ from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
 from reconciler.nodes.membership import Membership
+from reconciler.releases import FILE as RELEASES
+from reconciler.releases import Releases
 from reconciler.sources import make_sources
 from reconciler.store import MemoryStore
-from reconciler.up import resolve_in_thread
+from reconciler.up import resolve_in_thread, want_packages, wire_packages
 from runtimes.fake import FakeMachine
 from runtimes.git import Repositories
 from runtimes.router.port import NoRouter
@@ -138,10 +141,11 @@ class World:
         def identity(service_id: str) -> dict[str, str]:
             return installed.identity(service_id, {"key": f"key of {service_id}", "token": "secret"})
 
+        git = GitPackages(Repositories(self.home / REPOSITORIES), Releases(self.home / RELEASES))
         node = Node(
             about={"name": "fake"},
             sources=make_sources(self.home, [], None),
-            resolver=partial(resolve_in_thread, GitPackages(Repositories(self.home / REPOSITORIES))),
+            resolver=partial(resolve_in_thread, git),
             runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
             prober=self.machine.prober(),
             store=self._store,
@@ -152,9 +156,15 @@ class World:
             new_id=lambda: f"i{next(self._ids)}",
             jitter=lambda: 0.0,
         )
-        declarations = Declarations(node, self.home, installed, lambda each: identity(each)["key"])
+        wire_packages(node, git)
+        repositories = GitRepositories(git, node.sources_of)
+        declarations = Declarations(
+            node, self.home, installed, lambda each: identity(each)["key"], repositories
+        )
         services = ServicesApi(node, declarations, patience=PATIENCE)
         async with anyio.create_task_group() as tasks:
+            node.desired.roots_changed = partial(want_packages, git)
+            tasks.start_soon(git.run)
             await tasks.start(_run, node)
             yield Apis(node, services, InspectApi(node, self.config), installed)
             tasks.cancel_scope.cancel()

@@ -185,7 +185,6 @@ async def test_bad_params_change_nothing(world: World, apis: Apis, options: Any,
     [
         ({"sourceUrl": "https://me:hidden@example.com/notes.git"}, "no password and no token"),
         ({"sourceUrl": "git@example.com:notes#-x"}, "no branch, tag or commit"),
-        ({"sourceUrl": "https://example.com/notes.git", "desiredVersion": "^1"}, "ranges of Git tags"),
     ],
 )
 async def test_repositories_that_are_refused(apis: Apis, options: Any, said: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from manifests.git import GitPackage
 from manifests.merge import Winner
 from manifests.model import Manifest
+from manifests.releases import Offer, Release
 from manifests.resolve import ResolveError
 from manifests.snapshot import Declared
 from reconciler.git_packages import FETCHING, LOOK_AGAIN, SELDOM, GitPackages, NotHere
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 URL = "https://example.com/apps.git"
-A, B = GitPackage(URL, folder="a"), GitPackage(URL, folder="b")
-VERSION = GitPackage(URL)
+A, B = GitPackage(URL, "main", "a"), GitPackage(URL, "main", "b")
+VERSION = GitPackage(URL, "main")
 
 
 class FakeVersions:
@@ -34,6 +35,7 @@ class FakeVersions:
     def __init__(self) -> None:
         self.remote, self.here = "1", ""
         self.failure = ""
+        self.releases: list[Release] = []
         self.looks: Counter[GitPackage] = Counter()
         self.collected: list[tuple[set[GitPackage], set[str]]] = []
 
@@ -49,6 +51,15 @@ class FakeVersions:
             raise RuntimeFailure("GitFetchFailed", self.failure, hint="wait")
         before, self.here = self.here, self.remote
         return before != self.here
+
+    async def ask(self, package: GitPackage) -> Offer:
+        await anyio.sleep(1)
+        if self.failure:
+            raise RuntimeFailure("GitFetchFailed", self.failure, hint="wait")
+        return Offer({each.version: each for each in self.releases})
+
+    def kept(self, package: GitPackage, ran: str) -> str:
+        return ran
 
     async def collect(self, wanted: Collection[GitPackage], in_use: Collection[str]) -> None:
         self.collected.append((set(wanted), set(in_use)))
