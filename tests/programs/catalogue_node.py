@@ -58,11 +58,6 @@ TIDDLYWIKI = """
 [ -e "$ATEK_DATA_DIR/wiki" ] || tiddlywiki "$ATEK_DATA_DIR/wiki" --init server || exit
 exec tiddlywiki "$ATEK_DATA_DIR/wiki" --listen host=127.0.0.1 port="$PORT"
 """
-VERDACCIO = """
-storage: ./storage
-listen: 127.0.0.1:4873
-packages: {'**': {access: $all, publish: $all}}
-"""
 CAT = "/recipes/default/tiddlers/Cat"
 TIDDLER = '{"title": "Cat", "text": "Kitty"}'
 FLOWS = '[{"id": "kitty", "type": "tab", "label": "Kitty"}]'
@@ -117,11 +112,11 @@ PROGRAMS = [
         reads=rpc("eth_blockNumber", '"0x1"'),
     ),
     Program(
-        "Verdaccio",
-        "6.2.1",
-        ["verdaccio", "--config", "$ATEK_DATA_DIR/config.yaml", "--listen", "127.0.0.1:$PORT"],
-        files=npm({"verdaccio": "6.2.1"}),
-        answers=http("/-/ping"),
+        "PeerJS",
+        "1.0.2",
+        ["peerjs", "--host", "127.0.0.1", "--port", "$PORT"],
+        files=npm({"peer": "1.0.2"}),
+        answers=http("/", "PeerJS Server"),
     ),
     Program(
         "Fastify",
@@ -174,6 +169,5 @@ PROGRAMS = [
             scripts={"build": "astro build"},
         ),
         answers=http("/", "from astro"),
-        manifest={"port": "auto", "env": {}},
     ),
 ]  # fmt: skip

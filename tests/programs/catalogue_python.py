@@ -89,6 +89,7 @@ PROGRAMS = [
         files=pypi("radicale==3.5.8"),
         answers=http("/.web/", "Radicale"),
         writes=after(
+            http("/kitty/", method="MKCOL"),
             http("/kitty/cal/", method="MKCALENDAR"),
             http("/kitty/cal/1.ics", method="PUT", body=CALENDAR, Content_Type="text/calendar"),
         ),
@@ -157,7 +158,7 @@ PROGRAMS = [
         "1.19.20",
         ["copyparty", "-i", "127.0.0.1", "-p", "$PORT", "-v", "$ATEK_DATA_DIR::rwmd"],
         files=pypi("copyparty==1.19.20"),
-        answers=http("/", "copyparty"),
+        answers=http("/?h", "<!DOCTYPE html>"),
         writes=http("/cat.txt", method="PUT", body="Kitty"),
         reads=http("/cat.txt", "Kitty"),
     ),
