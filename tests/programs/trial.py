@@ -107,8 +107,10 @@ class Trial(Bench):
         done = self.atek("stop", service_id)
         assert done.returncode == 0, done.stderr
         self.until(lambda: not self.service(service_id)["instances"], f"{service_id} is stopped", LONG)
-        left = still_there(members) | self.others()
+        left = still_there(members)
         assert not left, f"left behind: {left}"
+        # Tools that the node itself has at work come to their end.
+        self.until(lambda: not self.others(), f"nothing of {service_id} is left", LONG)
 
     # -- what is
 
