@@ -41,7 +41,8 @@ RuntimeName = Literal["node", "python", "process", "docker"]
 
 # Atek's own core services have dotted names ("core.hyper").
 _SERVICE_ID = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+# What programs take for one: Elasticsearch reads `discovery.type`, and Compose takes `1A`.
+_ENV_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
 _REQUEST_TARGET = re.compile(r"/[\x21\x24-\x7e]*")
@@ -232,6 +233,7 @@ def _bare_api(value: object) -> object:
 class Manifest(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
+    `env` may refer to the node's own variables, unless `literal_env` says that its dollars mean nothing.
     `version` is a range of the releases of a package from Git. `exports` left out: what the package's
     atek.json says. `allow`: the APIs that the service may call, `*` standing for anything; every API when
     left out. `nodes` left out: every node runs it. The keys from `image` on are for the docker runtime:
@@ -247,6 +249,7 @@ class Manifest(Model):
     command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
     env: dict[Text, Content] = Field(default_factory=dict, max_length=MOST_ITEMS)
+    literal_env: bool = False
     exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = Field(
         default=None, max_length=MOST_ITEMS
     )

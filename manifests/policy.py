@@ -29,10 +29,10 @@ OWN_IDS, OWN_APIS = "core.", "atek.cloud/"
 
 #: What else a manifest may say, now or later, is not for services of other nodes until it is judged here.
 _JUDGED = frozenset((
-    "id", "runtime", "source", "command", "port", "env", "exports", "allow", "depends_on", "probes",
-    "restart", "update", "stop", "replicas", "resources", "sandbox", "suspend", "nodes", "image", "pull",
-    "publish", "network", "egress", "volumes", "read_only", "user", "entrypoint", "capabilities", "project",
-    "build",
+    "id", "runtime", "source", "command", "port", "env", "literal_env", "exports", "allow", "depends_on",
+    "probes", "restart", "update", "stop", "replicas", "resources", "sandbox", "suspend", "nodes",
+    "image", "pull", "publish", "network", "egress", "volumes", "read_only", "user", "entrypoint",
+    "capabilities", "project", "build",
 ))  # fmt: skip
 _PATTERN_LENGTH = 255
 _SHOWN = 80

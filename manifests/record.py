@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hyper.port import Drive, RecordPath, Undecodable
+from manifests.expansion import literal
 from manifests.git import is_git, parse_git
 from manifests.parse import parse_manifest
 from manifests.snapshot import Problem
@@ -123,6 +124,7 @@ def read_record(record: Record, source: str) -> tuple[Recorded | None, Problem |
     manifest, problems = parse_manifest(document)
     if manifest is None:
         return None, _located(problems[0], source, document, key)
+    manifest = literal(manifest)
     if drive is not None:
         manifest = manifest.model_copy(update={"source": drive_url(drive)})
     return _recorded(record, manifest, drive), None

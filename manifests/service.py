@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from manifests.expansion import expands
 from manifests.model import CONTAINER_KEYS, Export, Manifest
 
 REVISION_LENGTH = 12
@@ -112,6 +113,8 @@ def make_service(
         manifest.sandbox,
         generation,
     ]
+    if expands(manifest.env) and not manifest.literal_env:
+        depends_on.append({"env": "expanded"})
     if runtime in ("docker", SWARM):
         depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS if key not in _NEWER_KEYS})
         depends_on += (

@@ -11,10 +11,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from manifests.files import write_atomically
+from manifests.sources.config import CONFIG_FILES
+from manifests.sources.trust import distrust
 from reconciler.api import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 FOLDERS = ("manifests", "packages", "data", "logs", "state/instances", "state/services", "state/snapshots")
@@ -28,6 +30,19 @@ class Home:
         self._lock: int | None = None
         self._secret = b""
         self._life = secrets.token_bytes(32)
+
+    def check(self, paths: Iterable[Path]) -> None:
+        """Raises UserError if somebody else could write what this node obeys: in its home, or in these paths.
+
+        Settings and manifests of such a place are not even read.
+        """
+        own = (self.path, *(self.path / name for name in CONFIG_FILES), self.path / "manifests")
+        try:
+            for path in (*own, *paths):
+                if (why := distrust(os.fspath(path))) is not None:
+                    raise UserError(f"{why.message}: whoever can write it runs programs here", hint=why.hint)
+        except OSError as error:
+            raise UserError(f"{path} cannot be looked at: {error.strerror or error}") from error
 
     def open(self, about: Mapping[str, Any]) -> None:
         """Makes the folders, takes the lock and writes `about` this node into it. Raises UserError."""

@@ -74,7 +74,10 @@ async def run_node(
 ) -> int:
     """Runs a node in this home until it is asked to end; returns its exit status. Raises UserError."""
     # Marks in environments and links in /proc are compared as text: one home, one spelling.
+    Home(home_path).check(())
     home_path = home_path.resolve()
+    home = Home(home_path)
+    home.check(())
     settings = load_settings(home_path, dict(flags))
     paths = [*(home_path / file for file in settings.sources.files), *paths]
     about = {
@@ -86,7 +89,7 @@ async def run_node(
         "paths": [str(path) for path in paths],
         "startedAt": timestamp(time.time()),
     }
-    home = Home(home_path)
+    home.check(paths)
     home.open(about)
     try:
         tokens = ensure_tokens(home_path)

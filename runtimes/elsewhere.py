@@ -68,7 +68,7 @@ def _do(running: Running, told: Sequence[Listening]) -> str:
     endpoint = running.endpoint
     ports = sorted({each.port for each in told if each.port})
     if not ports:
-        return "let it listen on $SOCKET"
+        return "let it listen on $ATEK_ASSIGNED_SOCKET_FILE"
     if endpoint.port in ports:
         return f"let it listen on {'0.0.0.0' if running.container else endpoint.host}"
     if running.container and all(each.host in LOOPBACK for each in told if each.port):

@@ -13,6 +13,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
+from manifests.expansion import UnknownVariable, expanded, expanded_where_known
 from runtimes.base import PermanentFailure
 from runtimes.executable import require_executable
 from runtimes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
@@ -21,6 +22,7 @@ from runtimes.tools import tool_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from manifests.model import Manifest
     from manifests.service import Service
     from runtimes.base import Endpoint, Launch
     from runtimes.paths import Paths
@@ -34,14 +36,13 @@ def service_environment(launch: Launch, endpoint: Endpoint, program: Program, pa
     """The whole environment of one instance."""
     service_id = launch.service.id
     data = os.fspath(paths.data(service_id))
-    environment = {
+    system = {
         "PATH": os.pathsep.join([*program.path, SYSTEM_PATH]),
         "HOME": data,
         "TMPDIR": os.path.join(data, "tmp"),
         "LANG": "C.UTF-8",
-        # Python holds back what it prints to a file; what a program said last would be missing from its log.
-        "PYTHONUNBUFFERED": "1",
-        **launch.service.manifest.env,
+    }
+    node = {
         SOCKET_VARIABLE: os.fspath(paths.socket(launch.instance)),
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(paths.host_port),
@@ -49,8 +50,23 @@ def service_environment(launch: Launch, endpoint: Endpoint, program: Program, pa
         "ATEK_DATA_DIR": data,
     }
     if endpoint.port is not None:
-        environment["PORT"] = str(endpoint.port)
-    return environment
+        node["PORT"] = str(endpoint.port)
+    # Python holds back what it prints to a file; what a program said last would be missing from its log.
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    return {**system, **unbuffered, **own_variables(launch.service.manifest, {**system, **node}), **node}
+
+
+def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str]:
+    """A service's `env`, the node's variables put in. Raises PermanentFailure for one that is not there."""
+    try:
+        return expanded(manifest, known)
+    except UnknownVariable as error:
+        port = " (it has one with port: auto)" if error.variable == "PORT" else ""
+        raise PermanentFailure(
+            "UnknownVariable",
+            f"{error}{port}",
+            hint=f"write $${error.variable} for the text ${error.variable}, or literalEnv: true",
+        ) from error
 
 
 def build_environment(service: Service, path: Sequence[str] = (), **own: str) -> dict[str, str]:
@@ -61,8 +77,11 @@ def build_environment(service: Service, path: Sequence[str] = (), **own: str) ->
     spelling of a name changes. `path` is searched first, then the service's own PATH.
     """
     kept = {name.lower() for name in own}
-    env = {name: value for name, value in service.manifest.env.items() if name.lower() not in kept}
     inherited = tool_environment()
+    # What refers to something that only a running instance has is not there while it is built.
+    there: dict[str, str] = {name: inherited[name] for name in ("PATH", "LANG") if name in inherited}
+    found = expanded_where_known(service.manifest, there)
+    env = {name: value for name, value in found.items() if name.lower() not in kept}
     searched = env.pop("PATH", inherited["PATH"])
     return {**inherited, **env, **own, "PATH": os.pathsep.join([*path, searched])}
 
@@ -82,6 +101,13 @@ def expand(argument: str, environment: Mapping[str, str]) -> str:
             raise PermanentFailure(
                 "SecretInCommand",
                 f"every user of this machine could read ${name} in the command",
+                hint=f"let the program read it from its environment; a shell does with $${name}",
+            )
+        token = environment.get(TOKEN_VARIABLE)
+        if token and token in environment.get(name, ""):
+            raise PermanentFailure(
+                "SecretInCommand",
+                f"every user of this machine could read the token that is in ${name} in the command",
                 hint=f"let the program read it from its environment; a shell does with $${name}",
             )
         if name not in environment:

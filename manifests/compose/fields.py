@@ -88,8 +88,9 @@ def _env_file(of: Translation, value: Any, path: Path) -> None:
             required = truth(entry.get("required", True), (*here, "required"))
             item = entry.get("path")
         for name, given in of.read_env(text(item, here), here, required).items():
-            if given is not None:
-                of.from_files[name] = given
+            found = of.variables.get(name) if given is None else given
+            if found is not None:
+                of.from_files[name] = found
 
 
 def _depends_on(of: Translation, value: Any, path: Path) -> None:

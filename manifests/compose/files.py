@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from manifests.compose.env_file import read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
 from manifests.compose.translation import Translation
 from manifests.compose.values import Wrong, only, table, text
-from manifests.compose.variables import Unusable, interpolate, read_variables
+from manifests.compose.variables import Unusable, interpolate
 from manifests.documents import BrokenText, read_documents
+from manifests.expansion import literal
 from manifests.explain import explain, format_path
 from manifests.model import Manifest, refuse_unbuilt
 from manifests.snapshot import Problem
@@ -215,7 +217,7 @@ class _Project:
         if "image" not in manifest and "source" not in manifest:
             raise Wrong(path, "a service needs an image or a build")
         try:
-            self.manifests.append(Manifest.model_validate(manifest))
+            self.manifests.append(literal(Manifest.model_validate(manifest)))
         except ValidationError as error:
             service = manifest["id"]
             for found in explain(error, Manifest, manifest, line_of=lambda _: None, service=service):

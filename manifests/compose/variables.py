@@ -1,4 +1,4 @@
-"""`${VAR}` in the texts of a Compose file, and the files that give variables their values. Pure.
+"""`${VAR}` in the texts of a Compose file. Pure.
 
 The forms are Compose's: `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?why}`, `${VAR?why}`,
 `${VAR:+instead}`, `${VAR+instead}`, and `$$` for a dollar. Defaults may hold variables themselves.
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from manifests.documents import Path
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BEGINS = re.compile(r"\$(\$|\{|[A-Za-z_])")
 _OPERATOR = re.compile(r":?[-?+]")
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:=(.*))?", re.DOTALL)
-_COMMENT = re.compile(r"\s+#.*")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
-_ESCAPE = re.compile(r'\\([ntr"\\])')
 _DEEPEST = 20
 
 
@@ -48,14 +45,18 @@ def interpolate(value: Any, variables: Mapping[str, str], path: Path) -> Any:
     return value
 
 
-def substitute(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
-    """Raises Unusable."""
+def substitute(text: str, variables: Mapping[str, str], depth: int = 0, *, lone_dollars: bool = False) -> str:
+    """`lone_dollars`: a $ that begins no variable is one. Raises Unusable."""
     if depth > _DEEPEST:
         raise Unusable("defaults within defaults are too deep")
     done: list[str] = []
     at = 0
     while (dollar := text.find("$", at)) >= 0:
         done.append(text[at:dollar])
+        if lone_dollars and not _BEGINS.match(text, dollar):
+            done.append("$")
+            at = dollar + 1
+            continue
         piece, at = _reference(text, dollar + 1, variables, depth)
         done.append(piece)
     return "".join([*done, text[at:]])
@@ -118,59 +119,3 @@ def _value(name: str, variables: Mapping[str, str]) -> str:
 
 def _where(name: str) -> str:
     return f"add {name}=… to the .env beside the file"
-
-
-def read_variables(text: str, before: Mapping[str, str]) -> dict[str, str | None]:
-    """The variables of an env file; None for a name without `=`. Raises Unusable, naming the line.
-
-    Unquoted and double-quoted values may hold variables: those of the lines above and those of `before`.
-    """
-    found: dict[str, str | None] = {}
-    lines = iter(enumerate(text.removeprefix("\ufeff").splitlines(), 1))
-    for number, line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise Unusable(f"line {number} is not written like NAME=value")
-        if match[2] is None:
-            found[match[1]] = None
-            continue
-        written = match[2].strip()
-        while written[:1] in ("'", '"') and written and _end_of_quote(written) is None:
-            more = next(lines, None)
-            if more is None:
-                raise Unusable(f"line {number}: a quote is never closed")
-            written += "\n" + more[1]
-        known = {**before, **{name: value for name, value in found.items() if value is not None}}
-        try:
-            found[match[1]] = _unquoted(written, known)
-        except Unusable as error:
-            raise Unusable(f"line {number}: {error.message}", error.hint) from error
-    return found
-
-
-def _end_of_quote(written: str) -> int | None:
-    """Where the quote that begins a value ends."""
-    quote, at = written[0], 1
-    while at < len(written):
-        if written[at] == "\\" and quote == '"':
-            at += 1
-        elif written[at] == quote:
-            return at
-        at += 1
-    return None
-
-
-def _unquoted(written: str, known: Mapping[str, str]) -> str:
-    if not written or written[0] not in "'\"":
-        return substitute(_COMMENT.sub("", f" {written}", count=1).strip(), known)
-    end = _end_of_quote(written)
-    assert end is not None
-    rest = written[end + 1 :].strip()
-    if rest and not rest.startswith("#"):
-        raise Unusable("something follows after the quote")
-    inner = written[1:end]
-    if written[0] == "'":
-        return inner
-    return substitute(_ESCAPE.sub(lambda match: _ESCAPES[match[1]], inner.replace("\\$", "$$")), known)

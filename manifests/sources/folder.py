@@ -22,6 +22,7 @@ from manifests.snapshot import Problem, Snapshot
 from manifests.sources.contents import Contents
 from manifests.sources.listing import UNREADABLE, Listing, Signature, is_manifest, list_folder, sign
 from manifests.sources.news import FolderNews
+from manifests.sources.trust import Distrusted, distrust
 from manifests.written import parse_written
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ class FolderSource:
         """Looks at these files, or at the whole folder; `whole` ones are read even if they look unchanged."""
         async with self._lock:
             try:
+                if (why := distrust(self._contents.path(self._only or ""))) is not None:
+                    raise Distrusted(why)
                 listing = await self._list(names)
                 if names is None and self._is_unmounted(listing):
                     raise OSError(errno.ENODEV, "it is empty and on another disk than before")
@@ -203,9 +206,11 @@ class FolderSource:
         return any(record.device != listing.device for record in kept.values())
 
     def _lose(self, error: OSError) -> None:
-        """The folder cannot be listed: all that is known stays as it was."""
+        """The folder cannot be listed, or not believed: all that is known stays as it was."""
         what = f"folder {self._folder}"
-        if error.errno == errno.ENOENT:
+        if isinstance(error, Distrusted):
+            problem = Problem(error.why.message, hint=f"{error.why.hint}; its services stay as they were")
+        elif error.errno == errno.ENOENT:
             problem = Problem(f"{what} is gone", hint="its services stay as they were until it returns")
         else:
             problem = Problem(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from manifests.documents import MAX_BYTES, SUFFIXES, BrokenText
 from manifests.ignored import is_ignored
+from manifests.sources.trust import judge
 
 
 class Signature(NamedTuple):
@@ -86,6 +87,8 @@ def read_text(path: str) -> tuple[str, Signature]:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise FileNotFoundError(path)
+        if (why := judge(path, found)) is not None:
+            raise BrokenText(why.message, hint=why.hint)
         if found.st_size > MAX_BYTES:
             raise BrokenText("the file is larger than 1 MiB", hint="split it into several files")
         try:

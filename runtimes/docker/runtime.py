@@ -7,7 +7,6 @@ While the engine is away nothing is known and nothing is decided: containers tha
 
 from __future__ import annotations
 
-import os
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ from runtimes.docker.kept import kept_outside
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.network import Networks
 from runtimes.docker.service_images import ServiceImages
-from runtimes.docker.starting import REMOVAL, Starter, describe, networks_of, remove_container
+from runtimes.docker.starting import LAST_WORDS, REMOVAL, Starter, describe, networks_of, remove_container
 from runtimes.docker.streams import json_lines
 from runtimes.docker.volumes import Volumes
 from runtimes.kept import keeps
@@ -42,16 +41,14 @@ if TYPE_CHECKING:
 
     from manifests.service import Service
     from runtimes.base import Launch, Progress, Running
-    from runtimes.docker.spec import Image
     from runtimes.paths import Paths
 
 #: First and longest pause until an engine that is away is looked for again, seconds.
 FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
 #: Seconds between two looks at everything, which repair what no event announced.
 RESYNC = 30.0
-#: Seconds that the last output of a container has to arrive, before the container is removed and before it is
-#: told how it ended.
-LAST_WORDS, SAID = 10.0, 0.25
+#: Seconds that the last output of a container has to arrive before it is told how it ended.
+SAID = 0.25
 
 
 class DockerRuntime:
@@ -69,10 +66,11 @@ class DockerRuntime:
         self._images = ServiceImages(self._engine, self._folders, self._node)
         self._networks = Networks(self._engine, self._node)
         self._volumes = Volumes(self._engine, paths.home, self._node)
-        self._starter = Starter(
-            self._engine, self._networks, self._volumes, self._folders, self._handles, self._node
-        )
         self._logs = LogCopier(self._engine, self._folders.positions())
+        self._starter = Starter(
+            self._engine, self._networks, self._volumes, self._folders, self._handles, self._ended,
+            self._logs, self._node,
+        )  # fmt: skip
         self._starting: set[str] = set()
         # Container → the service it was of.
         self._burying: dict[str, str] = {}
@@ -101,7 +99,7 @@ class DockerRuntime:
         self._starting.add(launch.instance)
         try:
             image = await self._images.image(launch.service)
-            handle = await self._start_again(launch, image) or await self._start(launch, image)
+            handle = await self._starter.start(launch, image)
         finally:
             self._starting.discard(launch.instance)
         self._keep(handle)
@@ -130,7 +128,7 @@ class DockerRuntime:
         if is_there and is_worth_keeping(running.service):
             self._folders.remove(handle.instance)
             networks, logged = handle.networks, handle.logged
-            await self._keep_ended(
+            await self._starter.keep(
                 Ended(handle.container, handle.instance, running.service, running.slot, networks, logged)
             )
         else:
@@ -159,20 +157,13 @@ class DockerRuntime:
         return True
 
     async def kept(self, service: Service) -> Kept:
-        if found := await anyio.to_thread.run_sync(keeps, self._paths, service):
+        found = await anyio.to_thread.run_sync(keeps, self._paths, service) or self._volumes.kept(service.id)
+        if found:
             return Kept(found)
-        handles = [each for each in self._handles if each.running and each.running.service.id == service.id]
-        for handle in handles:
-            try:
-                container = await self._engine.call("GET", f"/containers/{handle.container}/json")
-            except EngineAnswer as answer:
-                if answer.missing:
-                    continue
-                raise other_failure(answer, f"what {service.id} keeps cannot be seen") from answer
-            data = os.path.realpath(self._paths.data(service.id))
-            if found := kept_outside(container, data):
-                return Kept(found)
-        return Kept()
+        containers = [
+            each.container for each in self._handles if each.running and each.running.service.id == service.id
+        ]
+        return Kept(await kept_outside(self._engine, containers, self._paths.data(service.id)))
 
     async def rescue(
         self, service_id: str, keep: Collection[Service], holder: Service | None
@@ -189,7 +180,7 @@ class DockerRuntime:
                 while service_id in self._burying.values():
                     await self._buried.wait()
             for each in self._ended.unneeded(service_id, keep):
-                await self._remove_ended(each)
+                await self._starter.remove(each)
             await self._images.collect(service_id, keep)
             if not keep:
                 await self._networks.remove(self._needed_networks)
@@ -318,43 +309,6 @@ class DockerRuntime:
         self._logs.forget(handle.instance)
         self._folders.remove(handle.instance)
 
-    # -- starting
-
-    async def _start_again(self, launch: Launch, image: Image) -> Handle | None:
-        """What the program wrote inside of its container is there then; None without such a container."""
-        ended = self._ended.find(launch)
-        if ended is None:
-            return None
-        # Whoever copies its output goes on where this stops.
-        with anyio.move_on_after(LAST_WORDS):
-            if ended.logged is not None:
-                await ended.logged.wait()
-        handle = await self._starter.start_again(launch, image, ended)
-        if handle is not None:
-            self._ended.remove(ended)
-        return handle
-
-    async def _start(self, launch: Launch, image: Image) -> Handle:
-        try:
-            handle = await self._starter.start(launch, image)
-        except EngineAnswer as answer:
-            raise start_failure(launch.service.id, answer) from answer
-        if ended := self._ended.find(launch):
-            # It could not be started again.
-            await self._remove_ended(ended)
-        return handle
-
-    async def _keep_ended(self, ended: Ended) -> None:
-        if before := self._ended.keep(ended):
-            await self._remove_ended(before)
-
-    async def _remove_ended(self, ended: Ended) -> None:
-        """What cannot be removed now is found when everything is looked at."""
-        if self._ended.find(ended) is ended:
-            self._ended.remove(ended)
-        with suppress(RuntimeUnavailable):
-            await self._discard(ended.container, ended.instance)
-
     # -- looking
 
     async def _list(self) -> list[dict[str, Any]]:
@@ -381,10 +335,10 @@ class DockerRuntime:
         if self._handles.get(instance) is not None or self._ended.of_container(container) is not None:
             return
         if said is not None and state == "exited" and is_worth_keeping(said.service):
-            await self._keep_ended(Ended(container, instance, said.service, said.slot, networks_of(found)))
+            await self._starter.keep(Ended(container, instance, said.service, said.slot, networks_of(found)))
             return
         if said is None or state not in ("running", "paused"):
-            await self._discard(container, instance)
+            await self._starter.discard(container, instance)
             return
         handle = Handle(instance, container)
         describe(handle, found, self._folders.socket(instance))
@@ -392,13 +346,6 @@ class DockerRuntime:
         if state == "paused":
             await self._unpause(container)
         self._keep(handle)
-
-    async def _discard(self, container: str, instance: str) -> None:
-        with suppress(EngineAnswer):
-            await remove_container(self._engine, container)
-        if instance:
-            self._folders.remove(instance)
-            self._logs.forget(instance)
 
     async def _look(self) -> None:
         """Compares what is known with what there is: one call, whatever the number of containers."""
@@ -439,4 +386,4 @@ class DockerRuntime:
             return
         is_known = self._handles.of_container(container["Id"]) is not None
         if not is_known and instance not in self._starting and container["Id"] not in self._burying:
-            await self._discard(container["Id"], instance)
+            await self._starter.discard(container["Id"], instance)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
-from runtimes.environment import expand
+from runtimes.environment import SYSTEM_PATH, expand, own_variables
 from runtimes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def container_name(node: str, service_id: str, instance: str) -> str:
 def container(launch: Launch, image: Image, place: Place, port: int | None) -> dict[str, Any]:
     """The body of `POST /containers/create`. Raises PermanentFailure for what this node does not allow."""
     manifest = launch.service.manifest
-    environment = _environment(launch, place, port)
+    environment = _environment(launch, place, port, image)
     body: dict[str, Any] = {
         "Image": image.id,
         "Hostname": manifest.id.replace(".", "-")[:_LONGEST_HOSTNAME],
@@ -116,11 +116,10 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
     return body
 
 
-def _environment(launch: Launch, place: Place, port: int | None) -> dict[str, str]:
+def _environment(launch: Launch, place: Place, port: int | None, image: Image) -> dict[str, str]:
     manifest = launch.service.manifest
-    environment = {
-        **({} if manifest.project else {"HOME": DATA}),
-        **manifest.env,
+    home = {} if manifest.project else {"HOME": DATA}
+    node = {
         SOCKET_VARIABLE: f"{SOCKETS}/{SOCKET_NAME}",
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(place.host_port),
@@ -129,7 +128,10 @@ def _environment(launch: Launch, place: Place, port: int | None) -> dict[str, st
         "ATEK_DATA_DIR": DATA,
     }
     # A project's program listens where its image says, and may mean something else by PORT.
-    return environment if port is None or manifest.project else {**environment, "PORT": str(port)}
+    if port is not None and not manifest.project:
+        node["PORT"] = str(port)
+    known = {"PATH": SYSTEM_PATH, **image.environment, **home, **node}
+    return {**home, **own_variables(manifest, known), **node}
 
 
 def _host(manifest: Manifest, place: Place) -> dict[str, Any]:

@@ -23,16 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runtimes.base import Launch
-    from runtimes.docker.ended import Ended
+    from runtimes.docker.ended import Ended, EndedContainers
     from runtimes.docker.engine import Engine
     from runtimes.docker.folders import Folders
     from runtimes.docker.handles import Handles
+    from runtimes.docker.logs import LogCopier
     from runtimes.docker.network import Networks
     from runtimes.docker.spec import Image
     from runtimes.docker.volumes import Volumes
 
 #: Seconds that the engine has to remove what could not be started.
 REMOVAL = 20.0
+#: Seconds that the last output of a container has to arrive before the container is removed.
+LAST_WORDS = 10.0
 #: Why a container does not start, where another one would not either.
 _NO_BETTER = ("PortInUse", "CommandNotFound", "NotExecutable", "OutOfDisk", "IsolationUnavailable")
 
@@ -47,6 +50,8 @@ class Starter:
         volumes: Volumes,
         folders: Folders,
         handles: Handles,
+        ended: EndedContainers,
+        logs: LogCopier,
         node: str,
     ) -> None:
         self._engine = engine
@@ -54,20 +59,59 @@ class Starter:
         self._volumes = volumes
         self._folders = folders
         self._handles = handles
+        self._ended = ended
+        self._logs = logs
         self._node = node
 
     async def start(self, launch: Launch, image: Image) -> Handle:
-        """In a new one. Raises RuntimeFailure (RuntimeUnavailable when the engine went away meanwhile)."""
+        """In the container that it had, where that has ended and can run again, or else in a new one.
+
+        Raises RuntimeFailure (RuntimeUnavailable when the engine went away meanwhile).
+        """
+        ended = self._ended.find(launch)
+        if ended is None:
+            return await self._start_new(launch, image)
+        # Whoever copies its output goes on where this stops.
+        with anyio.move_on_after(LAST_WORDS):
+            if ended.logged is not None:
+                await ended.logged.wait()
+        if handle := await self._start_again(launch, image, ended):
+            self._ended.remove(ended)
+            return handle
+        handle = await self._start_new(launch, image)
+        await self.remove(ended)
+        return handle
+
+    async def keep(self, ended: Ended) -> None:
+        """It may run again."""
+        if before := self._ended.keep(ended):
+            await self.remove(before)
+
+    async def remove(self, ended: Ended) -> None:
+        """What cannot be removed now is found when everything is looked at."""
+        if self._ended.find(ended) is ended:
+            self._ended.remove(ended)
+        with suppress(RuntimeUnavailable):
+            await self.discard(ended.container, ended.instance)
+
+    async def discard(self, container: str, instance: str) -> None:
+        """With all that is beside it. Raises RuntimeUnavailable."""
+        with suppress(EngineAnswer):
+            await remove_container(self._engine, container)
+        if instance:
+            self._folders.remove(instance)
+            self._logs.forget(instance)
+
+    async def _start_new(self, launch: Launch, image: Image) -> Handle:
         manifest = launch.service.manifest
         port = spec.service_port(manifest, image, free_port() if manifest.network == "host" else 0)
         if manifest.network == "host" and manifest.port != "auto" and port is not None:
             require_free(port)
         kind = await self._networks.kind(manifest)
-        body = await self._body(launch, image, kind, port)
         try:
+            body = await self._body(launch, image, kind, port)
             container = await self._create(launch, body, kind)
-            handle = Handle(launch.instance, container)
-            return await self._run(handle)
+            return await self._run(Handle(launch.instance, container))
         except BaseException as error:
             with anyio.CancelScope(shield=True), anyio.move_on_after(REMOVAL):
                 await self._clear(launch)
@@ -75,8 +119,8 @@ class Starter:
                 raise start_failure(launch.service.id, error) from error
             raise
 
-    async def start_again(self, launch: Launch, image: Image, ended: Ended) -> Handle | None:
-        """In the container that has ended, which keeps its instance and its token; None if it cannot be had.
+    async def _start_again(self, launch: Launch, image: Image, ended: Ended) -> Handle | None:
+        """The container keeps its instance and its token; None if it cannot be had.
 
         Raises RuntimeFailure for what would be no better in a new one.
         """

@@ -19,7 +19,7 @@ from manifests.containers import Volume, parse_volume
 from runtimes.docker.images import with_tag
 from runtimes.docker.labels import NODE, labels
 from runtimes.docker.spec import AUTO_PORT, DATA, volume_name
-from runtimes.environment import expand
+from runtimes.environment import expand, own_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,13 +130,12 @@ def _container(launch: Launch, node: str, port: int | None) -> dict[str, Any]:
 
 def _environment(launch: Launch, port: int | None) -> Mapping[str, str]:
     """Without the node's port and the token: no task can reach the node's gateway."""
-    environment = {
-        "HOME": DATA,
-        **launch.service.manifest.env,
-        "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
-        "ATEK_DATA_DIR": DATA,
-    }
-    return environment if port is None else {**environment, "PORT": str(port)}
+    node = {"ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""), "ATEK_DATA_DIR": DATA}
+    if port is not None:
+        node["PORT"] = str(port)
+    # What the image says is not known here: machines of the swarm pull it by themselves.
+    own = own_variables(launch.service.manifest, {"HOME": DATA, **node})
+    return {"HOME": DATA, **own, **node}
 
 
 def _mounts(manifest: Manifest, node: str) -> list[dict[str, Any]]:

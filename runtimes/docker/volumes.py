@@ -76,6 +76,15 @@ class Volumes:
             with suppress(RuntimeFailure):
                 self._names.note(service_id, names)
 
+    def kept(self, service_id: str) -> str:
+        """One of the places where the service's image keeps something, in a few words; empty without any."""
+        try:
+            keys = self._names.of(service_id)
+        except RuntimeFailure as failure:
+            return failure.message
+        path = next((path for _, colon, path in (key.partition(":") for key in keys) if colon), "")
+        return f"it has a volume at {path}" if path else ""
+
     async def collect(self, service_ids: Collection[str] | None = None) -> None:
         """Removes the volumes of those whose data folders a person has removed; else, another time."""
         for service_id in self._names.ids() if service_ids is None else service_ids:

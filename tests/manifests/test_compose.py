@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.compose import is_compose, read_compose
+from manifests.compose.env_file import read_variables
 from manifests.compose.fields import TRANSLATORS
-from manifests.compose.variables import Unusable, read_variables, substitute
+from manifests.compose.variables import Unusable, substitute
 from tests.manifests.compose_files import EXAMPLES
 
 if TYPE_CHECKING:
@@ -143,10 +144,39 @@ def test_a_broken_reference_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("text", "value"), [
     ("A=b # c", "b"), ("A='b # c'", "b # c"), ('A="x\\n$B"', "x\nbee"), ("A=$B", "bee"), ("A='$B'", "$B"),
     ("A=", ""), ("export A = b ", "b"), ('A="two\nlines"', "two\nlines"), ("A=b#c", "b#c"),
-    ('A="\\$B"', "$B"),
+    ('A="\\$B"', "$B"), ("A=#x", "#x"), ("A= # c", "# c"), ("A=x\t#c", "x\t#c"), ("A=x\t # c", "x"),
+    ("A: b", "b"), ("export A: b", "b"), ("A='it\\'s'", "it's"), ("A='x' y # z", "x"), ('A="x"y', "x"),
+    ("A=$(x) $1 $", "$(x) $1 $"), ("A=$2b$10$", "$2b$10$"), ("A=x\x0cy\x0b\u2028z\x85", "x\x0cy\x0b\u2028z"),
+    ("A=x\r", "x"), ("A='\n\n'", "\n\n"), ("A=a=b", "a=b"), ("A=x\\ny", "x\\ny"), ("A=$$B", "$B"),
+    ("A = b", "b"),
 ])  # fmt: skip
 def test_lines_of_an_env_file(text: str, value: str) -> None:
     assert read_variables(f"{text}\n", {"B": "bee"}) == {"A": value}
+
+
+@pytest.mark.parametrize("name", ["1A", "a.b", "a-b", "_", "A1"])
+def test_names_in_an_env_file(name: str) -> None:
+    assert read_variables(f"{name}=x\n{name}2: y\n", {}) == {name: "x", f"{name}2": "y"}
+    assert read_variables(f"export {name}\n", {}) == {name: None}
+
+
+def test_what_is_known_elsewhere_wins_over_the_lines_above() -> None:
+    assert read_variables("B=own\nA=$B\n", {}) == {"B": "own", "A": "own"}
+    assert read_variables("B=own\nA=$B\n", {"B": "bee"}) == {"B": "own", "A": "bee"}
+
+
+@pytest.mark.parametrize("text", ["A=$B", "A B", "=x", 'A="x', "A=${"])
+def test_lines_that_are_refused_are_named(text: str) -> None:
+    with pytest.raises(Unusable, match="line 2"):
+        read_variables(f"# c\n{text}\n", {})
+
+
+def test_a_name_alone_in_an_env_file_has_the_value_of_dot_env() -> None:
+    beside = {"/srv/shop/.env": "A=outer\n", "/srv/shop/x.env": "A\nB\nC=$A\ndiscovery.type=single-node\n"}
+    text = "services: {web: {image: x, env_file: x.env}}"
+    (web,), problems = read_compose(text, "/srv/shop/compose.yaml", beside.get)
+    assert not problems
+    assert web.env == {"A": "outer", "C": "outer", "discovery.type": "single-node"}
 
 
 @given(st.text(alphabet="aA${}:-?+_ ", max_size=30))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from reconciler.api import UserError
 from reconciler.home import Home
 
 if TYPE_CHECKING:
@@ -39,3 +42,13 @@ def test_the_token_is_nowhere_on_the_disk(tmp_path: Path) -> None:
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert identity["token"].encode() not in written
     assert bytes.fromhex(identity["token"]) not in written
+
+
+def test_a_manifest_file_that_others_can_write_is_no_place_to_start_from(tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    file.write_text("id: app\ncommand: [sleep, '9']\n")
+    Home(tmp_path / "home").check([file, tmp_path / "nothing"])
+    file.chmod(0o666)
+    with pytest.raises(UserError, match="everybody can write") as caught:
+        Home(tmp_path / "home").check([file])
+    assert caught.value.hint == f"chmod go-w {file}"

@@ -32,7 +32,7 @@ def running(endpoint: Endpoint, container: str = "", **manifest: Any) -> Running
     [(SOCKET, {}, {LOOPBACK}, "it listens on TCP 127.0.0.1:6969; write `port: 6969`"),
      (SOCKET, {}, {Listening("::1", 6969)}, "it listens on TCP [::1]:6969; write `port: 6969`"),
      (SOCKET, {}, {Listening(path="/tmp/other.sock")},
-      "it listens on the Unix socket /tmp/other.sock; let it listen on $SOCKET"),
+      "it listens on the Unix socket /tmp/other.sock; let it listen on $ATEK_ASSIGNED_SOCKET_FILE"),
      (SOCKET, {}, {LOOPBACK, ANY},
       "it listens on TCP 0.0.0.0:3000, TCP 127.0.0.1:6969; write which of them is its `port:`"),
      (SOCKET, {}, {Listening(path="/run/i1/service.sock"), LOOPBACK}, ""),

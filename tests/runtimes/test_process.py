@@ -368,3 +368,26 @@ async def test_a_probe_has_the_limits_of_its_service(bench: Bench) -> None:
     running = await bench.start("sleep", "1000", resources={"memory": "300Mi"})
     assert await EndpointProber(bench.hosts[-1].enrol).check(probe, running) is None
     assert (bench.home / "data/app/limit").read_text() == str(300 * 2**20)
+
+
+async def test_the_nodes_variables_are_put_into_the_environment(bench: Bench) -> None:
+    env = {"PATH": "/opt/x:$PATH", "DB": "${ATEK_DATA_DIR}/db", "HASH": "$2b$12$x", "PASSWORD": "pa$$word"}
+    await bench.start(sys.executable, "-c", LOOK, "$DB", env=env)
+    seen = json.loads((await bench.until("seen.json")).read_text())
+    data = str(bench.paths.data("app"))
+    assert seen["env"]["PATH"].startswith("/opt/x:/usr/local/sbin:")
+    assert (seen["env"]["DB"], seen["argv"][1]) == (f"{data}/db", f"{data}/db")
+    assert (seen["env"]["HASH"], seen["env"]["PASSWORD"]) == ("$2b$12$x", "pa$$word")
+
+
+async def test_a_variable_that_is_not_there_is_named(bench: Bench) -> None:
+    with pytest.raises(RuntimeFailure, match=r"env.A refers to \$ATEK_NONE") as caught:
+        await bench.start("echo", env={"A": "$ATEK_NONE"})
+    assert caught.value.permanent and caught.value.reason == "UnknownVariable"
+
+
+async def test_the_token_in_another_variable_does_not_get_into_a_command_line_either(bench: Bench) -> None:
+    with pytest.raises(RuntimeFailure) as caught:
+        await bench.start("echo", "$API", env={"API": "http://x:$ATEK_HOST_BEARER_TOKEN@localhost"})
+    assert caught.value.permanent and caught.value.reason == "SecretInCommand"
+    assert "the-token" not in str(caught.value)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from runtimes.base import Endpoint
 from runtimes.docker import runtime as docker
 from runtimes.docker.failures import EngineAnswer
+from runtimes.probes import EndpointProber, accepts
 from tests.runtimes.factories import started
 
 if TYPE_CHECKING:
@@ -36,3 +38,15 @@ async def test_what_could_not_be_removed_when_it_ended_is_removed_later(
     assert len(await lives.containers(running=False)) == 1
     await runtime.observe()
     assert await lives.containers(running=False) == []
+
+
+async def test_a_container_that_listens_elsewhere_is_told_where(lives: DockerLives) -> None:
+    runtime = lives.next_life()
+    await runtime.observe()
+    command = ["sh", "-c", "PORT=3000 exec serve"]
+    running = await started(runtime, lives.make(command=command, port=8080))
+    with anyio.fail_after(30):
+        while not await accepts(Endpoint(host=running.endpoint.host, port=3000)):
+            await anyio.sleep(0.02)
+    told = await EndpointProber().elsewhere(running)
+    assert told == "it listens on TCP 0.0.0.0:3000 and not on port 8080; write `port: 3000`"

@@ -155,11 +155,15 @@ async def test_data_folders_that_cannot_be_seen_are_not_gone(lives: DockerLives)
     """As when the disk that they are on is not mounted."""
     runtime = lives.next_life()
     await runtime.observe()
-    await ended(runtime, await started(runtime, writer(lives, "one")))
+    of = writer(lives, "one")
+    await ended(runtime, await started(runtime, of))
     shutil.rmtree(lives.home / "data")
     (lives.home / "data").mkdir()
-    await lives.next_life().observe()
+    runtime = lives.next_life()
+    await runtime.observe()
     assert len(await lives.volumes()) == 2
+    assert (await runtime.kept(of)).what == "it has a volume at /etc"
+    assert (await runtime.kept(writer(lives, "other", service_id="other"))).what == ""
 
 
 @pytest.mark.parametrize("still_runs", [True, False])
