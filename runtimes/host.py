@@ -146,7 +146,10 @@ class ProcessHost:
         return [each for each in mine if not each.dead or each.parent == os.getpid()]
 
     def _look(self, family: Family, looked_at: Collection[int]) -> tuple[dict[int, Seen], dict[int, str]]:
-        seen = self._census.look(looked_at, self.limiter.members([family.name]) if looked_at else {})
+        kept_with_it = self.limiter.members([family.name])
+        # Who leads is waited for elsewhere.
+        pids = {*looked_at, *kept_with_it} - TABLE.names().keys()
+        seen = self._census.look(pids, kept_with_it)
         others = (handle.family for name, handle in self.handles.items() if name != family.name)
         found = owners(
             seen, [family, *others],

@@ -14,6 +14,7 @@ import pytest
 from runtimes import leftovers
 from runtimes.belonging import Seen
 from runtimes.children import TABLE
+from runtimes.limits import CgroupLimiter
 from runtimes.proc import children, read_stat
 from tests.runtimes.factories import alive
 from tests.runtimes.families import DAEMON, DEAF, LOGGER, UNSEALED, WORKERS, family, program
@@ -21,6 +22,7 @@ from tests.runtimes.test_process import Bench, bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Hear = Callable[[bytes], None] | None
 
@@ -108,6 +110,27 @@ async def test_who_does_not_want_to_end_is_ended_when_there_is_no_more_time(benc
         assert alive(deaf)
         await bench.runtime.stop(running, force=True)
     assert not alive(deaf)
+
+
+async def test_what_is_in_its_cgroup_ends_with_a_service(bench: Bench, tmp_path: Path) -> None:
+    """A tree of files, since these machines have no cgroup v2 to delegate; nothing obeys its cgroup.kill."""
+    bench.hosts[-1].limiter = CgroupLimiter(tmp_path, ())
+    # Somebody's child, with no evidence but this.
+    code = """import resource, subprocess
+resource.setrlimit(10, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+child = subprocess.Popen(["sleep", "1000"])
+print(child.pid, flush=True)
+print(child.wait())"""
+    async with await anyio.open_process([sys.executable, "-c", code]) as theirs:
+        assert theirs.stdout is not None
+        member = int(await theirs.stdout.receive())
+        running = await bench.start("sleep", "1000")
+        (tmp_path / "i1/cgroup.procs").write_text(f"{running.pid}\n{member}\n")
+        await bench.runtime.stop(running)
+        await bench.finish(running)
+        assert (tmp_path / "i1/cgroup.kill").read_text() == "1"
+        with anyio.fail_after(10):
+            assert int(await theirs.stdout.receive()) == -signal.SIGTERM
 
 
 async def test_what_other_services_hide_is_left_alone(bench: Bench) -> None:
