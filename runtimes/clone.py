@@ -1,9 +1,9 @@
-"""Copies of installed folders that cost next to nothing, and that their users may write into.
+"""Copies of installed folders that cost next to nothing, for those that are too large for real ones.
 
 Most files are hard links of what was installed once: whoever replaces one (installers, compilers, editors
-do) gets a file of his own. What programs write into in place, data by its ending, is copied. What was
-installed is never run from; should somebody have written into a linked file all the same, its signature
-tells, and it is installed anew.
+do) gets a file of his own. What programs write into in place, data by its ending, is copied. Should somebody
+have written into a linked file all the same, the signature of what was installed tells, and the next revision
+has it installed anew.
 """
 
 from __future__ import annotations

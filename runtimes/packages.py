@@ -5,7 +5,6 @@
     packages/<id>/.new-<copy>           that copy is being made; it is prepared when this is gone
     packages/<id>/.made-<copy>          what its preparer has to know about it: what it uses, what runs it
     packages/<id>/tree-<key>/           what was installed into copies, for the next one: see runtimes.trees
-    packages/<id>/deps-<key>/           what Python copies have clones of, named by what it depends on
 
 A copy is made where it stays: tools write absolute paths into what they build. Whatever the moment of a
 crash, nothing half made is taken for finished, and what a running revision uses is never written to again.
@@ -44,10 +43,7 @@ if TYPE_CHECKING:
     from runtimes.base import Progress
     from runtimes.paths import Paths
 
-_COMPLETE = ".atek-complete"
 _DEPENDENCIES = "deps-"
-#: In what was cloned out of a dependency folder: its name.
-NOTED = ".atek-deps"
 _TREE = "tree-"
 _UNFINISHED = ".new-"
 _NOTES = ".made-"
@@ -122,21 +118,6 @@ class PackageStore:
     def tree(self, service: Service, key: str) -> Path:
         """Where what is installed under that key is kept for copies to come."""
         return self.paths.packages(service.id) / f"{_TREE}{key}"
-
-    async def make_dependencies(
-        self, service: Service, key: str, install: Callable[[Path], Awaitable[None]]
-    ) -> Path:
-        """The folder with the dependencies of that key; installs them when they are not there."""
-        folder = self.paths.packages(service.id) / f"{_DEPENDENCIES}{key}"
-        if (folder / _COMPLETE).exists():
-            return folder
-        with _explained(service.id):
-            await anyio.to_thread.run_sync(remove_tree, folder)
-            async with _whole_or_gone(folder):
-                folder.mkdir(mode=0o700, parents=True)
-                await install(folder)
-                (folder / _COMPLETE).touch()
-        return folder
 
     async def settle(self, service: Service, holder: Service | None) -> bool:
         """Gives the copy what the last healthy revision's program wrote in its own, before a first start.
@@ -322,8 +303,7 @@ def _require_content(copy: Path, service: Service) -> None:
 
 
 def _dependencies(copy: Path) -> list[str]:
-    """The names of the folders with dependencies that a copy was made of, or, made by 0.3, links to."""
+    """The names of the folders with dependencies that a copy has clones of; one made by 0.3 links to them."""
     folders = [copy / name for name in ("node_modules", ".venv")]
     linked = [Path(os.readlink(folder)).parts[1] for folder in folders if folder.is_symlink()]
-    cloned = [noted.read_text() for folder in folders if (noted := folder / NOTED).is_file()]
-    return [*linked, *cloned, *map(str, _notes(copy).get("uses", ()))]
+    return [*linked, *map(str, _notes(copy).get("uses", ()))]

@@ -2,10 +2,11 @@
 
 `python_way` says what is installed. The environment is a folder of the revision's own, `.venv` beside its
 code as pip's would be: what a program or a library writes there changes no other revision. What revisions
-need in common is installed once and cloned, so an edit that leaves the dependencies alone costs links. No
-interpreter is ever downloaded: the node's own serves, unless the package asks for another that this machine
-has. The entry point is the manifest's command, else main.py, app.py, __main__.py, else the project's only
-script; a project that cannot be built as a package, and has one of these, is an application all the same.
+need in common is installed once and cloned (`trees`), so an edit that leaves the dependencies alone waits for
+no installation. No interpreter is ever downloaded: the node's own serves, unless the package asks for another
+that this machine has. The entry point is the manifest's command, else main.py, app.py, __main__.py, else the
+project's only script; a project that cannot be built as a package, and has one of these, is an application
+all the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +22,13 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
-from runtimes.clone import clone, signature
+from runtimes.clone import signature
 from runtimes.environment import build_environment
-from runtimes.packages import NOTED, PackageStore
+from runtimes.packages import PackageStore
 from runtimes.preparer import Program
 from runtimes.python_way import Way, choose_way, read_project, read_text, table, without_project
-from runtimes.tools import ToolLog, run_tool
+from runtimes.tools import ToolLog, run_tool, tool_environment
+from runtimes.trees import About, Tree
 from runtimes.uv import find_uv, uv_settings
 
 if TYPE_CHECKING:
@@ -38,8 +41,7 @@ if TYPE_CHECKING:
 _MODULES = ("main.py", "app.py")
 #: How uv says that a package is none, rather than that it cannot get at what it takes to build one.
 _NOT_BUILT = "build backend returned an error"
-#: Beside an environment that is cloned: its signature when it was whole.
-_SIGNATURE = "signature"
+_VENV = ".venv"
 
 
 class PythonPreparer:
@@ -60,7 +62,7 @@ class PythonPreparer:
         if service.package is None:
             return Program((), os.fspath(self._paths.data(service.id)), (own,))
         copy = self._store.require(service)
-        venv = copy / ".venv" / "bin"
+        venv = copy / _VENV / "bin"
         path = (os.fspath(venv), own) if venv.is_dir() else (own,)
         argv = () if service.manifest.command else _entry_point(copy, venv)
         return Program(argv, os.fspath(copy), path)
@@ -80,7 +82,12 @@ class PythonPreparer:
         await self._store.collect(service_id, keep)
 
     async def anticipate(self, service: Service) -> None:
-        """Nothing that would help."""
+        if service.package is None:
+            return
+        log = ToolLog(self._paths.logs(service.id), name="spare.log")
+        for name in self._store.notes(self._store.copy(service)).get("uses", ()):
+            tree = Tree(self._paths.packages(service.id) / name)
+            await tree.anticipate(partial(_copy_installed, tree.folder, log, lambda _: None))
 
 
 class _Installation:
@@ -104,50 +111,40 @@ class _Installation:
             rest = without_project(copy, way) if self._is_application(copy, failure) else None
             if rest is None:
                 raise
-            await anyio.to_thread.run_sync(_remove, copy / ".venv")
+            await anyio.to_thread.run_sync(_remove, copy / _VENV)
             await self._fill(copy, rest, asked)
         else:
             await self._install_project(copy, way)
         if not self._service.manifest.command:
-            _entry_point(copy, copy / ".venv" / "bin")
+            _entry_point(copy, copy / _VENV / "bin")
 
     async def _fill(self, copy: Path, way: Way, asked: str) -> None:
         if not way.words and not asked:
             return
-        if not way.words or way.depends_on:
-            await self._clone(copy, way, asked)
-        else:
-            await self._make_environment(copy / ".venv", copy, asked, way)
+        if way.words and not way.depends_on:
+            await self._make_environment(copy, asked, way)
+            return
+        tree = Tree(self._store.tree(self._service, self._key(way, asked)))
+        about, run = tree.about(), partial(_copy_installed, copy, self._log, self._progress)
+        if about is None or not await tree.lay(copy, about, run):
+            await self._make_environment(copy, asked, way)
+            size = await anyio.to_thread.run_sync(_size, copy / _VENV)
+            whole = await anyio.to_thread.run_sync(signature, copy / _VENV)
+            await tree.keep(copy, About((_VENV,), size, signature=whole), run)
+        self._store.note(copy, {"uses": [tree.folder.name]})
+
+    def _key(self, way: Way, asked: str) -> str:
+        """All that an environment depends on; what is built for it may read the service's variables."""
+        python = (asked, sys.version_info[:3], base_python())
+        return digest([*way.words, *way.depends_on, *python, *self._service.manifest.env.items()])
 
     async def _install_project(self, copy: Path, way: Way) -> None:
         try:
             if way.project:
-                await self._uv("uv build", way.project, copy, copy / ".venv")
+                await self._uv("uv build", way.project, copy)
         except RuntimeFailure as failure:
             if not self._is_application(copy, failure):
                 raise
-
-    async def _clone(self, copy: Path, way: Way, asked: str) -> None:
-        """Of what is installed already for the same files, the same Python and the same variables."""
-
-        async def install(folder: Path) -> None:
-            await self._make_environment(folder / "venv", copy, asked, way)
-            whole = await anyio.to_thread.run_sync(signature, folder / "venv")
-            (folder / _SIGNATURE).write_text(whole)
-
-        # What is built on the way may read the service's variables.
-        env = list(self._service.manifest.env.items())
-        python = (asked, sys.version_info[:3], base_python())
-        key = digest([*way.words, *way.depends_on, *python, *env])
-        while True:
-            folder = await self._store.make_dependencies(self._service, key, install)
-            found = await anyio.to_thread.run_sync(clone, folder / "venv", copy / ".venv")
-            if found == read_text(folder / _SIGNATURE):
-                break
-            # Somebody wrote into what others share: nobody gets that.
-            await anyio.to_thread.run_sync(_remove, copy / ".venv")
-            await anyio.to_thread.run_sync(_remove, folder)
-        (copy / ".venv" / NOTED).write_text(folder.name)
 
     def _is_application(self, copy: Path, failure: RuntimeFailure) -> bool:
         """Whether a project that could not be built runs without that; it is said."""
@@ -158,10 +155,12 @@ class _Installation:
         )
         return True
 
-    async def _make_environment(self, venv: Path, copy: Path, asked: str, way: Way) -> None:
-        make = ["venv", "--no-project", "--relocatable", "--python", asked or base_python(), os.fspath(venv)]
+    async def _make_environment(self, copy: Path, asked: str, way: Way) -> None:
+        """Relocatable: other copies get it as it is."""
+        place = os.fspath(copy / _VENV)
+        make = ["venv", "--no-project", "--relocatable", "--python", asked or base_python(), place]
         try:
-            await self._uv("uv venv", make, copy, venv)
+            await self._uv("uv venv", make, copy)
         except RuntimeFailure as failure:
             if not asked:
                 raise
@@ -173,11 +172,12 @@ class _Installation:
         for name, content in way.files:
             (copy / name).write_text(content)
         if way.words:
-            await self._uv(f"uv {' '.join(way.words[:2])}", way.words, copy, venv)
+            await self._uv(f"uv {' '.join(way.words[:2])}", way.words, copy)
         for name, _ in way.files:
             (copy / name).unlink()
 
-    async def _uv(self, what: str, words: Sequence[str], copy: Path, venv: Path) -> None:
+    async def _uv(self, what: str, words: Sequence[str], copy: Path) -> None:
+        venv = copy / _VENV
         settings = await anyio.to_thread.run_sync(uv_settings)
         own = {
             "UV_CACHE_DIR": os.fspath(self._paths.cache / "uv"),
@@ -185,7 +185,7 @@ class _Installation:
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_PYTHON_PREFERENCE": "system",
             "UV_NO_PROGRESS": "1",
-            # The copy is moved to its place afterwards: nothing may lead back to where it was.
+            # The next copy gets the environment too: nothing may lead back to this one.
             "UV_NO_EDITABLE": "1",
             # As pip does; every revision would do it again for itself.
             "UV_COMPILE_BYTECODE": "1",
@@ -237,6 +237,17 @@ def _module(copy: Path) -> str:
     if found := next((name for name in _MODULES if (copy / name).is_file()), ""):
         return found
     return "." if (copy / "__main__.py").is_file() else ""
+
+
+async def _copy_installed(folder: Path, log: ToolLog, progress: Progress, words: list[str]) -> None:
+    """Runs cp. Raises RuntimeFailure."""
+    environment = tool_environment()
+    await run_tool("copying", words, cwd=folder, environment=environment, log=log, progress=progress)
+
+
+def _size(folder: Path) -> int:
+    files = (os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
+    return sum(os.lstat(file).st_size for file in files)
 
 
 def _remove(folder: Path) -> None:

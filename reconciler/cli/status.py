@@ -82,7 +82,7 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
         troubles = [
             *_node_troubles(status["node"]),
             *_source_troubles(status["sources"]),
-            *_export_troubles(status["services"]),
+            *_service_troubles(status["services"]),
         ]
         lines += ["", *(paint(trouble, "yellow", enabled=colour) for trouble in troubles)] if troubles else []
     return "\n".join(lines)
@@ -99,8 +99,9 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
             f" and {more} more" if more else ""
         )
         yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"
-    if (both := condition(service, "FilesAsWritten"))["status"] == "False":
-        yield f"{both['reason']}: {both['message']}"
+    for kind in ("FilesAsWritten", "Updatable"):
+        if (found := condition(service, kind))["status"] == "False":
+            yield f"{found['reason']}: {found['message']}"
 
 
 def service_lines(services: list[dict[str, Any]], *, colour: bool, width: int | None) -> Iterator[str]:
@@ -192,11 +193,13 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
             yield clean(f"{conflict['id']} is declared twice: {winner} wins over {loser}")
 
 
-def _export_troubles(services: list[dict[str, Any]]) -> Iterator[str]:
+def _service_troubles(services: list[dict[str, Any]]) -> Iterator[str]:
     for service in services:
         served = condition(service, "ExportsServed")
         if served["status"] == "False":
             yield clean(f"{service['id']} exports in vain: {served['message']}")
+        if (stays := condition(service, "Updatable"))["status"] == "False":
+            yield clean(f"{service['id']} {stays['message']}")
 
 
 def _problem(problem: dict[str, Any]) -> str:

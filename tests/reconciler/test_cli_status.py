@@ -94,6 +94,14 @@ def test_an_api_that_another_service_has_is_told(atek: Atek, node: FakeNode) -> 
     ]
 
 
+def test_a_service_that_stays_behind_its_releases_is_told(atek: Atek, node: FakeNode) -> None:
+    notes = service("notes")
+    notes["conditions"].append(condition("Updatable", "False", "KeepsCommit", "stays at commit 1a2b"))
+    node.add(notes)
+    assert atek("status").out.splitlines()[-1] == "notes stays at commit 1a2b"
+    assert atek("status", "notes").out.splitlines()[-1] == "KeepsCommit: stays at commit 1a2b"
+
+
 def test_control_characters_do_not_reach_the_terminal(atek: Atek, node: FakeNode) -> None:
     node.add(service("notes", message="\x1b]0;owned\x07\x1b[2Jfine\nnext"))
     out = atek("status").out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from runtimes import trees
 from runtimes.clone import clone, signature
 from runtimes.python import PythonPreparer
 from tests.runtimes.factories import clear, make_paths, service
@@ -83,18 +84,37 @@ async def run(preparer: PythonPreparer, of: Service) -> str:
         "import os; os.remove(top.__file__)",
     ],
 )
+@pytest.mark.parametrize("large", [False, True])
 async def test_what_a_program_does_to_its_libraries_is_not_the_next_revisions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mischief: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mischief: str, large: bool
 ) -> None:
+    monkeypatch.setattr(trees, "LARGEST_SPARE", 0 if large else trees.LARGEST_SPARE)
     only_from(tmp_path / "wheels", monkeypatch)
     make_wheel(tmp_path / "wheels", "top", "1.0")
     preparer = PythonPreparer(make_paths(tmp_path))
     first = app(tmp_path, f"import top; print(top.VERSION); {mischief}")
     await preparer.prepare(first, print)
     assert await run(preparer, first) == "1.0"
-    second = app(tmp_path, "import top; print(top.VERSION)")
-    await preparer.prepare(second, print)
-    assert await run(preparer, second) == "1.0"
+    for text in ("import top; print(top.VERSION)", "import top; print(top.VERSION, end='')"):
+        # From the spare, and without one.
+        await preparer.anticipate(first) if "end" not in text else None
+        second = app(tmp_path, text)
+        await preparer.prepare(second, print)
+        assert await run(preparer, second) == "1.0"
+
+
+async def test_an_older_revision_loads_what_it_always_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_from(tmp_path / "wheels", monkeypatch)
+    make_wheel(tmp_path / "wheels", "top", "1.0")
+    preparer = PythonPreparer(make_paths(tmp_path))
+    old = app(tmp_path, "import top; print(top.VERSION)")
+    await preparer.prepare(old, print)
+    new = app(tmp_path, "import top; open(top.__file__, 'a').write('VERSION = 9')")
+    await preparer.prepare(new, print)
+    await run(preparer, new)
+    assert await run(preparer, old) == "1.0"
 
 
 async def test_scripts_of_an_environment_run_where_it_is(
@@ -116,6 +136,6 @@ async def test_scripts_of_an_environment_run_where_it_is(
     # What it was cloned from is kept for the next revision, and goes with the last.
     folder = tmp_path / "packages" / "app"
     await clear(preparer, "app", [of])
-    assert len(list(folder.iterdir())) == 3
+    assert any(each.name.startswith("tree-") for each in folder.iterdir())
     await clear(preparer, "app", [])
     assert not folder.exists()

@@ -13,6 +13,7 @@ import pytest
 
 from runtimes.base import RuntimeFailure
 from runtimes.packages import PackageStore
+from runtimes.trees import About, Tree
 from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ import os, signal, sys
 from pathlib import Path
 import anyio
 from runtimes import packages
+from runtimes.trees import About, Tree
 from tests.runtimes.factories import clear, make_paths, service
 
 home, point = Path(sys.argv[1]), sys.argv[2]
@@ -39,14 +41,15 @@ store = packages.PackageStore(make_paths(home))
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-async def install(folder):
-    (folder / "half").touch()
-    if point == "installing":
+async def run(words):
+    if point == "keeping":
         die()
+    await anyio.run_process(words)
 
 async def finish(copy):
-    await store.make_dependencies(of, "key", install)
-    (copy / ".venv").symlink_to("../deps-key/venv")
+    (copy / ".venv").mkdir()
+    await Tree(store.tree(of, "key")).keep(copy, About((".venv",)), run)
+    store.note(copy, {"uses": ["tree-key"]})
     if point == "finishing":
         die()
 
@@ -79,19 +82,24 @@ async def complete(store: PackageStore, of: Service) -> list[str]:
     """Prepares to the end; returns what had to be installed."""
     installed: list[str] = []
 
-    async def install(folder: Path) -> None:
-        (folder / "whole").touch()
-        installed.append(folder.name)
+    async def run(words: list[str]) -> None:
+        await anyio.run_process(words)
 
     async def finish(copy: Path) -> None:
-        folder = await store.make_dependencies(of, "key", install)
-        (copy / ".venv").symlink_to(f"../{folder.name}/venv")
+        tree = Tree(store.tree(of, "key"))
+        if (about := tree.about()) is None:
+            (copy / ".venv").mkdir()
+            installed.append(tree.folder.name)
+            await tree.keep(copy, About((".venv",)), run)
+        else:
+            await tree.lay(copy, about, run)
+        store.note(copy, {"uses": [tree.folder.name]})
 
     await store.make_copy(of, lambda _: None, finish)
     return installed
 
 
-@pytest.mark.parametrize("point", ["copying", "installing", "finishing", "collecting"])
+@pytest.mark.parametrize("point", ["copying", "keeping", "finishing", "collecting"])
 async def test_a_death_leaves_nothing_that_is_taken_for_finished(paths: Paths, point: str) -> None:
     words = [sys.executable, "-c", DYING, os.fspath(paths.home), point]
     done = await anyio.run_process(words, check=False)
@@ -101,11 +109,12 @@ async def test_a_death_leaves_nothing_that_is_taken_for_finished(paths: Paths, p
         store.require(of)
     installed = await complete(store, of)
     # What was marked complete before the death is used again; half of something, or trash, is not.
-    assert installed == ([] if point == "finishing" else ["deps-key"])
+    assert installed == ([] if point == "finishing" else ["tree-key"])
     assert (store.require(of) / "index.js").read_text() == "1"
     await clear(store, "app", [of])
     kept = {entry.name for entry in paths.packages("app").iterdir()}
-    assert kept == {store.copy(of).name, f".inventory-{store.copy(of).name}", "deps-key"}, point
+    name = store.copy(of).name
+    assert kept == {name, f".inventory-{name}", f".made-{name}", "tree-key"}, point
 
 
 async def test_a_collection_ends_what_an_earlier_one_began(paths: Paths) -> None:

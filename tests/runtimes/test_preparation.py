@@ -70,10 +70,6 @@ async def output(preparer: Any, of: Service, *words: str) -> str:
     return done.stdout.decode().strip()
 
 
-def deps(paths: Paths) -> list[str]:
-    return sorted(entry.name for entry in paths.packages("app").iterdir() if entry.name.startswith("deps-"))
-
-
 async def test_a_copy_has_the_package_and_nothing_else(paths: Paths) -> None:
     of = node_app(paths, {"index.js": "1", "lib/run": "#!/bin/sh", "node_modules/x/index.js": "2"})
     source = paths.home / "source"
@@ -239,9 +235,13 @@ async def test_requirements_from_the_index_once_for_all_revisions(paths: Paths) 
     assert any("uv pip" in line for line in await prepare(preparer, first))
     assert await output(preparer, first) == "1.16.0"
     second = python_app(paths, {"main.py": "import six; print('again', six.__version__)"})
-    assert await prepare(preparer, second) == ["copying the package"]
+    assert await prepare(preparer, second) == ["copying the package", "copying"]
     assert await output(preparer, second) == "again 1.16.0"
-    assert len(deps(paths)) == 1
+    # With a copy made beforehand nothing but the package is copied.
+    await preparer.anticipate(second)
+    third = python_app(paths, {"main.py": "import six; print('once more', six.__version__)"})
+    assert await prepare(preparer, third) == ["copying the package"]
+    assert await output(preparer, third) == "once more 1.16.0"
 
 
 async def test_a_project_is_installed_with_its_script(paths: Paths) -> None:

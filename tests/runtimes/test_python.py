@@ -60,6 +60,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def run(what: str, line: list[str], **_: object) -> None:
         if what == "uv venv":
             Path(line[-1]).mkdir(parents=True)
+        elif what == "copying":
+            await anyio.run_process(line)
         else:
             runs.append(" ".join(line[1:]))
 
