@@ -212,7 +212,8 @@ class Node:
         if controller is None:
             return held_back_status(service_id, held) if held else None
         try:
-            return service_status(controller, self.routing.lost.get(service_id), held)
+            node = str(self.about.get("address", ""))
+            return service_status(controller, self.routing.lost.get(service_id), held, node)
         except Exception as error:
             # One that cannot be told of hides none of the others.
             return defective_status(service_id, defect(error))

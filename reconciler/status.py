@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from manifests.model import Resources
+from reconciler.addresses import addresses
 from reconciler.conditions import Condition
 from reconciler.strategy import changed_by_both, choose, depends_on_what_it_keeps
 
@@ -25,11 +26,12 @@ _KINDS = ("Ready", "Reconciling", "Stalled")
 
 
 def service_status(
-    controller: Controller, lost: Lost | None = None, held: HeldBack | None = None
+    controller: Controller, lost: Lost | None = None, held: HeldBack | None = None, node: str = ""
 ) -> dict[str, Any]:
     """One service, in the shape that the command line promises.
 
-    `lost`: what it exports in vain. `held`: what keeps a newer state of it from being declared.
+    `lost`: what it exports in vain. `held`: what keeps a newer state of it from being declared. `node`: the
+    node's own URL.
     """
     service = controller.wish.service
     shown = service or controller.history.healthy or _any_service(controller)
@@ -44,6 +46,7 @@ def service_status(
         "restarts": controller.history.restarts,
         "update": _update(controller, shown),
         "kept": _kept(controller.kept),
+        "addresses": addresses(service, node, _running(controller)) if service else [],
         "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
         "conditions": [
             *(_condition(controller, condition) for condition in controller.conditions),
@@ -106,6 +109,7 @@ def _nothing_of(service_id: str) -> dict[str, Any]:
         "observedRevision": None,
         "suspended": False,
         "restarts": 0,
+        "addresses": [],
         "instances": [],
         "conditions": [],
     }
@@ -180,6 +184,10 @@ def _in_order(controller: Controller) -> list[Tracked]:
     """In each slot the older ones first, whatever state they are in."""
     instances = controller.instances.values()
     return sorted(instances, key=lambda tracked: (tracked.view.slot, tracked.running.started_at))
+
+
+def _running(controller: Controller) -> list[Running]:
+    return [tracked.running for tracked in _in_order(controller)]
 
 
 def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:

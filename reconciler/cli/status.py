@@ -90,6 +90,8 @@ def _text(status: dict[str, Any], arguments: argparse.Namespace) -> str:
 
 def _closer(service: dict[str, Any]) -> Iterator[str]:
     """What there is to say about one service that has no room in a table."""
+    for address in service.get("addresses") or ():
+        yield f"address: {address}"
     update = service.get("update") or {}
     if update.get("strategy"):
         yield f"update: {update['strategy']}, because {update['because']}"
@@ -108,7 +110,13 @@ def service_lines(services: list[dict[str, Any]], *, colour: bool, width: int | 
     if not services:
         yield "no services yet: `atek apply FILE` adds one"
         return
-    header, *lines = table(_HEADER, [_row(service) for service in services], width=width)
+    columns, rows = [*_HEADER], [[*_row(service)] for service in services]
+    # Other nodes do not tell theirs.
+    if any(service.get("addresses") for service in services):
+        columns.insert(-1, "ADDRESS")
+        for row, service in zip(rows, services, strict=True):
+            row.insert(-1, (service.get("addresses") or ["-"])[0])
+    header, *lines = table(columns, rows, width=width)
     yield paint(header, "bold", enabled=colour)
     for service, line in zip(services, lines, strict=True):
         yield paint(line, _colour(service), enabled=colour)

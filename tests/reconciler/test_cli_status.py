@@ -143,3 +143,14 @@ def test_ages() -> None:
     assert [for_people(s) for s in (-1, 59.9, 60, 7200, 200_000)] == ["0s", "59s", "1m", "2h", "2d"]
     assert seconds_since_epoch("1970-01-01T00:01:00Z") == 60
     assert seconds_since_epoch(time.time()) > 1e9
+
+
+def test_addresses_are_in_the_table_and_all_of_them_by_id(atek: Atek, node: FakeNode) -> None:
+    found = ["http://notes.localhost:2835/", "tcp://127.0.0.1:1883"]
+    node.add(service("notes", addresses=found), service("cron", addresses=[]))
+    header, notes, cron = cells(atek("status").out)
+    assert header[-2:] == ["ADDRESS", "MESSAGE"]
+    assert (notes[-1], cron[-1]) == (found[0], "-")
+    assert [line for line in atek("status", "notes").out.splitlines() if line.startswith("address: ")] == [
+        f"address: {each}" for each in found
+    ]
