@@ -18,12 +18,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from manifests import containers
 from manifests.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.git import is_git, parse_git
-from manifests.placement import Placement, objection
+from manifests.objections import objections
+from manifests.placement import Placement
 from manifests.quantities import LONGEST, parse_duration, parse_size
 from manifests.semver import parse_range
 
@@ -73,6 +73,14 @@ def _api_id(api: str) -> str:
     if not _API_ID.fullmatch(api):
         raise ValueError("an API's id is 1 to 255 ASCII characters without spaces, like example.com/notes")
     return api
+
+
+def _env_name(name: str) -> str:
+    if not _ENV_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a name for an environment variable")
+    if name.startswith("ATEK_"):
+        raise ValueError("names that begin with ATEK_ are the node's own")
+    return name
 
 
 class HttpGet(Model):
@@ -248,7 +256,9 @@ class Manifest(Model):
     version: Annotated[Text, AfterValidator(_range)] | None = None
     command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
-    env: dict[Text, Content] = Field(default_factory=dict, max_length=MOST_ITEMS)
+    env: dict[Annotated[Text, AfterValidator(_env_name)], Content] = Field(
+        default_factory=dict, max_length=MOST_ITEMS
+    )
     literal_env: bool = False
     exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = Field(
         default=None, max_length=MOST_ITEMS
@@ -306,60 +316,11 @@ class Manifest(Model):
             parse_git(source)
         return source
 
-    @field_validator("env")
-    @classmethod
-    def _env_names(cls, env: dict[str, str]) -> dict[str, str]:
-        for name in env:
-            if not _ENV_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name for an environment variable")
-            if name.startswith("ATEK_"):
-                raise ValueError(f"{name}: names that begin with ATEK_ are the node's own")
-        return env
-
     @model_validator(mode="after")
     def _whole(self) -> Manifest:
-        if self.source is None and self.command is None and self.image is None:
-            raise ValueError("a service needs a source (its package folder) or a command, or an image")
-        if self.source is not None and self.image is not None:
-            raise ValueError("image and source exclude each other: the image is built from the source")
-        if self.version is not None:
-            self._whole_version()
-        if self.is_container:
-            self._whole_container()
-        elif (key := self.container_key) and (self.runtime is not None or self.source is None):
-            # A folder without `runtime` may turn out to have a Dockerfile.
-            raise ValueError(f"{to_camel(key)} is for containers; write runtime: docker")
-        if (port := self.exclusive_port) and self.replicas > 1:
-            raise ValueError(f"{self.replicas} replicas cannot share port {port}; write port: auto")
-        if port and self.update.strategy == "rolling":
-            raise ValueError(
-                f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
-            )
-        if why := objection(self):
-            raise ValueError(why)
-        if any(dependency.id == self.id for dependency in self.depends_on):
-            raise ValueError("a service cannot depend on itself")
+        if found := list(objections(self)):
+            raise ValueError("; ".join(found))
         return self
-
-    def _whole_version(self) -> None:
-        if self.source is None or not is_git(self.source):
-            raise ValueError("version is for packages from Git: it chooses among their tags")
-        if ref := parse_git(self.source).ref:
-            raise ValueError(f"version and #{ref} exclude each other: write the range or the branch or tag")
-
-    def _whole_container(self) -> None:
-        if self.runtime not in (None, "docker"):
-            raise ValueError(f"an image is run by the docker runtime, not by {self.runtime}")
-        if self.image is None and self.source is None:
-            raise ValueError("a container needs an image, or a source with a Dockerfile")
-        if self.build is not None and self.source is None:
-            raise ValueError("build is for a source with a Dockerfile; an image is built already")
-        if self.network == "none" and (self.port is not None or self.publish):
-            raise ValueError("with network: none nobody reaches a port; leave it out, or the network")
-        if self.network == "host" and self.publish:
-            raise ValueError("with network: host every port is this machine's already; leave publish out")
-        if self.network != "bridge" and self.egress:
-            raise ValueError("egress is for network: bridge")
 
     @property
     def is_container(self) -> bool:

@@ -28,6 +28,7 @@ from manifests.snapshot import Problem
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
 from reconciler.api import UserError
+from reconciler.mistakes import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -287,8 +288,5 @@ def _unbuilt(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _error(problems: list[Problem] | tuple[Problem, ...]) -> SettingsError:
-    first = problems[0]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return SettingsError(
-        f"{Problem(first.message, first.file, first.line, first.key)}{more}", hint=first.hint
-    )
+    message, hint = sentences(problems)
+    return SettingsError(message, hint=hint)

@@ -7,6 +7,7 @@ are none of this module's business.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,10 @@ class ConfigSource:
         await self._file.watch(changed)
 
     def _parse(self, text: str, file: str, suffix: str) -> Parsed:
-        parsed = parse_config(text, file, suffix)
-        if not parsed.problems:
+        # A mistake in the core services says all the same that they are not the shipped ones.
+        with suppress(BrokenText):
             self._silent = not mentions_core_services(text, suffix)
-        return parsed
+        return parse_config(text, file, suffix)
 
 
 def mentions_core_services(text: str, suffix: str) -> bool:

@@ -20,6 +20,7 @@ from manifests.scalars import settle
 from manifests.written import parse_written
 from reconciler.api import UserError
 from reconciler.cli.recorded import recorded, replace
+from reconciler.mistakes import sentences
 from reconciler.own_manifests import declarations, require_own, write_manifest
 
 if TYPE_CHECKING:
@@ -91,11 +92,8 @@ def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
     """The documents of one file. Raises UserError naming file, line and key of what is wrong."""
     parsed = parse_written(text, name, suffix)
     if problems := parsed.problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        first = problems[0]
-        where = f"{first.file}:{first.line}" if first.line else first.file
-        key = f"{first.key}: " if first.key else ""
-        raise UserError(f"{where}: {key}{first.message}{more}", hint=first.hint)
+        message, hint = sentences(problems)
+        raise UserError(message, hint=hint)
     values = map(_written, parsed.manifests) if is_compose(name, text) else _values(text, suffix)
     for value in values:
         yield Wanted(value["id"], _absolute(value, base), name)

@@ -17,6 +17,7 @@ from reconciler.api import UserError
 from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
 from reconciler.cli.delivery import Delivery
+from reconciler.mistakes import sentences
 from reconciler.nodes.push import MANIFEST_FILES
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def _manifest(file: Path, folder: Path, service_id: str | None) -> dict[str, Any
     filled = {"id": service_id or _id_of(folder), "source": ".", **value}
     _, problems = parse_manifest(filled, str(file), documents[0].line_of)
     if problems:
-        raise UserError(str(problems[0]).removesuffix(f" ({problems[0].hint})"), hint=problems[0].hint)
+        message, hint = sentences(problems)
+        raise UserError(message, hint=hint)
     source = value.get("source")
     return value if source is None else value | {"source": absolute_source(source, str(folder))}
 

@@ -18,6 +18,7 @@ from manifests.record import drive_url
 from manifests.resolve import ResolveError, read_atek_json, resolve
 from manifests.snapshot import Declared
 from reconciler.api import UserError
+from reconciler.mistakes import sentences
 from reconciler.nodes.errors import for_people
 from reconciler.nodes.port import NODE_SELF, Change
 
@@ -82,9 +83,8 @@ async def _check(manifest: Mapping[str, Any], folder: str | None) -> Manifest:
     document = {key: value for key, value in manifest.items() if key != "source"}
     checked, problems = parse_manifest(document if folder is None else {**document, "source": folder})
     if checked is None:
-        first = problems[0]
-        where = f"{first.key}: " if first.key else ""
-        raise UserError(f"{where}{first.message}", hint=first.hint)
+        message, hint = sentences(problems)
+        raise UserError(message, hint=hint)
     try:
         await anyio.to_thread.run_sync(resolve, Declared(checked, "/", ""), "push")
     except ResolveError as error:

@@ -55,7 +55,7 @@ async def test_a_config_without_core_services_is_fine(tmp_path: Path, text: str)
         (TOML + "sourceUrl = '.'", "c.toml:5: sourceUrl: source says the same (leave one out)"),
         (
             TOML + "config = {atek_host_port = 1}",
-            "c.toml:5: env: ATEK_HOST_PORT: names that begin with ATEK_",
+            "c.toml:5: env.ATEK_HOST_PORT: names that begin with ATEK_",
         ),
         (
             TOML.replace("source", "sourceUrl").replace("./hyper", "https://me:x@y/z"),
@@ -113,6 +113,20 @@ async def test_who_says_nothing_of_core_services_gets_the_shipped_ones(
     await source.scan()
     assert source.snapshot.known and ids(source.snapshot) == ["core.hyper", "core.adb"]
     assert source.snapshot.services[0] is source.snapshot.services[0]
+
+
+@pytest.mark.parametrize("text", [
+    "coreServices = 'x'", "[[coreServices]]\nid = 'core.hyper'\nsorce = '.'", "coreServices = [3]",
+    "[[coreServices]]\nid = 'core.hyper'\nsource = \"a\\u0000\"",
+])  # fmt: skip
+async def test_a_mistake_in_them_starts_no_shipped_one(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "config.toml", text)
+    source = ConfigSource(tmp_path, LastGood(tmp_path / "kept", "config"), shipped=SHIPPED)
+    await source.scan()
+    assert not source.snapshot.services and source.snapshot.problems
+    write(tmp_path / "config.toml", "port = 1")
+    await source.scan()
+    assert ids(source.snapshot) == ["core.hyper", "core.adb"] and not source.snapshot.problems
 
 
 async def test_who_names_them_gets_those_and_no_others(tmp_path: Path) -> None:

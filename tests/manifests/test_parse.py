@@ -141,7 +141,7 @@ def test_other_broken_files(text: str, suffix: str, expected: str) -> None:
         ("env: {1: [1]}", "f.yaml:3: env.1: it must be text"),
         (
             "env: {ATEK_HOST_PORT: 1}",
-            "f.yaml:3: env: ATEK_HOST_PORT: names that begin with ATEK_ are the node's own",
+            "f.yaml:3: env.ATEK_HOST_PORT: names that begin with ATEK_ are the node's own",
         ),
         ("dependsOn: [db]", "f.yaml:3: dependsOn[0]: it must be a table of keys and values, not 'db'"),
         (
@@ -225,6 +225,15 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         "id: a\nreplicas: x\nsource: .\n---\nid: b\nsuspend: 7\nsorce: .", "f.yaml", ".yaml"
     ).problems
     assert [(problem.line, problem.service) for problem in found] == [(2, "a"), (6, "b"), (7, "b")]
+
+
+def test_all_mistakes_of_a_service_are_told() -> None:
+    text = "id: a\nsource: .\nenv:\n  ATEK_X: 1\n  A B: 2\n  C: [3]\nsandbox: strict\nreplicas: x\n"
+    assert [each.split(": ")[1] for each in problems(text)] == [
+        "env.ATEK_X", "env.A B", "env.C", "sandbox", "replicas",
+    ]  # fmt: skip
+    (both,) = problems("id: a\ndependsOn: [{id: a}]")
+    assert "a service needs a source" in both and "a service cannot depend on itself" in both
 
 
 def test_a_broken_document_breaks_its_file() -> None:
