@@ -170,7 +170,7 @@ def _make_node(
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
         resolver=partial(resolve_in_thread, git),
         runtimes=make_runtimes(host, docker, swarm),
-        prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host.enrol))),
+        prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host))),
         store=FileStore(home.path / "state" / "services"),
         data=data,
         router=router,

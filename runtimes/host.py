@@ -16,21 +16,23 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from runtimes.base import Running, RuntimeFailure
+from runtimes.base import Launch, Running, RuntimeFailure
 from runtimes.belonging import Family, owners, remember
 from runtimes.census import Census
 from runtimes.children import TABLE
+from runtimes.environment import service_environment
 from runtimes.leftovers import end_all, gone, reap, reap_child, send
 from runtimes.limits import make_limiter
-from runtimes.proc import boot_id, pids
+from runtimes.marks import instance_of
+from runtimes.preparer import Program
+from runtimes.proc import boot_id, pids, surroundings_of
 from runtimes.records import Record, Records
 from runtimes.recovery import Strays, recover
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from runtimes.base import Launch
     from runtimes.belonging import Seen
     from runtimes.paths import Paths
 
@@ -53,6 +55,8 @@ class Handle:
     pidfd: int
     log_start: int
     child: subprocess.Popen[bytes] | None = None
+    #: Its environment and folder, where this life of the node started it.
+    started_in: tuple[Mapping[str, str], str] | None = None
     #: Whether it was asked to end, and whether there is no more time for it.
     asked: bool = False
     forced: anyio.Event = field(default_factory=anyio.Event)
@@ -117,6 +121,21 @@ class ProcessHost:
     def enrol(self, running: Running, pid: int) -> None:
         """What runs beside an instance has its limits."""
         self.limiter.join(running.instance, pid, running.service.manifest.resources)
+
+    def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
+        """The environment and the folder that an instance was started in. Raises OSError.
+
+        Of an adopted one the kernel can tell; where a program has overwritten its environment (to change its
+        title) it is made again, without what only its package added.
+        """
+        handle = self.handles.get(running.instance)
+        if handle is not None and handle.started_in is not None:
+            return handle.started_in
+        environment, folder = surroundings_of(running.pid)
+        if instance_of(running.pid, self.paths.run) != running.instance:
+            launch = Launch(running.instance, running.service, running.slot, {"token": running.token})
+            environment = service_environment(launch, running.endpoint, Program((), folder), self.paths)
+        return environment, folder
 
     async def let_end(self, handle: Handle) -> None:
         """Returns when all that the leader left has ended by itself; what did not hear of it is asked to."""

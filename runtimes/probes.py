@@ -6,7 +6,6 @@ Every check ends within its time-out and answers with None, or with one line tha
 from __future__ import annotations
 
 import contextlib
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,16 +14,15 @@ import anyio.to_thread
 
 from runtimes.children import TABLE
 from runtimes.loopback import addresses
+from runtimes.proc import surroundings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from anyio.abc import ByteStream
 
     from manifests.model import Exec, HttpGet, Probe
     from runtimes.base import Endpoint, Running
-
-    Enrol = Callable[[Running, int], None]
 
 #: Seconds for the bare question whether an endpoint accepts connections.
 CONNECT_TIMEOUT = 1.0
@@ -44,17 +42,39 @@ class Prober(Protocol):
         ...
 
 
-class EndpointProber:
-    """The real one. `enrol` gives a command that runs beside an instance the limits of it."""
+class Beside(Protocol):
+    """What a command needs that runs beside an instance."""
 
-    def __init__(self, enrol: Enrol = lambda running, pid: None) -> None:
-        self._enrol = enrol
+    def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
+        """The instance's environment and folder. Raises OSError."""
+        ...
+
+    def enrol(self, running: Running, pid: int) -> None:
+        """Gives the process the limits of the instance."""
+        ...
+
+
+class _Kernel:
+    """Of an instance of which nobody else knows anything."""
+
+    def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
+        return surroundings_of(running.pid)
+
+    def enrol(self, running: Running, pid: int) -> None:
+        """It has none."""
+
+
+class EndpointProber:
+    """The real one. `beside` knows what a command needs that runs beside an instance."""
+
+    def __init__(self, beside: Beside | None = None) -> None:
+        self._beside = beside or _Kernel()
 
     async def check(self, probe: Probe | None, running: Running) -> str | None:
         timeout = probe.timeout_seconds if probe else CONNECT_TIMEOUT
         try:
             with anyio.fail_after(timeout):
-                return await _check(probe, running, self._enrol)
+                return await _check(probe, running, self._beside)
         except TimeoutError:
             return f"no answer within {timeout:g} s"
         except OSError as error:
@@ -78,7 +98,7 @@ async def accepts(endpoint: Endpoint) -> bool:
     return True
 
 
-async def _check(probe: Probe | None, running: Running, enrol: Enrol) -> str | None:
+async def _check(probe: Probe | None, running: Running, beside: Beside) -> str | None:
     if probe is None:
         await _accepts(running.endpoint, None)
     elif probe.tcp_socket:
@@ -86,7 +106,7 @@ async def _check(probe: Probe | None, running: Running, enrol: Enrol) -> str | N
     elif probe.http_get:
         return await _http_get(running.endpoint, probe.http_get)
     elif probe.exec:
-        return await _exec(probe.exec, running, enrol)
+        return await _exec(probe.exec, running, beside)
     return None
 
 
@@ -140,21 +160,14 @@ async def _status(connection: object, stream: ByteStream) -> int:
             return event.status_code
 
 
-async def _exec(probe: Exec, running: Running, enrol: Enrol) -> str | None:
+async def _exec(probe: Exec, running: Running, beside: Beside) -> str | None:
     """Runs with the environment, the limits and in the folder of the instance; what it forks ends with it."""
-    environment, folder = _surroundings(running.pid)
-    code = await TABLE.attend(probe.command, env=environment, cwd=folder, enrol=partial(enrol, running))
+    environment, folder = beside.surroundings(running)
+    enrol = partial(beside.enrol, running)
+    code = await TABLE.attend(probe.command, env=environment, cwd=folder, enrol=enrol)
     if code < 0:
         return f"{probe.command[0]} was killed by signal {-code}"
     return None if code == 0 else f"{probe.command[0]} exited with status {code}"
-
-
-def _surroundings(pid: int) -> tuple[dict[str, str], str]:
-    """The kernel knows what the instance was started with, also where an earlier life of the node did it."""
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        pairs = (item.partition(b"=") for item in file.read().split(b"\0") if b"=" in item)
-        environment = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-    return environment, os.readlink(f"/proc/{pid}/cwd")
 
 
 def _first(error: OSError) -> str:

@@ -34,6 +34,14 @@ def read_stat(pid: int) -> Stat | None:
     return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
+def surroundings_of(pid: int) -> tuple[dict[str, str], str]:
+    """The environment that a process was started with, and the folder that it is in. Raises OSError."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = (item.partition(b"=") for item in file.read().split(b"\0") if b"=" in item)
+        environment = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    return environment, os.readlink(f"/proc/{pid}/cwd")
+
+
 def boot_id() -> str:
     """Changes with every boot of the machine; process ids mean something only within one."""
     with open("/proc/sys/kernel/random/boot_id") as file:

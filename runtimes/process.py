@@ -97,7 +97,7 @@ class ProcessRuntime:
         try:
             # From here on something may run: whatever happens, it is known or it is ended.
             child, log_start = _spawn(launch.instance, line, program, environment, paths, launch.service.id)
-            return self._enter(launch, endpoint, child, log_start)
+            return self._enter(launch, endpoint, child, log_start, environment, program)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await host.abandon(launch, child)
@@ -119,7 +119,13 @@ class ProcessRuntime:
             await self._preparer.settle(launch.service, launch.holder)
 
     def _enter(
-        self, launch: Launch, endpoint: Endpoint, child: subprocess.Popen[bytes], log_start: int
+        self,
+        launch: Launch,
+        endpoint: Endpoint,
+        child: subprocess.Popen[bytes],
+        log_start: int,
+        environment: dict[str, str],
+        program: Program,
     ) -> Running:
         """Limits what was just started, and writes down what it is."""
         host = self._host
@@ -138,7 +144,9 @@ class ProcessRuntime:
             token=launch.identity.get("token", ""),
             log_start=log_start,
         )
-        return host.watch(_write(host.records, record), family_of(record), child)
+        running = host.watch(_write(host.records, record), family_of(record), child)
+        host.handles[running.instance].started_in = environment, program.cwd
+        return running
 
     async def stop(self, running: Running, *, force: bool = False) -> None:
         handle = self._host.handles.get(running.instance)

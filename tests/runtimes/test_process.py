@@ -366,7 +366,7 @@ async def test_a_probe_has_the_limits_of_its_service(bench: Bench) -> None:
         {"exec": {"command": [sys.executable, "-c", f"import time; time.sleep(0.2); {code}"]}}
     )
     running = await bench.start("sleep", "1000", resources={"memory": "300Mi"})
-    assert await EndpointProber(bench.hosts[-1].enrol).check(probe, running) is None
+    assert await EndpointProber(bench.hosts[-1]).check(probe, running) is None
     assert (bench.home / "data/app/limit").read_text() == str(300 * 2**20)
 
 
@@ -391,3 +391,19 @@ async def test_the_token_in_another_variable_does_not_get_into_a_command_line_ei
         await bench.start("echo", "$API", env={"API": "http://x:$ATEK_HOST_BEARER_TOKEN@localhost"})
     assert caught.value.permanent and caught.value.reason == "SecretInCommand"
     assert "the-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_probe_has_the_environment_that_its_service_has_overwritten(
+    bench: Bench, adopted: bool
+) -> None:
+    """As nginx does, to change its title."""
+    code = "open('begun', 'w'); import os; os.execve('/bin/sleep', ['sleep', '1000'], {'PATH': '/nowhere'})"
+    running = await bench.start(sys.executable, "-c", code, env={"MARK": "here"})
+    await bench.until("begun")
+    if adopted:
+        (running,) = await bench.next_life().observe()
+    probe = Probe.model_validate(
+        {"exec": {"command": ["sh", "-c", "test $MARK = here && test -d $ATEK_DATA_DIR"]}}
+    )
+    assert await EndpointProber(bench.hosts[-1]).check(probe, running) is None
