@@ -10,24 +10,27 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router import jsonrpc
+from runtimes.router import jsonrpc, large
 from runtimes.router.delivery import Delivery, length_line
 from runtimes.router.identity import OPEN_METHODS, fields_of
 from runtimes.router.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE, Call, Malformed
+from runtimes.router.large import SMALL
+from runtimes.router.local import LONGEST_AWAITED
+from runtimes.router.metrics import LEFT
 from runtimes.router.pages import CORS, page, rpc_head
+from runtimes.router.sending import Sending
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
     from runtimes.router.handler import Handler
     from runtimes.router.head import RequestHead
     from runtimes.router.jsonrpc import Incoming
+    from runtimes.router.large import Pieces
     from runtimes.router.plane import Plane
     from runtimes.router.table import Backend, Caller, RouteTable
 
 #: Calls of one batch that are on their way at the same time.
 AT_A_TIME = 32
-#: What proxies write down for a client that did not wait (nginx's number).
-LEFT = 499
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _refusal(table: RouteTable, api: str, caller: Caller | None) -> tuple[int, s
 class SingleCall(Delivery):
     """Implements `handler.Handler`; hands over to a `Batch` what is not one call in the usual form."""
 
-    __slots__ = ("_pieces", "_size")
+    __slots__ = ("_pieces",)
 
     # -- handler.Handler
 
@@ -129,6 +132,9 @@ class SingleCall(Delivery):
             self._too_large()
             return
         self.id = decision.head.request_id or next(plane.ids)
+        if len(payload) > SMALL:
+            self._work = plane.turns.start(large.parse(payload), self._parsed)
+            return
         call_id = jsonrpc.single(payload)
         if call_id is None or decision.caller is None:
             incoming = jsonrpc.parse(payload, plain=decision.caller is None)
@@ -141,19 +147,28 @@ class SingleCall(Delivery):
             elif not self.wait():
                 self.delivered(jsonrpc.failed(call_id, *decision.refused), self.began)
 
+    def _parsed(self, incoming: Incoming) -> None:
+        self._work = None
+        self.client.hand_over(Batch(self, incoming))
+
     def begin(self) -> None:
         self._pieces: list[bytes] = []
-        self._size = 0
-        if self.decision.head.length > self._most:
+        decision = self.decision
+        if decision.head.length > self._most:
             self._too_large()
+        elif decision.refused and not decision.held and not 0 <= decision.head.length <= LONGEST_AWAITED:
+            code, message = decision.refused
+            self._refuse(403 if code == UNAVAILABLE else 404, code, message)
         else:
             self.client.send_continue()
 
     def body(self, payload: bytes, *, done: bool) -> None:
         self._pieces.append(payload)
-        self._size += len(payload)
-        if self._size > self._most:
+        fits = self.take_room(len(payload))
+        if self.room > self._most:
             self._too_large()
+        elif not fits:
+            self._refuse(503, UNAVAILABLE, "too much has to be kept in memory at the moment")
         elif done:
             self.decision = self.decision.by(self.plane.table)
             self.whole(b"".join(self._pieces))
@@ -178,8 +193,17 @@ class SingleCall(Delivery):
         limits = self.plane.limits
         return limits.request if self.decision.caller else min(limits.login, limits.request)
 
-    def delivered(self, answer: bytes, now: float) -> None:
+    def delivered(self, answer: bytes | Pieces, now: float) -> None:
         plane, decision, client = self.plane, self.decision, self.client
+        if type(answer) is list:
+            room, self.room = self.room, 0
+            client.hand_over(
+                Sending(plane, client, decision, answer, began=self.began, request_id=self.id, room=room)
+            )
+            return
+        assert type(answer) is bytes
+        if self.room:
+            self.give_room()
         # `client.keeps`, where all of the request was read.
         keep = decision.head.keep_alive and not plane.ending
         send = client.send
@@ -193,11 +217,14 @@ class SingleCall(Delivery):
             client.finish(keep=False)
 
     def _too_large(self) -> None:
-        client = self.client
-        message = f"the request is larger than {self._most} bytes"
-        body = jsonrpc.failed(None, jsonrpc.INVALID_REQUEST, message)
-        client.send(page(413, body, kind=b"application/json", fields=[CORS], close=True))
-        self.plane.answered(client, self.decision, 413, monotonic() - self.began)
+        self._refuse(413, jsonrpc.INVALID_REQUEST, f"the request is larger than {self._most} bytes")
+
+    def _refuse(self, status: int, code: int, message: str) -> None:
+        """An answer without having read what is asked."""
+        client, body = self.client, jsonrpc.failed(None, code, message)
+        self.give_room()
+        client.send(page(status, body, kind=b"application/json", fields=[CORS], close=True))
+        self.plane.answered(client, self.decision, status, monotonic() - self.began)
         client.finish(keep=False)
 
 
@@ -221,7 +248,7 @@ class Part(Delivery):
         super().keep(size)
         return self._batch.kept
 
-    def delivered(self, answer: bytes, now: float) -> None:
+    def delivered(self, answer: bytes | Pieces, now: float) -> None:
         self._batch.delivered(self, self._index, None if self._notification else answer)
 
 
@@ -236,12 +263,13 @@ class Batch:
         self._began = first.began
         self._calls = incoming.calls
         self._is_list = incoming.batch
-        self._answers: list[bytes | None] = [None] * len(incoming.calls)
+        self._answers: list[bytes | Pieces | None] = [None] * len(incoming.calls)
         self._left = len(incoming.calls)
         self._next = 0
         self._under_way: set[Part] = set()
         #: Bytes of answers, and of what has come of others: together no more than one answer may have.
         self.kept = 0
+        self._room, first.room = first.room, 0
 
     # -- handler.Handler
 
@@ -260,6 +288,7 @@ class Batch:
         self._next = len(self._calls)
         for part in list(self._under_way):
             part.abandon()
+        self.plane.room.give(self._room)
         self.plane.answered(self.client, self.decision, LEFT, monotonic() - self._began, self.id)
 
     def client_paused(self) -> None: ...
@@ -289,24 +318,25 @@ class Batch:
         else:
             self._note(index, None if call.notification else refusal)
 
-    def delivered(self, part: Part, index: int, answer: bytes | None) -> None:
+    def delivered(self, part: Part, index: int, answer: bytes | Pieces | None) -> None:
         """One call is done. None is the answer to a notification."""
         self._under_way.discard(part)
         self.kept -= part.kept
+        self._room, part.room = self._room + part.room, 0
         self._note(index, self._fitting(part, answer))
         self._deliver_more()
 
-    def _fitting(self, part: Part, answer: bytes | None) -> bytes | None:
+    def _fitting(self, part: Part, answer: bytes | Pieces | None) -> bytes | Pieces | None:
         if answer is None:
             return None
         limit = self.plane.limits.answer
-        if self.kept + len(answer) > limit:
+        if self.kept + large.size_of(answer) > limit:
             message = f"the answers to this batch are larger than {limit} bytes"
             answer = jsonrpc.failed(part.call_id, UNAVAILABLE, message)
-        self.kept += len(answer)
+        self.kept += large.size_of(answer)
         return answer
 
-    def _note(self, index: int, answer: bytes | None) -> None:
+    def _note(self, index: int, answer: bytes | Pieces | None) -> None:
         self._answers[index] = answer
         self._left -= 1
         if not self._left:
@@ -314,13 +344,17 @@ class Batch:
 
     def _answer(self) -> None:
         client = self.client
-        keep = client.keeps
         answers = [answer for answer in self._answers if answer is not None]
         if answers:
-            body = jsonrpc.join(answers) if self._is_list else answers[0]
-            client.send(rpc_head(len(body), close=not keep) + body)
-        else:
-            client.send(page(204, fields=[CORS], close=not keep))
-        seconds = monotonic() - self._began
-        self.plane.answered(client, self.decision, 200 if answers else 204, seconds, self.id)
+            pieces = large.join(answers) if self._is_list else large.join(answers)[1:-1]
+            sending = Sending(
+                self.plane, client, self.decision, pieces,
+                began=self._began, request_id=self.id, room=self._room,
+            )  # fmt: skip
+            client.hand_over(sending)
+            return
+        keep = client.keeps
+        self.plane.room.give(self._room)
+        client.send(page(204, fields=[CORS], close=not keep))
+        self.plane.answered(client, self.decision, 204, monotonic() - self._began, self.id)
         client.finish(keep=keep)

@@ -112,6 +112,11 @@ class Client(asyncio.Protocol):
         return self._handler is handler
 
     @property
+    def is_stalled(self) -> bool:
+        """Whether it does not take what it is sent."""
+        return self._full
+
+    @property
     def is_paused(self) -> bool:
         """Whether nothing is read of it at the moment."""
         return self._paused

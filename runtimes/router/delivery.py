@@ -6,15 +6,19 @@ from abc import abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from runtimes.router import jsonrpc
+from runtimes.router import jsonrpc, large
 from runtimes.router.head import known_answers
+from runtimes.router.large import SMALL, TINY
 
 if TYPE_CHECKING:
     from runtimes.router.calls import Deliver
     from runtimes.router.client import Client
     from runtimes.router.head import AnswerHead
+    from runtimes.router.large import Pieces
     from runtimes.router.plane import Plane
-    from runtimes.router.upstream import Pool, Upstream
+    from runtimes.router.pool import Pool
+    from runtimes.router.turns import Work
+    from runtimes.router.upstream import Upstream
 
 
 _ANSWERS = known_answers(b"POST")
@@ -25,17 +29,18 @@ class Delivery:
 
     What it delivers is said by the public attributes, before `deliver`. `id` is the request's name, `began`
     the moment (`monotonic`) from which it is counted, `kept` how many bytes of its answer wait for the rest.
+    `room` is what it has of the plane's.
     """
 
     # One is made for each request: slots are read by their place, but defaults of the class slowly.
     __slots__ = (
-        "_answer", "_pool", "_tried", "_upstream", "asked", "began",
-        "call_id", "client", "decision", "endless", "id", "kept", "plane", "request", "sent",
+        "_answer", "_pool", "_tried", "_upstream", "_work", "asked", "began",
+        "call_id", "client", "decision", "endless", "id", "kept", "plane", "request", "room", "sent",
     )  # fmt: skip
     request: bytes
     call_id: Any
     kept: int
-    _answer: list[bytes]
+    _answer: bytearray
 
     def __init__(self, plane: Plane, client: Client, decision: Deliver) -> None:
         self.plane = plane
@@ -49,10 +54,12 @@ class Delivery:
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
         self._tried: tuple[Pool, ...] = ()
+        self._work: Work[Any] | None = None
+        self.room = 0
 
     @abstractmethod
-    def delivered(self, answer: bytes, now: float) -> None:
-        """It is done, since `now`."""
+    def delivered(self, answer: bytes | Pieces, now: float) -> None:
+        """It is done, since `now`. What is large comes in pieces."""
 
     def deliver(self, now: float) -> None:
         """Leads to `delivered`."""
@@ -89,6 +96,9 @@ class Delivery:
     def abandon(self) -> None:
         """Nobody waits for its answer any more."""
         self.plane.holding.leave(self.decision.service_id, self)
+        if self._work is not None:
+            self._work.cancel()
+        self.give_room()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abandon()
@@ -114,7 +124,22 @@ class Delivery:
 
     def complete(self, answer: AnswerHead, payload: bytes, now: float) -> None:
         self._upstream = None
-        self.delivered(jsonrpc.answer(self.call_id, payload, self.decision.name), now)
+        if len(payload) <= SMALL and jsonrpc.is_usual(self.call_id, payload):
+            self.delivered(payload, now)
+        else:
+            self._look_at(payload, now)
+
+    def _look_at(self, body: bytes | bytearray, now: float) -> None:
+        """What is large, or has to be written anew."""
+        if len(body) <= TINY:
+            self.delivered(jsonrpc.answer(self.call_id, bytes(body), self.decision.name), now)
+            return
+        pieces = large.answer(self.call_id, body, self.decision.name)
+        self._work = self.plane.turns.start(pieces, self._looked_at)
+
+    def _looked_at(self, pieces: Pieces) -> None:
+        self._work = None
+        self.delivered(pieces, monotonic())
 
     def interim(self, answer: AnswerHead) -> None: ...
 
@@ -122,7 +147,7 @@ class Delivery:
         if answer.status == 101:
             self._give_up("switched to a protocol that nobody asked for")
             return
-        self._answer = []
+        self._answer = bytearray()
         self.kept = 0
         self.more(payload, done=False)
 
@@ -132,18 +157,30 @@ class Delivery:
             self._upstream = None
         # Nobody gets half an answer, so it may not stand still in the middle either.
         self.asked = monotonic()
-        self._answer.append(payload)
+        self._answer += payload
         limit = self.plane.limits.answer
         if self.keep(len(payload)) > limit:
             self._give_up(f"answered with more than {limit} bytes")
+        elif not self.take_room(len(payload)):
+            self._give_up("answered while too much else had to be kept in memory")
         elif done:
-            whole = b"".join(self._answer)
-            self.delivered(jsonrpc.answer(self.call_id, whole, self.decision.name), self.asked)
+            self._look_at(self._answer, self.asked)
+        elif self._upstream is not None:
+            self._upstream.rest()
 
     def keep(self, size: int) -> int:
         """Counts bytes of the answer that wait for the rest; returns how many wait for this client."""
         self.kept += size
         return self.kept
+
+    def take_room(self, size: int) -> bool:
+        """Whether so many bytes more may be kept in memory."""
+        self.room += size
+        return self.plane.room.take(size)
+
+    def give_room(self) -> None:
+        self.plane.room.give(self.room)
+        self.room = 0
 
     def broken(self, reason: str) -> None:
         self._upstream = None

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from runtimes.router.head import AnswerHead
-    from runtimes.router.upstream import Pool, Upstream
+    from runtimes.router.pool import Pool
+    from runtimes.router.upstream import Upstream
 
 
 class Exchange(Protocol):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from runtimes.router.body import LAST_CHUNK, chunk
 from runtimes.router.frames import goodbye
 from runtimes.router.head import WEBSOCKET
+from runtimes.router.metrics import LEFT
 from runtimes.router.pages import error_page
 from runtimes.router.tunnel import Tunnel
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from runtimes.router.head import AnswerHead
     from runtimes.router.passing import Pass
     from runtimes.router.plane import Plane
-    from runtimes.router.upstream import Pool, Upstream
+    from runtimes.router.pool import Pool
+    from runtimes.router.upstream import Upstream
 
 #: Bytes of a body that wait for a connection before the client has to.
 MOST_WAITING = 64 * 1024
@@ -255,9 +257,7 @@ class Forward:
 
     def client_lost(self) -> None:
         self.asked = 0.0
-        if not self._status:
-            # What proxies write down for a client that did not wait (nginx's number).
-            self._status = 499
+        self._status = self._status or LEFT
         upstream, self._upstream = self._upstream, None
         if upstream is None:
             if self._pool is not None:

@@ -83,7 +83,7 @@ def parse(body: bytes, *, plain: bool = False) -> Incoming:
 
 
 def _parse(body: bytes, *, plain: bool) -> Incoming:
-    value = _exact(body) if plain else _loads(body)
+    value = exact(body) if plain else _loads(body)
     if type(value) is not list:
         return Incoming((_call(_plain(value), None) if plain else _call(value, body),))
     if not value:
@@ -92,7 +92,7 @@ def _parse(body: bytes, *, plain: bool) -> Incoming:
         message = f"a batch has at most {MOST_CALLS} calls"
         return Incoming((Malformed(failed(None, INVALID_REQUEST, message)),))
     # Parts of a batch are written anew, so they are read with exact numbers.
-    items = map(_plain, value) if plain else _exact(body)
+    items = map(_plain, value) if plain else exact(body)
     return Incoming(tuple(_call(item, None) for item in items), batch=True)
 
 
@@ -100,13 +100,21 @@ def _plain(value: Any) -> Any:
     return {name: value[name] for name in _MEMBERS if name in value} if type(value) is dict else value
 
 
+def item(body: bytes) -> Call | Malformed:
+    """One call by itself, as a part of a batch is taken: written anew."""
+    try:
+        return _call(exact(body), None)
+    except ValueError:
+        return Malformed(failed(None, PARSE_ERROR, "the request is not JSON"))
+
+
 def _call(value: Any, body: bytes | None) -> Call | Malformed:
     if type(value) is not dict:
         return Malformed(failed(None, INVALID_REQUEST, "a request is a JSON object"))
     if type(value.get("id")) is float and body is not None:
-        value = _exact(body)
+        value = exact(body)
     call_id = value.get("id")
-    if not _is_id(call_id):
+    if not is_id(call_id):
         return Malformed(failed(None, INVALID_REQUEST, "an id is a string, a number or null"))
     method = value.get("method")
     if value.get("jsonrpc") != "2.0" or type(method) is not str:
@@ -123,30 +131,35 @@ def _call(value: Any, body: bytes | None) -> Call | Malformed:
         return Malformed(failed(call_id, INVALID_REQUEST, "a number in it is out of all range"))
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
     """What is beyond the range of floats could not be given back."""
     return value is None or type(value) in (str, int) or (type(value) is float and isfinite(value))
 
 
 def _rewritten(value: dict[str, Any], body: bytes | None) -> Call:
     """Params reach a service as a list also where the client left them out."""
-    exact = value if body is None else _exact(body)
-    if exact.get("params") is None:
-        exact = {**exact, "params": []}
-    return Call(_dumps(exact), exact.get("id"), "id" not in exact, exact["method"])
+    written = value if body is None else exact(body)
+    if written.get("params") is None:
+        written = {**written, "params": []}
+    return Call(dumps(written), written.get("id"), "id" not in written, written["method"])
 
 
-def answer(call_id: Any, body: bytes, service_id: str) -> bytes:
-    """What the client gets for what the service answered: the caller's id comes back in any case."""
+def is_usual(call_id: Any, body: bytes) -> bool:
+    """Whether an answer goes to its caller as it is, as by far the most do."""
     try:
         value = orjson.loads(body)
         if len(value) == 3 and value["jsonrpc"] == "2.0" and "result" in value:
             own_id = value["id"]
-            if own_id == call_id and type(own_id) is type(call_id) is not float:
-                # By far the most: nothing has to be written anew.
-                return body
+            return bool(own_id == call_id and type(own_id) is type(call_id) is not float)
     except (ValueError, LookupError, TypeError):
         pass
+    return False
+
+
+def answer(call_id: Any, body: bytes, service_id: str) -> bytes:
+    """What the client gets for what the service answered: the caller's id comes back in any case."""
+    if is_usual(call_id, body):
+        return body
     try:
         return _answer(call_id, body, service_id)
     except ValueError:
@@ -161,11 +174,11 @@ def _answer(call_id: Any, body: bytes, service_id: str) -> bytes:
         if value is None:
             return failed(call_id, BAD_ANSWER, f"{service_id} answered JSON that is no JSON-RPC answer")
         return _with_id(call_id, value)
-    if "error" in value and not _is_error(value["error"]):
+    if "error" in value and not is_error(value["error"]):
         return failed(call_id, BAD_ANSWER, f"{service_id} answered with an error that is none")
     if _is_for(call_id, value):
         return body
-    return _with_id(call_id, _exact(body))
+    return _with_id(call_id, exact(body))
 
 
 def _is_for(call_id: Any, value: dict[str, Any]) -> bool:
@@ -175,7 +188,7 @@ def _is_for(call_id: Any, value: dict[str, Any]) -> bool:
     return same and value.get("jsonrpc") == "2.0"
 
 
-def _is_error(error: Any) -> bool:
+def is_error(error: Any) -> bool:
     return type(error) is dict and type(error.get("code")) is int and type(error.get("message")) is str
 
 
@@ -184,12 +197,12 @@ def _only_one(value: Any) -> dict[str, Any] | None:
         return None
     if value["error"] is None:
         return {"result": value["result"]}
-    return {"error": value["error"]} if value["result"] is None and _is_error(value["error"]) else None
+    return {"error": value["error"]} if value["result"] is None and is_error(value["error"]) else None
 
 
 def _with_id(call_id: Any, value: dict[str, Any]) -> bytes:
     part = "error" if "error" in value else "result"
-    return _dumps({"jsonrpc": "2.0", "id": call_id, part: value[part]})
+    return dumps({"jsonrpc": "2.0", "id": call_id, part: value[part]})
 
 
 def failed(call_id: Any, code: int, message: str, data: Any = None) -> bytes:
@@ -197,7 +210,7 @@ def failed(call_id: Any, code: int, message: str, data: Any = None) -> bytes:
     error: dict[str, Any] = {"code": code, "message": message}
     if data is not None:
         error["data"] = data
-    return _dumps({"jsonrpc": "2.0", "id": call_id, "error": error})
+    return dumps({"jsonrpc": "2.0", "id": call_id, "error": error})
 
 
 def join(answers: list[bytes]) -> bytes:
@@ -210,10 +223,10 @@ def _loads(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
-        return _exact(body)
+        return exact(body)
 
 
-def _exact(body: bytes) -> Any:
+def exact(body: bytes) -> Any:
     """With numbers as they were written. Raises ValueError."""
     try:
         # Given bytes, it would take other encodings than UTF-8 too, and let broken ones pass.
@@ -226,7 +239,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _dumps(value: Any) -> bytes:
+def dumps(value: Any) -> bytes:
     """Raises ValueError for what is beyond the range of floats, which JSON has no words for."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")

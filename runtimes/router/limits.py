@@ -10,7 +10,7 @@ class Limits:
     """Sizes are bytes, times are seconds.
 
     `request` and `answer` bound JSON-RPC bodies, which are read whole; others stream and have no bound. Of
-    callers that are not known, no more than `login` is gathered.
+    callers that are not known, no more than `login` is gathered. `buffered` is for all of them together.
     `answering` is from the last byte of a request to the first of its answer, and between two pieces of the
     answer to a call; `stalled` how long a reader may stand still, or a sender in the middle of a body. An
     upstream connection is not used again after `upstream_idle`: it has to be shorter than the services' own
@@ -23,6 +23,7 @@ class Limits:
     request: int = 4 * 1024 * 1024
     login: int = 16 * 1024
     answer: int = 32 * 1024 * 1024
+    buffered: int = 256 * 1024 * 1024
     reading_head: float = 10.0
     idle: float = 75.0
     answering: float = 60.0

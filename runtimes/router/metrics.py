@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from runtimes.prometheus import family, histogram
 
+#: What proxies write down for a client that did not wait (nginx's number).
+LEFT = 499
 #: Seconds.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 

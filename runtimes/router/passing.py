@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runtimes.router.handler import Handler
     from runtimes.router.head import AnswerHead, RequestHead
     from runtimes.router.plane import Plane
+    from runtimes.router.pool import Pool
     from runtimes.router.table import Backend, Caller, RouteTable, ServiceRoute
-    from runtimes.router.upstream import Pool
 
 #: Methods whose requests say their length even when it is 0 (RFC 9110, section 8.6).
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})

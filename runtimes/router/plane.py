@@ -24,11 +24,13 @@ from runtimes.router.limits import Limits
 from runtimes.router.local import Stranger
 from runtimes.router.metrics import BUCKETS, Metrics
 from runtimes.router.pages import error_page
+from runtimes.router.pool import Pool
 from runtimes.router.request_ids import request_ids
+from runtimes.router.room import Room
 from runtimes.router.sessions import Bindings
 from runtimes.router.strangers import Strangers
 from runtimes.router.table import changed, make_table
-from runtimes.router.upstream import Pool
+from runtimes.router.turns import Turns
 from runtimes.router.waiting import Hold
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ class Plane:
         self.strangers = Strangers(limits.strangers)
         self.bindings = Bindings()
         self.holding = Holding(limits)
+        self.room = Room(limits.buffered)
+        self.turns = Turns()
         self.ending = False
         self._leaving: set[Client | None] = set()
         self._left = asyncio.Event()

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.forward import MOST_WAITING
+from runtimes.router.metrics import LEFT
 
 if TYPE_CHECKING:
     from runtimes.router.client import Client
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from runtimes.router.plane import Plane
     from runtimes.router.table import Caller, ServiceRoute
 
-#: What proxies write down for a client that did not wait (nginx's number).
-LEFT = 499
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from runtimes.router.forward import MOST_WAITING
+from runtimes.router.pool import Pool
 from runtimes.router.table import Backend
-from runtimes.router.upstream import Pool
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.harness import RPC as EXPORTS
 from tests.runtimes.router.instances import Instance, echo
