@@ -22,7 +22,7 @@ from reconciler.lifecycle import Event, State
 from reconciler.routes import backends_of, restarts
 from reconciler.strategy import changed_by_both, choose
 from reconciler.world import Instance
-from runtimes.base import Kept, Launch, PermanentFailure, RuntimeFailure, RuntimeUnavailable
+from runtimes.base import Kept, Launch, Notice, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -381,6 +381,8 @@ class Effects:
 
         def progress(line: str) -> None:
             controller.progress = line
+            if isinstance(line, Notice):
+                self._events.emit(controller.id, line.reason, line)
 
         begin = anyio.current_time()
         try:

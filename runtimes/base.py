@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from manifests.service import Service
 
 Progress = Callable[[str], None]
+
+
+class Notice(str):
+    """A line of progress that people should still find later: it becomes an event with this reason."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+    def __new__(cls, text: str, reason: str) -> Self:
+        made = super().__new__(cls, text)
+        made.reason = reason
+        return made
 
 
 class RuntimeFailure(Exception):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from manifests.service import digest
-from runtimes.base import RuntimeFailure
+from runtimes.base import Notice, RuntimeFailure
 from runtimes.environment import build_environment
 from runtimes.node_package import (
     INSTALL_KEYS,
@@ -32,7 +32,7 @@ from runtimes.node_package import (
     read_package,
 )
 from runtimes.node_tools import SETTINGS, choose_manager, get_manager, settings
-from runtimes.node_versions import Nodes, engine_wish, find_node, wished
+from runtimes.node_versions import Nodes, engine_wish, find_node, locked_engines, newer_than, wished
 from runtimes.packages import PackageStore, remove_tree
 from runtimes.preparer import Program
 from runtimes.tools import ToolLog, run_tool, tool_environment
@@ -162,7 +162,7 @@ class _Installation:
         return node
 
     def _say(self, line: str) -> None:
-        self._progress(line)
+        self._progress(Notice(line, "NodeChosen"))
         with self._log.open() as file:
             file.write(f"{line}\n".encode())
 
@@ -202,23 +202,31 @@ class _Installation:
         node: NodeTools,
         names: Sequence[str],
     ) -> tuple[Seen, _Found, NodeTools]:
-        """Once more where what was installed asks for another Node, and there is one that suits everybody."""
+        """Once more where what was installed turns out to ask for another Node."""
+        own = [wish] if wish else []
+        node = await self._suiting(node, own, locked_engines(copy / manager.lock) if manager.lock else [])
         seen, found = await self._install_once(copy, package, manager, node, names)
-        wishes = [*([wish] if wish else []), *found.engines]
-        if all(each.range.allows(node.version) for each in wishes):
+        better = await self._suiting(node, own, found.engines)
+        if better == node:
             return seen, found, node
-        lacking = [each for each in found.engines if not each.range.allows(node.version)]
-        try:
-            better = await self._nodes.choose(wishes, self._log, self._progress)
-        except RuntimeFailure:
-            # Nobody can please everybody: npm warns, and so do we.
-            self._say(f"{node} runs it, although {lacking[0]}")
-            return seen, found, node
-        self._say(f"{better} instead of {node}: {lacking[0]}")
         for name in names:
             await anyio.to_thread.run_sync(remove_tree, copy / name)
         seen, found = await self._install_once(copy, package, manager, better, names)
         return seen, found, better
+
+    async def _suiting(self, node: NodeTools, own: Sequence[Wish], others: Sequence[Wish]) -> NodeTools:
+        """This Node, or another one if there is one that suits everybody."""
+        lacking = next((each for each in others if not each.range.allows(node.version)), None)
+        if lacking is None:
+            return node
+        try:
+            wishes = [*own, lacking, newer_than(node), *others]
+            better = await self._nodes.choose(wishes, self._log, self._progress)
+        except RuntimeFailure:
+            # Nobody can please everybody: the tool warns about it, as it would anywhere.
+            return node
+        self._say(f"{better} instead of {node}: {lacking}")
+        return better
 
     async def _install_once(
         self, copy: Path, package: dict[str, Any], manager: Manager, node: NodeTools, names: Sequence[str]

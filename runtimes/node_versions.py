@@ -32,7 +32,7 @@ from runtimes.children import TABLE
 from runtimes.tools import ToolLog, printable, run_tool, tool_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from runtimes.base import Progress
 
@@ -98,6 +98,26 @@ def engine_wish(package: dict[str, Any], where: str) -> Wish | None:
         return None
 
 
+def newer_than(tools: NodeTools) -> Wish:
+    """What others ask for never leads to an older Node: they may not have looked for years."""
+    return Wish(f">{tools.version}", "this node", parse_range(f">{tools.version}"))
+
+
+def locked_engines(lock: Path) -> list[Wish]:
+    """What packages in a lock of npm ask for, but for those that may be left out. Other locks say less."""
+    try:
+        packages = json.loads(lock.read_bytes())["packages"].items()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []
+    entries = [(name, entry) for name, entry in packages if name and isinstance(entry, dict)]
+    wishes = [
+        engine_wish(entry, name.rpartition("node_modules/")[2])
+        for name, entry in entries
+        if not (entry.get("optional") or entry.get("devOptional"))
+    ]
+    return [wish for wish in wishes if wish]
+
+
 def _first_line(file: Path) -> str:
     try:
         lines = file.read_text("utf-8-sig", "replace").splitlines()
@@ -127,9 +147,8 @@ class Nodes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def choose(self, wishes: Iterable[Wish], log: ToolLog, progress: Progress) -> NodeTools:
+    async def choose(self, wanted: Sequence[Wish], log: ToolLog, progress: Progress) -> NodeTools:
         """A Node that all wishes allow, fetched if need be. Raises RuntimeFailure."""
-        wanted = list(wishes)
         here = await anyio.to_thread.run_sync(lambda: list(self._here()))
         for tools in here:
             if all(wish.range.allows(tools.version) for wish in wanted):
@@ -158,9 +177,10 @@ class Nodes:
         return NodeTools(self._folder / str(version) / "bin" / "node", usual.npm, version)
 
     async def _newest(
-        self, usual: NodeTools, wishes: list[Wish], log: ToolLog, progress: Progress
+        self, usual: NodeTools, wishes: Sequence[Wish], log: ToolLog, progress: Progress
     ) -> Version:
-        asked = "; ".join(map(str, wishes))
+        # A tree of packages may ask for hundreds of things.
+        asked = "; ".join(map(str, wishes[:3]))
         progress(f"{asked}: looking for it")
         package = _package_of_node(asked)
         versions = await _published(usual, package, self._folder.parent)
