@@ -96,9 +96,13 @@ class NotSupportedError(Exception):
 
 
 class Atek(Files):
-    """Ours."""
+    """Ours, or the command of another version."""
 
     name = "atek"
+
+    def __init__(self, beacons: Beacons, atek: str | None = None) -> None:
+        super().__init__(beacons)
+        self._atek = atek or str(Path(sys.executable).with_name("atek"))
 
     def start(self, names: list[str]) -> None:
         (self.folder / "m").mkdir()
@@ -107,8 +111,7 @@ class Atek(Files):
         home = self.folder / "h"
         home.mkdir(mode=0o700)
         (home / "config.toml").write_text("coreServices = []\n")
-        command = Path(sys.executable).with_name("atek")
-        self.begin(command, "up", self.folder / "m", "--home", home, "--port", "0")
+        self.begin(self._atek, "up", self.folder / "m", "--home", home, "--port", "0")
 
     def pids(self) -> list[int]:
         """The node and its router."""

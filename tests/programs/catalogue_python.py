@@ -148,7 +148,7 @@ PROGRAMS = [
         "Synapse",
         "1.142.0",
         shell(SYNAPSE),
-        files=pypi("matrix-synapse==1.142.0"),
+        files=pypi("matrix-synapse==1.142.0", "prometheus-client==0.23.1"),
         answers=http("/_matrix/client/versions", "v1.1"),
         writes=http("/_matrix/client/v3/register", "kitty", method="POST", body=ACCOUNT),
         reads=http("/_matrix/client/v3/login", "@kitty:localhost", method="POST", body=LOGIN),

@@ -39,9 +39,10 @@ _ATEK = str(Path(sys.executable).with_name("atek"))
 class Atek(Daemon):
     """A node whose services are the backend, a second one for long bodies, and whatever `write` adds."""
 
-    def __init__(self, kind: BackendKind, name: str = "atek", config: str = "") -> None:
-        """`config`: the text of config.toml."""
+    def __init__(self, kind: BackendKind, name: str = "atek", config: str = "", atek: str = _ATEK) -> None:
+        """`config`: the text of config.toml; `atek`: the command, of another version perhaps."""
         super().__init__()
+        self._atek = atek
         self.name = name
         self.manifests, self._home = self.folder / "m", self.folder / "h"
         self.manifests.mkdir()
@@ -67,7 +68,7 @@ class Atek(Daemon):
             new.rename(path)
 
     def start(self) -> None:
-        self.begin(_ATEK, "up", self.manifests, "--home", self._home, "--port", "0")
+        self.begin(self._atek, "up", self.manifests, "--home", self._home, "--port", "0")
         self.until(self._answers, "the node answers")
         self.token = self._run("token").stdout.strip()
         self.until(self._serves, "the router serves both services")
@@ -116,5 +117,5 @@ class Atek(Daemon):
         return True
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        line = [_ATEK, *words, "--home", str(self._home)]
+        line = [self._atek, *words, "--home", str(self._home)]
         return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
