@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 
 from manifests.service import digest
@@ -26,6 +27,7 @@ from runtimes.clone import signature
 from runtimes.environment import build_environment
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
+from runtimes.python_newest import find_older, newest_words
 from runtimes.python_way import Way, choose_way, read_project, read_text, table, without_project
 from runtimes.tools import ToolLog, run_tool, tool_environment
 from runtimes.trees import About, Tree
@@ -42,6 +44,8 @@ _MODULES = ("main.py", "app.py")
 #: How uv says that a package is none, rather than that it cannot get at what it takes to build one.
 _NOT_BUILT = "build backend returned an error"
 _VENV = ".venv"
+#: Seconds. Nobody waits longer than this to be told what there would be for another Python.
+_LONGEST_LOOK = 15.0
 
 
 class PythonPreparer:
@@ -123,11 +127,13 @@ class _Installation:
             return
         if way.words and not way.depends_on:
             await self._make_environment(copy, asked, way)
+            await self._tell_older(copy, way)
             return
         tree = Tree(self._store.tree(self._service, self._key(way, asked)))
         about, run = tree.about(), partial(_copy_installed, copy, self._log, self._progress)
         if about is None or not await tree.lay(copy, about, run):
             await self._make_environment(copy, asked, way)
+            await self._tell_older(copy, way)
             size = await anyio.to_thread.run_sync(_size, copy / _VENV)
             whole = await anyio.to_thread.run_sync(signature, copy / _VENV)
             await tree.keep(copy, About((_VENV,), size, signature=whole), run)
@@ -176,7 +182,23 @@ class _Installation:
         for name, _ in way.files:
             (copy / name).unlink()
 
-    async def _uv(self, what: str, words: Sequence[str], copy: Path) -> None:
+    async def _tell_older(self, copy: Path, way: Way) -> None:
+        """Says what would have been newer with a newer Python: nobody finds that out by himself."""
+        if (words := newest_words(way)) is None:
+            return
+        log = ToolLog(self._paths.logs(self._service.id), name="newest.log")
+        older: list[str] = []
+        try:
+            with anyio.move_on_after(_LONGEST_LOOK):
+                await self._uv("uv pip compile", words, copy, log)
+            older = await anyio.to_thread.run_sync(find_older, copy, copy / _VENV)
+        except RuntimeFailure:
+            # Whatever is wrong with it, what was installed is right.
+            return
+        for line in older:
+            self._say(line)
+
+    async def _uv(self, what: str, words: Sequence[str], copy: Path, log: ToolLog | None = None) -> None:
         venv = copy / _VENV
         settings = await anyio.to_thread.run_sync(uv_settings)
         own = {
@@ -197,7 +219,7 @@ class _Installation:
         await run_tool(
             what,
             [find_uv(), *words],
-            cwd=copy, environment=environment, log=self._log, progress=self._progress,
+            cwd=copy, environment=environment, log=log or self._log, progress=self._progress,
         )  # fmt: skip
 
     def _say(self, text: str) -> None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes import python, uv
+from runtimes import python, python_newest, uv
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.python import PythonPreparer, base_python
 from runtimes.uv import parse_pip_config, translate, uv_settings
 from tests.runtimes.factories import make_paths, service
+from tests.runtimes.wheels import make_wheel, only_from
 
 if TYPE_CHECKING:
     from manifests.service import Service
@@ -60,6 +61,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def run(what: str, line: list[str], **_: object) -> None:
         if what == "uv venv":
             Path(line[-1]).mkdir(parents=True)
+        elif what == "uv pip compile":
+            raise RuntimeFailure("PrepareFailed", "nobody answers")
         elif what == "copying":
             await anyio.run_process(line)
         else:
@@ -182,6 +185,24 @@ def wheel(name: str, code: str) -> dict[str, str]:
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n",
     }
+
+
+async def test_an_older_release_because_of_this_python_is_told(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python_newest, "NEWEST", "3.99")
+    only_from(paths.home / "wheels", monkeypatch)
+    make_wheel(paths.home / "wheels", "top", "1.9")
+    make_wheel(paths.home / "wheels", "top", "1.10", python=">=3.90")
+    make_wheel(paths.home / "wheels", "other", "2.0")
+    said: list[str] = []
+    of = app(paths, {"requirements.txt": "top\nother\n", "main.py": ""})
+    await PythonPreparer(paths).prepare(of, said.append)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    told = f"top 1.9 instead of 1.10, which wants a newer Python than {here}"
+    assert [line for line in said if " instead of " in line] == [told]
+    assert told in (paths.logs("app") / "prepare.log").read_text()
+    assert not list(Path(PythonPreparer(paths).program(of).cwd).glob(".atek-*"))
 
 
 async def test_what_pip_would_find_is_installed(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ def make_wheel(
     needs: tuple[str, ...] = (),
     *,
     scripts: Mapping[str, str] | None = None,
+    python: str = ">=3",
 ) -> str:
     """A package whose module has its version as VERSION, and tells its environment.
 
@@ -29,7 +30,7 @@ def make_wheel(
     """
     folder.mkdir(exist_ok=True)
     file = folder / f"{name}-{version}-py3-none-any.whl"
-    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
+    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}\n"]
     metadata += [f"Requires-Dist: {each}\n" for each in needs]
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(f"{name}/__init__.py", f"VERSION = {version!r}\n{_TELL}")
