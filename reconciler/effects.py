@@ -73,6 +73,7 @@ class Effects:
         routing: Routing,
         identity: Callable[[str], Mapping[str, str]],
         new_id: Callable[[], str],
+        new_token: Callable[[str], str],
         jitter: Callable[[], float],
     ) -> None:
         self._runtimes = runtimes
@@ -82,6 +83,7 @@ class Effects:
         self._routing = routing
         self._identity = identity
         self._new_id = new_id
+        self._new_token = new_token
         self._jitter = jitter
         self._preparations = anyio.Semaphore(PREPARATIONS)
         self.changed: Callable[[str], None] = lambda _: None
@@ -192,7 +194,8 @@ class Effects:
     async def _start(self, controller: Controller, action: Start, tasks: TaskGroup) -> None:
         service = action.service
         holder = controller.history.healthy
-        launch = Launch(self._new_id(), service, action.slot, self._identity(service.id), holder)
+        identity = {**self._identity(service.id), "token": self._new_token(service.id)}
+        launch = Launch(self._new_id(), service, action.slot, identity, holder)
         try:
             running = await self._runtime(service).start(launch)
         except RuntimeUnavailable as failure:

@@ -29,7 +29,6 @@ class Home:
         self.path = path
         self._lock: int | None = None
         self._secret = b""
-        self._life = secrets.token_bytes(32)
 
     def check(self, paths: Iterable[Path]) -> None:
         """Raises UserError if somebody else could write what this node obeys: in its home, or in these paths.
@@ -64,11 +63,8 @@ class Home:
             self._lock = None
 
     def identity(self, service_id: str) -> dict[str, str]:
-        """A service's public key, the same in every life of this node, and its token, another in each."""
-        return {
-            "key": _derive(self._secret, f"key:{service_id}"),
-            "token": _derive(self._life, f"token:{service_id}"),
-        }
+        """A service's public key, the same in every life of this node."""
+        return {"key": _derive(self._secret, f"key:{service_id}")}
 
     def write_about(self, about: Mapping[str, Any]) -> None:
         """What `holder` tells others about the node that has this home."""

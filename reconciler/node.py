@@ -65,6 +65,7 @@ class Node:
         nodes: Member,
         identity: Callable[[str], Mapping[str, str]],
         new_id: Callable[[], str],
+        new_token: Callable[[str], str],
         jitter: Callable[[], float],
         keep_services: bool = False,
     ) -> None:
@@ -76,7 +77,7 @@ class Node:
         self.routing = Routing(router, identity, self.events, stranger=self._stranger)
         effects = Effects(
             runtimes=runtimes, prober=prober, events=self.events, metrics=self.metrics, routing=self.routing,
-            identity=identity, new_id=new_id, jitter=jitter,
+            identity=identity, new_id=new_id, new_token=new_token, jitter=jitter,
         )  # fmt: skip
         self.reconciler = Reconciler(
             runtimes=runtimes, effects=effects, store=store, events=self.events, metrics=self.metrics,

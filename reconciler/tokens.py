@@ -1,4 +1,7 @@
-"""Administrators' bearer tokens: `state/admin.token` in the node's home, one a line.
+"""Bearer tokens: those of instances, and the administrators'.
+
+An instance's token is made when it is started, known to it and to the router alone, and good for nothing once
+it has ended. The administrators' are in `state/admin.token` in the node's home, one a line.
 
 The node makes the first one by itself; a person may add lines, and take some away again. Who has a line of
 it may do everything, so the file is its owner's alone: one that others can read is refused, because whoever
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from reconciler.api import UserError
+from runtimes.router.identity import INSTANCE_PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
 _TOKEN_BYTES = 32
 # What can be sent in a header as it is, and is too long to be guessed.
 _TOKEN = re.compile(r"[\x21-\x7e]{16,}")
+
+
+def new_token() -> str:
+    """An instance's. Its form says what it is, so that nobody passes it on who does not know whose it is."""
+    return INSTANCE_PREFIX + secrets.token_hex(_TOKEN_BYTES)
 
 
 def token_file(home: Path) -> Path:

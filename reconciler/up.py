@@ -34,7 +34,7 @@ from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
 from reconciler.store import FileStore
-from reconciler.tokens import ensure_tokens
+from reconciler.tokens import ensure_tokens, new_token
 from reconciler.ways_in import make_router, open_sockets, serve
 from runtimes.base import RuntimeFailure
 from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
@@ -177,6 +177,7 @@ def _make_node(
         nodes=_make_member(home.path, settings, client, identity),
         identity=identity,
         new_id=lambda: secrets.token_hex(5),
+        new_token=lambda _: new_token(),
         jitter=random.random,
         keep_services=settings.keep_services,
     )
@@ -221,7 +222,7 @@ def _make_member(
 
 
 def _identity_of(home: Home, installed: InstalledServices) -> Callable[[str], Mapping[str, str]]:
-    """A service's key, token and owner: what follows from its id, unless it was installed with its own."""
+    """A service's key and owner: what follows from its id, unless it was installed with its own."""
 
     def identity(service_id: str) -> Mapping[str, str]:
         own = installed.identity(service_id, home.identity(service_id))

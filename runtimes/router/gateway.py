@@ -74,7 +74,7 @@ def _decide_socket(table: RouteTable, head: RequestHead, api: str) -> Decision:
     if head.authorization or head.origin or head.for_another:
         # A page or a proxy asks for somebody else than whose process it is.
         return Stranger(head, refusal(head, 401, "Not authorized", kind="gateway"))
-    return Stranger(head, Unknown(head, api))
+    return Unknown(head, api)
 
 
 def decide_tunnel(table: RouteTable, head: RequestHead, api: str, caller: Caller) -> Decision:

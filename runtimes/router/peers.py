@@ -32,6 +32,18 @@ def session_of(connection: socket.socket, sessions: Set[int]) -> int | None:
         return None
 
 
+def is_local(connection: socket.socket) -> bool:
+    """Whether the other end may be on this machine: what else comes from an address of it?"""
+    if connection.family == socket.AF_UNIX:
+        return True
+    try:
+        theirs = str(connection.getpeername()[0])
+    except OSError:
+        # It has left.
+        return False
+    return theirs.startswith("127.") or theirs == connection.getsockname()[0]
+
+
 def _peer_process(connection: socket.socket) -> int:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid: int = _CREDENTIALS.unpack(raw)[0]

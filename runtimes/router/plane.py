@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from runtimes.router.head import RequestHead
     from runtimes.router.table import Backend, RouteTable, ServiceRoute, Session
 
+#: Looks into /proc: they take the interpreter from those that are answered meanwhile.
+LOOKS_AT_A_TIME = 2
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -70,6 +72,7 @@ class Plane:
         self.holding = Holding(limits)
         self.room = Room(limits.buffered)
         self.turns = Turns()
+        self.looking = asyncio.Semaphore(LOOKS_AT_A_TIME)
         self.ending = False
         self._leaving: set[Client | None] = set()
         self._left = asyncio.Event()

@@ -1,7 +1,8 @@
 """A WebSocket without a token: one of the node's own programs may open it, since the kernel knows who it is.
 
 The original's clients send no token there. Whose process is at the other end takes a look into /proc, so it
-is done in a thread while the request waits.
+is done in a thread while the request waits, for a few at a time. Only who turns out to be nobody counts as a
+stranger: strangers may come from the same address as the programs.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from runtimes.router.local import refusal
+from runtimes.router.local import Stranger, refusal
 from runtimes.router.table import caller_of
 
 if TYPE_CHECKING:
@@ -41,21 +42,26 @@ class UnknownPeer:
 
     async def _look(self) -> None:
         # Most routers never need it, and it would be a megabyte in each.
-        from runtimes.router.peers import session_of
+        from runtimes.router.peers import is_local, session_of
 
-        sock = self._client.transport.get_extra_info("socket")
+        plane, sock = self._plane, self._client.transport.get_extra_info("socket")
         services = {
             credential.pid: route
-            for route in self._plane.table.services.values()
+            for route in plane.table.services.values()
             for credential in route.credentials
             if credential.pid
         }
-        pid = await asyncio.to_thread(session_of, sock, frozenset(services)) if services else None
+        pid = None
+        if services and is_local(sock):
+            async with plane.looking:
+                pid = await asyncio.to_thread(session_of, sock, frozenset(services))
         if pid is None:
-            decision: Decision = refusal(self._head, 401, "Not authorized", kind="gateway")
+            decision: Decision = Stranger(
+                self._head, refusal(self._head, 401, "Not authorized", kind="gateway")
+            )
         else:
             decision = self._admitted(caller_of(services[pid]))
-        self._client.hand_over(decision.start(self._plane, self._client))
+        self._client.hand_over(decision.start(plane, self._client))
 
     def body(self, payload: bytes, *, done: bool) -> None: ...
 

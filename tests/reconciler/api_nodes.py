@@ -139,7 +139,7 @@ class World:
         installed = await open_installed(self.home)
 
         def identity(service_id: str) -> dict[str, str]:
-            return installed.identity(service_id, {"key": f"key of {service_id}", "token": "secret"})
+            return installed.identity(service_id, {"key": f"key of {service_id}"})
 
         git = GitPackages(Repositories(self.home / REPOSITORIES), Releases(self.home / RELEASES))
         node = Node(
@@ -154,6 +154,7 @@ class World:
             nodes=self._member(lambda each: identity(each)["key"]),
             identity=identity,
             new_id=lambda: f"i{next(self._ids)}",
+            new_token=lambda _: "secret",
             jitter=lambda: 0.0,
         )
         wire_packages(node, git)

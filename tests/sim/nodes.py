@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+from collections import Counter
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -78,15 +79,19 @@ class Home:
         self.lives = 0
         self._random = Random(seed)
         self._ids = itertools.count(1)
+        self._started: Counter[str] = Counter()
 
     def make_member(self) -> Member:
         """What the node has to do with others."""
         return Alone()
 
+    def _count_start(self, service_id: str) -> int:
+        self._started[service_id] += 1
+        return self._started[service_id]
+
     def make_node(self, sources: Sequence[Source] = ()) -> Node:
         """A new life, with a router of its own."""
         self.lives += 1
-        life = self.lives
         self.router = FakeRouter(self.machine, self.requests)
         node = self.router.node = Node(
             about=self.about,
@@ -98,8 +103,9 @@ class Home:
             data=self.data,
             router=self.router,
             nodes=self.make_member(),
-            identity=lambda service_id: {"key": f"key-{service_id}", "token": f"token-{service_id}-{life}"},
+            identity=lambda service_id: {"key": f"key-{service_id}"},
             new_id=lambda: f"i{next(self._ids)}",
+            new_token=lambda service_id: f"token-{service_id}-{self._count_start(service_id)}",
             jitter=self._random.random,
         )
         return node

@@ -438,13 +438,25 @@ async def test_an_adopted_instance_keeps_its_token_and_the_next_gets_a_fresh_one
         assert home.router.tokens() == {"token-a-1", "token-b-1"}
         home.machine.crash("b")
         await eventually(lambda: home.machine.starts == 3)
-        assert home.router.tokens() == {"token-a-1", "token-b-1"}
+        assert home.router.tokens() == {"token-a-1", "token-b-2"}
     home.machine.crash("b")
     async with home.node() as node:
         await eventually(lambda: ready(node, "a") and ready(node, "b"))
-        assert home.router.tokens() == {"token-a-1", "token-b-2"}
+        assert home.router.tokens() == {"token-a-1", "token-b-3"}
         await node.restart_service("a")
-        await eventually(lambda: home.router.tokens() == {"token-a-2", "token-b-2"})
+        await eventually(lambda: home.router.tokens() == {"token-a-2", "token-b-3"})
+
+
+async def test_a_token_is_one_instances_and_ends_with_it(home: Home) -> None:
+    home.requests["a"] = 5
+    home.source.declare(manifest("a", "one", replicas=2))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        assert home.router.tokens() == {"token-a-1", "token-a-2"}
+        home.source.declare(manifest("a", "two", replicas=1))
+        # What drains still works, and may call others.
+        await eventually(lambda: home.router.tokens() == {"token-a-1", "token-a-2", "token-a-3"})
+        await eventually(lambda: home.router.tokens() == {"token-a-3"})
 
 
 async def test_no_token_is_told_to_anybody_but_the_router(
@@ -458,7 +470,7 @@ async def test_no_token_is_told_to_anybody_but_the_router(
         home.source.declare(manifest("a", "two", exports=[API]))
         home.machine.crash("b")
         await anyio.sleep(1)
-        assert {"token-a-1", "token-b-1"} <= home.router.tokens()
+        assert {"token-a-1", "token-b-2"} <= home.router.tokens()
         told = json.dumps(node.status()) + repr(node.events.recent()) + repr(node.unready())
         running = [each for c in node.reconciler.controllers.values() for each in c.instances.values()]
         told += repr(running) + caplog.text + "".join(capfd.readouterr())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtimes.router.limits import Limits
 from runtimes.router.peers import session_of
 from runtimes.router.table import Credential, Session
 from tests.runtimes.router.harness import API, SOCKET, until
@@ -231,6 +232,34 @@ async def test_a_program_of_the_nodes_own_needs_no_token(world: World, unix: boo
     assert (await refused(world, "Authorization: Bearer wrong", unix=unix)).status == 401
     await client.close()
     await until(lambda: not service.instances[0].open)
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+async def test_a_program_of_the_nodes_own_is_no_stranger(world: World, unix: bool) -> None:
+    """However many strangers come from its address, and however often it comes itself."""
+    world.replace_plane(Limits(strangers=2))
+    await world.service(serve=mirror, exports=SOCKET)
+    statuses = [(await refused(world, unix=unix)).status for _ in range(4)]
+    assert statuses == [401, 401, 429, 429]
+    own = (Credential("its token", os.getsid(0)),)
+    await world.service("caller", exports=(), credentials=own)
+    for _ in range(5):
+        client = await opened(world, GATEWAY, unix=unix)
+        await client.close()
+    world.update({"caller": None})
+    assert (await refused(world, unix=unix)).status == 429
+
+
+async def test_a_client_that_leaves_while_it_is_looked_for(world: World) -> None:
+    await world.service(serve=mirror, exports=SOCKET)
+    await world.service("caller", exports=(), credentials=(Credential("its token", os.getsid(0)),))
+    async with world.plane.looking, world.plane.looking:
+        client = await world.connect()
+        await client.send(request("GET", GATEWAY, *UPGRADE))
+        await until(lambda: world.plane.metrics.in_flight)
+        await client.close()
+    await until(lambda: not world.plane.clients)
+    assert world.plane.metrics.in_flight == 0
 
 
 def test_the_kernel_says_whose_the_other_end_is() -> None:
