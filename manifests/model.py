@@ -253,6 +253,7 @@ class Manifest(Model):
     id: Text
     runtime: RuntimeName | None = None
     source: Text | None = None
+    run: Literal["copy", "inPlace"] = "copy"
     version: Annotated[Text, AfterValidator(_range)] | None = None
     command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None

@@ -21,6 +21,8 @@ def objections(manifest: Manifest) -> Iterator[str]:
         yield "a service needs a source (its package folder) or a command, or an image"
     if manifest.source is not None and manifest.image is not None:
         yield "image and source exclude each other: the image is built from the source"
+    if manifest.run == "inPlace":
+        yield from _of_running_in_place(manifest)
     if manifest.version is not None:
         yield from _of_version(manifest)
     if manifest.is_container:
@@ -36,6 +38,13 @@ def objections(manifest: Manifest) -> Iterator[str]:
         yield why
     if any(dependency.id == manifest.id for dependency in manifest.depends_on):
         yield "a service cannot depend on itself"
+
+
+def _of_running_in_place(manifest: Manifest) -> Iterator[str]:
+    if manifest.source is None or is_git(manifest.source) or manifest.source.startswith("hyper://"):
+        yield "run: inPlace is for a source that is a folder of this machine"
+    if manifest.is_container:
+        yield "run: inPlace is for programs of this machine; a container has an image"
 
 
 def _of_version(manifest: Manifest) -> Iterator[str]:

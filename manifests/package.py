@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 _RACY = 0.05
 
 _Key = tuple[int, int, int]
+#: Source text of Node and Python programs and of the pages that they serve.
+_CODE = frozenset(
+    (
+        ".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".py", ".pyi", ".sh", ".wasm",
+        ".graphql", ".html", ".htm", ".css", ".scss", ".less", ".vue", ".svelte", ".astro", ".ejs", ".hbs",
+        ".pug", ".njk", ".jinja", ".j2", ".jinja2",
+    )
+)  # fmt: skip
+_CODE_NAMES = frozenset(
+    (
+        "package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",
+        "requirements.txt", "pyproject.toml", "uv.lock", "setup.cfg", "tsconfig.json", "atek.json",
+        ".nvmrc", ".node-version", ".python-version",
+    )
+)  # fmt: skip
 
 
 def package_files(path: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -54,18 +69,28 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
         )
 
 
+def is_code(name: str) -> bool:
+    """Whether a file of this name is written by a program's author, and by no program while it runs."""
+    return name in _CODE_NAMES or os.path.splitext(name)[1].lower() in _CODE
+
+
 class Digests:
     """Digests of packages, remembering what each file's content was. Safe to use from threads."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, tuple[_Key, bytes]]] = {}
 
-    def digest(self, path: str) -> str:
-        """The digest of a package folder. Raises OSError when the folder or a file cannot be read."""
+    def digest(self, path: str, *, code_only: bool = False) -> str:
+        """The digest of a package folder. Raises OSError when the folder or a file cannot be read.
+
+        `code_only`: of what `is_code` says, for a folder that its program writes to.
+        """
         before = self._known.get(path, {})
         after: dict[str, tuple[_Key, bytes]] = {}
         total = hashlib.sha256()
         for relative, entry in package_files(path):
+            if code_only and not is_code(entry.name):
+                continue
             try:
                 kind, content = _content(relative, entry, before, after)
             except FileNotFoundError:

@@ -74,7 +74,7 @@ class Resolver:
         try:
             runtime = infer_runtime(manifest, path)
             manifest = _for_runtime(manifest, runtime)
-            package = Package(path, self._digests.digest(path))
+            package = Package(path, self._digests.digest(path, code_only=manifest.run == "inPlace"))
         except OSError as error:
             where = error.filename or path
             message = f"the package of {manifest.id} cannot be read: {where}: {error.strerror}"
@@ -120,6 +120,9 @@ def infer_runtime(manifest: Manifest, path: str | None) -> str:
 
 def _for_runtime(manifest: Manifest, runtime: str) -> Manifest:
     """A container whose folder said that it is one is told apart from now on by its manifest alone."""
+    if runtime == "docker" and manifest.run == "inPlace":
+        message = f"{manifest.id} has a Dockerfile, and a container runs nowhere in place"
+        raise ResolveError("NotInPlace", message, "remove run: inPlace, or say its runtime")
     if runtime == "docker" and manifest.runtime is None:
         return manifest.model_copy(update={"runtime": "docker"})
     key = manifest.container_key

@@ -51,6 +51,11 @@ class Service:
     def id(self) -> str:
         return self.manifest.id
 
+    @property
+    def in_place(self) -> bool:
+        """Whether it runs in the very folder that its author works in."""
+        return self.package is not None and self.manifest.run == "inPlace"
+
     def to_json(self) -> dict[str, Any]:
         """A plain value that `from_json` reads back, for records on disk and labels."""
         package = self.package and {"path": self.package.path, "digest": self.package.digest}
@@ -115,6 +120,8 @@ def make_service(
     ]
     if expands(manifest.env) and not manifest.literal_env:
         depends_on.append({"env": "expanded"})
+    # Only where it is said, so that a service which never said it keeps its revision.
+    depends_on += [{"run": manifest.run}] if manifest.run != "copy" else []
     if runtime in ("docker", SWARM):
         depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS if key not in _NEWER_KEYS})
         depends_on += (

@@ -32,6 +32,8 @@ def choose(service: Service, keeps: str) -> Choice:
         return Choice(manifest.update.strategy, "update.strategy says so")
     if port := manifest.exclusive_port:
         return Choice("recreate", f"there is only one port {port}")
+    if service.in_place:
+        return Choice("recreate", "it runs in place, where both would write")
     if keeps:
         return Choice("recreate", keeps)
     return Choice("rolling", "it has kept nothing")
@@ -49,4 +51,4 @@ def changed_by_both(kept: Kept) -> str:
 def depends_on_what_it_keeps(service: Service) -> bool:
     """Whether somebody has to look before it can be chosen."""
     manifest = service.manifest
-    return manifest.update.strategy is None and not manifest.exclusive_port
+    return manifest.update.strategy is None and not (manifest.exclusive_port or service.in_place)

@@ -62,6 +62,9 @@ class NodePreparer:
     async def prepare(self, service: Service, progress: Progress) -> None:
         if service.package is None:
             return
+        if service.in_place:
+            await anyio.to_thread.run_sync(self.program, service)
+            return
         steps = _Installation(self._paths, self._store, self._nodes, service, progress)
         await self._store.make_copy(service, progress, steps.finish)
 
@@ -69,9 +72,14 @@ class NodePreparer:
         if service.package is None:
             tools = find_node()
             return Program((), os.fspath(self._paths.data(service.id)), (os.fspath(tools.node.parent),))
-        copy = self._store.require(service)
+        copy = Path(service.package.path) if service.in_place else self._store.require(service)
         tools = self._chosen(copy)
-        path = (os.fspath(copy / "node_modules" / ".bin"), os.fspath(tools.node.parent))
+        # As Node looks for libraries: in the folders above, too.
+        above = copy.parents if service.in_place else ()
+        path = (
+            *(os.fspath(each / "node_modules" / ".bin") for each in (copy, *above)),
+            os.fspath(tools.node.parent),
+        )
         if service.manifest.command:
             return Program((), os.fspath(copy), path)
         return Program(entry_point(copy, read_package(copy), node_words(copy, tools)), os.fspath(copy), path)

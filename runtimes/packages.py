@@ -76,7 +76,7 @@ class PackageStore:
 
     def existing(self, service: Service) -> Path | None:
         """The copy that this revision runs in, by whatever version it was made; None without any."""
-        if service.package is None:
+        if service.package is None or service.in_place:
             return None
         copy = self.copy(service)
         old = copy.with_name(service.package.digest)
@@ -124,7 +124,7 @@ class PackageStore:
 
         True when there was something to give. Nobody may be running in the copy. Raises RuntimeFailure.
         """
-        if service.package is None:
+        if service.package is None or service.in_place:
             return False
         copy = Copy(self.require(service), service)
         with _explained(service.id):
@@ -133,7 +133,7 @@ class PackageStore:
 
     def _held_by(self, holder: Service | None) -> Copy | None:
         """The copy with the present state of a service whose revision `holder` was healthy last."""
-        if holder is None or holder.package is None:
+        if holder is None or holder.package is None or holder.in_place:
             return None
         place = self.copy(holder)
         old = place.with_name(holder.package.digest)

@@ -58,6 +58,9 @@ class PythonPreparer:
     async def prepare(self, service: Service, progress: Progress) -> None:
         if service.package is None:
             return
+        if service.in_place:
+            await anyio.to_thread.run_sync(self.program, service)
+            return
         steps = _Installation(self._paths, self._store, service, progress)
         await self._store.make_copy(service, progress, steps.finish)
 
@@ -65,7 +68,7 @@ class PythonPreparer:
         own = os.fspath(Path(base_python()).parent)
         if service.package is None:
             return Program((), os.fspath(self._paths.data(service.id)), (own,))
-        copy = self._store.require(service)
+        copy = Path(service.package.path) if service.in_place else self._store.require(service)
         venv = copy / _VENV / "bin"
         path = (os.fspath(venv), own) if venv.is_dir() else (own,)
         argv = () if service.manifest.command else _entry_point(copy, venv)

@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from manifests.git import is_git
 from manifests.parse import parse_file
+from manifests.resolve import PROGRAM_FILES, absolute_source
 from reconciler.api import UserError
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
@@ -111,6 +112,9 @@ class Declarations:
             source, lambda each: each in recorded or self._occupied(each, owner)
         )
         value = {"id": service_id, "source": source, "env": with_config({}, options.config)}
+        if await anyio.to_thread.run_sync(is_program_folder, source):
+            # As the original: what an application writes beside its code is where its author looks for it.
+            value["run"] = "inPlace"
         value = with_range(value, options.desired_version)
         checked(value)
         self._require_free(service_id, recorded)
@@ -207,6 +211,8 @@ class Declarations:
         value = await self._value_of(service_id)
         if options.source_url is not None:
             value["source"] = await anyio.to_thread.run_sync(source_of, options.source_url)
+            if is_git(value["source"]):
+                value.pop("run", None)
         if options.desired_version is not None or options.source_url is not None:
             value = with_range(value, options.desired_version)
         if options.config is not None:
@@ -231,6 +237,12 @@ class Declarations:
                 f"data/{service_id} still holds the data of an earlier service",
                 hint="choose another id, or ask the administrator to move it away",
             )
+
+
+def is_program_folder(source: str) -> bool:
+    """Whether it is a folder of this machine with a Node or Python program in it."""
+    folder = absolute_source(source, "/")
+    return not is_git(source) and any(os.path.exists(os.path.join(folder, name)) for name in PROGRAM_FILES)
 
 
 def has_data(home: Path, service_id: str) -> bool:

@@ -80,6 +80,7 @@ async def test_what_is_written_down_is_a_manifest_like_any_other(world: World, a
     assert file.stat().st_mode & 0o777 == 0o600
     assert yaml.safe_load(file.read_text()) == {
         "id": "notes",
+        "run": "inPlace",
         "source": str(world.packages / "notes"),
         "env": {"A": 1, "B": True, "C": 1.5},
     }
