@@ -113,7 +113,8 @@ async def run_node(
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
                 make_inner = partial(_make_inner, node, home, settings, config, installed, git)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)
-                await _serve(node, host, client, (docker, swarm), git, open_ways_in, console)
+                finish = partial(_finish_rename, node, installed)
+                await _serve(node, host, client, (docker, swarm), git, open_ways_in, finish, console)
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -128,6 +129,7 @@ async def _serve(
     engines: Sequence[DockerOnDemand | SwarmOnDemand],
     git: GitPackages,
     open_ways_in: Callable[[], Awaitable[None]],
+    finish: Callable[[], Awaitable[None]],
     console: Console,
 ) -> None:
     """Everything that goes on next to each other while the node runs."""
@@ -143,6 +145,7 @@ async def _serve(
             partial(_trim_logs, host.paths),
             partial(_watch_packages, node, git),
             git.run,
+            finish,
             partial(git.collect, partial(_packages_in_use, node)),
         ):
             tasks.start_soon(keep_going, run, node.failed)
@@ -237,6 +240,13 @@ async def resolve_in_thread(git: GitPackages, winner: Winner, generation: int) -
     if declared.manifest.source is None:
         return resolve(declared, source, generation)
     return await anyio.to_thread.run_sync(resolve, declared, source, generation)
+
+
+async def _finish_rename(node: Node, installed: InstalledServices) -> None:
+    if installed.renaming is not None:
+        from reconciler.apis.rename_recorded import finish_recorded
+
+        await finish_recorded(node, installed)
 
 
 async def _open(open_ways_in: Callable[[], Awaitable[None]]) -> None:

@@ -149,14 +149,11 @@ class Declarations:
     async def renaming(self, service_id: str, options: ConfigureOptions) -> AsyncIterator[dict[str, Any]]:
         """The plain manifest under its new id; nobody else changes or takes either id meanwhile."""
         async with self._lock:
-            if self.keeper_of(service_id) is self._records:
-                raise UserError(
-                    f"{service_id} is in this node's records, where it keeps its id",
-                    hint="install it under the other id, then uninstall this one",
-                )
             value = await self._changed(service_id, options)
             new = checked(value).id
-            self._require_free(new)
+            # Also those that only other nodes run.
+            recorded = await self._node.nodes.services.read() if self.is_recorded(service_id) else ()
+            self._require_free(new, recorded)
             if has_data(self.home, new):
                 hint = "choose another id, or move that folder away"
                 raise UserError(f"data/{new} still holds the data of an earlier service", hint=hint)
@@ -180,9 +177,13 @@ class Declarations:
             self._require_own(service_id)
             await self.keeper_of(service_id).remove(service_id, Change(by, "uninstall"))
 
-    async def write(self, service_id: str, value: Mapping[str, Any]) -> None:
-        """Into the service's own file."""
-        await self._files.write(service_id, value, Change("", ""), "")
+    async def write(self, service_id: str, value: Mapping[str, Any], by: str) -> None:
+        """Into the service's own file or record."""
+        await self._write(service_id, value, Change(by, "rename"))
+
+    def is_recorded(self, service_id: str) -> bool:
+        """Whether it is kept in this node's records."""
+        return self.keeper_of(service_id) is self._records
 
     def keeper_of(self, service_id: str) -> Keeper:
         """Where a service is kept that is there."""

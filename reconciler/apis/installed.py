@@ -36,11 +36,19 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """A change of id that has begun. `manifest` is what is to be declared under the new id."""
+    """A change of id that has begun. `manifest` is what is to be declared under the new id.
+
+    `recorded`: in this node's records, by whom (`by`), and whether it has been `written` there by now.
+    `runs`: whether it is to run then.
+    """
 
     old: str
     new: str
     manifest: Mapping[str, Any]
+    recorded: bool = False
+    written: bool = False
+    runs: bool = True
+    by: str = SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,11 @@ class InstalledServices:
     async def begin_rename(self, renaming: Renaming, installed: Installed) -> None:
         """From now on both ids have the key; the next start finishes what this life does not."""
         await self._change({renaming.old: installed, renaming.new: installed}, renaming)
+
+    async def note_written(self) -> None:
+        """The record has the new id: what is not moved yet belongs to it. Raises OSError."""
+        if self.renaming is not None:
+            await self._change({}, replace(self.renaming, written=True))
 
     async def end_rename(self) -> None:
         """The service has its new id. Never raises: until that is on disk, a start finds nothing to do."""

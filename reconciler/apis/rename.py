@@ -9,21 +9,18 @@ Two ids are two services to the node, so this one is stopped first, then its fol
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
 from reconciler.api import UserError
-from reconciler.apis.declare import checked, holds_anything
+from reconciler.apis.declare import checked
 from reconciler.apis.installed import Renaming
+from reconciler.apis.moving import move_back, move_what_it_names
+from reconciler.apis.rename_recorded import move_recorded, with_version
 from reconciler.own_manifests import file_of, write_manifest
-from reconciler.releases import FILE as RELEASES
-from reconciler.releases import Releases
-from runtimes.docker.volume_names import move_note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +28,9 @@ if TYPE_CHECKING:
     from manifests.model import Manifest
     from reconciler.apis.convergence import Convergence, Outcome
     from reconciler.apis.declare import Declarations
-    from reconciler.apis.installed import InstalledServices
+    from reconciler.apis.installed import Installed, InstalledServices
     from reconciler.apis.params import ConfigureOptions
     from reconciler.apis.port import ApiNode
-
-#: What a service's id names, and is worth keeping. Prepared packages are not: they contain their own path.
-_FOLDERS = ("data", "logs")
 
 
 async def rename(
@@ -45,6 +39,7 @@ async def rename(
     until: Convergence,
     service_id: str,
     options: ConfigureOptions,
+    by: str,
 ) -> tuple[Manifest, Outcome]:
     """Carries out changes that include a new id: what is declared then, and how it fares.
 
@@ -57,19 +52,29 @@ async def rename(
         await _halt(node, until, service_id, manifest, runs=runs)
         try:
             # Nobody can stop a service that does not exist yet, so at first its manifest does.
-            await _move(declarations, service_id, value if runs else value | {"suspend": True}, options)
+            at_first = value if runs else value | {"suspend": True}
+            kept = with_version(declarations.installed_as(service_id), options.desired_version)
+            if declarations.is_recorded(service_id):
+                await move_recorded(
+                    declarations, node.nodes.services, service_id, at_first, kept, runs=runs, by=by
+                )
+            else:
+                await _move(declarations, service_id, at_first, kept)
         except BaseException:
             if runs:
                 await _start_again(node, service_id)
             raise
         if not runs and not manifest.suspend:
-            await _keep_stopped(node, declarations, until, value)
+            await _keep_stopped(node, declarations, until, value, by)
     return manifest, await until.serving(manifest.id, manifest)
 
 
 async def finish(installed: InstalledServices) -> None:
     """Does what an earlier life of the node left undone. Raises nothing: see `installed.problems`."""
     assert installed.renaming is not None
+    if installed.renaming.recorded:
+        await _finish_moving(installed, installed.renaming)
+        return
     try:
         await anyio.to_thread.run_sync(_carry_out, installed.home, installed.renaming)
     except OSError as error:
@@ -77,6 +82,16 @@ async def finish(installed: InstalledServices) -> None:
         installed.problems.append(f"{old} could not be renamed to {new}: {error.strerror or error}")
     else:
         await installed.end_rename()
+
+
+async def _finish_moving(installed: InstalledServices, renaming: Renaming) -> None:
+    """Before anything of the service can start; the record is looked at later, see `rename_recorded`."""
+    if renaming.written:
+        try:
+            await anyio.to_thread.run_sync(move_what_it_names, installed.home, renaming.old, renaming.new)
+        except OSError as error:
+            why = error.strerror or error
+            installed.problems.append(f"what {renaming.old} kept could not be moved to {renaming.new}: {why}")
 
 
 async def _halt(
@@ -101,25 +116,20 @@ async def _start_again(node: ApiNode, service_id: str) -> None:
 
 
 async def _keep_stopped(
-    node: ApiNode, declarations: Declarations, until: Convergence, value: dict[str, Any]
+    node: ApiNode, declarations: Declarations, until: Convergence, value: dict[str, Any], by: str
 ) -> None:
     """A person's stop goes with the service; until the node has it, the manifest has `suspend`."""
     service_id = value["id"]
     noticed = await until.noticed(service_id, checked(value | {"suspend": True}))
     if noticed.converged:
         await node.stop_service(service_id)
-        await declarations.write(service_id, value)
+        await declarations.write(service_id, value, by)
 
 
-async def _move(
-    declarations: Declarations, old: str, value: dict[str, Any], options: ConfigureOptions
-) -> None:
+async def _move(declarations: Declarations, old: str, value: dict[str, Any], kept: Installed) -> None:
     """From the note on, to the end of the note. Raises OSError with everything as it was."""
     home, installed = declarations.home, declarations.installed
     renaming = Renaming(old, value["id"], value)
-    kept = declarations.installed_as(old)
-    if options.desired_version is not None:
-        kept = replace(kept, desired_version=options.desired_version)
     # Whoever gives up waiting, or ends the node, does not leave it half done.
     with anyio.CancelScope(shield=True):
         await installed.begin_rename(renaming, kept)
@@ -137,10 +147,7 @@ def _carry_out(home: Path, renaming: Renaming) -> None:
     """Does what is not done yet. Raises OSError."""
     if not os.path.lexists(file_of(home, renaming.old)):
         return
-    Releases(home / RELEASES).rename(renaming.old, renaming.new)
-    for folder in _FOLDERS:
-        _move_folder(home / folder / renaming.old, home / folder / renaming.new)
-    move_note(home, renaming.old, renaming.new)
+    move_what_it_names(home, renaming.old, renaming.new)
     write_manifest(home, renaming.new, renaming.manifest)
     file_of(home, renaming.old).unlink()
 
@@ -148,15 +155,4 @@ def _carry_out(home: Path, renaming: Renaming) -> None:
 def _take_back(home: Path, renaming: Renaming) -> None:
     with suppress(OSError):
         file_of(home, renaming.new).unlink(missing_ok=True)
-        for folder in _FOLDERS:
-            _move_folder(home / folder / renaming.new, home / folder / renaming.old)
-        move_note(home, renaming.new, renaming.old)
-
-
-def _move_folder(old: Path, new: Path) -> None:
-    """Unless there is nothing to move, or something in the way that is worth keeping."""
-    if not old.is_dir() or holds_anything(new):
-        return
-    if new.is_dir():
-        shutil.rmtree(new)
-    old.rename(new)
+        move_back(home, renaming.old, renaming.new)

@@ -96,7 +96,9 @@ class ServicesApi:
         service_id = self._mine(caller, params.text(0)).manifest.id
         options = params.options(1, ConfigureOptions)
         if options.id is not None and options.id != service_id:
-            _, outcome = await rename(self._node, self._declarations, self._waits(), service_id, options)
+            _, outcome = await rename(
+                self._node, self._declarations, self._waits(), service_id, options, caller.user
+            )
         else:
             manifest = await self._declarations.configure(service_id, options, caller.user)
             outcome = await self._waits().serving(service_id, manifest)

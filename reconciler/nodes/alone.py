@@ -30,6 +30,9 @@ class NoServiceRecords:
     async def suspend(self, service_id: str, change: Change, *, suspended: bool) -> int:
         _refuse()
 
+    async def rename(self, service_id: str, manifest: Mapping[str, Any], change: Change) -> int:
+        _refuse()
+
     async def remove(self, service_id: str, change: Change) -> int:
         _refuse()
 

@@ -111,6 +111,10 @@ class ServiceRecords(Protocol):
         """A person's stop or start, in the record. Raises UserError where there is none."""
         ...
 
+    async def rename(self, service_id: str, manifest: Mapping[str, Any], change: Change) -> int:
+        """Makes the record that of the manifest's id; its key stays. Raises UserError where there is none."""
+        ...
+
     async def remove(self, service_id: str, change: Change) -> int:
         """Takes a record away. Raises UserError where there is none."""
         ...

@@ -82,6 +82,21 @@ class OwnRecords:
         await self._seen(version)
         return version
 
+    async def rename(self, service_id: str, manifest: Mapping[str, Any], change: Change) -> int:
+        """See `ServiceRecords`."""
+        async with self._lock:
+            old = await self._found(service_id)
+            value = make_record(
+                manifest,
+                owner=str(old.value.get("owningUserKey") or "system"),
+                updated_at=self._now(),
+                updated_by=change.by,
+                **_kept(old, manifest),
+            )
+            version = await self._write({old.key: value}, change, [service_id, manifest["id"]])
+        await self._seen(version)
+        return version
+
     async def remove(self, service_id: str, change: Change) -> int:
         """See `ServiceRecords`."""
         async with self._lock:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 import pytest
 
 from hyper.fake import FakeHyper
 from manifests.record import SERVICES
+from reconciler.apis import moving, rename, rename_recorded
+from reconciler.apis.installed import InstalledServices
+from reconciler.apis.rename_recorded import finish_recorded
+from reconciler.nodes.history import history
 from reconciler.nodes.port import CHANGE, Change
+from reconciler.nodes.records import OwnRecords
 from tests.reconciler.api_nodes import PATIENCE, Apis, Failure, World
 
 if TYPE_CHECKING:
@@ -151,8 +156,114 @@ async def test_a_full_disk_is_told_and_nothing_is_left(world: World, apis: Apis)
     assert apis.installed.get("notes") is None and apis.node.declared() == {}
 
 
-async def test_a_record_keeps_its_id(world: World, apis: Apis) -> None:
+def leave(world: World, service_id: str) -> None:
+    """Something that the id names."""
+    for folder in ("data", "logs"):
+        (world.home / folder / service_id).mkdir()
+        (world.home / folder / service_id / "kept").write_text(folder)
+
+
+def left(world: World, service_id: str) -> list[str]:
+    return [each for each in ("data", "logs") if (world.home / each / service_id / "kept").exists()]
+
+
+async def test_a_new_id_is_a_change_of_the_same_record(world: World, apis: Apis) -> None:
+    await apis("install", {"sourceUrl": world.package("notes"), "user": "alice", "config": {"a": 1}})
+    before = await apis("get", "notes")
+    leave(world, "notes")
+    told = await apis("configure", "notes", {"id": "diary", "config": {"b": "2"}}, user="alice")
+    assert told == {"converged": True, "message": "diary is ready"}
+    after = await apis("get", "diary")
+    assert (after["key"], after["status"]) == (before["key"], "active")
+    assert (world.running("notes"), world.running("diary")) == ([], [{"A": "1", "B": "2"}])
+    assert (left(world, "notes"), left(world, "diary")) == ([], ["data", "logs"])
+    value = await record(apis, "diary")
+    assert (value["owningUserKey"], value["updatedBy"]) == ("alice", "alice") and "suspend" not in value[
+        "spec"
+    ]
+    (path,) = [each.path for each in await apis.node.nodes.hyper.list(await database(apis), SERVICES)]
+    assert path[-1] == before["key"]
+    entries = await history(apis.node.nodes)
+    assert [each.what for each in entries] == ["install", "stop", "rename", "start"]
+    (change,) = entries[2].services
+    assert (change.id, change.what) == ("diary", "changed")
+    assert any("notes → diary" in line for line in change.details)
+    assert apis.installed.renaming is None and apis.installed.get("notes") is None
+
+
+async def test_what_is_stopped_stays_stopped_under_its_new_id(world: World, apis: Apis) -> None:
     await apis("install", {"sourceUrl": world.package("notes")})
-    with pytest.raises(Failure, match="where it keeps its id"):
+    await apis("stop", "notes")
+    assert (await apis("configure", "notes", {"id": "diary"}))["converged"]
+    assert (await record(apis, "diary"))["spec"]["suspend"] is True and world.running("diary") == []
+    assert (await apis("start", "diary"))["converged"] and world.running("diary") == [{}]
+
+
+async def test_an_id_of_another_record_is_taken(world: World, apis: Apis) -> None:
+    for name in ("notes", "diary"):
+        await apis("install", {"sourceUrl": world.package(name)})
+    with pytest.raises(Failure, match="already exists"):
         await apis("configure", "notes", {"id": "diary"})
     assert world.running("notes") == [{}]
+
+
+class Killed(BaseException):
+    """The node ends here."""
+
+
+@pytest.mark.parametrize(
+    ("at", "ends_as"),
+    [("note", "notes"), ("written", "diary"), ("move", "diary"), ("moved", "diary"), ("settle", "diary")],
+)
+async def test_the_next_life_finishes_a_rename_or_takes_it_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: str, ends_as: str
+) -> None:
+    async with world.node() as apis:
+        await apis("install", {"sourceUrl": world.package("notes")})
+        leave(world, "notes")
+        with monkeypatch.context() as patched:
+            die(patched, at)
+            with pytest.raises(BaseException, match="killed"):
+                await apis("configure", "notes", {"id": "diary"})
+        assert apis.installed.renaming is not None
+    async with world.node() as apis:
+        await database(apis)
+        await finish_recorded(apis.node, apis.installed)
+        await apis.until(lambda: world.running(ends_as) == [{}])
+        other = "diary" if ends_as == "notes" else "notes"
+        await apis.until(lambda: world.running(other) == [] and other not in apis.node.declared())
+        assert (left(world, ends_as), left(world, other)) == (["data", "logs"], [])
+        assert apis.installed.renaming is None
+        assert (await apis("configure", ends_as, {"id": "third"}))["converged"]
+
+
+def die(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """The node ends at that step, and nothing that it would do then is done."""
+
+    def killed(*_: object, **__: object) -> NoReturn:
+        for name in ("take_back_rename", "end_rename"):
+            monkeypatch.setattr(InstalledServices, name, nothing)
+        monkeypatch.setattr(rename, "_start_again", nothing)
+        raise Killed("killed")
+
+    async def nothing(*_: object) -> None: ...
+
+    real_rename, real_move = OwnRecords.rename, moving.move_what_it_names
+
+    async def renamed_once(records: OwnRecords, service_id: str, *rest: Any) -> int:
+        if service_id != "notes":
+            killed()
+        return await real_rename(records, service_id, *rest)
+
+    def moved(*args: Any) -> None:
+        real_move(*args)
+        killed()
+
+    if at == "note":
+        monkeypatch.setattr(OwnRecords, "rename", killed)
+    elif at == "written":
+        monkeypatch.setattr(InstalledServices, "note_written", killed)
+    elif at == "settle":
+        monkeypatch.setattr(OwnRecords, "rename", renamed_once)
+    else:
+        monkeypatch.setattr(rename_recorded, "move_what_it_names", killed if at == "move" else moved)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 import yaml
 
-from reconciler.apis import rename
+from reconciler.apis import moving, rename
 from reconciler.apis.installed import Installed, InstalledServices, Renaming
 from runtimes.fake import Behaviour
 from tests.reconciler.api_nodes import Apis, Failure, World
@@ -196,9 +196,9 @@ def refuse(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
         monkeypatch.setattr(InstalledServices, "_write", full)
     elif at == "folder":
         # The first folder moves, the second does not.
-        moves = iter([rename._move_folder, full])
-        real = rename._move_folder
-        monkeypatch.setattr(rename, "_move_folder", lambda *args: next(moves, real)(*args))
+        moves = iter([moving._move_folder, full])
+        real = moving._move_folder
+        monkeypatch.setattr(moving, "_move_folder", lambda *args: next(moves, real)(*args))
     elif at == "manifest":
         monkeypatch.setattr(rename, "write_manifest", full)
     else:
