@@ -26,7 +26,7 @@ unit-daemon: $(DAEMON)/node_modules/.installed
 	node=$(NODE) && cd $(DAEMON) && exec "$$node" --test test/
 
 soak: .venv/installed-dev
-	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router
+	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router tests/fuzz
 
 programs: .venv/installed-dev
 	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' --timeout 1800 tests/programs

@@ -7,20 +7,26 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from hyper.port import HyperError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
 class Entry(NamedTuple):
-    """A file's content, or a link's target."""
+    """A file's content, a link's target, or (`folder`) a folder that has nothing in it."""
 
     content: bytes = b""
     executable: bool = False
     link: str = ""
+    folder: bool = False
 
 
 def read_folder(folder: Path, ignore: Sequence[str]) -> dict[str, Entry]:
-    """By relative path. What is neither a file nor a link that stays inside is left out."""
+    """By relative path. What is neither a file nor a link that stays inside is left out.
+
+    Raises HyperError for a name that a drive cannot keep.
+    """
     return dict(_entries(folder, "", ignore))
 
 
@@ -28,7 +34,9 @@ def write_folder(entries: Mapping[str, Entry], folder: Path) -> None:
     for name, entry in entries.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if entry.link:
+        if entry.folder:
+            target.mkdir(exist_ok=True)
+        elif entry.link:
             target.symlink_to(entry.link)
         else:
             target.write_bytes(entry.content)
@@ -37,10 +45,13 @@ def write_folder(entries: Mapping[str, Entry], folder: Path) -> None:
 
 def _entries(root: Path, under: str, ignore: Sequence[str]) -> Iterator[tuple[str, Entry]]:
     with os.scandir(root / under) as found:
-        for each in sorted(found, key=lambda entry: entry.name):
+        kept = [each for each in found if not _ignored(f"{under}{each.name}", ignore)]
+        if under and not kept:
+            yield under.removesuffix("/"), Entry(folder=True)
+        for each in sorted(kept, key=lambda entry: entry.name):
             name = f"{under}{each.name}"
-            if _ignored(name, ignore):
-                continue
+            if "\\" in name or not _is_utf8(name):
+                raise HyperError("BAD_REQUEST", f"a drive cannot keep the name {name!a}")
             if each.is_symlink():
                 target = os.readlink(each.path)
                 if _stays_inside(root, Path(each.path).parent, target):
@@ -49,6 +60,14 @@ def _entries(root: Path, under: str, ignore: Sequence[str]) -> Iterator[tuple[st
                 yield from _entries(root, f"{name}/", ignore)
             elif each.is_file():
                 yield name, Entry(Path(each.path).read_bytes(), bool(each.stat().st_mode & 0o100))
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ignored(name: str, ignore: Sequence[str]) -> bool:

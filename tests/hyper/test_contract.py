@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from tests.hyper.pairs import FakePair, Watched, until, until_database, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from hyper.port import Hyper, RecordPath
     from tests.hyper.pairs import Pair
@@ -330,3 +331,25 @@ async def test_a_drive_that_nobody_has_is_waited_for_only_so_long(pair: Pair, tm
     (tmp_path / "target").mkdir()
     drive = await pair.laptop.put_drive("app", str(tmp_path / "source"))
     await refused(pair.pi.get_drive(drive, str(tmp_path / "target"), timeout=0.2), "TIMEOUT")
+
+
+async def test_folders_without_anything_in_them_arrive(hyper: Hyper, tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    (folder / "data" / "in").mkdir(parents=True)
+    (folder / "built" / "__pycache__").mkdir(parents=True)
+    drive = await hyper.put_drive("app", str(folder), ignore=["__pycache__"])
+    await hyper.get_drive(drive, str(tmp_path / "got"), timeout=60)
+    found = sorted(str(each.relative_to(tmp_path / "got")) for each in (tmp_path / "got").rglob("*"))
+    assert found == ["built", "data", "data/in"]
+    assert all((tmp_path / "got" / each).is_dir() for each in found)
+
+
+@pytest.mark.parametrize("name", [b"a\\b", b"a\xff"])
+async def test_a_name_that_a_drive_cannot_keep_is_refused(hyper: Hyper, tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"x")
+    with pytest.raises(HyperError, match="cannot keep the name") as error:
+        await hyper.put_drive("app", str(folder))
+    assert error.value.code == "BAD_REQUEST"
+    await hyper.put_drive("app", str(folder), ignore=["a*"])

@@ -7,7 +7,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, rm } from 'node:fs/promises'
+import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import Hyperdrive from 'hyperdrive'
@@ -88,7 +88,7 @@ async function replace (drive, folder, files) {
   const paths = new Set()
   for (const file of files) {
     paths.add('/' + file.path)
-    isChanged = await (file.link ? putLink(batch, file) : putFile(batch, folder, file)) || isChanged
+    isChanged = await put(batch, folder, file) || isChanged
   }
   for await (const { key } of drive.list('/')) {
     if (paths.has(key)) continue
@@ -97,6 +97,19 @@ async function replace (drive, folder, files) {
   }
   await batch.flush()
   return isChanged
+}
+
+function put (batch, folder, file) {
+  if (file.isEmpty) return putEmpty(batch, file)
+  return file.link ? putLink(batch, file) : putFile(batch, folder, file)
+}
+
+/** Drives have no folders: an entry without content stands for one that has nothing in it. */
+async function putEmpty (batch, { path }) {
+  const { value: there } = await batch.entry('/' + path) ?? {}
+  if (there?.metadata?.folder) return false
+  await batch.put('/' + path, Buffer.alloc(0), { metadata: { folder: true } })
+  return true
 }
 
 async function putLink (batch, { path, link }) {
@@ -179,6 +192,7 @@ function arrives (core, version) {
 async function writeFile (snapshot, { key, value }, folder) {
   const place = placeFor(folder, key.slice(1))
   await makeParent(folder, place)
+  if (value.metadata?.folder && !value.blob?.byteLength) return mkdir(place, { recursive: true, mode: 0o755 })
   const file = await open(place, 'wx')
   try {
     let left = value.blob?.byteLength ?? 0

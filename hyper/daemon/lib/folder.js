@@ -1,7 +1,9 @@
 /*
- * A folder on this machine as a drive keeps it: regular files, executable or not, and relative links that stay
- * inside. Everything else is left out when it is read, and refused when it comes from a drive.
+ * A folder on this machine as a drive keeps it: regular files, executable or not, relative links that stay
+ * inside, and folders that have nothing in them. Everything else is left out when it is read, and refused when
+ * it comes from a drive. A name that a drive would change, or lose, is refused with what it is.
  */
+import { isUtf8 } from 'node:buffer'
 import { chmod, lstat, mkdir, readdir, readlink, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -11,7 +13,7 @@ import { HyperError } from './errors.js'
 export const MOST_FILES = 100_000
 export const MOST_BYTES = 2 * 1024 ** 3
 
-/** [{path, link} or {path, size, executable}] in the order of their paths, which are relative. */
+/** [{path, link}, {path, isEmpty} or {path, size, executable}] in the order of their paths, which are relative. */
 export async function readFolder (root, ignore) {
   const ignores = ignore.map(compile)
   const found = []
@@ -20,10 +22,11 @@ export async function readFolder (root, ignore) {
 }
 
 async function walk (root, under, found, isIgnored) {
-  const entries = await readdir(join(root, under), { withFileTypes: true })
-  for (const entry of entries.sort((one, other) => one.name < other.name ? -1 : 1)) {
-    const path = under + entry.name
-    if (isIgnored(path)) continue
+  const entries = await readdir(join(root, under), { withFileTypes: true, encoding: 'buffer' })
+  const names = entries.map(entry => [under + entry.name, entry]).filter(([path]) => !isIgnored(path))
+  if (names.length === 0 && under) found.push({ path: under.slice(0, -1), isEmpty: true })
+  for (const [path, entry] of names.sort(([one], [other]) => one < other ? -1 : 1)) {
+    if (!isUtf8(entry.name) || path.includes('\\')) throw unnameable(path)
     if (entry.isDirectory()) await walk(root, path + '/', found, isIgnored)
     else if (entry.isSymbolicLink()) await addLink(root, path, found)
     else if (entry.isFile()) await addFile(root, path, found)
@@ -31,8 +34,17 @@ async function walk (root, under, found, isIgnored) {
   }
 }
 
+function unnameable (path) {
+  return new HyperError(
+    'BAD_REQUEST', `a drive cannot keep the name ${JSON.stringify(path)}`,
+    'rename it, or leave it out of the package: names are UTF-8, and have no backslash'
+  )
+}
+
 async function addLink (root, path, found) {
-  const link = await readlink(join(root, path))
+  const target = await readlink(join(root, path), { encoding: 'buffer' })
+  const link = target.toString()
+  if (!isUtf8(target)) throw unnameable(`${path} -> ${link}`)
   if (staysInside(path, link)) found.push({ path, link })
 }
 

@@ -135,3 +135,41 @@ test('a file behind a link of the same drive is refused', async t => {
   })
   assert.notEqual(code, undefined)
 })
+
+test('folders without anything in them arrive, and become files or others when they do', async t => {
+  const client = await new Node(t).start()
+  const folder = join(temporary(t), 'app')
+  await mkdir(join(folder, 'data', 'in', 'it'), { recursive: true })
+  await mkdir(join(folder, 'built', '__pycache__'), { recursive: true })
+  const put = () => client.call('drive.put', { name: 'app', folder, ignore: ['__pycache__'] })
+  const get = async ({ key, version }) => {
+    const target = join(temporary(t), 'got')
+    await client.call('drive.get', { key, version, folder: target, timeoutMs: 60_000 })
+    const found = await readdir(target, { recursive: true, withFileTypes: true })
+    return found.map(each => each.name + (each.isDirectory() ? '/' : '')).sort()
+  }
+  const first = await put()
+  assert.deepEqual(await put(), first)
+  assert.deepEqual(await get(first), ['built/', 'data/', 'in/', 'it/'])
+  await writeFile(join(folder, 'data', 'in', 'it', 'file'), '')
+  await rm(join(folder, 'built'), { recursive: true })
+  await writeFile(join(folder, 'built'), '')
+  assert.deepEqual(await get(await put()), ['built', 'data/', 'file', 'in/', 'it/'])
+  assert.deepEqual(await get(first), ['built/', 'data/', 'in/', 'it/'])
+})
+
+test('a name that a drive cannot keep is named, unless it is ignored', async t => {
+  const client = await new Node(t).start()
+  for (const name of [Buffer.from('a\\b'), Buffer.from([0x61, 0xff])]) {
+    const folder = join(temporary(t), 'app')
+    await mkdir(folder)
+    await writeFile(Buffer.concat([Buffer.from(folder + '/'), name]), 'x')
+    const put = ignore => client.call('drive.put', { name: 'app', folder, ignore })
+    await assert.rejects(put([]), { code: 'BAD_REQUEST', message: /cannot keep the name "a/ })
+    assert.ok((await put(['a*'])).version)
+  }
+  const folder = join(temporary(t), 'app')
+  await mkdir(folder)
+  await symlink(Buffer.from([0x78, 0xfe]), join(folder, 'link'))
+  assert.equal(await client.fails('drive.put', { name: 'app', folder, ignore: [] }), 'BAD_REQUEST')
+})
