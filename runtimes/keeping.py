@@ -119,7 +119,7 @@ def rescue(kept: Path, going: Collection[Copy], holder: Copy | None) -> list[str
     told = []
     for copy in going:
         if holder is not None and copy.place == holder.place:
-            told += _keep_current(kept, copy)
+            told += keep_current(kept, copy)
         else:
             told += _keep_rest(kept, copy)
     return told
@@ -134,7 +134,7 @@ def _forget_current(kept: Path, holder: Copy) -> None:
         shutil.rmtree(kept / _CURRENT)
 
 
-def _keep_current(kept: Path, copy: Copy) -> list[str]:
+def keep_current(kept: Path, copy: Copy) -> list[str]:
     """The service is nobody's any more: what it wrote waits for one of its name."""
     written = copy.written()
     if not written:
@@ -144,7 +144,9 @@ def _keep_current(kept: Path, copy: Copy) -> list[str]:
     _link_all(written, new / _FILES)
     value = {"origin": copy.place.name, **to_json(written)}
     write_atomically(new / _LIST, json.dumps(value).encode())
-    if place.exists():
+    if _origin(place) == copy.place.name:
+        shutil.rmtree(place)
+    elif place.exists():
         # Of an earlier life of the service, and never taken over: not ours to throw away.
         place.rename(_free(kept, "earlier"))
     new.rename(place)

@@ -33,7 +33,7 @@ from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.history import history_of
 from runtimes.inventory import author_files, find_out, take_inventory
-from runtimes.keeping import Copy, has_run, rescue, settle
+from runtimes.keeping import Copy, has_run, keep_current, rescue, settle
 from runtimes.tools import disk_full
 
 if TYPE_CHECKING:
@@ -141,6 +141,11 @@ class PackageStore:
         if old != place and _is_prepared(old) and not has_run(place):
             place = old
         return Copy(place, holder) if _is_prepared(place) else None
+
+    def hand_over(self, holder: Service, service_id: str) -> None:
+        """What the program of a stopped service wrote is what that of this id begins with. Raises OSError."""
+        if copy := self._held_by(holder):
+            keep_current(self.paths.kept(service_id), copy)
 
     async def rescue(
         self, service_id: str, keep: Collection[Service], holder: Service | None

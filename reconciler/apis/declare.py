@@ -247,8 +247,9 @@ def is_program_folder(source: str) -> bool:
 
 
 def has_data(home: Path, service_id: str) -> bool:
-    """Whether the id's data folder holds anything, or volumes are kept with it."""
-    return has_volumes(home, service_id) or holds_anything(home / "data" / service_id)
+    """Whether the id's data folder holds anything, or anything else is kept with it."""
+    folders = (home / "data" / service_id, home / "kept" / service_id)
+    return has_volumes(home, service_id) or any(map(holds_anything, folders))
 
 
 def holds_anything(folder: Path) -> bool:

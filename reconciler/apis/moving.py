@@ -1,6 +1,7 @@
 """What a service's id names in a node's home, and is worth keeping when the id changes.
 
-Prepared packages are not: they contain their own path.
+Prepared packages are not: they contain their own path. But what a program wrote in its own waits for it under
+the new id.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING
 from reconciler.apis.declare import holds_anything
 from reconciler.releases import FILE as RELEASES
 from reconciler.releases import Releases
+from reconciler.store import FileStore
 from runtimes.docker.volume_names import move_note
+from runtimes.packages import PackageStore, remove_tree
+from runtimes.paths import Paths
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FOLDERS = ("data", "logs")
+_FOLDERS = ("data", "logs", "kept")
 
 
 def move_what_it_names(home: Path, old: str, new: str) -> None:
@@ -27,6 +31,16 @@ def move_what_it_names(home: Path, old: str, new: str) -> None:
     move_note(home, old, new)
     for folder in _FOLDERS:
         _move_folder(home / folder / old, home / folder / new)
+    _hand_over_written(home, old, new)
+
+
+def _hand_over_written(home: Path, old: str, new: str) -> None:
+    """Its copies go at once, or the next service of the old id would begin with the same."""
+    memories, _ = FileStore(home / "state" / "services").load()
+    memory = memories.get(old)
+    if memory is not None and memory.healthy is not None:
+        PackageStore(Paths(home, home / "run", 0)).hand_over(memory.healthy, new)
+        remove_tree(home / "packages" / old)
 
 
 def move_back(home: Path, old: str, new: str) -> None:

@@ -11,8 +11,13 @@ import yaml
 
 from reconciler.apis import moving, rename
 from reconciler.apis.installed import Installed, InstalledServices, Renaming
+from reconciler.own_manifests import write_manifest
+from reconciler.store import FileStore, Remembered
 from runtimes.fake import Behaviour
+from runtimes.packages import PackageStore
+from runtimes.paths import Paths
 from tests.reconciler.api_nodes import Apis, Failure, World
+from tests.runtimes.factories import service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -295,3 +300,31 @@ async def test_a_rename_that_cannot_be_finished_is_told(
     async with world.node() as apis:
         assert apis.installed.problems == ["notes could not be renamed to diary: No space left on device"]
         assert apis.installed.renaming is not None
+
+
+async def test_what_a_program_wrote_beside_its_code_goes_with_it(tmp_path: Path) -> None:
+    package, old = tmp_path / "package", service("old", package=_package(tmp_path))
+    store = PackageStore(Paths(tmp_path, tmp_path / "run", 0))
+
+    async def finish(copy: Path) -> None: ...
+
+    await store.make_copy(old, print, finish)
+    (store.require(old) / "db.sqlite3").write_text("accounts")
+    (tmp_path / "state" / "services").mkdir(parents=True)
+    await FileStore(tmp_path / "state" / "services").save("old", Remembered(healthy=old))
+    (tmp_path / "manifests").mkdir()
+    write_manifest(tmp_path, "old", {"id": "old", "source": str(package)})
+    renaming = Renaming("old", "new", {"id": "new", "source": str(package)})
+    rename._carry_out(tmp_path, renaming)
+    assert not (tmp_path / "packages" / "old").exists()
+    assert not (tmp_path / "kept" / "old").exists()
+    new = service("new", package=str(package))
+    await store.make_copy(new, print, finish)
+    assert await store.settle(new, None)
+    assert (store.require(new) / "db.sqlite3").read_text() == "accounts"
+
+
+def _package(root: Path) -> str:
+    (root / "package").mkdir()
+    (root / "package" / "main.py").write_text("")
+    return str(root / "package")
