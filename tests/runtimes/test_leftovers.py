@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from runtimes import children as children_
 from runtimes import leftovers
 from runtimes.belonging import Seen
 from runtimes.children import TABLE
@@ -116,11 +118,11 @@ async def test_what_is_in_its_cgroup_ends_with_a_service(bench: Bench, tmp_path:
     """A tree of files, since these machines have no cgroup v2 to delegate; nothing obeys its cgroup.kill."""
     bench.hosts[-1].limiter = CgroupLimiter(tmp_path, ())
     # Somebody's child, with no evidence but this.
-    code = """import resource, subprocess
+    code = """import os, resource, subprocess
 resource.setrlimit(10, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 child = subprocess.Popen(["sleep", "1000"])
-print(child.pid, flush=True)
-print(child.wait())"""
+os.write(1, b"%d" % child.pid)
+os.write(1, b"%d" % child.wait())"""
     async with await anyio.open_process([sys.executable, "-c", code]) as theirs:
         assert theirs.stdout is not None
         member = int(await theirs.stdout.receive())
@@ -177,6 +179,14 @@ async def test_the_reaper_takes_nobody_elses_exit_status(bench: Bench) -> None:
         tasks.cancel_scope.cancel()
 
 
+def test_a_child_that_somebody_is_about_to_wait_for_is_not_reaped() -> None:
+    """Started past the table, as a library may."""
+    theirs = subprocess.Popen(["sh", "-c", "exit 3"])
+    os.waitid(os.P_PID, theirs.pid, os.WEXITED | os.WNOWAIT)
+    assert theirs.pid in TABLE.reap_orphans()
+    assert theirs.wait() == 3
+
+
 async def test_what_ends_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel takes the environment of a killed process first, and its number last."""
     child = await anyio.open_process([sys.executable, "-c", "import time; time.sleep(1000)"])
@@ -230,7 +240,10 @@ async def test_what_a_tool_or_probe_forks_ends_with_it(bench: Bench, hear: Hear,
     assert not alive(hidden)
 
 
-async def test_a_tool_whose_daemon_holds_its_output_is_over_when_it_ends() -> None:
+async def test_a_tool_whose_daemon_holds_its_output_is_over_when_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(children_, "_END_DEADLINE", 1000.0)
     heard = bytearray()
     with anyio.fail_after(20):
         code = await TABLE.attend(["sh", "-c", "echo said; setsid sleep 1000 & exit 3"], hear=heard.extend)

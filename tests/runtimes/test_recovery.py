@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from runtimes.base import Running, RuntimeFailure
-from runtimes.children import TABLE
+from runtimes.children import TABLE, Table
 from runtimes.preparer import NativePreparer
 from runtimes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
@@ -248,7 +248,8 @@ from tests.runtimes.factories import launch, make_paths, service
 async def main():
     host = ProcessHost(make_paths(Path(sys.argv[1])))
     runtime = ProcessRuntime("process", NativePreparer(host.paths), host)
-    await runtime.start(launch(service(command=families.program(getattr(families, sys.argv[2])))))
+    body = "".join(getattr(families, name) for name in sys.argv[2].split("+"))
+    await runtime.start(launch(service(command=families.program(body))))
     await families.family(host.paths)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -261,9 +262,12 @@ def kill_a_node(paths: Paths, body: str) -> None:
     assert code == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("body", ["DAEMON", "WORKERS", "LOGGER"])
-async def test_what_hides_is_adopted_with_its_service_and_ends_with_it(paths: Paths, body: str) -> None:
-    """The node was their subreaper; killed, it leaves them to somebody else."""
+@pytest.mark.parametrize("body", ["DAEMON", "WORKERS", "LOGGER", "UNSEALED+WORKERS", "UNSEALED+LOGGER"])
+async def test_what_hides_is_adopted_with_its_service_and_ends_with_it(
+    paths: Paths, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node was their subreaper; killed, it leaves them to somebody else, who is not this test."""
+    monkeypatch.setattr(Table, "knows_orphans", False)
     kill_a_node(paths, body)
     hidden = await family(paths)
     host = ProcessHost(paths)
