@@ -14,7 +14,7 @@ from manifests.model import Manifest
 from manifests.service import Package, Service, make_service
 from runtimes.base import Launch, Running, Runtime
 from runtimes.fake import Behaviour, FakeMachine
-from runtimes.marks import instance_of
+from runtimes.marks import instance_of, is_of_node, seal, seal_of
 from runtimes.paths import Paths, make_run_directory
 from runtimes.proc import pids, read_stat
 from runtimes.process import ProcessHost
@@ -80,8 +80,15 @@ def alive(pid: int) -> bool:
 
 
 def marked(paths: Paths) -> set[int]:
-    """All live processes of this node, by their mark."""
-    return {pid for pid in pids() if instance_of(pid, paths.run) is not None and alive(pid)}
+    """All live processes of what this node started, by either mark."""
+    node = os.fspath(paths.run)
+
+    def is_marked(pid: int) -> bool:
+        found = seal_of(pid)
+        sealed = is_of_node(found, node) and found != seal(node, "")
+        return sealed or instance_of(pid, paths.run) is not None
+
+    return {pid for pid in pids() if is_marked(pid) and alive(pid)}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import anyio
 import pytest
 
 from runtimes import children as children_
-from runtimes import leftovers
+from runtimes import leftovers, marks
 from runtimes.belonging import Seen
 from runtimes.children import TABLE
 from runtimes.limits import CgroupLimiter
@@ -133,6 +134,26 @@ os.write(1, b"%d" % child.wait())"""
         assert (tmp_path / "i1/cgroup.kill").read_text() == "1"
         with anyio.fail_after(10):
             assert int(await theirs.stdout.receive()) == -signal.SIGTERM
+
+
+async def test_a_seal_is_seen_where_limits_may_not_be_asked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container without CAP_SYS_RESOURCE, of a service that has become another user."""
+    running = await bench.start(*program(DAEMON))
+    (hidden,) = await family(bench.paths)
+    seal = marks.seal_of(hidden)
+
+    def refuse(*of: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(resource, "prlimit", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert marks.seal_of(hidden) == seal > 0
+    assert marks.seal_of(running.pid) == seal
+    assert marks.seal_of(1) == -1
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert marks.seal_of(hidden) == -1
 
 
 async def test_what_other_services_hide_is_left_alone(bench: Bench) -> None:
