@@ -23,7 +23,8 @@ _IS_NOISE = re.compile(
     r"^(npm (warn|notice)|npm (error|ERR!)( \d+)?$"
     r"|npm (error|ERR!) (A complete log|path|cwd|command|gyp (info|verb))"
     r"|npm (error|ERR!) \d+ (Note that|tarball|You should bug)"
-    r"|> |at |hint:|Using Python|Node\.js v\d|node:internal/|Traceback \(|File \"|Require stack:"
+    r"|> |-+> |(Step|STEP) \d+/\d+ ?:|Removing intermediate container"
+    r"|at |hint:|Using Python|Node\.js v\d|node:internal/|Traceback \(|File \"|Require stack:"
     r"|(code|errno|syscall|path|spawnargs|requireStack|digest): .*[,\[\]{}'\"]$"
     r"|throw \w|\[(stdout|stderr)\]$)"
     r"|^[^\w×╰]*$"
@@ -48,6 +49,9 @@ class ToolWords:
             self._hear_error(text)
         elif not self._first:
             self._before.append(text)
+
+    def __bool__(self) -> bool:
+        return bool(self._before or self._first)
 
     def _hear_error(self, text: str) -> None:
         if text in self._first or text in self._last:

@@ -69,7 +69,8 @@ def _failure(answer: EngineAnswer, service_id: str, words: ToolWords) -> Runtime
     what = f"the build of {service_id} failed"
     if "dockerfile parse error" in answer.message.lower():
         return PermanentFailure("BuildFailed", f"{what}: {answer.message}")
-    failure = other_failure(EngineAnswer(answer.status, f"{words} ({answer.message})"), what, "BuildFailed")
+    told = f"{words} ({answer.message})" if words else answer.message
+    failure = other_failure(EngineAnswer(answer.status, told), what, "BuildFailed")
     failure.hint = failure.hint or f"see `atek logs {service_id} --prepare`"
     return failure
 

@@ -200,8 +200,11 @@ def test_a_package_with_a_dockerfile_is_built_once(bench: ContainerBench) -> Non
     bench.up()
     bench.until(lambda: bench.ready("web"), "it is built and ready")
     assert bench.answer() == "built"
-    (package / "Dockerfile").write_text("FROM scratch\nRUN nothing\n")
+    failing = f"FROM {IMAGE}\nRUN echo begins; echo 'Error: no such thing'; echo '}}'; exit 3\n"
+    (package / "Dockerfile").write_text(failing)
     bench.until(lambda: bench.condition("web", "Reconciling")[1] == "BuildFailed", "it says why")
+    told = bench.condition("web", "Reconciling")[2]
+    assert "Error: no such thing" in told and "code: 3" in told and "Step" not in told
     assert bench.answer() == "built"
     (before,) = bench.built()
     (package / "Dockerfile").write_text(f'FROM {IMAGE}\nENV VERSION=newer\nCMD ["serve"]\n')

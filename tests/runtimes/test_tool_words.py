@@ -85,6 +85,15 @@ src/index.ts(3,7): error TS2322: Type 'string' is not assignable to type 'number
 Found 1 error in src/index.ts:3
 """
 
+DOCKER = """
+Step 1/2 : FROM scratch
+ ---> 3b7f1c
+Step 2/2 : RUN make all
+ ---> Running in 4f1c
+cc: no such thing
+Removing intermediate container 4f1c
+"""
+
 
 @pytest.mark.parametrize(
     ("said", "told", "not_told"),
@@ -97,9 +106,10 @@ Found 1 error in src/index.ts:3
         (UV, ["Failed to build", "Multiple top-level packages"], ["hint", "Using Python"]),
         (COMPILER, ["foo.h: No such file or directory"], ["terminated"]),
         (TYPESCRIPT, ["error TS2322: Type 'string'"], []),
+        (DOCKER, ["cc: no such thing"], ["Step", "--->", "Removing"]),
         ("all is lost\n}\n", ["all is lost"], ["}"]),
     ],
-    ids=["e404", "missing", "spawn", "gyp", "python", "uv", "compiler", "typescript", "words"],
+    ids=["e404", "missing", "spawn", "gyp", "python", "uv", "compiler", "typescript", "docker", "words"],
 )
 def test_the_cause_is_told_and_not_what_stands_around_it(
     said: str, told: list[str], not_told: list[str]
