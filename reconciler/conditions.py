@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from manifests.base import printable
+
 Status = Literal["True", "False", "Unknown"]
+_LONGEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,11 @@ class Condition:
     status: Status
     reason: str
     message: str = ""
+
+    def __post_init__(self) -> None:
+        """Names of files and words of programs may be anything; this can be written down everywhere."""
+        if not self.message.isprintable():
+            object.__setattr__(self, "message", printable(self.message, _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from manifests.base import printable
 from manifests.model import Resources
 from reconciler.addresses import addresses
 from reconciler.conditions import Condition
@@ -37,8 +38,8 @@ def service_status(
     shown = service or controller.history.healthy or _any_service(controller)
     return {
         "id": controller.id,
-        "source": service.source if service else None,
-        "file": controller.wish.file or None,
+        "source": printable(service.source) if service else None,
+        "file": printable(controller.wish.file) or None,
         "runtime": shown.runtime if shown else None,
         "desiredRevision": service.revision if service else None,
         "observedRevision": _observed_revision(controller),

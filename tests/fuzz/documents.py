@@ -123,7 +123,7 @@ def deep(levels: int) -> Any:
 
 
 def _hostile(random: Random) -> Any:
-    return random.choice((*TEXTS, *NUMBERS, *OTHERS, deep(random.choice((5, 45, 60, 300)))))
+    return random.choice((*TEXTS, *NUMBERS, *OTHERS, deep(random.choice((5, 45, 60, 200)))))
 
 
 def _of(name: str, annotation: Any, random: Random, hostility: float, depth: int) -> Any:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from manifests.model import Manifest
 from manifests.package import Digests, package_files
 from manifests.resolve import ResolveError, package_path, read_atek_json, resolve
+from manifests.service import Service, make_service
 from manifests.snapshot import Declared
 
 if TYPE_CHECKING:
@@ -258,3 +259,21 @@ def test_exports_come_from_the_manifest_or_else_from_the_package(package: Path) 
         == "example.com/c"
     )
     assert resolve(declared(package, source=".", exports=[]), "test").exports == ()
+
+
+def test_a_recorded_service_outlives_narrower_bounds() -> None:
+    """What an earlier version started is adopted, whatever may be written today."""
+    manifest = Manifest.model_validate({"id": "a", "command": ["sleep", "9"], "env": {"A": "1"}})
+    service = make_service(manifest, runtime="process", package=None, source="m")
+    value = service.to_json()
+    assert Service.from_json(value) == service
+    value["manifest"]["resources"] = {"memory": 10**30}
+    value["manifest"]["probes"] = {"liveness": {"httpGet": {"path": "/"}, "periodSeconds": 1e-9}}
+    found = Service.from_json(value)
+    assert (found.revision, found.manifest.command, found.manifest.env) == (
+        service.revision, ("sleep", "9"), {"A": "1"},
+    )  # fmt: skip
+    assert found.manifest.resources.memory is None and found.manifest.probes.liveness is None
+    value["manifest"]["id"] = "a\0"
+    with pytest.raises(ValueError):
+        Service.from_json(value)
