@@ -27,6 +27,7 @@ from runtimes.node_package import (
     INSTALL_KEYS,
     entry_point,
     install_scripts,
+    is_from_outside,
     is_local,
     needs_installing,
     read_package,
@@ -192,7 +193,7 @@ class _Installation:
         scripts = found.scripts or bool(install_scripts(copy, package)) or is_local(copy, package)
         runner = {"node": os.fspath(node.node), "npm": os.fspath(node.npm), "version": str(node.version)}
         about = About(names, found.size, runner)
-        if wrote or (scripts and not seen.complete):
+        if wrote or is_from_outside(package) or (scripts and not seen.complete):
             about = About(tuple(os.listdir(copy)), found.size, runner, only=self._content())
         elif scripts:
             reads = await anyio.to_thread.run_sync(contents, copy, sorted(seen.read))

@@ -25,6 +25,7 @@ INSTALL_KEYS = (
 )  # fmt: skip
 #: How a dependency is written that comes out of the package's own folder, or is changed by a file there.
 _LOCAL = ("file:", "link:", "portal:", "patch:", "workspace:", ".", "/", "~/")
+_SCHEMES = ("file:", "link:", "portal:")
 
 
 def read_package(folder: Path) -> dict[str, Any]:
@@ -72,6 +73,12 @@ def is_local(folder: Path, package: dict[str, Any]) -> bool:
         (folder / name).exists() for name in (".pnpmfile.cjs", "pnpm-workspace.yaml", ".yarn", ".yarnrc")
     )
     return files or "workspaces" in package or any(text.startswith(_LOCAL) for text in _specs(package))
+
+
+def is_from_outside(package: dict[str, Any]) -> bool:
+    """Whether files of this machine are installed that no lock and no digest of the package knows."""
+    paths = (text.partition(":")[2] if text.startswith(_SCHEMES) else text for text in _specs(package))
+    return any(path.startswith(("/", "~/")) for path in paths)
 
 
 def _specs(package: dict[str, Any]) -> Iterator[str]:

@@ -168,6 +168,9 @@ def settings(manager: Manager, cache: Path) -> dict[str, str]:
     if manager.modern_yarn:
         del yarn["YARN_CACHE_FOLDER"]
         yarn |= {"YARN_GLOBAL_FOLDER": os.fspath(cache / "yarn-modern"), "YARN_ENABLE_PROGRESS_BARS": "0"}
+        # The others read it themselves.
+        registry = {name.lower(): value for name, value in os.environ.items()}.get("npm_config_registry")
+        yarn |= {"YARN_NPM_REGISTRY_SERVER": registry} if registry else {}
     pnpm = {
         "npm_config_store_dir": os.fspath(cache / "pnpm"),
         "pnpm_config_store_dir": os.fspath(cache / "pnpm"),

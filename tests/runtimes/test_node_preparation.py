@@ -245,6 +245,15 @@ async def test_a_root_of_workspaces_without_dependencies_of_its_own_is_installed
     assert await app.output(of) == os.fspath(app.copy(of) / "packages/part")
 
 
+async def test_files_of_this_machine_are_installed_as_they_are_now(app: App) -> None:
+    outside = app.paths.home / "outside"
+    package = {"dependencies": {"lib": tarball(outside, "lib", files={"index.js": "module.exports = 'old'"})}}
+    await app.prepare({"package.json": package, "index.js": "console.log(require('lib'))"})
+    tarball(outside, "lib", files={"index.js": "module.exports = 'new'"})
+    of = await app.prepare({"index.js": "console.log('edited', require('lib'))"})
+    assert await app.output(of) == "edited new"
+
+
 @pytest.mark.parametrize("lock", ["bun.lock", "bun.lockb", "deno.lock"])
 async def test_a_lock_that_nobody_here_can_read_is_named(app: App, lock: str) -> None:
     with pytest.raises(RuntimeFailure) as caught:
