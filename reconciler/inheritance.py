@@ -102,7 +102,8 @@ def _owned(service_id: str, winner: Winner) -> Problem:
     return Problem(
         f"data/{service_id} holds the data of an earlier service of another owner",
         winner.declared.file,
-        hint=f"`atek adopt {service_id}` on that node hands it over; or move the folder away",
+        hint=f"`atek adopt {service_id}` on that node hands it over; or move data/{service_id} "
+        f"and kept/{service_id} away",
         service=service_id,
         reason=DATA_OWNED,
     )

@@ -315,7 +315,7 @@ class Reconciler:
     async def _sweep(self, controller: Controller) -> None:
         try:
             # Whose copy has the present state has to be known before others go.
-            await self.saver.save_now(controller.id)
+            await self.saver.save_if_due(controller.id)
             await self._effects.sweep(controller, controller.used_services)
         except OSError as error:
             self.events.emit(controller.id, "CollectFailed", f"cannot save state: {error}", warning=True)

@@ -156,6 +156,13 @@ class Saver:
             self._dirty.pop(service_id, None)
             await self._store.save(service_id, self._recall(service_id))
 
+    async def save_if_due(self, service_id: str) -> None:
+        """Returns once nothing of it is on its way to the disk. Raises OSError."""
+        async with self._writing:
+            due = service_id in self._dirty
+        if due:
+            await self.save_now(service_id)
+
     async def run(self) -> None:
         """Writes until cancelled."""
         while True:

@@ -9,7 +9,8 @@ and takes the records from the backup only when nobody has it.
      "files": {"config.toml": text, "manifests/notes.yaml": text, "state/follows.json": text, …},
      "secret": the node's own, in hexadecimal digits, "suspended": ids of services that a person stopped}
 
-Packages and the data of services are not in it.
+Packages and the data of services are not in it: neither `data/` nor what programs wrote beside their code,
+which lies in `packages/` and `kept/`.
 """
 
 from __future__ import annotations

@@ -109,3 +109,8 @@ def test_volumes_are_data(tmp_path: Path) -> None:
     note.parent.mkdir(parents=True)
     note.write_text('{"volumes": {"cache": "v"}}')
     assert DataFolders(tmp_path).is_held("notes") and not DataFolders(tmp_path).is_held("other")
+
+
+def test_what_its_program_wrote_beside_its_code_is_data(tmp_path: Path) -> None:
+    (tmp_path / "kept" / "notes" / "current").mkdir(parents=True)
+    assert DataFolders(tmp_path).is_held("notes") and not DataFolders(tmp_path).is_held("other")
