@@ -42,6 +42,7 @@ import streamlit
 streamlit.title("A page")
 """
 SYNAPSE = """
+cd "$ATEK_DATA_DIR" || exit
 python -m synapse.app.homeserver --server-name localhost --config-path "$ATEK_DATA_DIR/homeserver.yaml" \\
   --data-directory "$ATEK_DATA_DIR" --generate-config --report-stats no || exit
 cat > "$ATEK_DATA_DIR/more.yaml" <<END
@@ -52,6 +53,16 @@ trusted_key_servers: []
 END
 exec python -m synapse.app.homeserver -c "$ATEK_DATA_DIR/homeserver.yaml" -c "$ATEK_DATA_DIR/more.yaml"
 """
+HOME_ASSISTANT = """
+cat > "$ATEK_DATA_DIR/configuration.yaml" <<END
+http: {server_host: 127.0.0.1, server_port: $PORT}
+onboarding:
+END
+exec hass -c "$ATEK_DATA_DIR"
+"""
+OWNER = (
+    '{"client_id": "http://x.localhost/", "name": "K", "username": "k", "password": "s", "language": "en"}'
+)
 CALENDAR = (
     "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20260101T000000Z\r\n"
 )
@@ -152,6 +163,16 @@ PROGRAMS = [
         answers=http("/_matrix/client/versions", "v1.1"),
         writes=http("/_matrix/client/v3/register", "kitty", method="POST", body=ACCOUNT),
         reads=http("/_matrix/client/v3/login", "@kitty:localhost", method="POST", body=LOGIN),
+    ),
+    Program(
+        "Home Assistant",
+        "2024.3.3",
+        shell(HOME_ASSISTANT),
+        files=pypi("homeassistant==2024.3.3"),
+        answers=http("/api/onboarding", "user"),
+        manifest={"port": "auto", "update": {"healthyDeadline": "300s"}},
+        writes=http("/api/onboarding/users", "auth_code", method="POST", body=OWNER),
+        reads=http("/api/onboarding", '"step":"user","done":true'),
     ),
     Program(
         "copyparty",

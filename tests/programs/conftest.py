@@ -39,7 +39,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows: list[Row] = []
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if getattr(report, "when", None) == "teardown" or getattr(report, "failed", False):
+            # A test's properties are told with each of its phases; the last one knows them all.
+            if getattr(report, "when", None) == "teardown":
                 rows += [json.loads(value) for name, value in report.user_properties if name == PROPERTY]
     if rows:
         terminalreporter.section("programs")

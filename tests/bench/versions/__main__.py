@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for part in options.parts:
             print(f"{part} …", file=sys.stderr, flush=True)
-            lines += _measured(part, versions, options)
+            lines += (told := _measured(part, versions, options))
+            print(table(told), file=sys.stderr, flush=True)
     except WrongAnswer as error:
         print(f"wrong answers: {error}", file=sys.stderr)
         return 1
