@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import SocketListener, SocketStream
 
 from reconciler.api import UserError
+from reconciler.http_places import Places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ _BACKLOG = 4096
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes are bytes, times are seconds."""
+    """Sizes are bytes, times are seconds. `grace_seconds` are everybody's who connects, however many do."""
 
     head_bytes: int = 16 * 1024
     body_bytes: int = 1024 * 1024
@@ -45,6 +46,7 @@ class Limits:
     idle_seconds: float = 60
     send_seconds: float = 30
     connections: int = 256
+    grace_seconds: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ async def serve_http(
 ) -> None:
     """Answers until cancelled, then closes the listener and every connection.
 
-    A connection that `admit` turns away is closed without a word, one beyond the limit after a 503.
+    A connection that `admit` turns away is closed without a word; one that there is no room for, after a 503.
     """
     server = _Server(handler, limits or Limits(), admit)
     async with listener, anyio.create_task_group() as group:
@@ -149,17 +151,16 @@ async def _accept(listener: SocketListener) -> SocketStream:
 
 
 class _Server:
-    """Takes connections, and counts them."""
+    """Takes connections, as many as there are places."""
 
     def __init__(self, handler: Handler, limits: Limits, admit: Admit | None) -> None:
         self._handler = handler
         self._limits = limits
         self._admit = admit
-        self._open = 0
+        self._places = Places(limits.connections, limits.grace_seconds)
 
     async def take(self, stream: SocketStream) -> None:
         """Never raises: whatever a client does, the others are served on."""
-        self._open += 1
         try:
             async with stream:
                 await self._serve(stream)
@@ -167,16 +168,18 @@ class _Server:
             pass
         except Exception:
             _log.exception("a connection ended in an unexpected way")
-        finally:
-            self._open -= 1
 
     async def _serve(self, stream: SocketStream) -> None:
         from reconciler.http_connection import BUSY, converse
 
         if self._admit is not None and not self._admit(stream):
             return
-        if self._open > self._limits.connections:
+        place = self._places.enter(stream)
+        if place is None:
             with anyio.move_on_after(1):
                 await stream.send(BUSY)
             return
-        await converse(stream, self._handler, self._limits)
+        try:
+            await converse(stream, self._handler, self._limits, place)
+        finally:
+            place.leave()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anyio.abc import SocketStream
 
     from reconciler.http import Handler, Limits
+    from reconciler.http_places import Place
 
 _log = logging.getLogger(__name__)
 
@@ -40,18 +41,19 @@ class _Refused(Exception):
         self.message = message
 
 
-async def converse(stream: SocketStream, handler: Handler, limits: Limits) -> None:
+async def converse(stream: SocketStream, handler: Handler, limits: Limits, place: Place) -> None:
     """Serves requests on `stream` until either side has had enough. Raises what a lost connection raises."""
-    connection = _Connection(stream, handler, limits)
+    connection = _Connection(stream, handler, limits, place)
     while await connection.exchange():
         pass
 
 
 class _Connection:
-    def __init__(self, stream: SocketStream, handler: Handler, limits: Limits) -> None:
+    def __init__(self, stream: SocketStream, handler: Handler, limits: Limits, place: Place) -> None:
         self._stream = stream
         self._handler = handler
         self._limits = limits
+        self._place = place
         self._wire = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._method = b""
         self._left = False
@@ -64,17 +66,26 @@ class _Connection:
             request = await self._read()
             if request is None:
                 return False
+            self._place.works()
             response = await self._handle(request)
+            if not isinstance(response.body, bytes):
+                return await self._stream_if_there_is_room(response, response.body)
         except _Refused as refused:
+            self._place.waits()
             response = json_response(refused.status, {"error": True, "message": refused.message})
             await self._send_whole(response, close=True)
             await self._lose_the_rest()
             return False
-        if not isinstance(response.body, bytes):
-            await self._send_stream(response, response.body)
-            return False
+        self._place.waits()
         await self._send_whole(response)
         return self._again()
+
+    async def _stream_if_there_is_room(self, response: Response, body: AsyncGenerator[bytes, None]) -> bool:
+        if not self._place.streams():
+            await body.aclose()
+            raise _Refused(503, "too many streams are open")
+        await self._send_stream(response, body)
+        return False
 
     async def _handle(self, request: Request) -> Response:
         try:

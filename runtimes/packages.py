@@ -88,9 +88,10 @@ class PackageStore:
         """Copies the package, lets `finish` complete it, and then only takes it for prepared."""
         assert service.package is not None
         place = self.copy(service)
+        with _explained(service.id):
+            for made in filter(_is_prepared, {place, place.with_name(service.package.digest)}):
+                await anyio.to_thread.run_sync(find_out, made, service)
         if _is_prepared(place):
-            with _explained(service.id):
-                await anyio.to_thread.run_sync(find_out, place, service)
             return
         with _explained(service.id):
             progress("copying the package")

@@ -97,7 +97,8 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
         yield f"update: {update['strategy']}, because {update['because']}"
     if kept := service.get("kept"):
         names, more = ", ".join(kept["names"]), kept["files"] - len(kept["names"])
-        yield f"kept beside its code: {kept['files']} files, {in_bytes(kept['size'])}: {names}" + (
+        count = f"{kept['files']} file{'' if kept['files'] == 1 else 's'}"
+        yield f"kept beside its code: {count}, {in_bytes(kept['size'])}: {names}" + (
             f" and {more} more" if more else ""
         )
         yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"

@@ -14,6 +14,7 @@ _NOT_FOUND = re.compile(
     r'exec: "(?P<program>[^"]*)": .*(no such file or directory|executable file not found)'
 )
 _NOT_EXECUTABLE = re.compile(r'exec: "(?P<program>[^"]*)": .*permission denied')
+_WRONG_PROCESSOR = re.compile(r"exec format error|no matching manifest for|image operating system")
 _PORT_TAKEN = re.compile(r"(port is already allocated|address already in use)")
 _NO_ISOLATION = re.compile(r"(unknown or invalid runtime name|unknown runtime specified)", re.IGNORECASE)
 _FULL = re.compile(r"(no space left on device|disk quota exceeded)", re.IGNORECASE)
@@ -54,11 +55,14 @@ def start_failure(service_id: str, answer: EngineAnswer) -> RuntimeFailure:
         return PermanentFailure(
             "CommandNotFound",
             f"the image of {service_id} has no program {match['program']}",
-            hint="check command: in the manifest",
+            hint="check command: in the manifest; for a script, also what its #! line names, and ends in",
         )
     if match := _NOT_EXECUTABLE.search(message):
         found = f"{match['program']} in the image of {service_id} is not an executable file"
         return PermanentFailure("NotExecutable", found)
+    if _WRONG_PROCESSOR.search(message):
+        hint = "use an image for this machine's processor"
+        return PermanentFailure("WrongProcessor", f"{service_id} cannot be started: {message}", hint=hint)
     if _PORT_TAKEN.search(message):
         return RuntimeFailure("PortInUse", message, hint="publish another port of this machine")
     if _NO_ISOLATION.search(message):

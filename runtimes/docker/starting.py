@@ -37,7 +37,14 @@ REMOVAL = 20.0
 #: Seconds that the last output of a container has to arrive before the container is removed.
 LAST_WORDS = 10.0
 #: Why a container does not start, where another one would not either.
-_NO_BETTER = ("PortInUse", "CommandNotFound", "NotExecutable", "OutOfDisk", "IsolationUnavailable")
+_NO_BETTER = (
+    "PortInUse",
+    "CommandNotFound",
+    "NotExecutable",
+    "WrongProcessor",
+    "OutOfDisk",
+    "IsolationUnavailable",
+)
 
 
 class Starter:

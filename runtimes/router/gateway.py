@@ -41,6 +41,9 @@ def decide_own(table: RouteTable, head: RequestHead) -> Decision:
         return _decide_gateway(table, head)
     node = table.services.get(NODE)
     if head.path in NODE_PAGES and node is not None:
+        if head.length:
+            # Half of one would keep the node waiting for the rest.
+            return refusal(head, 413, "this page takes no body")
         return Pass.make(table, head, node, node.backends, None, kind="node")
     if head.path == BIND_PATH:
         return BindSession(head)

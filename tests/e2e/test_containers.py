@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtimes.docker.labels import of_node
+from runtimes.ports import free_port
 from tests.e2e.containers import ContainerBench
 from tests.runtimes.docker.engines import IMAGE, OwnEngine, any_engine, restartable_engine
 from tests.runtimes.git_server import Repository
@@ -209,3 +211,27 @@ def test_a_package_with_a_dockerfile_is_built_once(bench: ContainerBench) -> Non
     bench.until(lambda: before not in bench.built(), "the newer image has taken the older one's place")
     assert bench.answer() == "newer"
     assert len(bench.built()) == 1
+
+
+def test_a_container_that_is_killed_runs_again_with_what_was_written_inside(bench: ContainerBench) -> None:
+    words = bench.home / "data" / "web" / "words"
+    tells = "cat /etc/words > /atek/data/new; mv /atek/data/new /atek/data/words"
+    script = f"echo $VERSION >> /etc/words; {tells}; exec serve"
+    rest = {"image": IMAGE, "readOnly": False, "probes": {}}
+    bench.declare("web", "sh", "-c", script, env={"VERSION": "one"}, **rest)
+    # Containers are told the port: with another one they are others.
+    port = str(free_port())
+    bench.up("--port", port)
+    bench.until(lambda: bench.ready("web") and words.read_text() == "one\n", "it has written")
+    (before,) = bench.containers().values()
+    os.kill(bench.instances()[0]["pid"], signal.SIGKILL)
+    bench.until(lambda: bench.ready("web") and words.read_text() == "one\none\n", "it is there still")
+    assert list(bench.containers().values()) == [before]
+    bench.kill()
+    bench.engine("POST", f"/containers/{before}/kill")
+    bench.up("--port", port)
+    bench.until(lambda: bench.ready("web") and words.read_text() == "one\none\none\n", "and again")
+    bench.declare("web", "sh", "-c", script, env={"VERSION": "two"}, **rest)
+    bench.until(lambda: words.read_text() == "two\n", "another revision begins anew")
+    query = {"all": True, "filters": of_node((bench.home / "state" / "engine-node").read_text())}
+    bench.until(lambda: len(bench.engine("GET", "/containers/json", query=query)) == 1, "the old one is gone")

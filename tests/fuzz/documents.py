@@ -64,8 +64,35 @@ _SAFE: dict[str, tuple[Any, ...]] = {
     "version": ("^1", ">=1 <2", "latest", "*"),
     "placement": ("local",),
     "suspend": (True, False),
+    # What is for other nodes is told of by nobody here.
+    "nodes": (["fuzzed"],),
 }
 _DEEPEST = 6
+
+
+#: What has ended programs before: each of them is tried in every run.
+WORST: tuple[dict[str, Any], ...] = (
+    *({"source": text} for text in ("a\0b", "\ud800", "a\0b.git", "x" * 140_000, "file:///\ud800", "a\nb")),
+    *({key: "a\0\ud800"} for key in ("image", "user", "isolation", "runtime", "network", "port", "sandbox")),
+    *({"env": {key: value}} for key, value in (("A", "\0"), ("A", "\ud800"), ("\ud800", ""), ("A\0", ""))),
+    *({"command": ["true", word]} for word in ("\0", "\udfff", "x" * 140_000)),
+    *({"resources": {"memory": size}} for size in (10**30, 10**400, "9" * 400 + "Gi", float("nan"))),
+    *({"resources": {"cpu": cores}} for cores in ("nan", "inf", 1e-300, 10**400)),
+    *({"restart": {"maxDelay": wait, "initialDelay": wait}} for wait in (10**400, "9" * 400 + "d", 1e300)),
+    *({"stop": {"gracePeriod": wait}} for wait in (10**400, float("inf"))),
+    {"probes": {"liveness": {"exec": {"command": ["\0"]}, "periodSeconds": 1e-300}}},
+    {"probes": {"readiness": {"httpGet": "/\0", "timeoutSeconds": "nan", "failureThreshold": 10**30}}},
+    {"dependsOn": [{"id": "\ud800"}]},
+    {"dependsOn": [{"id": f"x{index}"} for index in range(5000)]},
+    {"replicas": 10**400},
+    {"exports": [{"api": "\ud800", "path": "\0"}]},
+    {"\ud800\0": 1, "x" * 10_000: {}},
+    {"labels": {"a\0": "\ud800"}, "image": "x"},
+)
+
+
+def worst(service_id: str, number: int) -> dict[str, Any]:
+    return {"id": service_id, "command": ["true"], **WORST[number % len(WORST)]}
 
 
 def document(random: Random, service_id: str) -> dict[str, Any]:

@@ -250,18 +250,6 @@ async def test_clients_that_vanish_do_no_harm(server: Server) -> None:
     assert (await server.get("/livez")).status == 200
 
 
-async def test_too_many_connections_are_told_so(server: Server) -> None:
-    streams = [await anyio.connect_tcp("127.0.0.1", server.port) for _ in range(QUICK.connections)]
-    try:
-        await anyio.wait_all_tasks_blocked()
-        assert (await server.raw(b"")).startswith(b"HTTP/1.1 503")
-    finally:
-        for stream in streams:
-            await stream.aclose()
-    await anyio.wait_all_tasks_blocked()
-    assert (await server.get("/livez")).status == 200
-
-
 def test_a_port_in_use_is_a_clear_error() -> None:
     with bind_tcp("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]

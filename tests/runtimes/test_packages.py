@@ -166,3 +166,20 @@ async def test_what_failed_gives_its_space_back(paths: Paths, monkeypatch: pytes
         await complete(PackageStore(paths), app(paths))
     assert caught.value.reason == "DiskFull" and "no space left" in caught.value.message
     assert list(paths.packages("app").iterdir()) == []
+
+
+async def test_a_copy_of_0_3_gets_its_inventory_while_its_package_is_as_it_was(paths: Paths) -> None:
+    """It had no env in its name, and its program goes on writing in it until the next revision takes over."""
+    store, of = PackageStore(paths), service(package=str(paths.home / "source"), env={"A": "1"})
+    old = paths.packages("app") / store.copy(of).name[:16]
+    shutil.copytree(paths.home / "source", old)
+    (old / "db.sqlite3").write_text("accounts")
+    await complete(store, of)
+    (paths.home / "source/index.js").write_text("2")
+    new = service(package=str(paths.home / "source"), env={"A": "1"})
+    await complete(store, new)
+    assert await store.settle(new, of)
+    assert (store.require(new) / "index.js").read_text() == "2"
+    assert (store.require(new) / "db.sqlite3").read_text() == "accounts"
+    assert not await clear(store, "app", [new], new)
+    assert not (paths.home / "kept").exists()

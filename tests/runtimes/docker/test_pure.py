@@ -166,6 +166,7 @@ def test_without_a_tag_one_image_is_meant() -> None:
     ("message", "reason"),
     [('exec: "nope": executable file not found in $PATH: unknown', "CommandNotFound"),
      ('exec: "/x": permission denied: unknown', "NotExecutable"),
+     ('exec /bin/sh: exec format error: unknown', "WrongProcessor"),
      ("Bind for 0.0.0.0:80 failed: port is already allocated", "PortInUse"),
      ("unknown or invalid runtime name: runsc", "IsolationUnavailable"),
      ("Unknown runtime specified runsc", "IsolationUnavailable"),
@@ -174,7 +175,9 @@ def test_without_a_tag_one_image_is_meant() -> None:
 def test_the_engines_words(message: str, reason: str) -> None:
     failure = start_failure("app", EngineAnswer(500, message))
     assert failure.reason == reason
-    assert failure.permanent is (reason in ("CommandNotFound", "NotExecutable", "IsolationUnavailable"))
+    assert failure.permanent is (
+        reason in ("CommandNotFound", "NotExecutable", "WrongProcessor", "IsolationUnavailable")
+    )
     assert other_failure(EngineAnswer(500, "x"), "y", "BuildFailed").reason == "BuildFailed"
     # What is refused as nonsense stays nonsense; what is in somebody's way goes.
     assert [other_failure(EngineAnswer(status, "x"), "y").permanent for status in (400, 404, 409)] == [
