@@ -141,10 +141,10 @@ async def _fetch_large(package: GitPackage, folder: str) -> list[str]:
     if not found:
         return []
     what = f"{package.url} has files in Git LFS, like {found[0]}"
-    # A stranger's repository does not choose which servers this machine asks.
-    url = f"{package.url.rstrip('/').removesuffix('.git')}.git/info/lfs"
-    settings = [*_LARGE, *([] if package.own else [f"lfs.url={url}"])]
-    options = [part for setting in settings for part in ("-c", setting)]
+    if not package.own:
+        # A server of large files names any URL, also of this machine, for each of them.
+        raise RuntimeFailure(FAILED, f"{what}; git-lfs fetches those for this node's own manifests only")
+    options = [part for setting in _LARGE for part in ("-c", setting)]
     for tree in dict.fromkeys(_tree_of(folder, name) for name in found):
         try:
             await _git(package, FETCH, "-C", tree, *options, "lfs", "pull", "origin")

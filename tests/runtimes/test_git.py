@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from manifests.git import GitPackage
+from runtimes import git_remote
 from runtimes.base import RuntimeFailure
 from runtimes.git import Repositories
 from runtimes.git_remote import FAILED
@@ -330,6 +331,17 @@ async def test_large_files_come_along(origin: Repository, store: Repositories) -
     with_large_file(origin, "large" * 1000)
     assert await store.update(package(origin))
     assert text(store, package(origin), "deep/x.big") == "large" * 1000
+
+
+async def test_a_strangers_large_files_are_not_fetched(
+    origin: Repository, store: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their server would choose the URLs that this machine asks."""
+    monkeypatch.setattr(git_remote, "_PUBLIC_PROTOCOLS", "file")
+    with_large_file(origin, "large")
+    with pytest.raises(RuntimeFailure, match="git-lfs fetches those for this node's own manifests only"):
+        await store.update(package(origin, own=False))
+    assert store.find(package(origin, own=False)) is None
 
 
 async def test_without_git_lfs_it_is_named(
