@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: enough for the headers of an ELF file.
 _HEAD = 4096
 _SHEBANG = 256
+#: How many scripts may be each other's interpreters (execve(2): four).
+_SCRIPTS = 4
 #: e_machine of the ELF header (elf(5)) → what `uname -m` says there.
 _MACHINES = {
     0x03: "i386", 0x08: "mips", 0x14: "ppc", 0x15: "ppc64", 0x16: "s390x", 0x28: "arm", 0x3E: "x86_64",
@@ -34,7 +36,7 @@ _PT_INTERP = 3
 _WRONG_PROCESSOR = "WrongProcessor"
 
 
-def require_executable(path: str) -> None:
+def require_executable(path: str, *, scripts: int = _SCRIPTS) -> None:
     """Raises PermanentFailure for what cannot run here; what cannot be read is left to the kernel."""
     try:
         with open(path, "rb", buffering=0) as file:
@@ -44,6 +46,8 @@ def require_executable(path: str) -> None:
     objection = judge(head, path, os.uname().machine, os.path.exists)
     if objection is not None and not (objection.reason == _WRONG_PROCESSOR and _is_emulated(head)):
         raise objection
+    if scripts and (interpreter := _interpreter(head[:_SHEBANG])):
+        require_executable(interpreter, scripts=scripts - 1)
 
 
 def judge(head: bytes, path: str, machine: str, exists: Callable[[str], bool]) -> PermanentFailure | None:
@@ -63,14 +67,20 @@ def _judge_script(head: bytes, path: str, exists: Callable[[str], bool]) -> Perm
             f"the first line of {path} ends as Windows ends lines, so its interpreter is not found",
             hint=f"sed -i 's/\\r$//' {path}",
         )
-    interpreter = os.fsdecode(line.split()[0]) if line.split() else ""
-    if interpreter.startswith("/") and not exists(interpreter):
+    interpreter = _interpreter(head)
+    if interpreter and not exists(interpreter):
         return PermanentFailure(
             "InterpreterNotFound",
             f"{path} is for {interpreter}, which is not on this machine",
             hint="install it, or correct the first line of the script",
         )
     return None
+
+
+def _interpreter(head: bytes) -> str:
+    """The path in a script's first line; empty for what is no script, and for a path that is not whole."""
+    words = head[2:].split(b"\n")[0].split() if head.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words and words[0].startswith(b"/") else ""
 
 
 def _judge_elf(

@@ -96,3 +96,15 @@ def test_this_machine_runs_its_own_programs(tmp_path: Path) -> None:
     foreign.write_bytes(elf(OTHER))
     with pytest.raises(PermanentFailure, match=OTHER):
         require_executable(str(foreign))
+
+
+def test_a_script_is_as_good_as_its_interpreter(tmp_path: Path) -> None:
+    foreign, script, outer, circle = (tmp_path / name for name in ("foreign", "script", "outer", "circle"))
+    foreign.write_bytes(elf(OTHER))
+    script.write_text(f"#!{foreign} -x\n")
+    outer.write_text(f"#!{script}\n")
+    circle.write_text(f"#!{circle}\n")
+    for each in (script, outer):
+        with pytest.raises(PermanentFailure, match=f"{foreign} is built for {OTHER}"):
+            require_executable(str(each))
+    require_executable(str(circle))
