@@ -22,6 +22,7 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import Notice, RuntimeFailure
+from runtimes.children import TABLE
 from runtimes.environment import build_environment
 from runtimes.node_package import (
     INSTALL_KEYS,
@@ -32,8 +33,16 @@ from runtimes.node_package import (
     needs_installing,
     read_package,
 )
-from runtimes.node_tools import SETTINGS, choose_manager, get_manager, settings
-from runtimes.node_versions import Nodes, engine_wish, find_node, locked_engines, newer_than, wished
+from runtimes.node_tools import SETTINGS, Manager, choose_manager, get_manager, settings
+from runtimes.node_versions import (
+    Nodes,
+    engine_wish,
+    find_node,
+    locked_engines,
+    newer_than,
+    older_releases,
+    wished,
+)
 from runtimes.packages import PackageStore, remove_tree
 from runtimes.preparer import Program
 from runtimes.tools import ToolLog, run_tool, tool_environment
@@ -45,7 +54,7 @@ if TYPE_CHECKING:
 
     from manifests.service import Service
     from runtimes.base import Progress
-    from runtimes.node_tools import Command, Manager
+    from runtimes.node_tools import Command
     from runtimes.node_versions import NodeTools, Wish
     from runtimes.paths import Paths
     from runtimes.trees import Run
@@ -187,6 +196,8 @@ class _Installation:
         names = manager.makes(copy)
         first = await anyio.to_thread.run_sync(listing, copy, ())
         seen, found, node = await self._install_for(copy, package, manager, wish, node, names)
+        if manager == Manager("npm"):
+            await self._tell_older(copy, node)
         names = tuple(name for name in names if os.path.lexists(copy / name))
         after = await anyio.to_thread.run_sync(listing, copy, names)
         wrote = after != first or any(os.path.lexists(copy / name) for name in seen.written)
@@ -286,9 +297,31 @@ class _Installation:
         usual = await anyio.to_thread.run_sync(find_node)
         return await get_manager(manager, node, usual, self._paths.cache, self._log, self._progress)
 
-    async def _run(self, copy: Path, manager: Manager, command: Command, words: Sequence[str]) -> None:
+    async def _tell_older(self, copy: Path, node: NodeTools) -> None:
+        """npm prefers what says that it works with this Node; another one that is here could have more.
+
+        Only where there is no lock, which decides otherwise. Who cannot say, says nothing.
+        """
+        newer = await anyio.to_thread.run_sync(self._nodes.newest)
+        if newer.version <= node.version:
+            return
+        manager, said = Manager("npm"), bytearray()
+        command = await self._command(manager, newer)
+        environment = self._environment(copy, manager, command)
+        with suppress(OSError):
+            await TABLE.attend(
+                [*command.words, "outdated", "--json"],
+                hear=said.extend, hear_errors=lambda _: None, env=environment, cwd=copy,
+            )  # fmt: skip
+        for line in older_releases(said):
+            self._progress(Notice(f"{node} gets {line}, which {newer} could have", "OlderRelease"))
+
+    def _environment(self, copy: Path, manager: Manager, command: Command) -> dict[str, str]:
         path = [os.fspath(copy / "node_modules" / ".bin"), *command.path]
-        environment = build_environment(self._service, path, **settings(manager, self._paths.cache))
+        return build_environment(self._service, path, **settings(manager, self._paths.cache))
+
+    async def _run(self, copy: Path, manager: Manager, command: Command, words: Sequence[str]) -> None:
+        environment = self._environment(copy, manager, command)
         what = " ".join([manager.name, *(word for word in words if not word.startswith("-"))])
         await run_tool(
             what, [*command.words, *words],

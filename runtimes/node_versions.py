@@ -118,6 +118,25 @@ def locked_engines(lock: Path) -> list[Wish]:
     return [wish for wish in wishes if wish]
 
 
+def older_releases(outdated: str | bytes | bytearray) -> list[str]:
+    """Releases that are older than they could be, by `npm outdated --json` under another Node, in words."""
+    try:
+        found = json.loads(outdated)
+        entries = [(name, str(entry["current"]), str(entry["wanted"])) for name, entry in found.items()]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return []
+    return [
+        f"{name} {current} instead of {wanted}"
+        for name, current, wanted in entries
+        if _older(current, wanted)
+    ]
+
+
+def _older(current: str, wanted: str) -> bool:
+    has, could = parse_version(current), parse_version(wanted)
+    return has is not None and could is not None and has < could
+
+
 def _first_line(file: Path) -> str:
     try:
         lines = file.read_text("utf-8-sig", "replace").splitlines()
@@ -156,6 +175,10 @@ class Nodes:
         usual = here[0]
         version = await self._newest(usual, wanted, log, progress)
         return await self._fetch(usual, version, log, progress)
+
+    def newest(self) -> NodeTools:
+        """The newest that is here. For threads."""
+        return max(self._here(), key=lambda tools: tools.version)
 
     def at(self, node: str, npm: str) -> NodeTools | None:
         """A Node that was chosen before, if it is still there as it was."""

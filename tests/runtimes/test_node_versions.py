@@ -12,7 +12,7 @@ from manifests.semver import Version, parse_range, parse_version
 from runtimes import node_versions
 from runtimes.base import Notice, PermanentFailure
 from runtimes.node import NodePreparer
-from runtimes.node_versions import Nodes, NodeTools, Wish, find_node, locked_engines, wished
+from runtimes.node_versions import Nodes, NodeTools, Wish, find_node, locked_engines, older_releases, wished
 from runtimes.tools import ToolLog
 from tests.runtimes.factories import make_paths, service
 
@@ -65,6 +65,23 @@ def test_what_a_lock_says_about_engines(tmp_path: Path) -> None:
     assert found == [("a", ">=22"), ("@c/d", "^24")]
     lock.write_text("[]")
     assert locked_engines(lock) == []
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted", "told"),
+    [
+        ("5.1.0", "6.0.2", ["nanoid 5.1.0 instead of 6.0.2"]),
+        ("6.0.2", "6.0.2", []),
+        ("7.0.0", "6.0.2", []),
+        ("linked", "6.0.2", []),
+    ],
+)
+def test_an_older_release_than_another_node_would_get_is_told(
+    current: str, wanted: str, told: list[str]
+) -> None:
+    outdated = json.dumps({"nanoid": {"current": current, "wanted": wanted, "latest": "9.0.0"}})
+    assert older_releases(outdated) == told
+    assert older_releases("npm is not in the mood") == older_releases('{"a": {}}') == []
 
 
 class Machine:
