@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.bench.processes import children_of
 from tests.bench.router.daemon import Daemon
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 #: Seconds that a registry and an installation may take.
 INSTALL = 900.0
-#: Seconds of quiet after an edit: the earlier revision ends, and what is done ahead for the next one is done.
-SETTLE = 3.0
+#: A node at rest has its router and the one instance. An edit comes when it has been so for some seconds: the
+#: earlier revision has ended, and what is done ahead for the next one is done.
+AT_REST = 2
+SETTLE = 2.0
 NODE = """
 require('http').createServer((request, response) => response.end('edition 0'))
   .listen(process.env.ATEK_ASSIGNED_SOCKET_FILE)
@@ -94,7 +97,7 @@ class Site(Daemon):
         self._until(self._has_address, "the node answers")
         self._until(lambda: self._page() == "edition 0", "the package is installed")
         self._listen()
-        time.sleep(SETTLE)
+        self._settle()
 
     def edit(self, number: int) -> Edit:
         """Saves edition `number`."""
@@ -107,7 +110,7 @@ class Site(Daemon):
         self._until(lambda: self._page() == f"edition {number}", f"edition {number} answers")
         answered = time.perf_counter() - begin
         self._until(lambda: self._at("Prepared") is not None, "the preparation is told")
-        time.sleep(SETTLE)
+        self._settle()
         first, last = self._at("Preparing"), self._at("Prepared")
         assert first is not None and last is not None
         return Edit(last - first, answered)
@@ -130,6 +133,15 @@ class Site(Daemon):
 
         threading.Thread(target=read, daemon=True).start()
         self._until(lambda: bool(self._heard), "events are told")
+
+    def _settle(self) -> None:
+        """Until the node is at rest."""
+        assert self.process
+        since = time.monotonic()
+        while time.monotonic() < since + SETTLE:
+            if len(children_of(self.process.pid)) != AT_REST:
+                since = time.monotonic()
+            time.sleep(0.05)
 
     def _at(self, reason: str) -> float | None:
         """When it was told first since the edit."""
