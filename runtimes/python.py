@@ -45,7 +45,7 @@ _MODULES = ("main.py", "app.py")
 _NOT_BUILT = "build backend returned an error"
 _VENV = ".venv"
 #: Seconds. Nobody waits longer than this to be told what there would be for another Python.
-_LONGEST_LOOK = 15.0
+_LONGEST_LOOK = 5.0
 
 
 class PythonPreparer:
@@ -106,6 +106,8 @@ class _Installation:
         self._service = service
         self._progress = progress
         self._log = ToolLog(paths.logs(service.id))
+        #: What pip's configuration says, once it was asked.
+        self._settings: dict[str, str] | None = None
 
     async def finish(self, copy: Path) -> None:
         """The environment, then a look whether there is something to run."""
@@ -203,7 +205,8 @@ class _Installation:
 
     async def _uv(self, what: str, words: Sequence[str], copy: Path, log: ToolLog | None = None) -> None:
         venv = copy / _VENV
-        settings = await anyio.to_thread.run_sync(uv_settings)
+        if self._settings is None:
+            self._settings = await anyio.to_thread.run_sync(uv_settings)
         own = {
             "UV_CACHE_DIR": os.fspath(self._paths.cache / "uv"),
             "UV_PROJECT_ENVIRONMENT": os.fspath(venv),
@@ -218,7 +221,9 @@ class _Installation:
             "UV_LINK_MODE": "copy",
             "VIRTUAL_ENV": os.fspath(venv),
         }
-        environment = build_environment(self._service, [os.path.dirname(base_python())], **settings, **own)
+        environment = build_environment(
+            self._service, [os.path.dirname(base_python())], **self._settings, **own
+        )
         await run_tool(
             what,
             [find_uv(), *words],
