@@ -204,7 +204,8 @@ class Effects:
         except RuntimeFailure as failure:
             self._crashed(controller, service, str(failure), ready_for=0.0, reason=failure.reason)
             if failure.permanent:
-                verdict = Verdict(failure.reason, str(failure))
+                again = f"not tried again until something changes, or by `atek start {service.id}`"
+                verdict = Verdict(failure.reason, f"{failure}; {again}")
                 controller.history = past.refused(controller.history, service, verdict)
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return

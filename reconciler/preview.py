@@ -17,6 +17,7 @@ from manifests.resolve import ResolveError, resolve
 from reconciler.admission import admit
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.data_owners import DataFolders
+from reconciler.defects import defect
 from reconciler.desired import only_here
 from reconciler.git_packages import REPOSITORIES, GitPackages, NotHere
 from reconciler.home import holder
@@ -159,6 +160,14 @@ class _Judge:
     paths: Paths
 
     def change(self, service_id: str, memory: Remembered) -> Change:
+        """Never raises: one that is a surprise hides none of the others."""
+        try:
+            return self._change(service_id, memory)
+        except Exception as error:
+            verdict = defect(error)
+            return Change(service_id, "blocked", f"{verdict.reason}: {verdict.message}")
+
+    def _change(self, service_id: str, memory: Remembered) -> Change:
         before = self.running.get(service_id)
         winner = self.merged.services.get(service_id)
         if winner is None:

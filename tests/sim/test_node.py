@@ -110,6 +110,7 @@ async def test_what_cannot_succeed_by_waiting_is_not_tried_again_and_the_old_one
         refused = ("True", "CommandNotFound")
         await eventually(lambda: condition(node, "a", "Stalled") == refused)
         await eventually(lambda: condition(node, "b", "Stalled") == refused)
+        assert "or by `atek start b`" in str(service(node, "b")["conditions"])
         await anyio.sleep(3600)
         for service_id in ("a", "b"):
             told = [event.reason for event in node.events.recent() if event.service == service_id]
