@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _DEPENDENCIES = "deps-"
 _TREE = "tree-"
+#: Beside a copy: a tree that is being taken from it, or given to it.
+TREE_ON_ITS_WAY = ".tree-"
 _UNFINISHED = ".new-"
 _NOTES = ".made-"
 _TRASH = ".old-"
@@ -200,6 +202,8 @@ def _begin(place: Path) -> None:
     # 0.3 made its copies in a folder of this name.
     remove_tree(mark)
     mark.touch()
+    # What a death left of a tree that was on its way into this copy or out of it.
+    remove_tree(_beside(place, TREE_ON_ITS_WAY))
 
 
 def _notes(copy: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ import anyio.to_thread
 
 from manifests.package import package_files
 from runtimes.clone import clone
-from runtimes.packages import remove_tree
+from runtimes.packages import TREE_ON_ITS_WAY, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -90,7 +90,7 @@ class Tree:
 
     async def keep(self, copy: Path, about: About, run: Run) -> None:
         """Takes a clone of what was just installed into a package copy, instead of any kept before."""
-        unfinished = self.folder.with_name(f".tree-{copy.name}")
+        unfinished = self.folder.with_name(f"{TREE_ON_ITS_WAY}{copy.name}")
         await anyio.to_thread.run_sync(remove_tree, unfinished)
         (unfinished / "tree").mkdir(mode=0o700, parents=True)
         if about.is_linked:
@@ -112,7 +112,7 @@ class Tree:
             for name in about.names:
                 await anyio.to_thread.run_sync(remove_tree, copy / name)
             return False
-        spare, taken = self.folder / "spare", self.folder.with_name(f".tree-{copy.name}")
+        spare, taken = self.folder / "spare", self.folder.with_name(f"{TREE_ON_ITS_WAY}{copy.name}")
         if not spare.exists():
             await _clone(self.folder / "tree", copy, about.names, run)
             return True
@@ -129,7 +129,11 @@ class Tree:
         about = self.about()
         if about is None or (self.folder / "spare").exists() or not self._is_worth_it(about):
             return
-        unfinished = self.folder / f".spare-{uuid.uuid4().hex[:8]}"
+        for left in self.folder.glob(".spare-*"):
+            # Of a life of this node that has ended in the middle of it.
+            if left.name.split("-")[1] != str(os.getpid()):
+                await anyio.to_thread.run_sync(remove_tree, left)
+        unfinished = self.folder / f".spare-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             await run(cp([self.folder / "tree"], unfinished))
             with suppress(OSError):

@@ -176,6 +176,28 @@ async def test_the_spare_is_taken_as_it_is_and_made_anew(app: App) -> None:
     assert spare.exists()
 
 
+async def test_what_deaths_left_half_made_goes(app: App) -> None:
+    lib = app.vendor("lib", files={"index.js": ""})
+    first = await app.prepare({"package.json": {"dependencies": {"lib": lib}}, "index.js": "1"})
+    packages = app.paths.packages("app")
+    (tree,) = packages.glob("tree-*")
+    (tree / ".spare-1-abc/node_modules").mkdir(parents=True)
+    await app.preparer.anticipate(first)
+    assert sorted(entry.name for entry in tree.iterdir()) == ["about.json", "spare", "tree"]
+    app.write({"index.js": "2"})
+    of = service(runtime="node", package=os.fspath(app.source))
+    assert of.package
+    name = of.package.digest
+    (packages / f".tree-{name}/tree").mkdir(parents=True)
+    (packages / name / "half").mkdir(parents=True)
+    (packages / f".new-{name}").touch()
+    with pytest.raises(RuntimeFailure, match="not prepared"):
+        app.preparer.program(of)
+    await app.prepare()
+    assert not (packages / f".tree-{name}").exists() and not (packages / name / "half").exists()
+    assert (app.copy(of) / "node_modules/lib").is_dir()
+
+
 SCRIPTED = "require('fs').writeFileSync('out.js', 'module.exports = ' + {what})"
 #: npm tells the scripts of dependencies where it was called.
 READS = SCRIPTED.format(what="require(process.env.INIT_CWD + '/schema.json').n")
