@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 
 from manifests.service import digest
-from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.base import Notice, PermanentFailure, RuntimeFailure
 from runtimes.clone import signature
 from runtimes.environment import build_environment
 from runtimes.packages import PackageStore
@@ -161,9 +161,8 @@ class _Installation:
         """Whether a project that could not be built runs without that; it is said."""
         if _NOT_BUILT not in failure.message or not (self._service.manifest.command or _module(copy)):
             return False
-        self._say(
-            "this is no package that can be built: what it depends on is installed, and it runs as it is"
-        )
+        said = "this is no package that can be built: what it depends on is installed, and it runs as it is"
+        self._say(Notice(said, "RunsAsItIs"))
         return True
 
     async def _make_environment(self, copy: Path, asked: str, way: Way) -> None:
@@ -201,7 +200,7 @@ class _Installation:
             # Whatever is wrong with it, what was installed is right.
             return
         for line in older:
-            self._say(line)
+            self._say(Notice(line, "OlderRelease"))
 
     async def _uv(self, what: str, words: Sequence[str], copy: Path, log: ToolLog | None = None) -> None:
         venv = copy / _VENV

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from runtimes import python, python_newest, uv
-from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.base import Notice, PermanentFailure, RuntimeFailure
 from runtimes.python import PythonPreparer, base_python
 from runtimes.uv import parse_pip_config, translate, uv_settings
 from tests.runtimes.factories import make_paths, service
@@ -187,6 +187,38 @@ def wheel(name: str, code: str) -> dict[str, str]:
     }
 
 
+FLAT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "x"
+version = "1"
+dependencies = ["top"]
+"""
+
+
+@pytest.mark.parametrize("main", ["main.py", ""])
+async def test_what_cannot_be_built_is_an_application_where_it_can_be_run(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, main: str
+) -> None:
+    only_from(paths.home / "wheels", monkeypatch)
+    make_wheel(paths.home / "wheels", "top", "1.0")
+    backend = "def build_wheel(*_): raise SystemExit('several top-level packages')"
+    files = {"pyproject.toml": FLAT, "backend.py": backend, "other.py": ""}
+    of = app(paths, {**files, **({main: "import top; print(top.VERSION)"} if main else {})})
+    preparer, said = PythonPreparer(paths), list[str]()
+    if not main:
+        with pytest.raises(RuntimeFailure, match="build backend returned an error"):
+            await preparer.prepare(of, said.append)
+        return
+    await preparer.prepare(of, said.append)
+    assert [line.reason for line in said if isinstance(line, Notice)] == ["RunsAsItIs"]
+    program = preparer.program(of)
+    assert (await anyio.run_process(program.argv, cwd=program.cwd)).stdout == b"1.0\n"
+
+
 async def test_an_older_release_because_of_this_python_is_told(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +232,8 @@ async def test_an_older_release_because_of_this_python_is_told(
     await PythonPreparer(paths).prepare(of, said.append)
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     told = f"top 1.9 instead of 1.10, which wants a newer Python than {here}"
-    assert [line for line in said if " instead of " in line] == [told]
+    notices = [line for line in said if isinstance(line, Notice)]
+    assert [(str(line), line.reason) for line in notices] == [(told, "OlderRelease")]
     assert told in (paths.logs("app") / "prepare.log").read_text()
     assert not list(Path(PythonPreparer(paths).program(of).cwd).glob(".atek-*"))
 
