@@ -112,7 +112,8 @@ def document(random: Random, service_id: str) -> dict[str, Any]:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, (str, bool)) and DNS_LABEL.fullmatch(str(value).lower()) is not None
+    labels = str(value).lower().split(".") if isinstance(value, (str, bool)) else [""]
+    return all(DNS_LABEL.fullmatch(label) for label in labels)
 
 
 def deep(levels: int) -> Any:
