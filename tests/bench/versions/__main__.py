@@ -20,7 +20,7 @@ from tests.bench.router.wire import WrongAnswer
 from tests.bench.versions.calls import measure_calls
 from tests.bench.versions.crashes import measure_crashes
 from tests.bench.versions.earlier import Version, earlier, now
-from tests.bench.versions.edits import measure_edits, node_package, python_package
+from tests.bench.versions.edits import SETTLE, measure_edits, node_package, python_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,8 @@ def _measured(part: str, versions: list[Version], options: argparse.Namespace) -
 
 
 def _edits(versions: list[Version], kind: Kind, options: argparse.Namespace) -> list[Line]:
-    before, later = measure_edits(versions, kind, options.edits).values()
+    settle = 0.5 if options.quick else SETTLE
+    before, later = measure_edits(versions, kind, options.edits, settle).values()
     prepared, answered = f"{kind.name}: edit prepared", f"{kind.name}: edit saved → answers"
     return [
         compared(prepared, "s", [e.prepared for e in before], [e.prepared for e in later], "<= 1.2"),

@@ -24,7 +24,7 @@ INSTALL = 900.0
 #: A node at rest has its router and the one instance. An edit comes when it has been so for some seconds: the
 #: earlier revision has ended, and what is done ahead for the next one is done.
 AT_REST = 2
-SETTLE = 2.0
+SETTLE = 8.0
 NODE = """
 require('http').createServer((request, response) => response.end('edition 0'))
   .listen(process.env.ATEK_ASSIGNED_SOCKET_FILE)
@@ -76,8 +76,10 @@ class Edit:
 class Site(Daemon):
     """A node of one version, with one package as its service `site`."""
 
-    def __init__(self, version: Version, kind: Kind) -> None:
+    def __init__(self, version: Version, kind: Kind, settle: float) -> None:
+        """`settle`: seconds of rest before each edit."""
         super().__init__()
+        self._rest = settle
         self._version, self._kind = version, kind
         self._home, self._package = self.folder / "h", self.folder / "p"
         self._heard: list[tuple[float, str]] = []
@@ -138,7 +140,7 @@ class Site(Daemon):
         """Until the node is at rest."""
         assert self.process
         since = time.monotonic()
-        while time.monotonic() < since + SETTLE:
+        while time.monotonic() < since + self._rest:
             if len(children_of(self.process.pid)) != AT_REST:
                 since = time.monotonic()
             time.sleep(0.05)
@@ -172,9 +174,11 @@ class Site(Daemon):
             time.sleep(0.005)
 
 
-def measure_edits(versions: list[Version], kind: Kind, rounds: int) -> dict[str, list[Edit]]:
+def measure_edits(
+    versions: list[Version], kind: Kind, rounds: int, settle: float = SETTLE
+) -> dict[str, list[Edit]]:
     """The versions take turns."""
-    sites = {version.name: Site(version, kind) for version in versions}
+    sites = {version.name: Site(version, kind, settle) for version in versions}
     taken: dict[str, list[Edit]] = {name: [] for name in sites}
     try:
         for site in sites.values():
