@@ -23,7 +23,6 @@ import anyio.to_thread
 
 from manifests.service import digest
 from runtimes.base import Notice, PermanentFailure, RuntimeFailure
-from runtimes.clone import signature
 from runtimes.environment import build_environment
 from runtimes.packages import PackageStore
 from runtimes.preparer import Program
@@ -136,12 +135,13 @@ class _Installation:
             return
         tree = Tree(self._store.tree(self._service, self._key(way, asked)))
         about, run = tree.about(), partial(_copy_installed, copy, self._log, self._progress)
-        if about is None or not await tree.lay(copy, about, run):
+        if about is None:
             await self._make_environment(copy, asked, way)
             await self._tell_older(copy, way)
             size = await anyio.to_thread.run_sync(_size, copy / _VENV)
-            whole = await anyio.to_thread.run_sync(signature, copy / _VENV)
-            await tree.keep(copy, About((_VENV,), size, signature=whole), run)
+            await tree.keep(copy, About((_VENV,), size), run)
+        else:
+            await tree.lay(copy, about, run)
         self._store.note(copy, {"uses": [tree.folder.name]})
 
     def _key(self, way: Way, asked: str) -> str:

@@ -32,7 +32,6 @@ import anyio
 import anyio.to_thread
 
 from manifests.package import package_files
-from runtimes.clone import clone
 from runtimes.packages import TREE_ON_ITS_WAY, remove_tree
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ class About:
 
     `runner` is the Node that it was installed for. `only` is the content that it belongs to where it can be
     used for no other; `reads` what its scripts read otherwise, None where there are no scripts.
-    `signature` is there where links will do for what is too large to be copied every time: see `clone`.
     """
 
     names: tuple[str, ...]
@@ -62,11 +60,6 @@ class About:
     only: str = ""
     reads: Mapping[str, str] | None = None
     listing: str = ""
-    signature: str = ""
-
-    @property
-    def is_linked(self) -> bool:
-        return bool(self.signature) and self.size > LARGEST_SPARE
 
 
 def cp(sources: Iterable[Path], target: Path) -> list[str]:
@@ -93,36 +86,23 @@ class Tree:
         unfinished = self.folder.with_name(f"{TREE_ON_ITS_WAY}{copy.name}")
         await anyio.to_thread.run_sync(remove_tree, unfinished)
         (unfinished / "tree").mkdir(mode=0o700, parents=True)
-        if about.is_linked:
-            await _link(copy, unfinished / "tree", about.names)
-        else:
-            await _clone(copy, unfinished / "tree", about.names, run)
+        await _clone(copy, unfinished / "tree", about.names, run)
         (unfinished / "about.json").write_text(json.dumps(asdict(about)))
         await anyio.to_thread.run_sync(remove_tree, self.folder)
         unfinished.rename(self.folder)
 
-    async def lay(self, copy: Path, about: About, run: Run) -> bool:
-        """Gives a package copy files of its own: the spare, else a clone.
-
-        False, and nothing is laid, where somebody has written into what was linked.
-        """
-        if about.is_linked:
-            if await _link(self.folder / "tree", copy, about.names) == about.signature:
-                return True
-            for name in about.names:
-                await anyio.to_thread.run_sync(remove_tree, copy / name)
-            return False
+    async def lay(self, copy: Path, about: About, run: Run) -> None:
+        """Gives a package copy files of its own: the spare, else a clone."""
         spare, taken = self.folder / "spare", self.folder.with_name(f"{TREE_ON_ITS_WAY}{copy.name}")
         if not spare.exists():
             await _clone(self.folder / "tree", copy, about.names, run)
-            return True
+            return
         await anyio.to_thread.run_sync(remove_tree, taken)
         spare.rename(taken)
         for name in about.names:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (taken / name).rename(copy / name)
         await anyio.to_thread.run_sync(remove_tree, taken)
-        return True
 
     async def anticipate(self, run: Run) -> None:
         """Makes the spare, where that is worth it and there is none."""
@@ -158,14 +138,6 @@ async def _clone(source: Path, target: Path, names: Iterable[str], run: Run) -> 
         if "/" in name:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             await run(cp([source / name], (target / name).parent))
-
-
-async def _link(source: Path, target: Path, names: Iterable[str]) -> str:
-    """Returns the signature of the last."""
-    found = ""
-    for name in names:
-        found = await anyio.to_thread.run_sync(clone, source / name, target / name)
-    return found
 
 
 def listing(copy: Path, besides: Iterable[str]) -> str:

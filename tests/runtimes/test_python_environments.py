@@ -1,4 +1,4 @@
-"""Clones share what nobody writes in place; whatever somebody does there, the others do not get it."""
+"""Each revision of a Python package has an environment of its own: what one does there, no other gets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import anyio
 import pytest
 
 from runtimes import trees
-from runtimes.clone import clone, signature
 from runtimes.python import PythonPreparer
 from tests.runtimes.factories import clear, make_paths, service
 from tests.runtimes.wheels import make_wheel, only_from
@@ -20,48 +19,6 @@ if TYPE_CHECKING:
     from manifests.service import Service
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    folder = tmp_path / "installed"
-    (folder / "lib" / "deep").mkdir(parents=True)
-    (folder / "lib" / "code.py").write_text("1")
-    (folder / "lib" / "own.sqlite3").write_text("2")
-    (folder / "bin").mkdir(mode=0o750)
-    (folder / "bin" / "run").write_text("#!/bin/sh")
-    (folder / "bin" / "run").chmod(0o755)
-    (folder / "lib64").symlink_to("lib")
-    return folder
-
-
-def test_a_clone_is_the_same_for_next_to_nothing(installed: Path, tmp_path: Path) -> None:
-    whole = signature(installed)
-    assert clone(installed, tmp_path / "clone") == whole == signature(tmp_path / "clone")
-    assert os.readlink(tmp_path / "clone" / "lib64") == "lib"
-    assert (tmp_path / "clone" / "bin" / "run").stat().st_mode & 0o777 == 0o755
-    assert os.path.samefile(installed / "lib" / "code.py", tmp_path / "clone" / "lib" / "code.py")
-
-
-def test_what_programs_write_in_place_is_their_own(installed: Path, tmp_path: Path) -> None:
-    whole = clone(installed, tmp_path / "clone")
-    (tmp_path / "clone" / "lib" / "own.sqlite3").write_text("changed")
-    (tmp_path / "clone" / "lib" / "new").write_text("")
-    assert signature(installed) == whole != signature(tmp_path / "clone")
-
-
-def test_where_there_are_no_links_it_is_a_copy(
-    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    assert clone(installed, tmp_path / "clone") == signature(tmp_path / "clone")
-    assert not os.path.samefile(installed / "lib" / "code.py", tmp_path / "clone" / "lib" / "code.py")
-
-
-# In Python packages
 
 
 def app(home: Path, main: str) -> Service:
@@ -103,9 +60,11 @@ async def test_what_a_program_does_to_its_libraries_is_not_the_next_revisions(
         assert await run(preparer, second) == "1.0"
 
 
+@pytest.mark.parametrize("large", [False, True])
 async def test_an_older_revision_loads_what_it_always_did(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
+    monkeypatch.setattr(trees, "LARGEST_SPARE", 0 if large else trees.LARGEST_SPARE)
     only_from(tmp_path / "wheels", monkeypatch)
     make_wheel(tmp_path / "wheels", "top", "1.0")
     preparer = PythonPreparer(make_paths(tmp_path))
