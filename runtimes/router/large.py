@@ -110,8 +110,10 @@ def _part(members: dict[str, memoryview]) -> str:
     """Which of `result` and `error` it is; empty for neither and both. Null beside the other is none."""
     parts = [name for name in ("result", "error") if name in members]
     if len(parts) == 2:
-        parts = [name for name in parts if not _says(members, name, b"null")]
-    return parts[0] if len(parts) == 1 else ""
+        if _says(members, "error", b"null"):
+            return "result"
+        return "error" if _says(members, "result", b"null") and _is_error(members["error"]) else ""
+    return parts[0] if parts else ""
 
 
 def _is_error(value: memoryview) -> bool:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtimes.router import jsonrpc, large
@@ -55,6 +55,9 @@ MEMBERS = st.fixed_dictionaries(
 )
 
 
+@example(None, {"id": None, "jsonrpc": "2.0", "error": None, "result": None})
+@example(1, {"id": 1, "jsonrpc": "2.0", "error": "x", "result": None})
+@example(1, {"id": 1, "jsonrpc": "2.0", "error": {"code": 1, "message": "x"}, "result": None})
 @given(IDS, MEMBERS | VALUES)
 def test_an_answer_means_what_it_means_when_it_is_small(call_id: Any, value: Any) -> None:
     body = json.dumps(value).encode()
