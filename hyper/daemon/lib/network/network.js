@@ -126,7 +126,7 @@ export class Network extends EventEmitter {
     this.#listener = new Listener({
       keyPair: this.#keyPair,
       firewall: this.#firewall,
-      onStream: stream => this.#connections.addTcp(stream)
+      onStream: stream => this.#letIn(stream) && this.#connections.addTcp(stream)
     })
     await this.#listener.listen(address)
   }
@@ -138,7 +138,7 @@ export class Network extends EventEmitter {
       settings: this.#settings,
       keyPair: this.#keyPair,
       firewall: this.#firewall,
-      onStream: stream => this.#connections.addSwarm(stream),
+      onStream: stream => this.#letIn(stream) && this.#connections.addSwarm(stream),
       onCall: key => this.#connections.dropLost(key)
     })
     await this.#swarm.start()
@@ -158,6 +158,14 @@ export class Network extends EventEmitter {
     if (this.#isClosed) return
     this.#soon.forEach(clearTimeout)
     this.#soon = LOOK_SOON.map(ms => setTimeout(() => this.#look(), ms))
+  }
+
+  /** Asked once more: while its handshake was under way somebody may have become a stranger, or we have called one. */
+  #letIn (stream) {
+    if (this.#firewall.lets(stream.remotePublicKey.toString('hex'))) return true
+    stream.on('error', () => {})
+    stream.destroy()
+    return false
   }
 
   #dropStrangers () {
