@@ -13,29 +13,15 @@ import time
 from typing import TYPE_CHECKING
 
 from manifests.ignored import is_ignored
+from manifests.source_text import EXECUTABLE, is_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: Seconds. A file modified so recently could change again without its time changing.
 _RACY = 0.05
 
 _Key = tuple[int, int, int]
-#: Source text of Node and Python programs and of the pages that they serve.
-_CODE = frozenset(
-    (
-        ".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".py", ".pyi", ".sh", ".wasm",
-        ".graphql", ".html", ".htm", ".css", ".scss", ".less", ".vue", ".svelte", ".astro", ".ejs", ".hbs",
-        ".pug", ".njk", ".jinja", ".j2", ".jinja2",
-    )
-)  # fmt: skip
-_CODE_NAMES = frozenset(
-    (
-        "package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",
-        "requirements.txt", "pyproject.toml", "uv.lock", "setup.cfg", "tsconfig.json", "atek.json",
-        ".nvmrc", ".node-version", ".python-version",
-    )
-)  # fmt: skip
 
 
 def package_files(path: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -69,27 +55,25 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
         )
 
 
-def is_code(name: str) -> bool:
-    """Whether a file of this name is written by a program's author, and by no program while it runs."""
-    return name in _CODE_NAMES or os.path.splitext(name)[1].lower() in _CODE
-
-
 class Digests:
     """Digests of packages, remembering what each file's content was. Safe to use from threads."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, tuple[_Key, bytes]]] = {}
+        self._files: dict[str, dict[str, bytes]] = {}
 
-    def digest(self, path: str, *, code_only: bool = False) -> str:
+    def digest(self, path: str, *, code_only: bool = False, executables: bool = False) -> str:
         """The digest of a package folder. Raises OSError when the folder or a file cannot be read.
 
-        `code_only`: of what `is_code` says, for a folder that its program writes to.
+        `code_only`: of what `is_code` says, for a folder that its program writes to; with `executables` also
+        of what can be executed, where programs need no ending.
         """
         before = self._known.get(path, {})
         after: dict[str, tuple[_Key, bytes]] = {}
+        files: dict[str, bytes] = {}
         total = hashlib.sha256()
         for relative, entry in package_files(path):
-            if code_only and not is_code(entry.name):
+            if code_only and not (is_code(entry.name) or (executables and _is_executable(entry))):
                 continue
             try:
                 kind, content = _content(relative, entry, before, after)
@@ -97,12 +81,26 @@ class Digests:
                 continue
             name = os.fsencode(relative)
             total.update(b"%d:%s%s%d:%s" % (len(name), name, kind, len(content), content))
-        self._known[path] = after
+            files[relative] = kind + content
+        self._known[path], self._files[path] = after, files
         return total.hexdigest()[:16]
+
+    def files(self, path: str) -> Mapping[str, bytes]:
+        """What the last digest of a folder was made of: by path, the kind and a digest of the content."""
+        return self._files.get(path, {})
 
     def forget(self, path: str) -> None:
         """Frees what is known about a package that nobody uses."""
         self._known.pop(path, None)
+        self._files.pop(path, None)
+
+
+def _is_executable(entry: os.DirEntry[str]) -> bool:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IXUSR)
 
 
 def _content(
@@ -126,4 +124,4 @@ def _content(
             content = hashlib.file_digest(file, "sha256").digest()
     if time.time() - found.st_mtime > _RACY:
         after[relative] = (key, content)
-    return b"x" if found.st_mode & stat.S_IXUSR else b"f", content
+    return EXECUTABLE if found.st_mode & stat.S_IXUSR else b"f", content

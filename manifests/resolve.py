@@ -19,6 +19,8 @@ from manifests.package import Digests
 from manifests.service import SWARM, Package, Service, make_service
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from manifests.git import GitPackage
     from manifests.model import Manifest
     from manifests.snapshot import Declared
@@ -74,7 +76,8 @@ class Resolver:
         try:
             runtime = infer_runtime(manifest, path)
             manifest = _for_runtime(manifest, runtime)
-            package = Package(path, self._digests.digest(path, code_only=manifest.run == "inPlace"))
+            in_place, native = manifest.run == "inPlace", runtime == "process"
+            package = Package(path, self._digests.digest(path, code_only=in_place, executables=native))
         except OSError as error:
             where = error.filename or path
             message = f"the package of {manifest.id} cannot be read: {where}: {error.strerror}"
@@ -91,6 +94,10 @@ class Resolver:
             exports=exports,
         )
 
+    def files(self, path: str) -> Mapping[str, bytes]:
+        """What was in a package when it was last looked at: see `Digests.files`."""
+        return self._digests.files(path)
+
     def forget(self, path: str) -> None:
         """Frees what is remembered of a package that no service uses any more."""
         self._digests.forget(path)
@@ -102,6 +109,11 @@ _resolver = Resolver()
 def resolve(declared: Declared, source_name: str, generation: int = 0) -> Service:
     """`Resolver.resolve` with a memory shared by the whole process."""
     return _resolver.resolve(declared, source_name, generation)
+
+
+def files_of(path: str) -> Mapping[str, bytes]:
+    """What `resolve` saw in a package last."""
+    return _resolver.files(path)
 
 
 def infer_runtime(manifest: Manifest, path: str | None) -> str:

@@ -275,7 +275,12 @@ class DesiredState:
         if (verdict := self.note(winner)) is None:
             return None
         condition = Condition("Updatable", "False", verdict.reason, verdict.message)
-        return before if before and before.condition == condition else Noted(condition, self._wall())
+        if before and before.condition == condition:
+            return before
+        if before is None or before.condition.reason != verdict.reason:
+            service_id = winner.declared.manifest.id
+            self._reconciler.events.emit(service_id, verdict.reason, verdict.message, warning=True)
+        return Noted(condition, self._wall())
 
     def _dirty_set(self) -> None:
         self._dirty.set()

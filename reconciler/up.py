@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from manifests.git import GitPackage
 from manifests.nodes import Place
-from manifests.resolve import resolve
+from manifests.resolve import files_of, resolve
 from manifests.sources.packages import PackageWatcher
 from reconciler.api import UserError
 from reconciler.apis.inspect import public_config
@@ -30,6 +30,7 @@ from reconciler.node import Node
 from reconciler.nodes.alone import Alone
 from reconciler.releases import FILE as RELEASES
 from reconciler.releases import Releases
+from reconciler.rewriting import Rewriting
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
@@ -106,15 +107,19 @@ async def run_node(
                 docker = DockerOnDemand(host.paths, settings.docker.binds)
                 swarm = SwarmOnDemand(host.paths)
                 git = GitPackages(Repositories(home_path / REPOSITORIES), Releases(home_path / RELEASES))
+                rewriting = Rewriting()
                 node = _make_node(
-                    home, settings, about, paths, host, router, installed, shipped, client, docker, swarm, git
-                )
+                    home, settings, about, paths, host, router, installed, shipped, client, docker, swarm,
+                    git, rewriting,
+                )  # fmt: skip
                 node.notices += sockets.lacking
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
                 make_inner = partial(_make_inner, node, home, settings, config, installed, git)
                 open_ways_in = partial(serve, node, sockets, router, make_inner)
                 finish = partial(_finish_rename, node, installed)
-                await _serve(node, host, client, (docker, swarm), git, open_ways_in, finish, console)
+                await _serve(
+                    node, host, client, (docker, swarm), git, rewriting, open_ways_in, finish, console
+                )
     except RuntimeFailure as failure:
         raise UserError(failure.message, hint=failure.hint) from failure
     finally:
@@ -128,6 +133,7 @@ async def _serve(
     client: HyperClient | None,
     engines: Sequence[DockerOnDemand | SwarmOnDemand],
     git: GitPackages,
+    rewriting: Rewriting,
     open_ways_in: Callable[[], Awaitable[None]],
     finish: Callable[[], Awaitable[None]],
     console: Console,
@@ -143,7 +149,7 @@ async def _serve(
         for run in (
             host.run,
             partial(_trim_logs, host.paths),
-            partial(_watch_packages, node, git),
+            partial(_watch_packages, node, git, rewriting),
             git.run,
             finish,
             partial(git.collect, partial(_packages_in_use, node)),
@@ -166,12 +172,13 @@ def _make_node(
     docker: DockerOnDemand,
     swarm: SwarmOnDemand,
     git: GitPackages,
+    rewriting: Rewriting,
 ) -> Node:
     identity, data = _identity_of(home, installed), DataFolders(home.path)
     node = Node(
         about=about,
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
-        resolver=partial(resolve_in_thread, git),
+        resolver=partial(resolve_in_thread, git, rewriting),
         runtimes=make_runtimes(host, docker, swarm),
         prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host))),
         store=FileStore(home.path / "state" / "services"),
@@ -187,7 +194,7 @@ def _make_node(
     docker.lost = partial(node.reconciler.lost, docker.name)
     swarm.lost = partial(node.reconciler.lost, swarm.name)
     swarm.moved = node.reconciler.moved
-    wire_packages(node, git)
+    wire_packages(node, git, rewriting)
     node.notices += [*installed.problems, *data.problems]
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node
@@ -234,12 +241,16 @@ def _identity_of(home: Home, installed: InstalledServices) -> Callable[[str], Ma
     return identity
 
 
-async def resolve_in_thread(git: GitPackages, winner: Winner, generation: int) -> Service:
+async def resolve_in_thread(
+    git: GitPackages, rewriting: Rewriting, winner: Winner, generation: int
+) -> Service:
     """Reading a package takes a while on a slow disk; a bare command takes none."""
     declared, source = git.located(winner)
     if declared.manifest.source is None:
         return resolve(declared, source, generation)
-    return await anyio.to_thread.run_sync(resolve, declared, source, generation)
+    service = await anyio.to_thread.run_sync(resolve, declared, source, generation)
+    files = files_of(service.package.path) if service.package else {}
+    return rewriting.taken(service, files, time.monotonic())
 
 
 async def _finish_rename(node: Node, installed: InstalledServices) -> None:
@@ -282,13 +293,13 @@ def _make_inner(
     )
 
 
-def wire_packages(node: Node, git: GitPackages) -> None:
+def wire_packages(node: Node, git: GitPackages, rewriting: Rewriting) -> None:
     """Lets the packages from Git and the node know of each other."""
     git.own = lambda source: source in node.desired.local
     git.ran = node.ran_from
     git.changed = node.desired.package_changed
     git.failed = lambda failure: node.events.emit("", failure.reason, failure.message, warning=True)
-    node.desired.note = git.note
+    node.desired.note = lambda winner: git.note(winner) or rewriting.note(winner.declared.manifest.id)
 
 
 def want_packages(git: GitPackages, roots: Collection[Root]) -> None:
@@ -296,12 +307,13 @@ def want_packages(git: GitPackages, roots: Collection[Root]) -> None:
     git.want([root for root in roots if isinstance(root, GitPackage)])
 
 
-async def _watch_packages(node: Node, git: GitPackages) -> None:
+async def _watch_packages(node: Node, git: GitPackages, rewriting: Rewriting) -> None:
     watcher = PackageWatcher(node.desired.package_changed)
 
     def follow(roots: Collection[Root]) -> None:
         watcher.set_roots([root for root in roots if isinstance(root, str)])
         want_packages(git, roots)
+        rewriting.keep(node.desired.merged.services)
 
     node.desired.roots_changed = follow
     await watcher.run()

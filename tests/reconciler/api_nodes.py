@@ -26,6 +26,7 @@ from reconciler.nodes.alone import Alone
 from reconciler.nodes.membership import Membership
 from reconciler.releases import FILE as RELEASES
 from reconciler.releases import Releases
+from reconciler.rewriting import Rewriting
 from reconciler.sources import make_sources
 from reconciler.store import MemoryStore
 from reconciler.up import resolve_in_thread, want_packages, wire_packages
@@ -142,10 +143,11 @@ class World:
             return installed.identity(service_id, {"key": f"key of {service_id}"})
 
         git = GitPackages(Repositories(self.home / REPOSITORIES), Releases(self.home / RELEASES))
+        rewriting = Rewriting()
         node = Node(
             about={"name": "fake"},
             sources=make_sources(self.home, [], None),
-            resolver=partial(resolve_in_thread, git),
+            resolver=partial(resolve_in_thread, git, rewriting),
             runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
             prober=self.machine.prober(),
             store=self._store,
@@ -157,7 +159,7 @@ class World:
             new_token=lambda _: "secret",
             jitter=lambda: 0.0,
         )
-        wire_packages(node, git)
+        wire_packages(node, git, rewriting)
         repositories = GitRepositories(git, node.sources_of)
         declarations = Declarations(
             node, self.home, installed, lambda each: identity(each)["key"], repositories

@@ -46,7 +46,8 @@ def paths(tmp_path: Path) -> Paths:
 
 def service(folder: Path, runtime: str = "node", **more: object) -> Service:
     manifest = Manifest.model_validate({"id": "notes", "source": str(folder), "run": "inPlace", **more})
-    package = Package(str(folder), Digests().digest(str(folder), code_only=True))
+    native = runtime == "process"
+    package = Package(str(folder), Digests().digest(str(folder), code_only=True, executables=native))
     return make_service(manifest, runtime=runtime, package=package, source="test")
 
 
@@ -81,6 +82,17 @@ def test_an_edit_is_a_revision_and_what_the_program_writes_is_none(folder: Path)
     assert service(folder).revision == before
     (folder / "index.js").write_text(INDEX + ";")
     assert service(folder).revision != before
+
+
+def test_what_a_process_executes_is_its_program_whatever_its_name(folder: Path) -> None:
+    more = {"command": ["./serve"]}
+    (folder / "serve").write_bytes(b"\x7fELF 1")
+    (folder / "serve").chmod(0o755)
+    before = service(folder, "process", **more).revision
+    (folder / "pid").write_text("12")
+    assert service(folder, "process", **more).revision == before
+    (folder / "serve").write_bytes(b"\x7fELF 2")
+    assert service(folder, "process", **more).revision != before
 
 
 def test_a_service_that_never_said_so_keeps_its_revision() -> None:
