@@ -8,8 +8,9 @@
 Which of the two depends on what the service has kept (see `reconciler.strategy`). That is looked at once,
 when the target is about to take over; nothing is stopped or started before it is known.
 
-A revision that was never healthy has until healthyDeadline without progress; then it is rejected, and
-`plan` chooses again. One that was healthy before is only ever replaced, never rejected.
+A revision that was never healthy has until healthyDeadline without progress, less where it crashes while
+nobody serves; then it is rejected, and `plan` chooses again. One that was healthy before is only ever
+replaced, never rejected.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from reconciler.history import History
     from reconciler.strategy import Strategy
     from reconciler.world import Instance, World
+
+#: Crashes in a row that are no accident, and seconds that are enough for a revision that has so many while
+#: nobody serves: fewer than requests wait for it.
+MANY_CRASHES, CRASHING = 3, 10.0
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ def converge(world: World, target: Service, draft: Draft) -> None:
     for instance in surplus:
         draft.stop(instance, "ScaledDown")
     _note_progress(world, target, current, draft)
-    if _past_deadline(world, target, current, draft):
+    if _past_deadline(world, target, current, others, draft):
         return
     _replace_failing(world, target, current, draft)
     if replicas == 0:
@@ -105,16 +110,18 @@ def _note_progress(world: World, target: Service, current: list[Instance], draft
         draft.history = replace(history, rollout=Rollout(target.revision, world.now, done))
 
 
-def _past_deadline(world: World, target: Service, current: list[Instance], draft: Draft) -> bool:
+def _past_deadline(
+    world: World, target: Service, current: list[Instance], others: list[Instance], draft: Draft
+) -> bool:
     """Rejects a revision that had its chance; True when it did."""
     rollout = draft.history.rollout
     if rollout is None or rollout.revision != target.revision or draft.history.is_healthy(target):
         return False
-    deadline = rollout.since + target.manifest.update.healthy_deadline
-    if world.now < deadline:
-        draft.look_again(deadline)
+    chance = _chance(target, others, draft.history)
+    if world.now < rollout.since + chance:
+        draft.look_again(rollout.since + chance)
         return False
-    verdict = Verdict("HealthyDeadlineExceeded", _why_not_ready(target, draft.history, current))
+    verdict = Verdict("HealthyDeadlineExceeded", _why_not_ready(target, draft.history, current, chance))
     draft.history = replace(
         draft.history, rejected=Rejected(target.revision, verdict), rollout=None, not_before=0.0
     )
@@ -122,10 +129,22 @@ def _past_deadline(world: World, target: Service, current: list[Instance], draft
     return True
 
 
-def _why_not_ready(target: Service, history: History, current: list[Instance]) -> str:
+def _chance(target: Service, others: list[Instance], history: History) -> float:
+    """Seconds that a new revision has to become ready.
+
+    Fewer for one that crashes again and again while nobody serves and there is one that would: with one
+    writer at a time the old revision had to end first, and its requests wait.
+    """
+    deadline = target.manifest.update.healthy_deadline
+    crashing = history.crashed == target.revision and history.crashes >= MANY_CRASHES
+    if crashing and not others and history.healthy is not None:
+        return min(deadline, CRASHING)
+    return deadline
+
+
+def _why_not_ready(target: Service, history: History, current: list[Instance], chance: float) -> str:
     """What a person needs to know about a revision that never got ready."""
-    within = f"revision {target.revision} was not ready within "
-    within += format_duration(target.manifest.update.healthy_deadline)
+    within = f"revision {target.revision} was not ready within {format_duration(chance)}"
     if history.crashed == target.revision:
         crashes = describe_crashes(history).split(";")[0]
         return f"{within}: {crashes}; `atek logs {target.id}` shows its output"
