@@ -204,9 +204,7 @@ class Effects:
         except RuntimeFailure as failure:
             self._crashed(controller, service, str(failure), ready_for=0.0, reason=failure.reason)
             if failure.permanent:
-                again = f"not tried again until something changes, or by `atek start {service.id}`"
-                verdict = Verdict(failure.reason, f"{failure}; {again}")
-                controller.history = past.refused(controller.history, service, verdict)
+                controller.history = past.refused(controller.history, service, _for_good(failure, service))
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return
         self._track(controller, running, tasks)
@@ -396,7 +394,9 @@ class Effects:
             self.lost(service.runtime, failure)
             return past.prepare_cancelled(controller.history, service.revision)
         except RuntimeFailure as failure:
-            verdict = Verdict(failure.reason, str(failure))
+            verdict = (
+                _for_good(failure, service) if failure.permanent else Verdict(failure.reason, str(failure))
+            )
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return past.prepare_failed(
                 controller.history, service.revision, verdict,
@@ -424,3 +424,8 @@ class Effects:
         if runtime is None:
             raise PermanentFailure("UnknownRuntime", f"this node has no runtime {service.runtime}")
         return runtime
+
+
+def _for_good(failure: RuntimeFailure, service: Service) -> Verdict:
+    again = f"not tried again until something changes, or by `atek start {service.id}`"
+    return Verdict(failure.reason, f"{failure}; {again}")

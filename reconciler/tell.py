@@ -56,7 +56,7 @@ def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | No
     if done and len(ready | done) >= needed:
         return _completed(target, draft)
     if len(ready) >= needed:
-        return Condition("Ready", "True", "Ready", _serving(world, target, needed))
+        return Condition("Ready", "True", "Ready", _serving(world, needed, why))
     if why:
         return Condition("Ready", "False", why.reason, why.message)
     return Condition("Ready", "False", "NotReady", f"{len(ready)} of {needed} ready")
@@ -71,11 +71,15 @@ def _completed(target: Service | None, draft: Draft) -> Condition:
     return Condition("Ready", "False", "Completed", "its program ended successfully")
 
 
-def _serving(world: World, target: Service | None, needed: int) -> str:
+def _serving(world: World, needed: int, why: Verdict | None) -> str:
+    """`why`: what keeps the wanted revision from serving, so that nobody has to ask twice."""
     old = world.service and any(i.ready and i.revision != world.service.revision for i in world.instances)
     if needed == 0:
         return "no replicas are wanted"
-    return "the previous revision serves" if old else ""
+    if not old:
+        return ""
+    reason = f"; {why.reason}: {why.message}" if why and why.message else ""
+    return f"the previous revision serves{reason}"
 
 
 def _stalled(world: World, draft: Draft) -> Verdict | None:

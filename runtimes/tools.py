@@ -1,7 +1,8 @@
 """Runs the tools that prepare packages (npm, uv): in a session of their own, watched line by line.
 
 Their output goes to the service's prepare.log and, the last line at a time, to whoever asks for progress. A
-cancelled run leaves no process; a failed one raises with the tool's own last words.
+cancelled run leaves no process; a failed one raises with the tool's own last words, and for good where these
+say that waiting does not mend it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
-from runtimes.base import RuntimeFailure
+from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.children import TABLE, NotStarted
 from runtimes.tool_words import ToolWords
 
@@ -77,7 +78,8 @@ async def run_tool(
     if code != 0 and words.disk_full:
         raise disk_full(log.service_id)
     if code != 0:
-        raise RuntimeFailure(
+        kind = PermanentFailure if words.lasting else RuntimeFailure
+        raise kind(
             "PrepareFailed",
             f"{what} failed with status {code}: {words}",
             hint=f"see `atek logs {log.service_id} --prepare`, which is {log.path}",

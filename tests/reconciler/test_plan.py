@@ -92,6 +92,7 @@ def test_a_failed_preparation_is_tried_again_later_and_changes_nothing() -> None
     assert summary(decision) == []
     assert decision.outcome == Failed(110.0, Verdict("PrepareFailed", "npm install failed"))
     assert "npm install failed" in decision.conditions[1].message
+    assert decision.conditions[0].message.startswith("the previous revision serves; PrepareFailed: npm ins")
     assert summary(decide(b, instance("old", A), history=history, now=110.0)) == ["prepare b"]
 
 
@@ -101,6 +102,7 @@ def test_a_permanently_failed_preparation_stalls() -> None:
     decision = decide(b, instance("old", A), history=History(healthy=A, preparations={b.revision: failed}))
     assert decision.outcome == Stalled(Verdict("NoEntryPoint", "nothing to run"))
     assert decision.actions == ()
+    assert decision.conditions[0].message == "the previous revision serves; NoEntryPoint: nothing to run"
 
 
 def test_a_newer_wish_cancels_the_preparation_of_an_older_one() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from runtimes.base import RuntimeFailure
+from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.tools import ToolLog, run_tool, tool_environment
 from tests.runtimes.factories import alive
 
@@ -52,6 +52,14 @@ async def test_a_failure_repeats_the_errors_and_not_the_noise(tmp_path: Path) ->
         await run(tmp_path, script)
     assert caught.value.message == "sh failed with status 4: cannot find gcc | npm error code 1"
     assert "atek logs app --prepare" in caught.value.hint
+
+
+async def test_what_waiting_cannot_mend_is_not_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="code ETARGET"):
+        await run(tmp_path, "echo npm error code ETARGET; exit 1")
+    with pytest.raises(RuntimeFailure, match="code ECONNREFUSED") as caught:
+        await run(tmp_path, "echo npm error code ECONNREFUSED; exit 1")
+    assert not caught.value.permanent
 
 
 async def test_a_tool_that_ran_out_of_space_says_so_in_passing(tmp_path: Path) -> None:
