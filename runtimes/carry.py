@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from runtimes.inventory import TEMPORARY, beside, content
+from runtimes.removal import make_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from runtimes.inventory import Inventory, Written
@@ -90,7 +91,7 @@ def carry(written: Written, origin: str, copy: Path, inventory: Inventory, aside
         for name, base in written.removed.items():
             work.remove(name, base)
         done = Carried(origin, written.state(), dict(work.bases), tuple(sorted(work.conflicts)))
-        work.sync()
+        work.finish_folders()
         value = {
             "origin": done.origin, "state": done.state, "bases": done.bases, "conflicts": done.conflicts,
         }  # fmt: skip
@@ -113,6 +114,7 @@ class _Work:
         self._aside = aside
         self._placed: list[Path] = []
         self._moved: list[tuple[Path, Path]] = []
+        #: What was written to, or came empty.
         self._folders: set[Path] = set()
 
     def bring(self, name: str, base: str) -> None:
@@ -150,6 +152,7 @@ class _Work:
                 if os.path.lexists(each):
                     self._move_beside(os.fspath(each.relative_to(self._copy)), each)
                 each.mkdir()
+        make_writable(folder)
         self._folders.add(folder)
 
     def _gives_way(self, name: str, base: str, source: Path) -> bool:
@@ -171,13 +174,17 @@ class _Work:
         place.rename(target)
         self._moved.append((place, target))
 
-    def sync(self) -> None:
-        for folder in self._folders:
+    def finish_folders(self) -> None:
+        """On disk, and as the program had them: PostgreSQL refuses data that others may list."""
+        above = {each for folder in self._folders for each in folder.parents if self._copy in each.parents}
+        for folder in sorted(self._folders | above, key=lambda each: len(each.parts), reverse=True):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            if folder != self._copy:
+                make_alike(self._written.root / folder.relative_to(self._copy), folder)
 
     def undo(self) -> None:
         for place in self._placed:
@@ -209,7 +216,7 @@ def _is_database(file: Path) -> bool:
 
 
 def _put(source: Path, place: Path, root: Path, copy: Path) -> None:
-    """The whole file or nothing of it, with its rights and times; one that vanished is left out."""
+    """The whole file or nothing of it, as it was; one that vanished is left out."""
     temporary = place.with_name(f"{TEMPORARY}{place.name[:200]}")
     try:
         found = source.lstat()
@@ -219,7 +226,7 @@ def _put(source: Path, place: Path, root: Path, copy: Path) -> None:
             temporary.symlink_to(_led(os.readlink(source), root, copy))
         else:
             _copy_file(source, temporary)
-            shutil.copystat(source, temporary)
+        make_alike(source, temporary)
         temporary.replace(place)
     except FileNotFoundError:
         return
@@ -227,6 +234,14 @@ def _put(source: Path, place: Path, root: Path, copy: Path) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def make_alike(source: Path, place: Path) -> None:
+    """Owner, rights and times; a link's own. A service of root's may have a program run as somebody else."""
+    found = source.lstat()
+    with suppress(PermissionError):
+        os.chown(place, found.st_uid, found.st_gid, follow_symlinks=False)
+    shutil.copystat(source, place, follow_symlinks=False)
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -238,9 +253,31 @@ def _copy_file(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS):
                 raise
-            shutil.copyfileobj(old, new, 1 << 20)
-            new.flush()
+            _copy_data(old.fileno(), new.fileno())
         os.fsync(new.fileno())
+
+
+def _copy_data(old: int, new: int) -> None:
+    """Holes stay holes: databases that are mapped into memory are larger than any disk."""
+    size = os.fstat(old).st_size
+    os.ftruncate(new, size)
+    for begin, end in _data(old, size):
+        while begin < end and (part := os.pread(old, min(end - begin, 1 << 20), begin)):
+            begin += os.pwrite(new, part, begin)
+
+
+def _data(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of each part that was ever written to."""
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = os.lseek(file, begin, os.SEEK_HOLE)
+        yield begin, end
 
 
 def _led(link: str, root: Path, copy: Path) -> str:

@@ -21,8 +21,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
-from runtimes.carry import CARRIED, FROM_PACKAGE, carry, known_bases, read_carried
+from runtimes.carry import CARRIED, FROM_PACKAGE, carry, known_bases, make_alike, read_carried
 from runtimes.inventory import beside, find_written, from_json, read_inventory, to_json
+from runtimes.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -131,7 +132,7 @@ def _forget_current(kept: Path, holder: Copy) -> None:
     origin = _origin(kept / _CURRENT)
     own = origin == holder.place.name and beside(holder.place, HELD).exists()
     if own or (origin and carried and carried.origin == KEPT):
-        shutil.rmtree(kept / _CURRENT)
+        remove_folder(kept / _CURRENT)
 
 
 def keep_current(kept: Path, copy: Copy) -> list[str]:
@@ -140,12 +141,12 @@ def keep_current(kept: Path, copy: Copy) -> list[str]:
     if not written:
         return []
     new, place = kept / f"{_CURRENT}.new", kept / _CURRENT
-    shutil.rmtree(new, ignore_errors=True)
+    remove_folder(new)
     _link_all(written, new / _FILES)
     value = {"origin": copy.place.name, **to_json(written)}
     write_atomically(new / _LIST, json.dumps(value).encode())
     if _origin(place) == copy.place.name:
-        shutil.rmtree(place)
+        remove_folder(place)
     elif place.exists():
         # Of an earlier life of the service, and never taken over: not ours to throw away.
         place.rename(_free(kept, "earlier"))
@@ -199,6 +200,7 @@ def _put_away(copy: Copy, place: Path) -> None:
     for name in written.files:
         if name not in inventory.entries:
             with suppress(FileNotFoundError):
+                make_writable((copy.place / name).parent)
                 (copy.place / name).unlink()
     for name in carried.conflicts if carried else ():
         with suppress(OSError):
@@ -207,9 +209,9 @@ def _put_away(copy: Copy, place: Path) -> None:
 
 def _replace(written: Written, place: Path) -> None:
     new = place.with_name(f"{place.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
+    remove_folder(new)
     _link_all(written, new)
-    shutil.rmtree(place, ignore_errors=True)
+    remove_folder(place)
     new.rename(place)
 
 
@@ -228,6 +230,11 @@ def _link_all(written: Written, target: Path) -> None:
             shutil.copy2(source, place, follow_symlinks=False)
     for folder in written.folders:
         (target / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path, _, _ in os.walk(target, topdown=False):
+        folder = os.path.relpath(path, target)
+        with suppress(FileNotFoundError):
+            if folder != ".":
+                make_alike(written.root / folder, target / folder)
 
 
 def _read(place: Path) -> Written | None:

@@ -34,6 +34,7 @@ from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.history import history_of
 from runtimes.inventory import author_files, find_out, take_inventory
 from runtimes.keeping import Copy, has_run, keep_current, rescue, settle
+from runtimes.removal import remove_folder
 from runtimes.tools import disk_full
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def _explained(service_id: str) -> Iterator[None]:
 def remove_tree(folder: Path) -> None:
     """Removes a folder, a file or a link; no error when there is none."""
     if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
+        remove_folder(folder)
     else:
         folder.unlink(missing_ok=True)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,7 @@ from runtimes import carry as carrying
 from runtimes.carry import read_carried
 from runtimes.inventory import author_files, beside, take_inventory
 from runtimes.keeping import HELD, Copy, rescue, settle
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from runtimes.packages import remove_tree
 
 
 @dataclass
@@ -312,3 +311,92 @@ def test_of_a_copy_without_an_inventory_nothing_takes_the_place_of_new_code(pack
     settle(packages.kept, new, old)
     assert read(new.place) == {"main.py": "2", "bundle.js": "new", "db.sqlite3": "accounts"}
     assert read(packages.kept / "aside") == {"main.py": "1", "bundle.js": "old"}
+
+
+def test_folders_and_files_keep_their_owner_and_rights(packages: Packages) -> None:
+    """PostgreSQL wants its folder for itself alone, and as another user than root."""
+    old = packages.hold(packages.prepare("one", {"main": "1", "var/.gitkeep": ""}))
+    write(old.place, {"pg/base/1": "rows", "var/x": "x"})
+    (old.place / "pg/empty").mkdir()
+    (old.place / "pg/link").symlink_to("base/1")
+    modes = {"pg": 0o700, "pg/base": 0o2750, "pg/empty": 0o711, "pg/base/1": 0o600, "var": 0o770}
+    for name, mode in modes.items():
+        os.utime(old.place / name, (10**9, 10**9))
+        (old.place / name).chmod(mode)
+    if os.geteuid() == 0:
+        for name in ("pg", "pg/base", "pg/base/1", "pg/link"):
+            os.chown(old.place / name, 1, 2, follow_symlinks=False)
+    (old.place / "pg").chmod(0o700)
+    (old.place / "pg/base").chmod(0o2750)
+
+    def look(folder: Path) -> dict[str, tuple[int, int, int, float]]:
+        found = {name: (folder / name).lstat() for name in (*modes, "pg/link")}
+        return {
+            name: (each.st_mode, each.st_uid, each.st_gid, each.st_mtime if name.startswith("pg/b") else 0)
+            for name, each in found.items()
+        }
+
+    new = packages.prepare("two", {"main": "2", "var/.gitkeep": ""})
+    settle(packages.kept, new, old)
+    assert look(new.place) == look(old.place)
+    before = look(old.place)
+    rescue(packages.kept, [new], new)
+    again = packages.prepare("three", {"main": "3", "var/.gitkeep": ""})
+    settle(packages.kept, again, None)
+    assert look(again.place) == before
+
+
+def test_holes_stay_holes(packages: Packages) -> None:
+    """A database that is mapped into memory may be larger than the disk."""
+    old = packages.hold(packages.prepare("one", {"main": "1"}))
+    with open(old.place / "data.mdb", "wb") as file:
+        file.write(b"first")
+        file.seek(1 << 40)
+        file.write(b"last")
+        file.truncate((1 << 40) + (1 << 30))
+    new = packages.prepare("two", {"main": "2"})
+    settle(packages.kept, new, old)
+    with open(new.place / "data.mdb", "rb") as file:
+        assert file.read(6) == b"first\0"
+        file.seek(1 << 40)
+        assert file.read(5) == b"last\0"
+    found = (new.place / "data.mdb").stat()
+    assert found.st_size == (1 << 40) + (1 << 30) and found.st_blocks * 512 < 1 << 20
+
+
+def test_read_only_folders_of_a_program_hold_up_nobody() -> None:
+    """They hold up their own user; root writes everywhere, and so is somebody else here."""
+    folder, user = Path(tempfile.mkdtemp(prefix="atek-")), os.geteuid()
+    if user == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        _go_with_read_only_folders(folder)
+    finally:
+        os.seteuid(user)
+        remove_tree(folder)
+
+
+def _go_with_read_only_folders(folder: Path) -> None:
+    packages = Packages(folder / "packages" / "app", folder / "kept" / "app")
+    packages.folder.mkdir(parents=True)
+    old = packages.hold(packages.prepare("one", {"main": "1"}))
+    write(old.place, {"cache/mod/x": "x", "cache/y": "y"})
+    for name in ("cache/mod", "cache"):
+        (old.place / name).chmod(0o500)
+    new = packages.prepare("two", {"main": "2"})
+    settle(packages.kept, new, old)
+    assert read(new.place) == {"main": "2", "cache/mod/x": "x", "cache/y": "y"}
+    packages.hold(new)
+    # Back again, and away: twice, so that what was kept gives way to itself.
+    settle(packages.kept, old, new)
+    for _ in range(2):
+        rescue(packages.kept, [old], old)
+    for copy in (old, new):
+        remove_tree(copy.place)
+        assert not copy.place.exists()
+    again = packages.prepare("three", {"main": "3"})
+    settle(packages.kept, again, None)
+    assert read(again.place) == {"main": "3", "cache/mod/x": "x", "cache/y": "y"}
+    packages.hold(again)
+    assert not (packages.kept / "current").exists()
