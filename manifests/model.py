@@ -27,8 +27,8 @@ from manifests.placement import Placement
 from manifests.quantities import LONGEST, parse_duration, parse_size
 from manifests.semver import parse_range
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-Size = Annotated[int, BeforeValidator(parse_size)]
+Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=float | str)]
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str)]
 #: Seconds until something begins.
 Seconds = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 #: Seconds between two looks, or that one may take.
@@ -121,7 +121,7 @@ class Probe(Model):
     success_threshold: Count = 1
     failure_threshold: Count = 3
 
-    @field_validator("http_get", mode="before")
+    @field_validator("http_get", mode="before", json_schema_input_type=HttpGet | str | None)
     @classmethod
     def _bare_path(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
@@ -238,6 +238,9 @@ def _bare_api(value: object) -> object:
     return {"api": value} if isinstance(value, str) else value
 
 
+_Export = Annotated[Export, BeforeValidator(_bare_api, json_schema_input_type=Export | str)]
+
+
 class Manifest(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
@@ -261,9 +264,9 @@ class Manifest(Model):
         default_factory=dict, max_length=MOST_ITEMS
     )
     literal_env: bool = False
-    exports: tuple[Annotated[Export, BeforeValidator(_bare_api)], ...] | None = Field(
-        default=None, max_length=MOST_ITEMS
-    )
+    exports: (
+        tuple[Annotated[Export, BeforeValidator(_bare_api, json_schema_input_type=Export | str)], ...] | None
+    ) = Field(default=None, max_length=MOST_ITEMS)
     allow: tuple[Annotated[Text, AfterValidator(_api_id)], ...] | None = Field(
         default=None, max_length=MOST_ITEMS
     )

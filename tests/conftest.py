@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+
+from manifests import parse
+from tests.schema import CheckedManifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Control code runs on asyncio in production; tests/sim runs it on trio's virtual clock."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checked_by_the_schema() -> Iterator[None]:
+    """The schema that editors get is held against every document that a test has accepted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parse, "Manifest", CheckedManifest)
+        yield
 
 
 @pytest.hookimpl(trylast=True)

@@ -200,6 +200,12 @@ def _add_calling(commands: Commands) -> None:
         "print an administrator's bearer token, for scripts",
         "Whoever has it may do everything with this node.",
     )
+    commands.add(
+        "schema",
+        "schema",
+        "print the JSON Schema of manifests, for editors",
+        "atek schema > atek.schema.json",
+    )
 
 
 def _json(text: str) -> Any:

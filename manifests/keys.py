@@ -1,0 +1,114 @@
+"""What each key of a manifest means, in a sentence for its author: editors show it, and this folder's README.
+
+By the table that a key stands in. A test holds these beside the model, so that neither has a key more. Kept
+apart from the model because a node that starts needs none of it.
+"""
+
+from __future__ import annotations
+
+MEANINGS: dict[str, dict[str, str]] = {
+    "Manifest": {
+        "id": "The service's name, and its host name: `<id>.localhost`. A DNS label.",
+        "runtime": "What runs it. Left out: by what lies in the package, then by the command.",
+        "source": "The package's folder, beside this file or absolute, or a Git repository: "
+        "`https://example.com/apps.git#v2:notes`. Left out: only a command, or an image.",
+        "version": "Which release of a Git repository, as a range with npm's rules: `^1.2`, `latest`. "
+        "Left out: the newest, where source names no branch, tag or commit.",
+        "run": "Where a package runs: in a copy of its own for each revision, or in its folder as it is.",
+        "literalEnv": "True: no `$` in env stands for anything.",
+        "command": "The program and its words. `$NAME` stands for what the service sees in its environment, "
+        "`$$` for a dollar. Left out: the package's own entry point.",
+        "port": "The TCP port that the program listens on, or `auto` for a free one; it is told as `PORT`. "
+        "Left out: it listens on the Unix socket `ATEK_ASSIGNED_SOCKET_FILE`.",
+        "env": "Environment variables. Names that begin with `ATEK_` are the node's own.",
+        "exports": "APIs that the service offers to others. Left out: what the package's atek.json says.",
+        "allow": "APIs that it may call, `*` standing for anything. Left out: all of them.",
+        "dependsOn": "Other services that have to be there before this one starts.",
+        "probes": "How the node finds out whether it works.",
+        "restart": "What happens when it ends.",
+        "update": "How a new revision takes over.",
+        "stop": "How it is asked to end.",
+        "replicas": "How many instances run at the same time.",
+        "resources": "Upper limits for all processes of one instance.",
+        "sandbox": "How far it is kept apart from the rest of the machine.",
+        "suspend": "True: nothing of it runs until this is false again.",
+        "nodes": "Which nodes run it, by name or by label. Left out: all.",
+        "image": "A container image, by name, tag or digest.",
+        "pull": "When the image is fetched.",
+        "publish": "Ports of this machine that lead into the container: `8080:80`, `0.0.0.0:53:53/udp`.",
+        "network": "The container's network.",
+        "egress": "True: the container may reach other machines.",
+        "capabilities": "Linux capabilities that the container gets; none when left out.",
+        "isolation": "Another OCI runtime of the engine, like `runsc` or `kata-fc`.",
+        "volumes": "Named volumes and folders in the container: `cache:/var/cache`, `./www:/srv:ro`.",
+        "readOnly": "Whether the container's root file system cannot be written.",
+        "placement": "Who chooses the machine of a container: this node's engine, or the engine's swarm.",
+        "user": "Who the program is inside the container, `user` or `user:group`.",
+        "entrypoint": "Instead of the image's own entrypoint.",
+        "labels": "Labels of the container for other tools.",
+        "project": "Containers that belong together, with Docker's defaults; Compose files set it.",
+        "build": "How the image of a source with a Dockerfile is built.",
+    },
+    "Probes": {
+        "startup": "Until it succeeds once, no other probe is made; gives up after failureThreshold tries.",
+        "readiness": "Whether it may be sent requests. Left out: its endpoint accepts a connection. `none`: "
+        "it listens nowhere, and is ready once it has stayed up for a second.",
+        "liveness": "Whether it still works; it is replaced when this fails.",
+    },
+    "Probe": {
+        "httpGet": "A request to its endpoint; a status from 200 to 399 is success. A path alone will do.",
+        "tcpSocket": "A connection that is accepted is success.",
+        "exec": "A command with the service's environment; exit status 0 is success.",
+        "initialDelaySeconds": "Seconds before the first try.",
+        "periodSeconds": "Seconds between two tries.",
+        "timeoutSeconds": "Seconds that a try may take.",
+        "successThreshold": "Successes in a row that count as one.",
+        "failureThreshold": "Failures in a row that count as one.",
+    },
+    "HttpGet": {
+        "path": "What is asked for; begins with /.",
+        "port": "Another port than the endpoint's.",
+    },
+    "TcpSocket": {"port": "Another port than the endpoint's."},
+    "Exec": {"command": "The program and its words."},
+    "Export": {
+        "api": "The API's id, like `example.com/notes`.",
+        "path": "Where the service answers it.",
+        "transport": "`rpc`: JSON-RPC by POST; `proxy`: a WebSocket.",
+    },
+    "Dependency": {
+        "id": "The other service.",
+        "condition": "What it has to be: running, ready, or ended with success.",
+    },
+    "Restart": {
+        "policy": "When an ended instance is replaced.",
+        "initialDelay": "The wait before the second attempt; it doubles from there.",
+        "maxDelay": "The longest wait between two attempts.",
+        "resetAfter": "Being ready for so long makes the next crash a first one.",
+    },
+    "Update": {
+        "strategy": "`rolling`: the new revision is ready before the old one is stopped; `recreate`: the old "
+        "one is stopped first. Left out: the node chooses, and `atek status` says which and why.",
+        "healthyDeadline": "A revision that is not ready by then is taken down, and the old one serves on.",
+        "drainTimeout": "How long requests in flight may take before their instance is asked to end.",
+    },
+    "Stop": {
+        "signal": "The signal that asks it to end.",
+        "gracePeriod": "After that, SIGKILL ends it.",
+    },
+    "Resources": {
+        "memory": "Bytes of memory.",
+        "cpu": "Cores, or a part of one.",
+        "pids": "Processes and threads.",
+    },
+    "Label": {"label": "All nodes that have this label."},
+    "Build": {
+        "dockerfile": "The file in the source that says how.",
+        "args": "Values for its ARGs.",
+        "target": "The stage to stop at.",
+    },
+    "Project": {
+        "name": "The project's name.",
+        "aliases": "Names under which the others of the project find this container.",
+    },
+}
