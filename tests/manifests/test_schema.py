@@ -32,9 +32,7 @@ def test_the_readme_has_the_keys_that_there_are() -> None:
     assert keys.strip() == reference(), "python -m manifests.schema writes them anew"
 
 
-@pytest.mark.parametrize(
-    "file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda f: f.name
-)
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda f: f.name)
 def test_the_examples_are_accepted(file: Path) -> None:
     assert parse_file(file.read_text("utf-8"), file.name, file.suffix).manifests
     for document in yaml.safe_load_all(file.read_text("utf-8")):

@@ -1,0 +1,80 @@
+"""The tours of the READMEs, run as they are written, but for the places: ports, and folders below /tmp."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtimes.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.e2e.nodes import Bench
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def written(readme: str, heading: str) -> str:
+    """The shell lines of one part of a README."""
+    _, _, rest = (ROOT / readme).read_text("utf-8").partition(heading)
+    blocks = re.findall(r"```sh\n(.*?)```", re.split(r"\n## ", rest)[0], re.DOTALL)
+    assert blocks
+    return "".join(blocks)
+
+
+def elsewhere(text: str, places: Mapping[str, str]) -> str:
+    for old, new in places.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def run(text: str, folder: Path) -> str:
+    """What a shell prints that stops at the first line that fails."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_ten_minutes(bench: Bench) -> None:
+    port = free_port()
+    bench.up("--port", str(port))
+    places = {
+        "/tmp/": f"{bench.root}/",
+        "$PWD/.venv/bin": os.fspath(BIN),
+        "$PWD/.atek": os.fspath(bench.home),
+        ":2835": f":{port}",
+    }
+    said = run(elsewhere(written("README.md", "## Ten minutes"), places), bench.root)
+    assert "/milk\n" in said
+    assert "/MILK\n/BREAD\n" in said
+    assert "/MILK\n/BREAD\n/EGGS\n" in said
+    assert "notes.txt" in said and "ATEK_DATA_DIR" in said
+    bench.until(lambda: not bench.service("notes")["instances"], "nothing of it runs")
+
+
+def test_two_machines() -> None:
+    """Its two nodes are in terminals of their own: they go on beside the lines that follow."""
+    root = Path("/tmp") / f"atek-readme-{os.getpid()}"
+    root.mkdir(mode=0o700)
+    ports = {number: str(free_port()) for number in ("3001", "3002", "49801", "49802")}
+    text = elsewhere(written("hyper/README.md", "# Several machines"), {**ports, "/tmp/": f"{root}/"})
+    text = re.sub(r"^(atek up [^#\n]*).*$", r"\1 > /dev/null 2>&1 &", text, flags=re.MULTILINE)
+    waiting = "until atek key --link --home {0}/pi && atek key --link --home {0}/laptop; do sleep 0.2; done\n"
+    text = text.replace("# The pi runs", f"{waiting.format(root)}# The pi runs")
+    ends = f"trap 'atek down --home {root}/laptop; atek down --home {root}/pi; wait' EXIT\n"
+    try:
+        said = run(ends + text, root)
+    finally:
+        shutil.rmtree(root)
+    assert "hello\n" in said
