@@ -133,7 +133,7 @@ class SingleCall(Delivery):
             return
         self.id = decision.head.request_id or next(plane.ids)
         if len(payload) > SMALL:
-            self._work = plane.turns.start(large.parse(payload), self._parsed)
+            self._work = plane.turns.start(large.parse(payload), self._parsed, self.client.abort_all)
             return
         call_id = jsonrpc.single(payload)
         if call_id is None or decision.caller is None:

@@ -135,7 +135,7 @@ class Delivery:
             self.delivered(jsonrpc.answer(self.call_id, bytes(body), self.decision.name), now)
             return
         pieces = large.answer(self.call_id, body, self.decision.name)
-        self._work = self.plane.turns.start(pieces, self._looked_at)
+        self._work = self.plane.turns.start(pieces, self._looked_at, self.client.abort_all)
 
     def _looked_at(self, pieces: Pieces) -> None:
         self._work = None

@@ -13,10 +13,9 @@ does not look at are numbers and most of the grammar further down.
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from typing import TYPE_CHECKING
-
-import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +125,7 @@ class Skim:
         if len(self._token) > LONGEST_TOKEN:
             raise NotJson("a name is too long")
         if found:
-            self.names.append(orjson.loads(self._token))
+            self.names.append(_text(self._token))
             self._go_on = self._colon
         return end
 
@@ -280,6 +279,14 @@ class Skim:
                     raise NotJson("it is nested too deeply")
             elif _CLOSING[stack.pop()] != bracket:
                 raise NotJson("a bracket is closed by another one")
+
+
+def _text(token: bytes) -> str:
+    """Raises NotJson. JSON knows halves of characters, which orjson does not."""
+    try:
+        return str(json.loads(token))
+    except ValueError as error:
+        raise NotJson("a name has an escape that is none") from error
 
 
 def _ends_in_an_escape(data: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Work that takes long is done a little at a time, so that whoever asks meanwhile is answered meanwhile.
 
 All such work of a router shares one turn of the loop: `BUDGET` seconds of it, by turns, and then everything
-else that there is to do comes first.
+else that there is to do comes first. A mistake in one piece of work ends that one only.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ BUDGET = 0.00005
 class Work(Generic[T]):
     """Something under way: a generator that yields after each piece, and returns the result."""
 
-    def __init__(self, pieces: Generator[None, None, T], done: Callable[[T], None]) -> None:
+    def __init__(
+        self, pieces: Generator[None, None, T], done: Callable[[T], None], failed: Callable[[], None]
+    ) -> None:
         self.pieces = pieces
         self.done = done
+        self.failed = failed
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -39,9 +42,11 @@ class Turns:
     def __init__(self) -> None:
         self._works: deque[Work[Any]] = deque()
 
-    def start(self, pieces: Generator[None, None, T], done: Callable[[T], None]) -> Work[T]:
-        """Calls `done` with what the generator returns, from the loop."""
-        work = Work(pieces, done)
+    def start(
+        self, pieces: Generator[None, None, T], done: Callable[[T], None], failed: Callable[[], None]
+    ) -> Work[T]:
+        """Calls `done` with what the generator returns, from the loop; `failed` where it raises."""
+        work = Work(pieces, done, failed)
         if not self._works:
             asyncio.get_running_loop().call_soon(self._turn)
         self._works.append(work)
@@ -66,6 +71,16 @@ class Turns:
 
     def _goes_on(self, work: Work[Any]) -> bool:
         """Does one piece; whether there is more."""
+        try:
+            return self._has_more(work)
+        except Exception as error:
+            # What nobody thought of is one client's matter: all others wait for their turn here too.
+            message = "unexpected, with what a client or a service sent"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+            work.failed()
+            return False
+
+    def _has_more(self, work: Work[Any]) -> bool:
         try:
             next(work.pieces)
         except StopIteration as end:

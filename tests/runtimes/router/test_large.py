@@ -81,6 +81,7 @@ def test_the_callers_id_is_put_in_and_nothing_is_written_anew() -> None:
         b'{"jsonrpc":"2.0","id":1,"result":' + part + b',"error":null}',
         b'{"jsonrpc":"2.0","id":1,"result":7,"result":' + part + b"}",
         b'{"jsonrpc":"2.0","i\\u0064":2,"result":' + part + b"}",
+        b'{"jsonrpc":"2.0","\\ud800":2,"result":' + part + b"}",
     ):
         assert answer(1, body) == b'{"jsonrpc":"2.0","id":1,"result":' + part + b"}"
     own = b'{ "jsonrpc":"2.0","id":1,"result":' + part + b" }\n"
@@ -93,6 +94,7 @@ def test_the_callers_id_is_put_in_and_nothing_is_written_anew() -> None:
     [
         (b'{"result":[' + b"{}," * 10_000 + b"}", -32700),
         (b'{"result":"' + b"x" * 100_000, -32700),
+        (rb'{"\q":1,"result":"' + b"x" * 100_000 + b'"}', -32700),
         (b'{"result":[' + b"1," * 10_000 + b"\xff]}", -32700),
         (b"x" * 100_000, -32700),
         (b"[" + b"1," * 900 + b"1]", -32002),

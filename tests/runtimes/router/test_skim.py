@@ -55,6 +55,7 @@ def test_what_json_knows_is_found(document: Any, size: int, ascii_only: bool, in
         b" { } ",
         b"[true,false,null,0,-1.5E-7]",
         rb'{"\u0069d":1}',
+        rb'{"\ud800":1,"\udc00\ud800":2}',
     ],
 )
 def test_texts_that_are_easily_misread(text: bytes, size: int) -> None:
@@ -69,7 +70,8 @@ def test_texts_that_are_easily_misread(text: bytes, size: int) -> None:
         b"[1,]", b"[1 2]", b"{1:2}", b'{"a" 1}', b'{"a":1 "b":2}', b"[]]", b"{}}", b"{}{}", b"[1]x", b"[01]",
         b"[+1]", b"[1.]", b"[.5]", b"[tru]", b"[NaN]", b"['a']", b'["a]', b'["a\\"]', b"[[1}]", b'[{"a":1]]',
         b'[["a]]', b"[[\\]]", b'[[\\"a"]]', b"[[#]]", b'["\x01"]', b'[["\x01"]]', b'["\n"]', b'[["\n"]]',
-        b'["\xff"]', b'[["\xff"]]', b"\xef\xbb\xbf[]", b'{"\x01":1}', b"[[1],,[2]]", b"{,}", b"[,1]",
+        b'["\xff"]', b'[["\xff"]]', b"\xef\xbb\xbf[]", b'{"\x01":1}', rb'{"\q":1}', rb'{"\u00":1}',
+        b"[[1],,[2]]", b"{,}", b"[,1]",
         b"[" * 2000, b"[" * 2000 + b"]" * 2000, b"[" + b"1," * 2000 + b"1]",
     ],
 )  # fmt: skip
