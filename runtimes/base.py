@@ -7,6 +7,7 @@ raises is a `RuntimeFailure`; foreign exceptions are translated inside.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
@@ -102,7 +103,8 @@ class Exit:
     @property
     def status(self) -> str:
         if self.signal is not None:
-            return f"killed by signal {self.signal}"
+            known = [each.name for each in signal.Signals if each == self.signal]
+            return " ".join(["killed by signal", str(self.signal), *(f"({name})" for name in known)])
         return f"exited with status {self.code}" if self.code is not None else "exited, status unknown"
 
 

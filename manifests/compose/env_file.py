@@ -51,7 +51,7 @@ def read_variables(text: str, before: Mapping[str, str]) -> dict[str, str | None
         try:
             found[name[1]] = _value(written, {**known, **before})
         except Unusable as error:
-            hint = error.hint or "a value in single quotes is taken as it stands"
+            hint = "; ".join(filter(None, (error.hint, "a value in single quotes is taken as it stands")))
             raise Unusable(f"line {number}: {error.message}", hint) from error
     return found
 

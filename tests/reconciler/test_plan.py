@@ -274,7 +274,7 @@ def test_what_ended_it_is_the_reason_while_it_waits() -> None:
         )
     decision = decide(A, history=history, now=0.05)
     assert ready(decision) == ("False", "OOMKilled")
-    assert decision.conditions[0].message.startswith("killed by signal 9, 2 times in a row")
+    assert decision.conditions[0].message.startswith("killed by signal 9 (SIGKILL), 2 times in a row")
     history = past.after_exit(history, A, 0, Exit(code=1), now=0.1, ready_for=0.0, jitter=0.0)
     assert ready(decide(A, history=history, now=0.15)) == ("False", "CrashLoopBackOff")
 

@@ -339,8 +339,8 @@ async def test_signals_that_the_nodes_shell_ignored_have_their_usual_effect(benc
         (["-c", "import os; print('I am', os.environ['ATEK_HOST_BEARER_TOKEN']); os._exit(3)"],
          "exited with status 3: I am ***"),
         (["-c", "print('fine')"], "exited with status 0"),
-        (["-c", "import os; print('last'); os.kill(os.getpid(), 6)"], "killed by signal 6: last"),
-        (["-c", "import os; print('last'); os.kill(os.getpid(), 9)"], "killed by signal 9"),
+        (["-c", "import os; print('last'); os.kill(os.getpid(), 6)"], "killed by signal 6 (SIGABRT): last"),
+        (["-c", "import os; print('last'); os.kill(os.getpid(), 9)"], "killed by signal 9 (SIGKILL)"),
     ],
 )  # fmt: skip
 async def test_what_it_said_last_is_in_the_message(bench: Bench, words: list[str], message: str) -> None:
