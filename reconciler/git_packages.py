@@ -28,20 +28,19 @@ from reconciler.releases import Releases
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from anyio.abc import TaskGroup
 
     from manifests.git import GitPackage
     from manifests.releases import Offer, Release
+    from manifests.service import Package
 
 #: Seconds between two looks at a branch or tag; after a failure sooner, and then ever more seldom.
 LOOK_AGAIN = 60.0
 AFTER_FAILURE, SELDOM = 2.0, 300.0
 FETCHING = "Fetching"
 NO_RELEASE, KEPT = "NoRelease", "KeepsCommit"
-#: In the home: the versions that were fetched.
-REPOSITORIES = "packages/.repositories"
 
 
 class Versions(Protocol):
@@ -73,11 +72,12 @@ class NotHere(ResolveError):
 class GitPackages:
     """Fetches what is wanted. `changed` hears of a package that is another now, or fails otherwise.
 
-    `ran` tells the folder that a service ran from last; empty: none.
+    `ran` tells the folder that a service ran from last; empty: none. `packages`: all that are known of it.
     """
 
     def __init__(self, versions: Versions, releases: Releases | None = None) -> None:
         self.ran: Callable[[str], str] = lambda _: ""
+        self.packages: Callable[[str], Sequence[Package]] = lambda _: ()
         self.releases = releases or Releases()
         self.changed: Callable[[GitPackage], None] = lambda _: None
         self.own: Callable[[str], bool] = lambda _: True
@@ -102,6 +102,10 @@ class GitPackages:
         """
         package = package_of(winner, self.own)
         return winner if package is None else with_folder(winner, self._folder(package))
+
+    def has(self, winner: Winner) -> bool:
+        """Whether its package comes from Git."""
+        return package_of(winner, self.own) is not None
 
     def note(self, winner: Winner) -> Verdict | None:
         """What has to be said about where a service stays."""

@@ -32,6 +32,7 @@ from reconciler.status import defective_status, held_back_status, service_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from manifests.service import Package
     from manifests.snapshot import Declared, Snapshot, Source
     from reconciler.controller import Controller
     from reconciler.desired import Resolver
@@ -89,6 +90,8 @@ class Node:
         )
         self.keep_services = keep_services
         self.notices: list[str] = []
+        #: Folders of packages that are needed for another reason than that a service runs from there.
+        self.also_in_use: Callable[[], set[str]] = set
         self._ending = anyio.Event()
         self._hurry = anyio.Event()
         self._loaded = False
@@ -261,7 +264,15 @@ class Node:
         """The folders of packages that something runs from, or may run from again."""
         controllers = self.reconciler.controllers.values()
         services = [service for controller in controllers for service in controller.used_services()]
-        return {service.package.path for service in services if service.package}
+        return {service.package.path for service in services if service.package} | self.also_in_use()
+
+    def packages_of(self, service_id: str) -> list[Package]:
+        """Those that a service runs from, or ran from last."""
+        controller = self.reconciler.controllers.get(service_id)
+        if controller is None:
+            return []
+        running = [each.running.service for each in controller.instances.values()]
+        return [each.package for each in (*running, *controller.used_services()) if each.package]
 
     def failed(self, error: Exception) -> None:
         """A part of the node that is no service's has a defect; it is tried again."""

@@ -19,7 +19,7 @@ from reconciler.core_services import core_services, daemon_socket, shipped_core_
 from reconciler.data_owners import DataFolders
 from reconciler.defects import defect
 from reconciler.desired import only_here
-from reconciler.git_packages import REPOSITORIES, GitPackages, NotHere
+from reconciler.git_packages import GitPackages, NotHere
 from reconciler.home import holder
 from reconciler.inheritance import LOCAL, Inheritance
 from reconciler.nodes.as_of import RecordsAsOf
@@ -34,7 +34,7 @@ from reconciler.store import FileStore, Remembered
 from reconciler.strategy import choose
 from runtimes.git import Repositories
 from runtimes.kept import keeps
-from runtimes.paths import Paths, run_directory
+from runtimes.paths import REPOSITORIES, Paths, run_directory
 from runtimes.proc import boot_id, read_stat
 from runtimes.records import Records
 

@@ -20,7 +20,7 @@ from manifests.source_text import EXECUTABLE, is_code, is_configuration
 from reconciler.conditions import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from manifests.service import Service
 
@@ -141,6 +141,26 @@ def _some(names: Collection[str]) -> str:
     return ", ".join(listed[:_NAMES]) + more
 
 
+def as_fetched(service: Service, known: Iterable[Package]) -> Service:
+    """A commit never changes: what is different in its files was written by a program that 0.3 ran there.
+
+    `known` are the packages that the service runs from, or ran from last.
+    """
+    package = service.package
+    if package is None or service.runtime != "process":
+        return service
+    return _with_package(service, next((each for each in known if each.path == package.path), package))
+
+
+def _with_package(service: Service, package: Package) -> Service:
+    if package == service.package:
+        return service
+    return make_service(
+        service.manifest, runtime=service.runtime, package=package,
+        source=service.source, generation=service.generation, exports=service.exports,
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class Rewriting:
     """The habits of the services of one node, by id."""
@@ -158,13 +178,7 @@ class Rewriting:
         if before and before.taken.digest.rpartition(":")[0] != package.path:
             before = None
         habit = self._habits[service.id] = judge(before, look, now)
-        digest = habit.taken.digest.rpartition(":")[2]
-        if digest == package.digest:
-            return service
-        return make_service(
-            service.manifest, runtime=service.runtime, package=Package(package.path, digest),
-            source=service.source, generation=service.generation, exports=service.exports,
-        )  # fmt: skip
+        return _with_package(service, Package(package.path, habit.taken.digest.rpartition(":")[2]))
 
     def note(self, service_id: str) -> Verdict | None:
         """What is to be said about a service's habit."""

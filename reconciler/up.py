@@ -24,13 +24,13 @@ from reconciler.apis.installed import open_installed
 from reconciler.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.data_owners import DataFolders
 from reconciler.defects import keep_going
-from reconciler.git_packages import REPOSITORIES, GitPackages
+from reconciler.git_packages import GitPackages
 from reconciler.home import Home
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
 from reconciler.releases import FILE as RELEASES
 from reconciler.releases import Releases
-from reconciler.rewriting import Rewriting
+from reconciler.rewriting import Rewriting, as_fetched
 from reconciler.settings import load_settings
 from reconciler.sources import make_sources
 from reconciler.status import timestamp
@@ -43,7 +43,8 @@ from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.git import Repositories
 from runtimes.logs import Sizes, trim_all
-from runtimes.paths import Paths, make_run_directory
+from runtimes.packages import in_use
+from runtimes.paths import REPOSITORIES, Paths, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost
 from runtimes.registry import make_runtimes
@@ -195,6 +196,7 @@ def _make_node(
     swarm.lost = partial(node.reconciler.lost, swarm.name)
     swarm.moved = node.reconciler.moved
     wire_packages(node, git, rewriting)
+    node.also_in_use = partial(in_use, host.paths)
     node.notices += [*installed.problems, *data.problems]
     router.died = lambda message: node.events.emit("", "RouterEnded", message, warning=True)
     return node
@@ -249,6 +251,8 @@ async def resolve_in_thread(
     if declared.manifest.source is None:
         return resolve(declared, source, generation)
     service = await anyio.to_thread.run_sync(resolve, declared, source, generation)
+    if git.has(winner):
+        return as_fetched(service, git.packages(service.id))
     files = files_of(service.package.path) if service.package else {}
     return rewriting.taken(service, files, time.monotonic())
 
@@ -297,6 +301,7 @@ def wire_packages(node: Node, git: GitPackages, rewriting: Rewriting) -> None:
     """Lets the packages from Git and the node know of each other."""
     git.own = lambda source: source in node.desired.local
     git.ran = node.ran_from
+    git.packages = node.packages_of
     git.changed = node.desired.package_changed
     git.failed = lambda failure: node.events.emit("", failure.reason, failure.message, warning=True)
     node.desired.note = lambda winner: git.note(winner) or rewriting.note(winner.declared.manifest.id)

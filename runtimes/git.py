@@ -1,6 +1,7 @@
 """Packages from Git: the versions of repositories that are on this machine's disk, and how they get there.
 
     <folder>/<repository>/<commit>/      its files; existence means whole
+    <folder>/<repository>/.whole-<commit>  nobody has run in it: 0.3 had no such mark, and ran processes there
     <folder>/<repository>/refs.json      which commit each branch or tag was, when it was last looked at
 
 A commit is fetched beside its place, made safe on the disk and renamed. What was read last is remembered, so
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from manifests.releases import Offer
 
 _UNFINISHED = ".new-"
+_WHOLE = ".whole-"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -161,6 +163,14 @@ def _explained(package: GitPackage) -> Iterator[None]:
 # What is on the disk
 
 
+def is_pristine(folder: Path, repositories: Path) -> bool:
+    """Whether a package's folder, if it is in a version of a repository, has never been run in."""
+    if not folder.is_relative_to(repositories):
+        return True
+    repository, commit, *_ = folder.relative_to(repositories).parts
+    return (repositories / repository / f"{_WHOLE}{commit}").exists()
+
+
 def _folder_in(version: Path, package: GitPackage) -> str:
     folder = os.path.join(version, package.folder).rstrip("/")
     inside = os.path.realpath(folder).startswith(f"{os.path.realpath(version)}/") or not package.folder
@@ -175,7 +185,12 @@ def _complete(unfinished: str, place: Path, *, history: bool) -> None:
     shutil.rmtree(os.path.join(unfinished, ".git", *() if not history else ("hooks",)), ignore_errors=history)
     os.sync()
     if not place.is_dir():
+        _mark(place).touch()
         os.rename(unfinished, place)
+
+
+def _mark(version: Path) -> Path:
+    return version.with_name(f"{_WHOLE}{version.name}")
 
 
 def _holds(place: Path, in_use: Collection[str]) -> bool:
@@ -188,4 +203,5 @@ def _remove(places: Collection[Path]) -> None:
             # A version that is removed halfway must not be taken for whole.
             trash = place.with_name(f"{_UNFINISHED}{place.name.removeprefix(_UNFINISHED)}")
             os.rename(place, trash)
+            _mark(place).unlink(missing_ok=True)
             shutil.rmtree(trash, ignore_errors=True)

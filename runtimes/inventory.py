@@ -105,6 +105,11 @@ def take_inventory(copy: Path, authored: Collection[str]) -> None:
     _write(copy, _inventory(copy, authored))
 
 
+def leave_open(copy: Path) -> None:
+    """Notes of a copy that nobody knows whose is what in it. Raises OSError."""
+    _write(copy, Inventory(complete=False))
+
+
 def find_out(copy: Path, service: Service) -> None:
     """Makes up for the inventory of a copy of 0.3, while its package is as it was."""
     if not beside(copy, INVENTORY).exists():

@@ -102,6 +102,9 @@ class NodePreparer:
     def copy(self, service: Service) -> Path | None:
         return self._store.existing(service)
 
+    def adopt(self, service: Service) -> None:
+        """It runs where it always did."""
+
     async def settle(self, service: Service, holder: Service | None) -> bool:
         return await self._store.settle(service, holder)
 

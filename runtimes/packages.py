@@ -4,6 +4,7 @@
                                         build may read, its digest is in the name too
     packages/<id>/.new-<copy>           that copy is being made; it is prepared when this is gone
     packages/<id>/.made-<copy>          what its preparer has to know about it: what it uses, what runs it
+    packages/<id>/<copy> -> checkout    of a process that 0.3 started: it ran in the fetched files themselves
     packages/<id>/tree-<key>/           what was installed into copies, for the next one: see runtimes.trees
 
 A copy is made where it stays: tools write absolute paths into what they build. Whatever the moment of a
@@ -32,7 +33,7 @@ from manifests.package import Digests, package_files
 from manifests.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.history import history_of
-from runtimes.inventory import author_files, find_out, take_inventory
+from runtimes.inventory import author_files, find_out, leave_open, take_inventory
 from runtimes.keeping import Copy, has_run, keep_current, rescue, settle
 from runtimes.removal import remove_folder
 from runtimes.tools import disk_full
@@ -86,9 +87,17 @@ class PackageStore:
         return next((one for one in (copy, old) if _is_prepared(one)), None)
 
     async def make_copy(
-        self, service: Service, progress: Progress, finish: Callable[[Path], Awaitable[None]]
+        self,
+        service: Service,
+        progress: Progress,
+        finish: Callable[[Path], Awaitable[None]],
+        *,
+        authors: bool = True,
     ) -> None:
-        """Copies the package, lets `finish` complete it, and then only takes it for prepared."""
+        """Copies the package, lets `finish` complete it, and then only takes it for prepared.
+
+        `authors`: all that is in the package is its author's.
+        """
         assert service.package is not None
         place = self.copy(service)
         with _explained(service.id):
@@ -105,8 +114,26 @@ class PackageStore:
                 authored = await anyio.to_thread.run_sync(author_files, place)
                 with history_of(Path(service.package.path), place):
                     await finish(place)
-                await anyio.to_thread.run_sync(take_inventory, place, authored)
+                if authors:
+                    await anyio.to_thread.run_sync(take_inventory, place, authored)
+                else:
+                    await anyio.to_thread.run_sync(leave_open, place)
                 _beside(place, _UNFINISHED).unlink()
+
+    def stay(self, service: Service) -> None:
+        """The revision has run in its package's own folder, and that is its copy. Raises OSError."""
+        assert service.package is not None
+        place = self.copy(service)
+        if not os.path.lexists(place):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.symlink_to(service.package.path)
+            find_out(place, service)
+
+    def stays(self, service: Service) -> bool:
+        """Whether a revision of this service has the same folder as its copy."""
+        assert service.package is not None
+        folder = self.paths.packages(service.id)
+        return service.package.path in map(os.fspath, _led_to(folder))
 
     def note(self, copy: Path, notes: Mapping[str, Any]) -> None:
         """Keeps what has to be known about a copy as long as there is that copy."""
@@ -131,6 +158,9 @@ class PackageStore:
         if service.package is None or service.in_place:
             return False
         copy = Copy(self.require(service), service)
+        if copy.place.is_symlink():
+            # What is there is what there was.
+            return False
         with _explained(service.id):
             kept = self.paths.kept(service.id)
             return await anyio.to_thread.run_sync(settle, kept, copy, self._held_by(holder))
@@ -186,6 +216,20 @@ class PackageStore:
                 await anyio.to_thread.run_sync(remove_tree, trash)
             if not copies and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def in_use(paths: Paths) -> set[str]:
+    """The fetched folders that have what a program wrote, until it is rescued."""
+    folder = paths.home / "packages"
+    services = [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
+    return {os.fspath(place) for service in services for place in _led_to(service)}
+
+
+def _led_to(folder: Path) -> Iterator[Path]:
+    """Where the links among a service's copies lead, also those that are about to be deleted."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_symlink():
+            yield entry.readlink()
 
 
 def _beside(copy: Path, kind: str) -> Path:

@@ -18,6 +18,8 @@ from runtimes.base import RuntimeFailure
 LONGEST_SOCKET_PATH = 107
 #: Room for the name of an instance's socket or the control socket below the run directory.
 LONGEST_SOCKET_NAME = 24
+#: In the home: the versions of repositories that were fetched.
+REPOSITORIES = "packages/.repositories"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class Paths:
 
     def packages(self, service_id: str) -> Path:
         return self.home / "packages" / service_id
+
+    @property
+    def repositories(self) -> Path:
+        return self.home / REPOSITORIES
 
     def data(self, service_id: str) -> Path:
         return self.home / "data" / service_id

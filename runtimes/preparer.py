@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
 
     from manifests.service import Service
     from runtimes.base import Progress
-    from runtimes.paths import Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,10 @@ class Preparer(Protocol):
         """The copy of its package that a prepared revision runs in; None where it runs in none."""
         ...
 
+    def adopt(self, service: Service) -> None:
+        """An earlier life of the node started this revision, maybe elsewhere than it would be today."""
+        ...
+
     async def settle(self, service: Service, holder: Service | None) -> bool:
         """What `holder`'s program wrote in its copy is in this revision's, too. True when anything was.
 
@@ -63,35 +65,3 @@ class Preparer(Protocol):
     async def anticipate(self, service: Service) -> None:
         """Does beforehand what will be wanted when this service is edited; beside everything else."""
         ...
-
-
-class NativePreparer:
-    """Programs of this machine: run in their folder as it is, or in the data folder when there is none."""
-
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-
-    async def prepare(self, service: Service, progress: Progress) -> None:
-        """Nothing to fetch or build."""
-
-    def program(self, service: Service) -> Program:
-        if service.package is not None:
-            return Program((), service.package.path)
-        return Program((), os.fspath(self._paths.data(service.id)))
-
-    def copy(self, service: Service) -> Path | None:
-        return None
-
-    async def settle(self, service: Service, holder: Service | None) -> bool:
-        return False
-
-    async def rescue(
-        self, service_id: str, keep: Collection[Service], holder: Service | None
-    ) -> Sequence[str]:
-        return ()
-
-    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Nothing was made."""
-
-    async def anticipate(self, service: Service) -> None:
-        """Nothing that would help."""

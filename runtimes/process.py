@@ -60,7 +60,10 @@ class ProcessRuntime:
     async def observe(self) -> Sequence[Running]:
         await self._host.recover()
         found = (handle.running for handle in self._host.handles.values())
-        return [running for running in found if running.service.runtime == self._name]
+        ours = [running for running in found if running.service.runtime == self._name]
+        for running in ours:
+            self._preparer.adopt(running.service)
+        return ours
 
     async def prepare(self, service: Service, progress: Progress) -> None:
         await self._preparer.prepare(service, progress)

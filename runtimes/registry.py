@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtimes.native import NativePreparer
 from runtimes.node import NodePreparer
-from runtimes.preparer import NativePreparer
 from runtimes.process import ProcessRuntime
 from runtimes.python import PythonPreparer
 

@@ -108,3 +108,52 @@ def test_a_release_stays_until_somebody_asks(bench: Bench, apps: Repository) -> 
     bench.until(lambda: output(bench, "notes")[-1:] == ["1.1.0"], "the newer release runs")
     bench.write("notes.json", json.dumps({"id": "notes", "source": f"{apps.path}#:notes", "version": "~1.0"}))
     bench.until(lambda: output(bench, "notes")[-1:] == ["1.0.0"], "the manifest leads it back")
+
+
+WRITES = """#!/bin/sh
+echo {edition} >> journal
+echo $$ > pid
+sleep 1000
+"""
+
+
+def journal(bench: Bench) -> list[str]:
+    """Of the copy that is used, which is the only one once the older one is cleared away."""
+    copies = [each for each in (bench.home / "packages" / "own").glob("[0-9a-f]*") if each.is_dir()]
+    if len(copies) != 1 or not (copies[0] / "journal").exists():
+        return []
+    return (copies[0] / "journal").read_text().split()
+
+
+def test_what_a_process_writes_beside_its_code_goes_along(bench: Bench, tmp_path: Path) -> None:
+    apps = Repository(tmp_path / "own")
+
+    def publish(edition: int) -> None:
+        apps.commit({"run": WRITES.format(edition=edition)})
+        apps.git("update-index", "--chmod=+x", "run")
+        apps.commit({"edition": str(edition)})
+
+    def declare_own() -> None:
+        source = f"{apps.path}#main"
+        bench.declare("own", "sh", "./run", source=source, runtime="process")
+
+    publish(1)
+    declare_own()
+    bench.up()
+    bench.until(lambda: journal(bench) == ["1"], "it runs")
+    bench.until(lambda: bench.ready("own"), "it is ready")
+    # It is the same program after a kill -9 of the node, and a newer commit takes over from it.
+    pid = bench.pid("own")
+    bench.kill()
+    bench.up()
+    bench.until(lambda: bench.ready("own") and bench.pid("own") == pid, "it is adopted")
+    bench.kill()
+    publish(2)
+    bench.up()
+    bench.until(lambda: journal(bench) == ["1", "2"], "the new commit has what the old one wrote")
+    (bench.folder / "own.json").unlink()
+    bench.until(lambda: not (bench.home / "packages/own").exists(), "it is deleted")
+    declare_own()
+    bench.until(lambda: journal(bench) == ["1", "2", "2"], "it is there again")
+    written = [*(bench.home / "packages/.repositories").rglob("journal")]
+    assert written == []

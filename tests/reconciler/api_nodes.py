@@ -19,7 +19,7 @@ from reconciler.apis.installed import open_installed
 from reconciler.apis.repositories import GitRepositories
 from reconciler.apis.services import ServicesApi
 from reconciler.data_owners import DataFolders
-from reconciler.git_packages import REPOSITORIES, GitPackages
+from reconciler.git_packages import GitPackages
 from reconciler.http import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.nodes.alone import Alone
@@ -32,6 +32,7 @@ from reconciler.store import MemoryStore
 from reconciler.up import resolve_in_thread, want_packages, wire_packages
 from runtimes.fake import FakeMachine
 from runtimes.git import Repositories
+from runtimes.paths import REPOSITORIES
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:

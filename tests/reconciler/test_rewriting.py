@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from manifests.model import Manifest
-from manifests.service import Package, make_service
-from reconciler.rewriting import Habit, Look, Rewriting, judge
+from manifests.service import Package, Service, make_service
+from reconciler.rewriting import Habit, Look, Rewriting, as_fetched, judge
 
 
 def look(files: dict[str, str], generation: int = 0) -> Look:
@@ -98,3 +98,17 @@ def test_what_runs_keeps_its_revision() -> None:
     assert rewriting.note("p") is None
     # What runs in a copy of its package writes there.
     assert len({seen(number, "node") for number in range(50)}) == 50
+
+
+def test_a_commit_is_what_it_was_whatever_was_written_in_it() -> None:
+    manifest = Manifest.model_validate({"id": "p", "source": "/c", "command": ["run"]})
+
+    def of(runtime: str, package: Package) -> Service:
+        return make_service(manifest, runtime=runtime, package=package, source="test")
+
+    before, other = Package("/c", "a" * 16), Package("/d", "c" * 16)
+    seen = of("process", Package("/c", "b" * 16))
+    assert as_fetched(seen, [other, before]) == of("process", before)
+    assert as_fetched(seen, [other]) is seen
+    # These never ran there.
+    assert as_fetched(node := of("node", Package("/c", "b" * 16)), [before]) is node

@@ -21,7 +21,7 @@ from manifests.model import Probe, Resources
 from runtimes import process
 from runtimes.base import Endpoint, Running, RuntimeFailure
 from runtimes.children import TABLE
-from runtimes.preparer import NativePreparer
+from runtimes.native import NativePreparer
 from runtimes.probes import EndpointProber
 from runtimes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service

@@ -16,7 +16,7 @@ import pytest
 
 from runtimes.base import Running, RuntimeFailure
 from runtimes.children import TABLE, Table
-from runtimes.preparer import NativePreparer
+from runtimes.native import NativePreparer
 from runtimes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
 from tests.runtimes.families import DEAF, family, program
@@ -35,7 +35,7 @@ from pathlib import Path
 import anyio
 from runtimes import process
 from runtimes.paths import Paths
-from runtimes.preparer import NativePreparer
+from runtimes.native import NativePreparer
 from runtimes.records import Records
 from tests.runtimes.families import DEAF, family, program
 from tests.runtimes.factories import launch, make_paths, service
@@ -240,7 +240,7 @@ KILLED_NODE = """
 import os, signal, sys, time
 from pathlib import Path
 import anyio
-from runtimes.preparer import NativePreparer
+from runtimes.native import NativePreparer
 from runtimes.process import ProcessHost, ProcessRuntime
 from tests.runtimes import families
 from tests.runtimes.factories import launch, make_paths, service
