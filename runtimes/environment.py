@@ -130,7 +130,7 @@ def command_line(launch: Launch, program: Program, environment: Mapping[str, str
         )
     line = [expand(word, environment) for word in words]
     found = _find(line[0], program.cwd, environment["PATH"])
-    require_executable(found)
+    require_executable(found, search=environment["PATH"])
     return [found, *line[1:]]
 
 

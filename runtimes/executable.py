@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -36,18 +37,48 @@ _PT_INTERP = 3
 _WRONG_PROCESSOR = "WrongProcessor"
 
 
-def require_executable(path: str, *, scripts: int = _SCRIPTS) -> None:
-    """Raises PermanentFailure for what cannot run here; what cannot be read is left to the kernel."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return
+def require_executable(path: str, *, search: str = "", scripts: int = _SCRIPTS) -> None:
+    """Raises PermanentFailure for what cannot run here; what cannot be read is left to the kernel.
+
+    `search` is the PATH in which a script's `#!/usr/bin/env NAME` looks for NAME.
+    """
+    head = head_of(path)
     objection = judge(head, path, os.uname().machine, os.path.exists)
     if objection is not None and not (objection.reason == _WRONG_PROCESSOR and _is_emulated(head)):
         raise objection
+    if search and (name := env_asks_for(head[:_SHEBANG])) and shutil.which(name, path=search) is None:
+        raise PermanentFailure(
+            "InterpreterNotFound",
+            f"{path} is for {name}, which is not on this machine",
+            hint="install it, or correct the first line of the script; services do not inherit your PATH",
+        )
     if scripts and (interpreter := _interpreter(head[:_SHEBANG])):
         require_executable(interpreter, scripts=scripts - 1)
+
+
+def head_of(path: str) -> bytes:
+    """What a program begins with; empty where that cannot be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
+
+
+def env_asks_for(head: bytes) -> str:
+    """The name behind `#!/usr/bin/env`, which gets the rest of the line as one word unless -S splits it.
+
+    Empty for anything else, and where only env knows which word it is.
+    """
+    line = head[2:].split(b"\n")[0] if head.startswith(b"#!") else b""
+    program, _, rest = os.fsdecode(line.strip()).partition(" ")
+    rest = rest.strip()
+    if os.path.basename(program) != "env" or not rest:
+        return ""
+    if rest.startswith("-S"):
+        words = rest[2:].split()
+        rest = next((word for word in words if "=" not in word), "")
+    return "" if rest.startswith("-") or re.search(r"[=/'\"\\$]", rest) else rest
 
 
 def judge(head: bytes, path: str, machine: str, exists: Callable[[str], bool]) -> PermanentFailure | None:

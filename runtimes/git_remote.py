@@ -237,4 +237,6 @@ def failure_of(package: GitPackage, why: str) -> RuntimeFailure:
     hint = ""
     if any(word in why for word in ("could not read Username", "Authentication failed", "Permission denied")):
         hint = "let git on this machine know the credentials of the node's user"
+    if "Host key verification failed" in why:
+        hint = "see that the server is the right one, then connect to it once by ssh as the node's user"
     return RuntimeFailure(FAILED, f"{package.url} cannot be fetched: {why}", hint=hint)

@@ -10,7 +10,6 @@ ones alike.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -26,12 +25,14 @@ from runtimes import last_words
 from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure
 from runtimes.children import TABLE
 from runtimes.environment import command_line, service_environment
+from runtimes.executable import head_of
 from runtimes.host import Handle, ProcessHost
 from runtimes.kept import look
 from runtimes.ports import free_port, require_free
 from runtimes.proc import read_stat
 from runtimes.records import Record, Records
 from runtimes.recovery import family_of
+from runtimes.refusals import meant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -105,7 +106,7 @@ class ProcessRuntime:
             with anyio.CancelScope(shield=True):
                 await host.abandon(launch, child)
             if isinstance(error, OSError) and child is None:
-                raise _cannot_start(launch, error) from error
+                raise _refused(line[0], error) or _cannot_start(launch, error) from error
             if isinstance(error, Exception):
                 what = f"{type(error).__name__}: {error}"
                 message = f"{launch.service.id} was ended again, since it cannot be kept: {what}"
@@ -254,9 +255,15 @@ def log_file(paths: Paths, service_id: str) -> str:
 
 def _cannot_start(launch: Launch, error: OSError) -> RuntimeFailure:
     where = f": {error.filename}" if error.filename else ""
-    hint = "a script needs a first line such as #!/bin/sh" if error.errno == errno.ENOEXEC else ""
     message = f"{launch.service.id} cannot be started: {error.strerror or error}{where}"
-    return RuntimeFailure("StartFailed", message, hint=hint)
+    return RuntimeFailure("StartFailed", message)
+
+
+def _refused(path: str, error: OSError) -> RuntimeFailure | None:
+    """What the kernel has against this program; None for anything else."""
+    if error.filename != path or error.errno is None:
+        return None
+    return meant(error.errno, path, head_of(path))
 
 
 def _signal_group(handle: Handle, number: signal.Signals) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtimes.base import PermanentFailure
-from runtimes.executable import judge, require_executable
+from runtimes.executable import env_asks_for, judge, require_executable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +108,32 @@ def test_a_script_is_as_good_as_its_interpreter(tmp_path: Path) -> None:
         with pytest.raises(PermanentFailure, match=f"{foreign} is built for {OTHER}"):
             require_executable(str(each))
     require_executable(str(circle))
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"#!/usr/bin/env python3\n", "python3"),
+        (b"#! /usr/bin/env  lua\nx", "lua"),
+        (b"#!/usr/bin/env python3 -u\n", "python3 -u"),
+        (b"#!/usr/bin/env -S A=b deno run\n", "deno"),
+        (b"#!/usr/bin/env -i sh\n", ""),
+        (b"#!/usr/bin/env A=b\n", ""),
+        (b"#!/usr/bin/env /opt/x\n", ""),
+        (b"#!/usr/bin/env\n", ""),
+        (b"#!/bin/sh -e\n", ""),
+        (b"\x7fELF", ""),
+    ],
+)
+def test_what_env_is_asked_for(head: bytes, name: str) -> None:
+    assert env_asks_for(head) == name
+
+
+def test_who_is_not_in_the_services_path_is_named(tmp_path: Path) -> None:
+    script = tmp_path / "run"
+    script.write_text("#!/usr/bin/env the-lua\n")
+    with pytest.raises(PermanentFailure, match="is for the-lua, which is not on this machine"):
+        require_executable(str(script), search=str(tmp_path))
+    (tmp_path / "the-lua").write_text("")
+    (tmp_path / "the-lua").chmod(0o755)
+    require_executable(str(script), search=str(tmp_path))

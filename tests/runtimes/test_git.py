@@ -167,6 +167,7 @@ async def test_a_server_that_is_away(store: Repositories) -> None:
     ("said", "told"),
     [("ssh: connect to host 10.0.0.1 port 22: Connection refused", "Connection refused"),
      ("git@example.com: Permission denied (publickey).", "Permission denied (publickey)."),
+     ("Host key for x has changed.\nHost key verification failed.", "Host key for x has changed"),
      ("ERROR: Repository not found.", "Repository not found")],
 )  # fmt: skip
 async def test_the_words_of_what_git_used_are_told(
@@ -182,6 +183,7 @@ async def test_the_words_of_what_git_used_are_told(
     with pytest.raises(RuntimeFailure) as caught:
         await store.update(GitPackage("ssh://git@example.com/a.git"))
     assert told in caught.value.message
+    assert ("connect to it once" in caught.value.hint) == ("Host key" in said)
     for boilerplate in (
         "Could not read",
         "correct access rights",
