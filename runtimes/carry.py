@@ -44,7 +44,7 @@ _FICLONE = 0x40049409
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What `.carried-<copy>` says. `origin` names the copy that it came from.
+    """What `.carried-<copy>` says. `origin` names the copy that it came from, `turn` which start of that.
 
     `state`: what it came as, path → size and time. `bases`: path → digest of the author's file that the
     program's version began with. `conflicts`: those of them that the author has changed since.
@@ -54,6 +54,7 @@ class Carried:
     state: Mapping[str, list[int]] = field(default_factory=dict)
     bases: Mapping[str, str] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
+    turn: str = ""
 
     @property
     def placed(self) -> set[str]:
@@ -64,7 +65,8 @@ class Carried:
 def read_carried(copy: Path) -> Carried | None:
     try:
         value = json.loads(beside(copy, CARRIED).read_bytes())
-        return Carried(value["origin"], value["state"], value["bases"], tuple(value["conflicts"]))
+        conflicts, turn = tuple(value["conflicts"]), value.get("turn", "")
+        return Carried(value["origin"], value["state"], value["bases"], conflicts, turn)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -77,7 +79,9 @@ def known_bases(copy: Path, carried: Carried | None) -> dict[str, str]:
     return {name: base for name, base in carried.bases.items() if name not in settled}
 
 
-def carry(written: Written, origin: str, copy: Path, inventory: Inventory, aside: Path) -> Carried:
+def carry(
+    written: Written, origin: str, copy: Path, inventory: Inventory, aside: Path, *, turn: str = ""
+) -> Carried:
     """Puts what was written into `copy`, and says so beside it. What gives way goes below `aside`.
 
     Raises OSError, with everything taken out again as far as that goes: a full disk needs its space back.
@@ -90,10 +94,12 @@ def carry(written: Written, origin: str, copy: Path, inventory: Inventory, aside
             work.bring(name, base)
         for name, base in written.removed.items():
             work.remove(name, base)
-        done = Carried(origin, written.state(), dict(work.bases), tuple(sorted(work.conflicts)))
+        conflicts = tuple(sorted(work.conflicts))
+        done = Carried(origin, written.state(), dict(work.bases), conflicts, turn)
         work.finish_folders()
         value = {
             "origin": done.origin, "state": done.state, "bases": done.bases, "conflicts": done.conflicts,
+            "turn": done.turn,
         }  # fmt: skip
         write_atomically(beside(copy, CARRIED), json.dumps(value).encode())
     except OSError:

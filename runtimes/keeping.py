@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from manifests.service import Service
+    from runtimes.carry import Carried
     from runtimes.inventory import Written
 
 #: The origin of what an undeclared service had left.
 KEPT = "kept"
 _CURRENT, _FAILED, _ASIDE = "current", "failed", "aside"
-#: Beside a copy whose revision has been healthy.
+#: Beside a copy whose revision has been healthy. Says at which of its starts, of those since, it is.
 HELD = ".held-"
 #: Beside a copy while things are brought into it.
 CARRYING = ".carrying-"
@@ -74,15 +76,21 @@ def settle(kept: Path, copy: Copy, holder: Copy | None) -> bool:
     if holder is not None and not _has_held(holder, copy):
         holder = None
     if holder is not None and holder.place == copy.place:
+        # Who began with its present state has to begin again: this one goes on from here. With a full disk
+        # only starting matters.
+        with suppress(OSError):
+            write_atomically(beside(copy.place, HELD), uuid.uuid4().hex.encode(), durable=False)
         return False
     origin, written = _present(kept, holder)
+    turn = _turn(holder) if holder else ""
     if written is None:
         return False
     before, mark = read_carried(copy.place), beside(copy.place, CARRYING)
     if mark.exists():
         # Nobody ran in it since: what is there that was not prepared is the node's own half of a work.
         before = None
-    elif before is not None and before.origin == origin and before.state == written.state():
+    elif before is not None and _is_from(before, origin, turn, written):
+        # It was started before, and goes on with its own.
         return False
     else:
         # It may have run before, and somebody else has gone on since.
@@ -90,9 +98,21 @@ def settle(kept: Path, copy: Copy, holder: Copy | None) -> bool:
         if not written and before is None:
             return False
     mark.touch()
-    carry(written, origin, copy.place, read_inventory(copy.place, copy.service), kept / _ASIDE)
+    inventory = read_inventory(copy.place, copy.service)
+    carry(written, origin, copy.place, inventory, kept / _ASIDE, turn=turn)
     mark.unlink()
     return True
+
+
+def _is_from(carried: Carried, origin: str, turn: str, written: Written) -> bool:
+    return (carried.origin, carried.turn) == (origin, turn) and carried.state == written.state()
+
+
+def _turn(holder: Copy) -> str:
+    try:
+        return beside(holder.place, HELD).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _has_held(holder: Copy, copy: Copy) -> bool:

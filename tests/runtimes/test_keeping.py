@@ -166,6 +166,19 @@ def test_a_failed_revision_changes_nothing_and_starts_anew_with_what_is_there_th
     assert read(packages.kept / "failed") == {"db": "migrated", "new": "half"}
 
 
+def test_a_failed_revision_starts_anew_also_where_the_old_one_only_read_meanwhile(packages: Packages) -> None:
+    old = packages.hold(packages.prepare("one", {"main": "1"}))
+    write(old.place, {"db": "accounts"})
+    bad = packages.prepare("two", {"main": "2"})
+    settle(packages.kept, bad, old)
+    write(bad.place, {"db": "emptied"})
+    assert not settle(packages.kept, bad, old)
+    assert not settle(packages.kept, old, old)
+    assert settle(packages.kept, bad, old)
+    assert read(bad.place) == {"main": "2", "db": "accounts"}
+    assert read(packages.kept / "failed") == {"db": "emptied"}
+
+
 def test_a_rollback_to_a_copy_that_is_still_there_has_the_present_state(packages: Packages) -> None:
     one = packages.hold(packages.prepare("one", {"main": "1"}))
     write(one.place, {"db": "1", "gone": "1"})
