@@ -53,8 +53,8 @@ class Check:
     necessary: bool = True
 
 
-def check(home: Path, port: int = PORT) -> list[Check]:
-    """All checks, in the order in which a person would mend what they find."""
+def check(home: Path, port: int | None = PORT) -> list[Check]:
+    """All checks, in the order in which a person would mend what they find; without a port, all but that."""
     return [
         _python(),
         _architecture(),
@@ -65,7 +65,7 @@ def check(home: Path, port: int = PORT) -> list[Check]:
         _home(home),
         _space(home),
         _store(home),
-        _port(port),
+        *(() if port is None else (_port(port),)),
         _files(),
         _watches(),
         _cgroup(),

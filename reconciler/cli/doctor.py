@@ -23,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         checks = check(arguments.home, load_settings(arguments.home, {}).port)
     except SettingsError as error:
-        checks = [Check("settings", False, error.message, error.hint), *check(arguments.home)]
+        # Which port that would be nobody knows.
+        checks = [Check("settings", False, error.message, error.hint), *check(arguments.home, None)]
     for line in report(checks, colour=has_colour()):
         print(line)
     return int(any(one.necessary and not one.ok for one in checks))

@@ -93,3 +93,4 @@ def test_doctor_looks_at_the_port_that_the_node_is_to_have(
     (atek.home / "config.toml").write_text("prot = 1\n")
     result = atek("doctor")
     assert result.status == 1 and "✗ settings" in result.out and "prot" in result.out and "uv" in result.out
+    assert "is free" not in result.out, "that would be the default port"

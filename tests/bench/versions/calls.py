@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The API of the service that answers much.
 LARGE = "bench/large"
+#: Seconds for one such answer: 0.3.0 needs up to half a minute where others have the machine as well.
+LARGE_PATIENCE = 4 * PATIENCE
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Node(Atek):
 
     def connect(self) -> http.client.HTTPConnection:
         host, port = self.address
-        return http.client.HTTPConnection(host, port, timeout=PATIENCE)
+        return http.client.HTTPConnection(host, port, timeout=LARGE_PATIENCE)
 
     @contextmanager
     def _large_answers(self) -> Iterator[list[int]]:
@@ -116,8 +118,9 @@ def measure_calls(
 
 
 def _answers(node: Node, size: int) -> bool:
+    """Whether a large answer arrives: with the right id it is some bytes shorter, and an error is far shorter."""
     try:
         with closing(node.connect()) as connection:
-            return node.large_answer(connection) >= size
+            return node.large_answer(connection) > size // 2
     except (http.client.HTTPException, OSError):
         return False

@@ -1,6 +1,7 @@
 """A service whose every answer is a JSON-RPC result of many small objects: `large_answers.py SOCKET BYTES`.
 
-Its own id is the document's last member, so that whoever looks for it has to come past all the rest.
+Its id is the document's last member, and not the request's: whoever looks for it has to come past all the
+rest, and has to write the right one into what is passed on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingMixIn, UnixStreamServer
 
-HEAD, TAIL = b'{"jsonrpc":"2.0","result":[{}', b'],"id":1}'
+HEAD, TAIL = b'{"jsonrpc":"2.0","result":[{}', b'],"id":"another"}'
 
 
 def answer(size: int) -> bytes:
