@@ -118,7 +118,7 @@ def measure_calls(
 
 
 def _answers(node: Node, size: int) -> bool:
-    """Whether a large answer arrives: with the right id it is some bytes shorter, and an error is far shorter."""
+    """Whether a large answer arrives: some bytes shorter with the right id, as an error is by far."""
     try:
         with closing(node.connect()) as connection:
             return node.large_answer(connection) > size // 2
