@@ -1,7 +1,8 @@
 """Prepared packages on disk: a copy per revision of the content, and what was installed for it.
 
     packages/<id>/<content digest>/     the package's files, installed and built. With an env, which a
-                                        build may read, its digest is in the name too
+                                        build may read, its digest is in the name too; and the runtime's
+                                        name, where another runtime has a copy of the same
     packages/<id>/.new-<copy>           that copy is being made; it is prepared when this is gone
     packages/<id>/.made-<copy>          what its preparer has to know about it: what it uses, what runs it
     packages/<id>/<copy> -> checkout    of a process that 0.3 started: it ran in the fetched files themselves
@@ -52,6 +53,7 @@ TREE_ON_ITS_WAY = ".tree-"
 _UNFINISHED = ".new-"
 _NOTES = ".made-"
 _TRASH = ".old-"
+_RUNTIME = "runtime"
 #: The runtimes that run what is prepared here.
 _RUNTIMES = ("node", "python")
 
@@ -69,7 +71,11 @@ class PackageStore:
         assert service.package is not None
         env = service.manifest.env
         name = f"{service.package.digest}-{digest(env)}" if env else service.package.digest
-        return self.paths.packages(service.id) / name
+        place = self.paths.packages(service.id) / name
+        own = place.with_name(f"{name}-{service.runtime}")
+        # Where the plain name has what another runtime installed. A copy keeps the name that it was given.
+        other = _notes(place).get(_RUNTIME, service.runtime) != service.runtime
+        return own if other or own.is_dir() else place
 
     def require(self, service: Service) -> Path:
         """The prepared copy. Raises RuntimeFailure when there is none."""
@@ -83,8 +89,7 @@ class PackageStore:
         if service.package is None or service.in_place:
             return None
         copy = self.copy(service)
-        old = copy.with_name(service.package.digest)
-        return next((one for one in (copy, old) if _is_prepared(one)), None)
+        return copy if _is_prepared(copy) else _of_0_3(copy, service)
 
     async def make_copy(
         self,
@@ -101,7 +106,7 @@ class PackageStore:
         assert service.package is not None
         place = self.copy(service)
         with _explained(service.id):
-            for made in filter(_is_prepared, {place, place.with_name(service.package.digest)}):
+            for made in filter(None, (place if _is_prepared(place) else None, _of_0_3(place, service))):
                 await anyio.to_thread.run_sync(find_out, made, service)
         if _is_prepared(place):
             return
@@ -114,6 +119,7 @@ class PackageStore:
                 authored = await anyio.to_thread.run_sync(author_files, place)
                 with history_of(Path(service.package.path), place):
                     await finish(place)
+                self.note(place, {**_notes(place), _RUNTIME: service.runtime})
                 if authors:
                     await anyio.to_thread.run_sync(take_inventory, place, authored)
                 else:
@@ -170,9 +176,8 @@ class PackageStore:
         if holder is None or holder.package is None or holder.in_place:
             return None
         place = self.copy(holder)
-        old = place.with_name(holder.package.digest)
         # What 0.3 made may be running still, or have ended, while there is a copy of today's name already.
-        if old != place and _is_prepared(old) and not has_run(place):
+        if (old := _of_0_3(place, holder)) and not has_run(place):
             place = old
         return Copy(place, holder) if _is_prepared(place) else None
 
@@ -240,6 +245,23 @@ def _is_prepared(copy: Path) -> bool:
     return copy.is_dir() and not _beside(copy, _UNFINISHED).exists()
 
 
+def _of_0_3(copy: Path, service: Service) -> Path | None:
+    """The copy of this content that 0.3 made, which took no notice of the env."""
+    assert service.package is not None
+    old = copy.with_name(service.package.digest)
+    return old if old != copy and _is_prepared(old) and _is_of_0_3(old) else None
+
+
+def _is_of_0_3(place: Path) -> bool:
+    return _RUNTIME not in _notes(place)
+
+
+def _names(copy: Path) -> set[str]:
+    """Under which a revision's copy may be: it may be running still in what 0.3 made."""
+    old = copy.with_name(copy.name[:16])
+    return {copy.name, old.name} if _is_of_0_3(old) else {copy.name}
+
+
 def _begin(place: Path) -> None:
     """From here on until the mark is gone, whatever is in the place is not prepared."""
     mark = _beside(place, _UNFINISHED)
@@ -266,14 +288,12 @@ def _copies(folder: Path) -> list[Path]:
 
 
 def _is_kept(name: str, kept: Collection[Path]) -> bool:
-    # Without the env is how 0.3 named what may be running still.
-    return any(name in (copy.name, copy.name[:16]) for copy in kept)
+    return any(name in _names(copy) for copy in kept)
 
 
 def _throw_away(folder: Path, kept: Collection[Path], *, making: bool) -> None:
-    """Gives everything that no kept copy needs the name of trash, copies before what they use."""
-    # Without the env is how 0.3 named what may be running still.
-    known = {name for copy in kept for name in (copy.name, copy.name[:16])}
+    """Gives everything that no kept copy needs the name of trash, copies before what they need."""
+    known = {name for copy in kept for name in _names(copy)}
     used = {name for copy in map(folder.joinpath, known) for name in _dependencies(copy)}
 
     def is_needed(name: str) -> bool:
@@ -282,8 +302,13 @@ def _throw_away(folder: Path, kept: Collection[Path], *, making: bool) -> None:
         return name in known or name.startswith(_TRASH) or _owner(name) in known
 
     unneeded = [entry for entry in folder.iterdir() if not is_needed(entry.name)]
-    for entry in sorted(unneeded, key=lambda entry: entry.name.startswith((_TREE, _DEPENDENCIES))):
+    for entry in sorted(unneeded, key=lambda entry: _turn_to_go(entry.name)):
         entry.rename(folder / f"{_TRASH}{uuid.uuid4().hex[:8]}-{entry.name}")
+
+
+def _turn_to_go(name: str) -> int:
+    """Copies, then what is known about them, then what was installed."""
+    return 2 if name.startswith((_TREE, _DEPENDENCIES)) else int(name.startswith("."))
 
 
 def _owner(name: str) -> str:

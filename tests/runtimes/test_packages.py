@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -183,3 +184,41 @@ async def test_a_copy_of_0_3_gets_its_inventory_while_its_package_is_as_it_was(p
     assert (store.require(new) / "db.sqlite3").read_text() == "accounts"
     assert not await clear(store, "app", [new], new)
     assert not (paths.home / "kept").exists()
+
+
+async def test_a_copy_that_another_runtime_installed_is_not_taken_for_prepared(paths: Paths) -> None:
+    store, node = PackageStore(paths), app(paths)
+    python = replace(node, runtime="python")
+    await complete(store, node)
+    with pytest.raises(RuntimeFailure, match="not prepared"):
+        store.require(python)
+    (store.require(node) / "db").write_text("accounts")
+    await store.rescue("app", [node], node)
+    await complete(store, python)
+    assert store.require(python) != store.require(node)
+    assert not (store.require(python) / "db").exists()
+
+    assert await store.settle(python, node)
+    await store.rescue("app", [python], python)
+    await store.collect("app", [python])
+    # It keeps its place, and what is in it, when the other is gone.
+    assert (store.require(python) / "db").read_text() == "accounts"
+    with pytest.raises(RuntimeFailure, match="not prepared"):
+        store.require(node)
+
+
+async def test_another_env_is_no_copy_of_0_3(paths: Paths) -> None:
+    """What a program writes first after its env was changed is its own, and goes with the next edit."""
+    store, plain = PackageStore(paths), app(paths)
+    with_env = service(package=str(paths.home / "source"), env={"A": "b"})
+    for of, holder in ((plain, None), (with_env, plain)):
+        await complete(store, of)
+        assert not await store.settle(of, holder)
+        await store.rescue("app", [of], of)
+        await store.collect("app", [of])
+    (store.require(with_env) / "db").write_text("accounts")
+    (paths.home / "source/index.js").write_text("2")
+    edited = service(package=str(paths.home / "source"), env={"A": "b"})
+    await complete(store, edited)
+    assert await store.settle(edited, with_env)
+    assert (store.require(edited) / "db").read_text() == "accounts"
