@@ -41,9 +41,6 @@ class NativePreparer:
         if service.package is None or not self._is_fetched(service):
             return
         pristine = is_pristine(Path(service.package.path), self._paths.repositories)
-        if not pristine and self._store.stays(service):
-            await anyio.to_thread.run_sync(self._stay, service)
-            return
         try:
             await self._store.make_copy(service, progress, _nothing, authors=pristine)
         except RuntimeFailure as failure:

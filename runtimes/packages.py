@@ -132,14 +132,9 @@ class PackageStore:
         place = self.copy(service)
         if not os.path.lexists(place):
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Also what its package was known by may have been its program's, in part.
+            leave_open(place)
             place.symlink_to(service.package.path)
-            find_out(place, service)
-
-    def stays(self, service: Service) -> bool:
-        """Whether a revision of this service has the same folder as its copy."""
-        assert service.package is not None
-        folder = self.paths.packages(service.id)
-        return service.package.path in map(os.fspath, _led_to(folder))
 
     def note(self, copy: Path, notes: Mapping[str, Any]) -> None:
         """Keeps what has to be known about a copy as long as there is that copy."""

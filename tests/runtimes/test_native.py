@@ -15,7 +15,9 @@ from manifests.service import Package
 from runtimes.git import Repositories, is_pristine
 from runtimes.native import NativePreparer
 from runtimes.packages import in_use
-from tests.runtimes.factories import clear, make_home, make_paths, service
+from runtimes.preparer import Program
+from runtimes.process import ProcessHost, ProcessRuntime
+from tests.runtimes.factories import clear, launch, make_home, make_paths, marked, service
 from tests.runtimes.git_server import Repository
 
 if TYPE_CHECKING:
@@ -101,6 +103,9 @@ async def test_it_runs_in_a_copy_and_what_it_writes_goes_along(paths: Paths, app
     assert read(native.program(two).cwd) == {"run": "2", "database": "rows"}
     assert not await clear(native, "app", [two], two)
     assert not os.path.exists(where)
+    await versions.collect(two)
+    assert not os.path.exists(checkout(one))
+    assert len([*paths.repositories.glob("*/.whole-*")]) == 1
     # Nobody declares it any more, and then somebody does again.
     told = await clear(native, "app", [], two)
     assert len(told) == 1 and "kept/app/current" in told[0]
@@ -148,6 +153,46 @@ async def test_what_0_3_runs_in_a_checkout_goes_on_there_and_is_carried(
     await versions.collect(two)
     assert not os.path.exists(checkout(one))
     assert read(native.program(two).cwd)["database"] == "rows"
+
+
+async def test_another_environment_for_the_same_commit_has_what_was_written_until_it_starts(
+    paths: Paths, apps: Repository
+) -> None:
+    versions, native = Versions(paths, apps), NativePreparer(paths)
+    write(checkout(await versions.fetch()), database="rows", log="x")
+    one, again = await versions.fetch(by_0_3=True), await versions.fetch(by_0_3=True, A="1")
+    native.adopt(one)
+    await native.prepare(again, print)
+    write(checkout(one), database="more rows")
+    await native.settle(again, one)
+    assert read(native.program(again).cwd)["database"] == "more rows"
+    # 0.3 took what it found there for the package; it is data all the same.
+    apps.commit({"notes/run": "2"})
+    two = await versions.fetch()
+    await native.prepare(two, print)
+    assert await native.settle(two, again)
+    found = read(native.program(two).cwd)
+    assert (found["run"], found["database"], found["log"]) == ("2", "more rows", "x")
+
+
+async def test_what_0_3_runs_is_known_as_soon_as_it_is_found(paths: Paths, apps: Repository) -> None:
+    class As03(NativePreparer):
+        def program(self, service: Service) -> Program:
+            return Program((), checkout(service))
+
+    of = await Versions(paths, apps).fetch(by_0_3=True)
+    of = replace(of, manifest=of.manifest.model_copy(update={"command": ("sleep", "1000")}))
+    hosts = [ProcessHost(paths), ProcessHost(paths)]
+    try:
+        await ProcessRuntime("process", As03(paths), hosts[0]).start(launch(of))
+        hosts[0].close()
+        (running,) = await ProcessRuntime("process", NativePreparer(paths), hosts[1]).observe()
+        assert running.service == of
+        assert in_use(paths) == {checkout(of)}
+    finally:
+        for pid in marked(paths):
+            os.kill(pid, 9)
+        hosts[1].close()
 
 
 async def test_what_was_written_after_the_new_one_began_is_kept_before_a_checkout_goes(
