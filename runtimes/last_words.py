@@ -91,6 +91,8 @@ def _lines(said: str) -> list[tuple[str, bool]]:
     """Each that says something, and whether it speaks of an error."""
     found: list[tuple[str, bool]] = []
     trace, place = False, ""
+    # Among what is no text, a few characters that look like some are none either.
+    shortest = 1 if _is_text(said) else _TEXT
     for raw in said.splitlines():
         line = _printable(raw)
         if where := _PLACE.match(raw):
@@ -102,7 +104,7 @@ def _lines(said: str) -> list[tuple[str, bool]]:
         )
         if ends:
             trace = line.startswith("Traceback (most")
-        if not line or not _is_text(line) or _IS_NOISE.match(line):
+        if len(line) < shortest or not _is_text(line) or _IS_NOISE.match(line):
             continue
         if place and _HAS_PLACE.match(line):
             line, place = f"{line} ({place})", ""
@@ -117,7 +119,7 @@ def _is_error(line: str) -> bool:
 
 
 def _is_text(line: str) -> bool:
-    return line.count("\ufffd") * _TEXT < len(line)
+    return line.count("\ufffd") * _TEXT < max(len(line), 1)
 
 
 def _printable(line: str) -> str:

@@ -26,7 +26,7 @@ _IS_NOISE = re.compile(
     r"^(npm (warn|notice)|npm (error|ERR!)( \d+)?$"
     r"|npm (error|ERR!) (A complete log|path|cwd|command|gyp (info|verb)|For a full report)"
     r"|npm (error|ERR!) (/\S+$|node_modules/)"
-    r"|npm (error|ERR!) (Clean install a project|Usage:|Options:|aliases: |Run \"npm help|npm ci$|\[)"
+    r"|npm (error|ERR!) (syscall |errno |If you are behind|[\]})]+$)|➤ YN0000: "
     r"|npm (error|ERR!) (Fix the upstream dependency|While resolving|Could not resolve dependency:$)"
     r"|warning |info |\[\d+/\d+\] |yarn install v\d"
     r"|npm (error|ERR!) \d+ (Note that|tarball|You should bug)"
@@ -36,6 +36,8 @@ _IS_NOISE = re.compile(
     r"|throw \w|\[(stdout|stderr)\]$)"
     r"|^[^\w×╰]*$"
 )
+#: From here on npm explains itself: its usage, all of its options.
+_USAGE = re.compile(r"npm (error|ERR!) (Usage:|Options:|Clean install a project|Install a project)")
 #: What npm ran, which is all that it says of an install script that ended without a word.
 _COMMAND = re.compile(r"npm (?:error|ERR!) command (sh -c .+)")
 #: How npm, yarn (1 and modern), pnpm, uv and pip say that what was asked for is not there, or not meant so.
@@ -69,7 +71,7 @@ class ToolWords:
 
     def __init__(self) -> None:
         self.disk_full = False
-        self._lasts = self._passes = False
+        self._lasts = self._passes = self._explains = False
         self._command = ""
         self._first: list[str] = []
         self._last: deque[str] = deque(maxlen=_LAST_ERRORS)
@@ -82,7 +84,8 @@ class ToolWords:
         self._passes |= _PASSES.search(text) is not None
         if ran := _COMMAND.match(text):
             self._command = ran[1]
-        if _IS_NOISE.search(text):
+        self._explains |= _USAGE.match(text) is not None
+        if _IS_NOISE.search(text) or (self._explains and text.startswith("npm ")):
             return
         if _IS_ERROR.search(text):
             self._hear_error(text)

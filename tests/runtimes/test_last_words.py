@@ -155,6 +155,8 @@ ZONED = '2026-11-30 12:00:00.000 UTC [12] FATAL:  no "postmaster.pid"\n' + DOWN
         (ZONED, '2026-11-30 12:00:00.000 UTC [12] FATAL:  no "postmaster.pid" | bye 0 | bye 1'),
         ("caf\xe9 ferm\ufffd pour toujours\n", "caf\xe9 ferm\ufffd pour toujours"),
         ("\ufffd\ufffdQ\ufffd \x00\ufffd\ufffdr\n" * 3, ""),
+        ("\ufffd\ufffd\ufffd\nq\n\ufffdx\ufffd\nNW\nValueError: no disk\n\ufffdm\n", "ValueError: no disk"),
+        ("\ufffd\ufffd\ufffd\nq\n\ufffdx\ufffd\nNW\n", ""),
         ("", ""),
         ("\n}\n", ""),
     ],

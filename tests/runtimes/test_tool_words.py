@@ -128,6 +128,9 @@ npm error
 npm error Options:
 npm error [--install-strategy <hoisted|nested|shallow|linked>] [--legacy-bundling]
 npm error
+npm error   --install-links
+npm error     When set file: protocol dependencies will be packed and installed as
+npm error
 npm error aliases: clean-install, ic, install-clean, isntall-clean
 npm error
 npm error Run "npm help ci" for more info
@@ -141,6 +144,19 @@ npm error path /srv/app
 npm error command failed
 npm error command sh -c node -e "process.exit(3)"
 npm error A complete log of this run can be found in: /root/.npm/_logs/x-debug-0.log
+"""
+REFUSED = """
+npm error code ECONNREFUSED
+npm error syscall connect
+npm error errno ECONNREFUSED
+npm error FetchError: request to http://127.0.0.1:9/ms failed, reason: connect ECONNREFUSED 127.0.0.1:9
+npm error }
+npm error If you are behind a proxy, please make sure that the 'proxy' config is set properly.
+"""
+MODERN = """
+➤ YN0082: │ ms@npm:99.1.0: No candidates found
+➤ YN0000: └ Completed
+➤ YN0000: · Failed with errors in 0s 264ms
 """
 YARN = """
 yarn install v1.22.22
@@ -165,7 +181,13 @@ info Visit https://yarnpkg.com/en/docs/cli/install for documentation about this 
         (DOCKER, ["cc: no such thing"], ["Step", "--->", "Removing"]),
         ("all is lost\n}\n", ["all is lost"], ["}"]),
         (ERESOLVE, ['react@"17.0.2" from', 'peer react@"^18.2.0" from react-dom'], ["report", "Fix the"]),
-        (EUSAGE, ["Missing: ms@2.1.3 from lock file"], ["aliases", "help", "Options", "npm error npm ci"]),
+        (
+            EUSAGE,
+            ["Missing: ms@2.1.3 from lock file"],
+            ["aliases", "help", "Options", "npm error npm ci", "install-links"],
+        ),
+        (REFUSED, ["request to http://127.0.0.1:9/ms failed"], ["syscall", "errno", "}", "proxy"]),
+        (MODERN, ["ms@npm:99.1.0: No candidates found"], ["YN0000"]),
         (SILENT, ["npm error code 3", 'sh -c node -e "process.exit(3)"'], ["complete log"]),
         (YARN, ["Your lockfile needs to be updated"], ["license", "[1/4]", "Visit"]),
     ],
@@ -182,6 +204,8 @@ info Visit https://yarnpkg.com/en/docs/cli/install for documentation about this 
         "words",
         "eresolve",
         "eusage",
+        "refused",
+        "modern",
         "silent",
         "yarn",
     ],
