@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from manifests.scalars import Written
-from manifests.toml_text import spelled_toml, toml_line
+from manifests.toml_text import load_toml, spelled_toml, toml_line
 
 #: Where the value at a path of keys and list indexes stands: a line from 1 on, or None when nobody knows.
 Path = tuple[str | int, ...]
@@ -70,7 +70,7 @@ def read_documents(text: str, suffix: str, *, spelled: bool = False) -> list[Doc
 
 def _read_toml(text: str, *, spelled: bool) -> Document:
     try:
-        value = tomllib.loads(text)
+        value = load_toml(text)
         return Document(spelled_toml(text) if spelled else value, partial(toml_line, text))
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).partition(" (at ")

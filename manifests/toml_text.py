@@ -22,9 +22,24 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+#: Parts of one key. tomllib keeps each beginning of a key: 100 KiB of `a.a.a…` would take it ten GiB.
+MOST_PARTS = 32
+_PART = r"""(?: [A-Za-z0-9_-]++ | "(?: [^"\\\n] | \\. )*+" | '[^'\n]*+' )"""
+_LONG_KEY = re.compile(
+    rf"(?<! [A-Za-z0-9_-] ) {_PART} (?: [ \t]*+ \. [ \t]*+ {_PART} ){{{MOST_PARTS}}}", re.VERBOSE
+)
+
+
+def load_toml(text: str) -> dict[str, Any]:
+    """The values of a text that anybody may have written. Raises ValueError or RecursionError."""
+    if found := _LONG_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise tomllib.TOMLDecodeError(f"A key has more than {MOST_PARTS} parts (at line {line}, column 1)")
+    return tomllib.loads(text)
+
 
 def spelled_toml(text: str) -> dict[str, Any]:
-    """The values of a text that tomllib takes, each number, date and truth as a `Written`.
+    """The values of a text that `load_toml` takes, each number, date and truth as a `Written`.
 
     tomllib tells the spelling of floats only: so each such word becomes the float of its number in a row.
     """

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from manifests.toml_text import load_toml
 from runtimes.base import PermanentFailure
 from runtimes.python_locks import BadLock, Locked, from_pdm, from_pipenv, from_poetry
 
@@ -193,7 +193,7 @@ def read_text(file: Path) -> str:
 
 def _toml(text: str, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return load_toml(text)
     except (ValueError, RecursionError) as error:
         raise PermanentFailure("InvalidPackage", f"{name} is not TOML: {error}") from error
 

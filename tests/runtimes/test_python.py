@@ -129,8 +129,12 @@ async def test_environments_are_shared_until_what_decides_about_them_changes(
 
 
 @pytest.mark.parametrize(
-    "text", ["= 1", "project = 3", "[project]\nscripts = 3", "a = " + "[" * 20_000, b"\xff\xfe"]
-)
+    "text",
+    [
+        "= 1", "project = 3", "[project]\nscripts = 3", "a = " + "[" * 20_000, "a" + ".a" * 20_000 + " = 1",
+        b"\xff\xfe",
+    ],
+)  # fmt: skip
 async def test_a_broken_project_is_permanent(paths: Paths, installed: list[str], text: str | bytes) -> None:
     with pytest.raises(PermanentFailure) as caught:
         await PythonPreparer(paths).prepare(app(paths, {"pyproject.toml": text}), quiet)
