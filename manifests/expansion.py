@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model import Manifest
 
@@ -22,10 +22,11 @@ _REFERENCE = re.compile(r"(\$?)\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z
 class UnknownVariable(Exception):
     """`name` refers to `variable`, which this service does not have."""
 
-    def __init__(self, name: str, variable: str) -> None:
-        super().__init__(f"env.{name} refers to ${variable}, which this service does not have")
-        self.name = name
-        self.variable = variable
+    def __init__(self, references: Sequence[tuple[str, str]]) -> None:
+        told = ", ".join(f"env.{name} refers to ${variable}" for name, variable in references)
+        super().__init__(f"{told}, which this service does not have")
+        #: The names of variables, and what they refer to.
+        self.references = references
 
 
 def expands(env: Mapping[str, str]) -> bool:
@@ -46,9 +47,13 @@ def expanded(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str]:
     """
     if manifest.literal_env or not expands(manifest.env):
         return dict(manifest.env)
-    own = {name: _with(name, value, known) for name, value in manifest.env.items() if name in known}
+    set_anew = {name for name in manifest.env if name in known or name in DOCUMENTED}
+    there = {name: known if name in set_anew else {*known, *set_anew} for name in manifest.env}
+    if missing := [(n, each) for n, value in manifest.env.items() for each in _missing(value, there[n])]:
+        raise UnknownVariable(missing)
+    own = {name: _with(manifest.env[name], known) for name in set_anew}
     return {
-        name: own[name] if name in own else _with(name, value, {**known, **own})
+        name: own[name] if name in own else _with(value, {**known, **own})
         for name, value in manifest.env.items()
     }
 
@@ -57,13 +62,7 @@ def expanded_where_known(manifest: Manifest, known: Mapping[str, str]) -> dict[s
     """The same without the values that refer to something else."""
     if manifest.literal_env or not expands(manifest.env):
         return dict(manifest.env)
-    found = {}
-    for name, value in manifest.env.items():
-        try:
-            found[name] = _with(name, value, known)
-        except UnknownVariable:
-            continue
-    return found
+    return {name: _with(value, known) for name, value in manifest.env.items() if not _missing(value, known)}
 
 
 def _documented(match: re.Match[str]) -> bool:
@@ -71,15 +70,20 @@ def _documented(match: re.Match[str]) -> bool:
     return name in DOCUMENTED or name.startswith("ATEK_")
 
 
-def _with(name: str, value: str, known: Mapping[str, str]) -> str:
+def _missing(value: str, known: Collection[str]) -> list[str]:
+    """The documented variables that a value refers to and that are not there."""
+    found = (
+        match[2] or match[3] for match in _REFERENCE.finditer(value) if _documented(match) and not match[1]
+    )
+    return [variable for variable in dict.fromkeys(found) if variable not in known]
+
+
+def _with(value: str, known: Mapping[str, str]) -> str:
     def replacement(match: re.Match[str]) -> str:
         if not _documented(match):
             return match[0]
         if match[1]:
             return match[0][1:]
-        variable = match[2] or match[3]
-        if variable not in known:
-            raise UnknownVariable(name, variable)
-        return known[variable]
+        return known[match[2] or match[3]]
 
     return _REFERENCE.sub(replacement, value)

@@ -61,11 +61,11 @@ def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str
     try:
         return expanded(manifest, known)
     except UnknownVariable as error:
-        port = " (it has one with port: auto)" if error.variable == "PORT" else ""
+        variables = dict.fromkeys(variable for _, variable in error.references)
+        escaped = (f"$${variable} for the text ${variable}" for variable in variables)
+        port = "; PORT is there with port: auto" if "PORT" in variables else ""
         raise PermanentFailure(
-            "UnknownVariable",
-            f"{error}{port}",
-            hint=f"write $${error.variable} for the text ${error.variable}, or literalEnv: true",
+            "UnknownVariable", str(error), hint=f"write {', '.join(escaped)}, or literalEnv: true{port}"
         ) from error
 
 
@@ -86,12 +86,25 @@ def build_environment(service: Service, path: Sequence[str] = (), **own: str) ->
     return {**inherited, **env, **own, "PATH": os.pathsep.join([*path, searched])}
 
 
-def expand(argument: str, environment: Mapping[str, str]) -> str:
+def expand(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
 
-    Raises PermanentFailure for a name that the service does not have, because an empty word in its place
+    Raises PermanentFailure for names that the service does not have, because an empty word in their place
     would be a surprise that nobody finds; and for the token, because everybody may read a command line.
     """
+    named = (match[1] or match[2] for word in words for match in _REFERENCE.finditer(word))
+    unknown = dict.fromkeys(name for name in named if name and name not in {*environment, TOKEN_VARIABLE})
+    if unknown:
+        names = ", ".join(f"${name}" for name in unknown)
+        raise PermanentFailure(
+            "UnknownVariable",
+            f"the command refers to {names}, which this service does not have",
+            hint=f"add {', '.join(unknown)} to env:, or write $$ for a dollar sign",
+        )
+    return [_expand(word, environment) for word in words]
+
+
+def _expand(argument: str, environment: Mapping[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
@@ -110,12 +123,6 @@ def expand(argument: str, environment: Mapping[str, str]) -> str:
                 f"every user of this machine could read the token that is in ${name} in the command",
                 hint=f"let the program read it from its environment; a shell does with $${name}",
             )
-        if name not in environment:
-            raise PermanentFailure(
-                "UnknownVariable",
-                f"the command refers to ${name}, which this service does not have",
-                hint=f"add {name} to env:, or write $$ for a dollar sign",
-            )
         return environment[name]
 
     return _REFERENCE.sub(value, argument)
@@ -128,7 +135,7 @@ def command_line(launch: Launch, program: Program, environment: Mapping[str, str
         raise PermanentFailure(
             "NoEntryPoint", "nothing says which program to run", hint="add command: to the manifest"
         )
-    line = [expand(word, environment) for word in words]
+    line = expand(words, environment)
     found = _find(line[0], program.cwd, environment["PATH"])
     require_executable(found, search=environment["PATH"])
     return [found, *line[1:]]

@@ -101,9 +101,9 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
     }
     visible = {**image.environment, **environment}
     if manifest.entrypoint:
-        body["Entrypoint"] = [expand(word, visible) for word in manifest.entrypoint]
+        body["Entrypoint"] = expand(manifest.entrypoint, visible)
     if manifest.command:
-        body["Cmd"] = [expand(word, visible) for word in manifest.command]
+        body["Cmd"] = expand(manifest.command, visible)
     if user := manifest.user or (place.user if not (image.user or manifest.project) else ""):
         body["User"] = user
     if manifest.project is not None and manifest.network == "bridge":

@@ -120,7 +120,7 @@ def _container(launch: Launch, node: str, port: int | None) -> dict[str, Any]:
         "StopGracePeriod": int(manifest.stop.grace_period * _NANO),
     }
     if manifest.command:
-        container["Args"] = [expand(word, environment) for word in manifest.command]
+        container["Args"] = expand(manifest.command, environment)
     if manifest.user:
         container["User"] = manifest.user
     if "signal" in manifest.stop.model_fields_set:

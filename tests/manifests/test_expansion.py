@@ -53,9 +53,20 @@ def test_a_variable_that_is_set_anew_is_that_for_others() -> None:
     }  # fmt: skip
 
 
+def test_what_only_the_manifest_sets_is_there_for_the_others() -> None:
+    env = {"URL": "http://localhost:$PORT", "PORT": "8080", "LANG": "$LANG"}
+    assert expanded(manifest(env), {"LANG": "C"}) == {**env, "URL": "http://localhost:8080", "LANG": "C"}
+    with pytest.raises(UnknownVariable, match=r"env.PORT refers to \$PORT"):
+        expanded(manifest({"PORT": "1$PORT"}), {})
+
+
 def test_what_is_not_there_is_named() -> None:
     with pytest.raises(UnknownVariable, match=r"env.A refers to \$ATEK_DATA_DIRR"):
         expanded(manifest({"A": "$ATEK_DATA_DIRR"}), KNOWN)
+    with pytest.raises(
+        UnknownVariable, match=r"env.A refers to \$ATEK_X, env.A refers to \$PORTS?, env.B .* \$ATEK_Y"
+    ):
+        expanded(manifest({"A": "$ATEK_X$PORT$$ATEK_Z", "B": "${ATEK_Y}${ATEK_Y}$HOME"}), {"HOME": "/d"})
     env = {"A": "$ATEK_DATA_DIRR", "B": "$PORT", "C": "pa$$"}
     assert expanded_where_known(manifest(env), {"PORT": "1"}) == {"B": "1", "C": "pa$$"}
 

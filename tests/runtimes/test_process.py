@@ -171,8 +171,8 @@ async def test_a_shell_reads_the_token_by_itself(bench: Bench) -> None:
 
 
 async def test_an_unknown_variable_is_an_error(bench: Bench) -> None:
-    with pytest.raises(RuntimeFailure, match=r"\$NOWHERE") as caught:
-        await bench.start("echo", "$NOWHERE")
+    with pytest.raises(RuntimeFailure, match=r"\$NOWHERE, \$NEITHER, which") as caught:
+        await bench.start("echo", "$NOWHERE", "$$X ${NEITHER}/x", "$NOWHERE")
     assert caught.value.permanent and "env:" in caught.value.hint
 
 
