@@ -29,7 +29,7 @@ soak: .venv/installed-dev
 	$(BIN)/pytest -m soak --timeout 3600 tests/sim tests/reconciler tests/runtimes/router tests/fuzz
 
 programs: .venv/installed-dev
-	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' --timeout 1800 tests/programs
+	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' tests/programs
 
 bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-versions
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from runtimes.ports import free_port
 
 if TYPE_CHECKING:
@@ -40,12 +42,13 @@ def run(text: str, folder: Path) -> str:
     """What a shell prints that stops at the first line that fails."""
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-e", "-c", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=110
+        ["bash", "-e", "-c", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
+@pytest.mark.timeout(300)
 def test_ten_minutes(bench: Bench) -> None:
     port = free_port()
     bench.up("--port", str(port))
@@ -63,6 +66,7 @@ def test_ten_minutes(bench: Bench) -> None:
     bench.until(lambda: not bench.service("notes")["instances"], "nothing of it runs")
 
 
+@pytest.mark.timeout(300)
 def test_two_machines() -> None:
     """Its two nodes are in terminals of their own: they go on beside the lines that follow."""
     root = Path("/tmp") / f"atek-readme-{os.getpid()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROPERTY = "program"
+HERE = Path(__file__).parent
+#: Seconds. Packages come from their registries, and other tests run beside; the large ones are built, too.
+PATIENCE, LONG_PATIENCE = 600, 1800
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            long = item.get_closest_marker("programs") is not None
+            item.add_marker(pytest.mark.timeout(LONG_PATIENCE if long else PATIENCE))
 
 
 @pytest.fixture

@@ -67,7 +67,8 @@ async def test_what_is_installed_is_a_record_that_other_software_can_read(world:
     assert not world.manifest("diary").exists()
     value = await record(apis, "diary")
     assert (value["owningUserKey"], value["sourceUrl"], value["config"]) == ("alice", url, {"LEVEL": 3})
-    assert value["spec"] == {"id": "diary", "source": url.removeprefix("file://"), "env": {"LEVEL": 3}}
+    spec = {"id": "diary", "source": url.removeprefix("file://"), "env": {"LEVEL": 3}, "run": "inPlace"}
+    assert value["spec"] == spec
     assert await last_change(apis) == ("system", "install", ["diary"])
     (path,) = [each.path for each in await apis.node.nodes.hyper.list(await database(apis), SERVICES)]
     assert path[-1] == installed["key"]
