@@ -210,8 +210,6 @@ class Table:
     async def _end(self, name: str, process: subprocess.Popen[bytes]) -> int:
         with anyio.CancelScope(shield=True):
             await self._end_forked(name, process)
-            with anyio.move_on_after(_END_DEADLINE), suppress(OSError):
-                await _ended(process)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
@@ -221,6 +219,9 @@ class Table:
 
     async def _end_forked(self, name: str, process: subprocess.Popen[bytes]) -> None:
         self._kill_group(process)
+        # A process that dies takes its time, and only then its children are this one's.
+        with anyio.move_on_after(_END_DEADLINE), suppress(OSError):
+            await _ended(process)
         await end_all(lambda: self._sealed_orphans(self.seal(name)))
 
     def _sealed_orphans(self, seal: int) -> list[Seen]:

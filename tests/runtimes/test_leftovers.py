@@ -271,6 +271,31 @@ async def test_a_tool_whose_daemon_holds_its_output_is_over_when_it_ends(
     assert code == 3 and heard == b"said\n"
 
 
+#: Giving so much memory back takes a while in which its child is still its own.
+DIES_SLOWLY = """
+import os, subprocess, time
+memory = b"x" * (256 << 20)
+helper = subprocess.Popen(["sleep", "1000"], start_new_session=True, stdout=subprocess.DEVNULL)
+print(helper.pid, flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_a_tool_that_dies_slowly_leaves_no_helper() -> None:
+    heard = bytearray()
+
+    async def attend() -> None:
+        await TABLE.attend([sys.executable, "-c", DIES_SLOWLY], hear=heard.extend)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(attend)
+        with anyio.fail_after(20):
+            while not heard.endswith(b"\n"):
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert not alive(int(heard))
+
+
 async def test_a_cancelled_or_failing_tool_leaves_nothing(bench: Bench) -> None:
     async def attend(enrol: Callable[[int], None] | None = None) -> None:
         environment = {**os.environ, "ATEK_DATA_DIR": str(bench.home)}
