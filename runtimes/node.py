@@ -48,6 +48,7 @@ from runtimes.preparer import Program
 from runtimes.tools import ToolLog, run_tool, tool_environment
 from runtimes.trees import About, Tree, contents, listing
 from runtimes.watching import watching
+from runtimes.workspaces import of_node, workspace_notice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -167,6 +168,7 @@ class _Installation:
         if build or needs_installing(copy, package):
             manager = choose_manager(copy, package)
             if needs_installing(copy, package):
+                self._tell_workspace(manager)
                 node, notes = await self._install(copy, package, manager, wish, node)
             if build:
                 command = await self._command(manager, node)
@@ -182,8 +184,14 @@ class _Installation:
             self._say(f"{node} instead of {find_node()}: {asked}")
         return node
 
+    def _tell_workspace(self, manager: Manager) -> None:
+        assert self._service.package is not None
+        alone = not manager.lock and workspace_notice(Path(self._service.package.path), of_node)
+        if alone:
+            self._say(alone)
+
     def _say(self, line: str) -> None:
-        self._progress(Notice(line, "NodeChosen"))
+        self._progress(line if isinstance(line, Notice) else Notice(line, "NodeChosen"))
         with self._log.open() as file:
             file.write(f"{line}\n".encode())
 

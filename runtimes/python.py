@@ -31,6 +31,7 @@ from runtimes.python_way import Way, choose_way, read_project, read_text, table,
 from runtimes.tools import ToolLog, run_tool, tool_environment
 from runtimes.trees import About, Tree
 from runtimes.uv import find_uv, uv_settings
+from runtimes.workspaces import of_uv, workspace_notice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -116,6 +117,7 @@ class _Installation:
         project = read_project(copy)
         way = choose_way(copy, project)
         asked = _asked_python(copy, project)
+        self._tell_workspace(copy)
         try:
             await self._fill(copy, way, asked)
         except RuntimeFailure as failure:
@@ -128,6 +130,12 @@ class _Installation:
             await self._install_project(copy, way)
         if not self._service.manifest.command:
             _entry_point(copy, copy / _VENV / "bin")
+
+    def _tell_workspace(self, copy: Path) -> None:
+        assert self._service.package is not None
+        locked = (copy / "uv.lock").exists()
+        if not locked and (alone := workspace_notice(Path(self._service.package.path), of_uv)):
+            self._say(alone)
 
     async def _fill(self, copy: Path, way: Way, asked: str) -> None:
         if not way.words and not asked:

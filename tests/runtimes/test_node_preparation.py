@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes.base import RuntimeFailure
+from runtimes.base import Notice, RuntimeFailure
 from runtimes.node import NodePreparer
 from runtimes.python import PythonPreparer
 from tests.runtimes.factories import make_home, make_paths, service
@@ -333,3 +333,10 @@ async def test_copies_of_zero_three_run_on_and_go_when_nobody_needs_them(app: Ap
     newer = await app.prepare({"package.json": {}, "index.js": "console.log('new')"})
     await app.clear(newer)
     assert await app.output(newer) == "new" and not shared.exists() and not copy.exists()
+
+
+async def test_a_workspace_without_its_root_is_told(app: App) -> None:
+    (app.paths.home / "package.json").write_text('{"workspaces": ["source"]}')
+    package = {"name": "web", "dependencies": {"x": app.vendor("x", files={"index.js": ""})}}
+    await app.prepare({"package.json": package, "index.js": ""})
+    assert [each.reason for each in app.said if isinstance(each, Notice)] == ["InstalledAlone"]

@@ -141,6 +141,13 @@ async def test_a_broken_project_is_permanent(paths: Paths, installed: list[str],
     assert caught.value.reason == "InvalidPackage" and installed == []
 
 
+async def test_a_member_of_a_workspace_is_told(paths: Paths, installed: list[str]) -> None:
+    (paths.home / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["source"]\n')
+    said: list[str] = []
+    await PythonPreparer(paths).prepare(app(paths, {"main.py": "", "pyproject.toml": PROJECT}), said.append)
+    assert [each.reason for each in said if isinstance(each, Notice)] == ["InstalledAlone"]
+
+
 @pytest.mark.parametrize("change", ["main.py", "pyproject.toml"])
 async def test_of_a_project_that_is_built_only_itself_is_built_again(
     paths: Paths, installed: list[str], change: str
