@@ -147,9 +147,14 @@ class _Work:
     def remove(self, name: str, base: str) -> None:
         """What its program threw away comes back with a change of it only."""
         before = self._inventory.entries.get(name)
-        if before is not None and before.sha == base:
+        if before is not None and before.sha == base and self._is_in_folders(name):
             with suppress(FileNotFoundError):
                 (self._copy / name).unlink()
+
+    def _is_in_folders(self, name: str) -> bool:
+        """Not below a file or a link that the program put in their place."""
+        above = [each for each in (self._copy / name).parents if self._copy in each.parents]
+        return all(each.is_dir() and not each.is_symlink() for each in above)
 
     def make_folder(self, folder: Path) -> None:
         """With nothing but folders on the way: what the author put in their place is moved beside."""

@@ -181,14 +181,18 @@ def find_written(
     for name, found in walk(copy, inventory):
         seen.add(name)
         if stat.S_ISDIR(found.st_mode):
-            if name not in inventory.folders:
+            if name not in inventory.folders and not _is_placed(name, placed):
                 folders.append(name)
-        elif name not in placed and _differs(copy / name, found, inventory.entries.get(name)):
+        elif not _is_placed(name, placed) and _differs(copy / name, found, inventory.entries.get(name)):
             before = inventory.entries.get(name)
             files[name] = (bases or {}).get(name, before.sha if before else "")
     removed = {name: each.sha for name, each in inventory.entries.items() if each.sha and name not in seen}
     removed = {name: sha for name, sha in removed.items() if not os.path.lexists(copy / name)}
     return Written(copy, files, removed, tuple(folders), inventory.complete)
+
+
+def _is_placed(name: str, placed: Collection[str]) -> bool:
+    return any(each in placed for each in (name, *_above(name)))
 
 
 def _differs(file: Path, found: os.stat_result, before: Entry | None) -> bool:

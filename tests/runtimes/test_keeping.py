@@ -413,3 +413,33 @@ def _go_with_read_only_folders(folder: Path) -> None:
     assert read(again.place) == {"main": "3", "cache/mod/x": "x", "cache/y": "y"}
     packages.hold(again)
     assert not (packages.kept / "current").exists()
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_program_may_put_a_file_or_a_link_where_its_author_has_a_folder(
+    packages: Packages, tmp_path: Path, outside: bool
+) -> None:
+    """As those do that move their uploads to another disk, and leave a link."""
+    write(tmp_path, {"disk/x": "the disk's"})
+    author = {"main": "1", "up/x": "author's", "up/y": "author's"}
+    old = packages.hold(packages.prepare("0", author))
+    for name in author:
+        if name != "main":
+            (old.place / name).unlink()
+    (old.place / "up").rmdir()
+    if outside:
+        (old.place / "up").symlink_to(tmp_path / "disk")
+    else:
+        write(old.place, {"up": "program's"})
+    # Each time with the author's folder, which lies beside it and is nobody's data.
+    for edition in ("1", "2", "3"):
+        new = packages.prepare(edition, {**author, "main": edition})
+        assert settle(packages.kept, new, old)
+        found = read(new.place)
+        assert found.pop("up", "program's") == "program's" and found == {
+            "main": edition, "up.from-package/x": "author's", "up.from-package/y": "author's",
+        }  # fmt: skip
+        assert (new.place / "up").is_symlink() is outside
+        assert set(new.written().files) == {"up"}
+        old = packages.hold(new)
+    assert read(tmp_path / "disk") == {"x": "the disk's"}
