@@ -16,10 +16,13 @@ from manifests.ignored import is_ignored
 from manifests.source_text import EXECUTABLE, is_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Seconds. A file modified so recently could change again without its time changing.
 _RACY = 0.05
+
+#: Where the kernel shows what is no file of anybody's.
+_KERNELS = ("/proc", "/sys")
 
 _Key = tuple[int, int, int]
 
@@ -55,6 +58,16 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
         )
 
 
+def is_the_systems(path: str) -> bool:
+    """The root of all files, or what the kernel shows: files without an end, and some that wait for ever."""
+    kernels = {os.stat(each).st_dev for each in _KERNELS if os.path.isdir(each)} - {os.stat("/").st_dev}
+    return os.path.samefile(path, "/") or os.stat(path).st_dev in kernels
+
+
+def _never() -> None:
+    """The digest is wanted to the end."""
+
+
 class Digests:
     """Digests of packages, remembering what each file's content was. Safe to use from threads."""
 
@@ -62,8 +75,17 @@ class Digests:
         self._known: dict[str, dict[str, tuple[_Key, bytes]]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
 
-    def digest(self, path: str, *, code_only: bool = False, executables: bool = False) -> str:
+    def digest(
+        self,
+        path: str,
+        *,
+        code_only: bool = False,
+        executables: bool = False,
+        check: Callable[[], None] = _never,
+    ) -> str:
         """The digest of a package folder. Raises OSError when the folder or a file cannot be read.
+
+        `check` is called before each file: it raises where nobody wants the digest any more.
 
         `code_only`: of what `is_code` says, for a folder that its program writes to; with `executables` also
         of what can be executed, where programs need no ending.
@@ -73,6 +95,7 @@ class Digests:
         files: dict[str, bytes] = {}
         total = hashlib.sha256()
         for relative, entry in package_files(path):
+            check()
             if code_only and not (is_code(entry.name) or (executables and _is_executable(entry))):
                 continue
             try:

@@ -15,11 +15,11 @@ from pydantic.alias_generators import to_camel
 from manifests.files import read_json
 from manifests.git import is_git, parse_git
 from manifests.model import Export
-from manifests.package import Digests
+from manifests.package import Digests, is_the_systems
 from manifests.service import SWARM, Package, Service, make_service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from manifests.git import GitPackage
     from manifests.model import Manifest
@@ -37,7 +37,8 @@ _PYTHON_COMMAND = re.compile(r"python[0-9.]*")
 class ResolveError(Exception):
     """A manifest that is right by itself does not fit what is on the disk.
 
-    `reason` is UpperCamelCase: SourceNotFound, SourceNotAFolder, SourceUnreadable or NoEntryPoint.
+    `reason` is UpperCamelCase: SourceNotFound, SourceNotAFolder, SourceNotAPackage, SourceUnreadable or
+    NoEntryPoint.
     """
 
     def __init__(self, reason: str, message: str, hint: str = "") -> None:
@@ -56,10 +57,18 @@ class Resolver:
     def __init__(self) -> None:
         self._digests = Digests()
 
-    def resolve(self, declared: Declared, source_name: str, generation: int = 0) -> Service:
+    def resolve(
+        self,
+        declared: Declared,
+        source_name: str,
+        generation: int = 0,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> Service:
         """The service that a manifest describes. Raises ResolveError.
 
-        Reads what changed in the package, so it may take a while.
+        Reads what changed in the package, so it may take a while; `check` is called again and again
+        meanwhile, and may raise what ends it.
         """
         manifest = declared.manifest
         path = package_path(declared)
@@ -77,7 +86,8 @@ class Resolver:
             runtime = infer_runtime(manifest, path)
             manifest = _for_runtime(manifest, runtime)
             in_place, native = manifest.run == "inPlace", runtime == "process"
-            package = Package(path, self._digests.digest(path, code_only=in_place, executables=native))
+            digest = self._digests.digest(path, code_only=in_place, executables=native, check=check)
+            package = Package(path, digest)
         except OSError as error:
             where = error.filename or path
             message = f"the package of {manifest.id} cannot be read: {where}: {error.strerror}"
@@ -106,9 +116,11 @@ class Resolver:
 _resolver = Resolver()
 
 
-def resolve(declared: Declared, source_name: str, generation: int = 0) -> Service:
+def resolve(
+    declared: Declared, source_name: str, generation: int = 0, *, check: Callable[[], None] = lambda: None
+) -> Service:
     """`Resolver.resolve` with a memory shared by the whole process."""
-    return _resolver.resolve(declared, source_name, generation)
+    return _resolver.resolve(declared, source_name, generation, check=check)
 
 
 def files_of(path: str) -> Mapping[str, bytes]:
@@ -197,6 +209,9 @@ def package_exports(path: str) -> tuple[Export, ...]:
 
 def _check_folder(path: str, manifest: Manifest) -> None:
     if os.path.isdir(path):
+        if is_the_systems(path):
+            message = f"the source of {manifest.id}, {path}, is the system's and no package"
+            raise ResolveError("SourceNotAPackage", message, "write the folder that the program is in")
         return
     if os.path.exists(path):
         message = f"the source of {manifest.id}, {path}, is a file"

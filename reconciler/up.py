@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from manifests.git import GitPackage
@@ -250,7 +251,9 @@ async def resolve_in_thread(
     declared, source = git.located(winner)
     if declared.manifest.source is None:
         return resolve(declared, source, generation)
-    service = await anyio.to_thread.run_sync(resolve, declared, source, generation)
+    # A thread knows nothing of a cancellation by itself, and a node that ends would wait for it.
+    in_thread = partial(resolve, declared, source, generation, check=anyio.from_thread.check_cancelled)
+    service = await anyio.to_thread.run_sync(in_thread)
     if git.has(winner):
         return as_fetched(service, git.packages(service.id))
     files = files_of(service.package.path) if service.package else {}

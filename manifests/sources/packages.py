@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from manifests.ignored import is_ignored
+from manifests.package import is_the_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -97,11 +98,13 @@ class PackageWatcher:
 
 
 def identities(roots: Collection[str]) -> dict[str, tuple[int, int]]:
-    """The roots that are folders now, and which folders those are."""
+    """The roots that are folders now, and which folders those are; none that would take for ever to watch."""
     found = {}
     for root in roots:
         try:
             status = os.stat(os.path.join(root, "."))
+            if is_the_systems(root):
+                continue
         except OSError:
             continue
         found[root] = (status.st_dev, status.st_ino)

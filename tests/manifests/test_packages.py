@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from manifests.sources import packages
-from manifests.sources.packages import PackageWatcher, roots_of
+from manifests.sources.packages import PackageWatcher, identities, roots_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -129,3 +129,8 @@ def test_which_roots_a_path_belongs_to() -> None:
         "/other": set(),
     }.items():
         assert roots_of([path], roots) == expected, path
+
+
+def test_what_the_system_shows_is_not_watched(tmp_path: Path) -> None:
+    """Beginning to watch all of it takes minutes, in which the node does nothing else."""
+    assert identities([str(tmp_path), "/", "/proc", "/sys"]).keys() == {str(tmp_path)}

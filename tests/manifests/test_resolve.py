@@ -164,6 +164,14 @@ def test_the_digest_sees_every_change_that_matters(package: Path) -> None:
     expect_new()
 
 
+@pytest.mark.parametrize("source", ["/", "/proc", "/proc/self/task", "/sys", "//proc/../", "/proc/self/root"])
+def test_what_the_system_shows_is_no_package(tmp_path: Path, source: str) -> None:
+    """/proc/kmsg is a file that makes who reads it wait for ever, and has no end."""
+    with pytest.raises(ResolveError) as caught:
+        resolve(declared(tmp_path, source=source, command=["true"]), "home")
+    assert caught.value.reason == "SourceNotAPackage"
+
+
 def test_the_digest_ignores_what_is_no_part_of_a_package(package: Path) -> None:
     before = Digests().digest(str(package))
     for name in (".git", "node_modules", ".venv", "venv", "__pycache__", "lib/__pycache__"):

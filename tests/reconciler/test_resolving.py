@@ -1,0 +1,63 @@
+"""Reading a package takes as long as it takes, but no node that ends waits for it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from manifests import resolve
+from manifests.model import Manifest
+from manifests.snapshot import Declared
+from reconciler.up import resolve_in_thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+class Located:
+    """What the packages from Git say of a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest = Manifest.model_validate({"id": "a", "source": str(folder), "command": ["true"]})
+        self._found = Declared(manifest, str(folder), "a.yaml"), "home"
+
+    def located(self, winner: object) -> tuple[Declared, str]:
+        return self._found
+
+
+async def test_a_cancelled_look_at_a_package_ends_at_the_next_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    begun, goes_on = threading.Event(), threading.Event()
+    infer = resolve.infer_runtime
+
+    def slowly(*words: Any) -> str:
+        begun.set()
+        goes_on.wait(20)
+        return infer(*words)
+
+    monkeypatch.setattr(resolve, "infer_runtime", slowly)
+    nobody: Any = None
+    git: Any = Located(tmp_path)
+    ended: list[bool] = []
+
+    async def look() -> None:
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await resolve_in_thread(git, nobody, nobody, 0)
+        ended.append(scope.cancelled_caught)
+
+    scopes: list[anyio.CancelScope] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        while not begun.is_set():
+            await anyio.sleep(0.01)
+        scopes[0].cancel()
+        goes_on.set()
+    assert ended == [True]
