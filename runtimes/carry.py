@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from runtimes.inventory import TEMPORARY, beside, content
-from runtimes.removal import make_writable
+from runtimes.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,13 +142,15 @@ class _Work:
             self._move_beside(name, place)
         if before is None:
             self._placed.append(place)
+        if place.is_dir() and not place.is_symlink():
+            remove_folder(place)
         _put(source, place, self._written.root, self._copy)
 
     def remove(self, name: str, base: str) -> None:
         """What its program threw away comes back with a change of it only."""
         before = self._inventory.entries.get(name)
         if before is not None and before.sha == base and self._is_in_folders(name):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, IsADirectoryError):
                 (self._copy / name).unlink()
 
     def _is_in_folders(self, name: str) -> bool:
@@ -162,6 +164,8 @@ class _Work:
             if self._copy in each.parents and not (each.is_dir() and not each.is_symlink()):
                 if os.path.lexists(each):
                     self._move_beside(os.fspath(each.relative_to(self._copy)), each)
+                # Still there where a failed revision changed it, and is put away already.
+                each.unlink(missing_ok=True)
                 each.mkdir()
         make_writable(folder)
         self._folders.add(folder)

@@ -59,8 +59,8 @@ class Inventory:
     @cached_property
     def built(self) -> frozenset[str]:
         """The folders that had files in them, and none of the author's."""
-        authors = {folder for name, each in self.entries.items() if each.sha for folder in _above(name)}
-        return frozenset(folder for name in self.entries for folder in _above(name)) - authors
+        authors = {folder for name, each in self.entries.items() if each.sha for folder in above(name)}
+        return frozenset(folder for name in self.entries for folder in above(name)) - authors
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class Written:
         return {name: [each.st_size, each.st_mtime_ns] for name, each in found if each is not None}
 
 
-def _above(name: str) -> Iterator[str]:
+def above(name: str) -> Iterator[str]:
+    """The folders that it is in, the nearest first."""
     while name := os.path.dirname(name):
         yield name
 
@@ -192,7 +193,7 @@ def find_written(
 
 
 def _is_placed(name: str, placed: Collection[str]) -> bool:
-    return any(each in placed for each in (name, *_above(name)))
+    return any(each in placed for each in (name, *above(name)))
 
 
 def _differs(file: Path, found: os.stat_result, before: Entry | None) -> bool:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from runtimes.carry import CARRIED, FROM_PACKAGE, carry, known_bases, make_alike, read_carried
-from runtimes.inventory import beside, find_written, from_json, read_inventory, to_json
+from runtimes.inventory import above, beside, find_written, from_json, read_inventory, to_json
 from runtimes.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
@@ -222,9 +222,20 @@ def _put_away(copy: Copy, place: Path) -> None:
             with suppress(FileNotFoundError):
                 make_writable((copy.place / name).parent)
                 (copy.place / name).unlink()
+    for folder in {*written.folders, *(each for name in written.files for each in above(name))}:
+        _remove_empty(copy.place, folder, inventory.folders)
     for name in carried.conflicts if carried else ():
         with suppress(OSError):
             (copy.place / f"{name}{FROM_PACKAGE}").replace(copy.place / name)
+
+
+def _remove_empty(copy: Path, folder: str, authored: Collection[str]) -> None:
+    """With those above it that are empty then. What is not, or is its author's, stays."""
+    with suppress(OSError):
+        for each in (folder, *above(folder)):
+            if each in authored:
+                return
+            (copy / each).rmdir()
 
 
 def _replace(written: Written, place: Path) -> None:

@@ -443,3 +443,33 @@ def test_a_program_may_put_a_file_or_a_link_where_its_author_has_a_folder(
         assert set(new.written().files) == {"up"}
         old = packages.hold(new)
     assert read(tmp_path / "disk") == {"x": "the disk's"}
+
+
+def test_a_folder_of_a_failed_revision_is_in_nobodys_way(packages: Packages) -> None:
+    old = packages.hold(packages.prepare("one", {"main": "1", "state": "author's", "theirs/x": "x"}))
+    write(old.place, {"state": "program's"})
+    bad = packages.prepare("two", {"main": "2", "state": "author's", "theirs/x": "x"})
+    settle(packages.kept, bad, old)
+    (bad.place / "state").unlink()
+    write(bad.place, {"state/deep/er": "failed's", "theirs/y": "failed's"})
+    settle(packages.kept, old, old)
+    assert settle(packages.kept, bad, old)
+    assert read(bad.place) == {"main": "2", "state": "program's", "theirs/x": "x"}
+    assert read(packages.kept / "failed") == {"state/deep/er": "failed's", "theirs/y": "failed's"}
+
+
+def test_what_a_failed_revision_made_of_its_authors_file_is_in_nobodys_way(packages: Packages) -> None:
+    old = packages.hold(packages.prepare("one", {"main": "1"}))
+    write(old.place, {"up/x": "program's"})
+    bad = packages.prepare("two", {"main": "2"})
+    settle(packages.kept, bad, old)
+    worse = packages.prepare("three", {"main": "3", "up": "author's"})
+    settle(packages.kept, worse, old)
+    for file in (worse.place / "up/x", worse.place / "up.from-package"):
+        file.unlink()
+    (worse.place / "up").rmdir()
+    write(worse.place, {"up": "failed's"})
+    settle(packages.kept, old, old)
+    assert settle(packages.kept, worse, old)
+    assert read(worse.place) == {"main": "3", "up/x": "program's"}
+    assert read(packages.kept / "failed") == {"up": "failed's"}
