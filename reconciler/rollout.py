@@ -146,7 +146,7 @@ def _why_not_ready(target: Service, history: History, current: list[Instance], c
     """What a person needs to know about a revision that never got ready."""
     within = f"revision {target.revision} was not ready within {format_duration(chance)}"
     if history.crashed == target.revision:
-        crashes = describe_crashes(history).split(";")[0]
+        crashes = describe_crashes(replace(history, delay=0.0))
         return f"{within}: {crashes}; `atek logs {target.id}` shows its output"
     if target.manifest.placement == "swarm":
         return f"{within}: not all of its tasks did; `atek events` tells about them"

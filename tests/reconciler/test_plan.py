@@ -183,6 +183,17 @@ def test_the_strategy_does_not_change_while_an_update_runs(before: str, after: s
     assert over.history.keeps is None
 
 
+def test_a_rejection_says_all_that_a_program_said_last() -> None:
+    said = "exited with status 1: Error: no such table: a; b (run migrate; then start)"
+    history = History(
+        healthy=A, rollout=Rollout(B.revision, since=0.0), crashed=B.revision, crashes=2, last_failure=said,
+        delay=0.4,
+    )  # fmt: skip
+    decision = decide(B, instance("old", A), instance("new", B, State.STARTING), history=history)
+    assert isinstance(decision.outcome, Stalled)
+    assert f": {said}, 2 times in a row; `atek logs" in decision.outcome.verdict.message
+
+
 def test_the_way_back_is_the_way_there() -> None:
     history = History(healthy=A, rollout=Rollout(B.revision, since=0.0), keeps=Keeps(B.revision, "a file"))
     rejected = decide(B, instance("new", B, State.STARTING), history=history, keeps=None)
