@@ -81,8 +81,8 @@ class Resolver:
                 generation=generation,
                 exports=manifest.exports or (),
             )
-        _check_folder(path, manifest)
         try:
+            _check_folder(path, manifest)
             runtime = infer_runtime(manifest, path)
             manifest = _for_runtime(manifest, runtime)
             in_place, native = manifest.run == "inPlace", runtime == "process"
