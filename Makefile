@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The Hypercore daemon, and the Node that runs it: the machine's own where it will do, else the environment's.
 DAEMON := hyper/daemon
-NODE = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().node)')
-NPM = $$($(BIN)/python -c 'from runtimes.node import find_node; print(find_node().npm)')
+NODE = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().node)')
+NPM = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().npm)')
 
 .PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-versions clean
 

@@ -12,8 +12,8 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from manifests.ignored import is_ignored
-from manifests.source_text import EXECUTABLE, is_code
+from manifests.model.ignored import is_ignored
+from manifests.model.source_text import EXECUTABLE, is_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

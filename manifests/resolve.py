@@ -13,17 +13,17 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from manifests.files import read_json
-from manifests.git import is_git, parse_git
-from manifests.model import Export
+from manifests.model.git import is_git, parse_git
+from manifests.model.manifest import Export
+from manifests.model.service import SWARM, Package, Service, make_service
 from manifests.package import Digests, is_the_systems
-from manifests.service import SWARM, Package, Service, make_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from manifests.git import GitPackage
-    from manifests.model import Manifest
-    from manifests.snapshot import Declared
+    from manifests.model.git import GitPackage
+    from manifests.model.manifest import Manifest
+    from manifests.model.snapshot import Declared
 
 _NODE_FILES = ("package.json", "index.js")
 _PYTHON_FILES = ("requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py", "__main__.py")

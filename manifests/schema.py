@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from manifests.keys import MEANINGS
-from manifests.model import Manifest
+from manifests.model.keys import MEANINGS
+from manifests.model.manifest import Manifest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 README = Path(__file__).with_name("README.md")

@@ -15,30 +15,30 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from manifests.nodes import Place
-from reconciler import history as past
-from reconciler.api import UserError
-from reconciler.defects import defect, keep_going
-from reconciler.desired import DesiredState
-from reconciler.effects import Effects
-from reconciler.events import EventLog
-from reconciler.inheritance import DATA_OWNED, Inheritance
-from reconciler.loop import Reconciler
-from reconciler.metrics import Metrics
-from reconciler.nodes.port import RECORDS, Change
-from reconciler.routing import Routing
-from reconciler.status import defective_status, held_back_status, service_status, source_status, unready
+from manifests.model.nodes import Place
+from reconciler.decide import history as past
+from reconciler.decide.inheritance import DATA_OWNED, Inheritance
+from reconciler.drive.defects import defect, keep_going
+from reconciler.drive.desired import DesiredState
+from reconciler.drive.effects import Effects
+from reconciler.drive.loop import Reconciler
+from reconciler.drive.routing import Routing
+from reconciler.peers.port import RECORDS, Change
+from reconciler.serve.events import EventLog
+from reconciler.serve.metrics import Metrics
+from reconciler.serve.port import UserError
+from reconciler.serve.status import defective_status, held_back_status, service_status, source_status, unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from manifests.service import Package
-    from manifests.snapshot import Declared, Snapshot, Source
-    from reconciler.controller import Controller
-    from reconciler.desired import Resolver
-    from reconciler.inheritance import DataOwners
-    from reconciler.nodes.port import Member
-    from reconciler.store import Store
+    from manifests.model.service import Package
+    from manifests.model.snapshot import Declared, Snapshot, Source
+    from reconciler.decide.controller import Controller
+    from reconciler.decide.inheritance import DataOwners
+    from reconciler.drive.desired import Resolver
+    from reconciler.peers.port import Member
+    from reconciler.state.store import Store
     from runtimes.base import Runtime
     from runtimes.probes import Prober
     from runtimes.router.port import Router
@@ -122,7 +122,7 @@ class Node:
             self._hurry.set()
         self._ending.set()
 
-    # -- reconciler.api.NodeApi
+    # -- reconciler.serve.port.NodeApi
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""
@@ -231,7 +231,7 @@ class Node:
         """Returns once the service's package was looked at as it is now."""
         await self.desired.look_again(service_id)
 
-    # -- reconciler.nodes.port.Host
+    # -- reconciler.peers.port.Host
 
     def add_source(self, source: Source) -> None:
         """Declares what it says from now on. A source of the same name is replaced."""

@@ -15,39 +15,39 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from manifests.git import GitPackage
-from manifests.nodes import Place
+from manifests.model.git import GitPackage
+from manifests.model.nodes import Place
 from manifests.resolve import files_of, resolve
 from manifests.sources.packages import PackageWatcher
-from reconciler.api import UserError
 from reconciler.apis.inspect import public_config
 from reconciler.apis.installed import open_installed
-from reconciler.core_services import core_services, daemon_socket, shipped_core_services
-from reconciler.data_owners import DataFolders
-from reconciler.defects import keep_going
-from reconciler.git_packages import GitPackages
-from reconciler.home import Home
+from reconciler.decide.rewriting import Rewriting, as_fetched
+from reconciler.drive.defects import keep_going
+from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.sources import make_sources
 from reconciler.node import Node
-from reconciler.nodes.alone import Alone
-from reconciler.releases import FILE as RELEASES
-from reconciler.releases import Releases
-from reconciler.rewriting import Rewriting, as_fetched
-from reconciler.settings import load_settings
-from reconciler.sources import make_sources
-from reconciler.status import timestamp
-from reconciler.store import FileStore
-from reconciler.tokens import ensure_tokens, new_token
-from reconciler.ways_in import make_router, open_sockets, serve
+from reconciler.peers.standalone import Alone
+from reconciler.serve.listeners import make_router, open_sockets, serve
+from reconciler.serve.port import UserError
+from reconciler.serve.status import timestamp
+from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
+from reconciler.state.data_owners import DataFolders
+from reconciler.state.home import Home
+from reconciler.state.releases import FILE as RELEASES
+from reconciler.state.releases import Releases
+from reconciler.state.settings import load_settings
+from reconciler.state.store import FileStore
+from reconciler.state.tokens import ensure_tokens, new_token
 from runtimes.base import RuntimeFailure
 from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
-from runtimes.git import Repositories
-from runtimes.logs import Sizes, trim_all
-from runtimes.packages import in_use
+from runtimes.packages.git import Repositories
+from runtimes.packages.store import in_use
 from runtimes.paths import REPOSITORIES, Paths, make_run_directory
 from runtimes.probes import EndpointProber
-from runtimes.process import ProcessHost
+from runtimes.processes.logs import Sizes, trim_all
+from runtimes.processes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.client import HyperClient
-    from manifests.merge import Winner
-    from manifests.service import Service
-    from reconciler.api import Console
+    from manifests.model.merge import Winner
+    from manifests.model.service import Service
     from reconciler.apis.installed import InstalledServices
-    from reconciler.desired import Root
-    from reconciler.http import Handler
-    from reconciler.nodes.port import Member
-    from reconciler.settings import Settings
+    from reconciler.drive.desired import Root
+    from reconciler.peers.port import Member
+    from reconciler.serve.http import Handler
+    from reconciler.serve.port import Console
+    from reconciler.state.settings import Settings
     from runtimes.router.remote import RouterProcess
 
 VERSION = "0.3.0"
@@ -220,7 +220,7 @@ def _make_member(
 ) -> Member:
     if client is None:
         return Alone()
-    from reconciler.nodes.membership import Membership
+    from reconciler.peers.membership import Membership
 
     return Membership(
         client,
@@ -287,7 +287,7 @@ def _make_inner(
     """What answers to requests that the router forwards to the node: system APIs and pages."""
     from reconciler.apis.assemble import make_system_apis
     from reconciler.apis.repositories import GitRepositories
-    from reconciler.health import health
+    from reconciler.serve.health import health
 
     return make_system_apis(
         node,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 Progress = Callable[[str], None]
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from hyper.core_services import HYPER_ID
 from runtimes.base import RuntimeFailure
 from runtimes.docker.address import find_socket
-from runtimes.limits import CgroupLimiter, make_limiter
-from runtimes.node_versions import OLDEST_NODE, find_node
-from runtimes.ports import require_free
-from runtimes.uv import find_uv
+from runtimes.packages.node_versions import OLDEST_NODE, find_node
+from runtimes.packages.uv import find_uv
+from runtimes.processes.limits import CgroupLimiter, make_limiter
+from runtimes.processes.ports import require_free
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Progress
 
 

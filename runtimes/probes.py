@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 import anyio.to_thread
 
-from runtimes.children import TABLE
 from runtimes.loopback import addresses
-from runtimes.proc import surroundings_of
+from runtimes.processes.children import TABLE
+from runtimes.processes.proc import surroundings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from anyio.abc import ByteStream
 
-    from manifests.model import Exec, HttpGet, Probe
+    from manifests.model.manifest import Exec, HttpGet, Probe
     from runtimes.base import Endpoint, Running
 
 #: Seconds for the bare question whether an endpoint accepts connections.
@@ -82,8 +82,8 @@ class EndpointProber:
 
     async def elsewhere(self, running: Running) -> str:
         # Seldom needed.
-        from runtimes.elsewhere import advise
-        from runtimes.listening import listening
+        from runtimes.processes.elsewhere import advise
+        from runtimes.processes.listening import listening
 
         return advise(running, await anyio.to_thread.run_sync(listening, running.pid))
 

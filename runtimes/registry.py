@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtimes.native import NativePreparer
-from runtimes.node import NodePreparer
-from runtimes.process import ProcessRuntime
-from runtimes.python import PythonPreparer
+from runtimes.packages.native import NativePreparer
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.python import PythonPreparer
+from runtimes.processes.process import ProcessRuntime
 
 if TYPE_CHECKING:
     from runtimes.base import Runtime
     from runtimes.preparer import Preparer
-    from runtimes.process import ProcessHost
+    from runtimes.processes.process import ProcessHost
 
 
 def make_runtimes(host: ProcessHost, *others: Runtime) -> dict[str, Runtime]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio._backends._asyncio import TestRunner
 
-from manifests import parse
+from manifests.documents import parse
 from tests.schema import CheckedManifest
 
 if TYPE_CHECKING:

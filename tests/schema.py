@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from manifests.model import Manifest
+from manifests.model.manifest import Manifest
 from manifests.schema import make_schema
 
 VALIDATOR = jsonschema_rs.validator_for(make_schema())

@@ -21,13 +21,13 @@ from manifests.compose.values import (
     whole,
     words,
 )
-from manifests.containers import DEFAULT_CAPABILITIES
+from manifests.model.containers import DEFAULT_CAPABILITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from manifests.compose.translation import Translation
-    from manifests.documents import Path
+    from manifests.documents.text import Path
 
 
 def capabilities(of: Translation) -> list[str]:

@@ -13,16 +13,16 @@ from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
 from manifests.compose.translation import Translation
 from manifests.compose.values import Wrong, only, table, text
 from manifests.compose.variables import Unusable, interpolate
-from manifests.documents import BrokenText, read_documents
-from manifests.expansion import literal
-from manifests.explain import explain, format_path
-from manifests.model import Manifest, refuse_unbuilt
-from manifests.snapshot import Problem
+from manifests.documents.explain import explain, format_path
+from manifests.documents.text import BrokenText, read_documents
+from manifests.model.expansion import literal
+from manifests.model.manifest import Manifest, refuse_unbuilt
+from manifests.model.snapshot import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from manifests.documents import LineOf, Path
+    from manifests.documents.text import LineOf, Path
 
     #: The text of a file by its path; None when there is no such file. Raises BrokenText.
     ReadFile = Callable[[str], str | None]

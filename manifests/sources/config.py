@@ -11,19 +11,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from manifests.documents import BrokenText, Document, read_documents
-from manifests.model import Manifest
-from manifests.parse import Parsed, parse_manifest
-from manifests.snapshot import Declared, Problem, Snapshot
+from manifests.documents.parse import Parsed, parse_manifest
+from manifests.documents.text import BrokenText, Document, read_documents
+from manifests.model.manifest import Manifest
+from manifests.model.snapshot import Declared, Problem, Snapshot
 from manifests.sources.folder import FolderSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from manifests.documents import LineOf
-    from manifests.documents import Path as KeyPath
-    from manifests.lastgood import LastGood
+    from manifests.documents.text import LineOf
+    from manifests.documents.text import Path as KeyPath
+    from manifests.sources.last_good import LastGood
 
 #: In the order in which they are preferred.
 CONFIG_FILES = ("config.toml", "config.json")

@@ -8,15 +8,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from manifests.documents import BrokenText
-from manifests.parse import Parsed
-from manifests.snapshot import INTERNAL_ERROR, Declared, Problem
+from manifests.documents.parse import Parsed
+from manifests.documents.text import BrokenText
+from manifests.model.snapshot import INTERNAL_ERROR, Declared, Problem
 from manifests.sources.listing import UNREADABLE, Signature, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from manifests.lastgood import LastGood
+    from manifests.sources.last_good import LastGood
 
     #: text, file, suffix → what it says.
     Parser = Callable[[str, str, str], Parsed]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from manifests.snapshot import Declared
+from manifests.model.snapshot import Declared
 from manifests.sources.journal import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hyper.port import Drive, Record, RecordPath
-    from manifests.record import Recorded
+    from manifests.documents.record import Recorded
     from manifests.sources.judging import Judge, Judgement
 
 

@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from manifests.documents import SUFFIXES
-from manifests.snapshot import Problem, Snapshot
+from manifests.documents.text import SUFFIXES
+from manifests.model.snapshot import Problem, Snapshot
 from manifests.sources.contents import Contents
+from manifests.sources.formats import parse_written
 from manifests.sources.listing import UNREADABLE, Listing, Signature, is_manifest, list_folder, sign
-from manifests.sources.news import FolderNews
 from manifests.sources.trust import Distrusted, distrust
-from manifests.written import parse_written
+from manifests.sources.watcher import FolderNews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from manifests.lastgood import LastGood
-    from manifests.snapshot import SourceKind
+    from manifests.model.snapshot import SourceKind
     from manifests.sources.contents import Parser
-    from manifests.sources.news import News
+    from manifests.sources.last_good import LastGood
+    from manifests.sources.watcher import News
 
 #: Seconds. A file modified this recently, without anybody saying that it is whole, is looked at later.
 SETTLE = 0.1

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from hyper.port import Forked, HyperError, Listing, Position, Record
-from manifests.record import SERVICES
-from manifests.snapshot import Problem
+from manifests.documents.record import SERVICES
+from manifests.model.snapshot import Problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -17,8 +17,8 @@ import orjson
 
 from hyper.port import Position, Record, Undecodable
 from manifests.files import write_atomically
-from manifests.lastgood import slug
-from manifests.snapshot import Problem
+from manifests.model.snapshot import Problem
+from manifests.sources.last_good import slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -190,7 +190,7 @@ def _line(value: dict[str, Any]) -> bytes:
     try:
         text = orjson.dumps(value)
     except TypeError:
-        # What cannot be written was refused by `manifests.record` as well; only that it is there matters.
+        # What cannot be written was refused by `manifests.documents.record` too; only that it is there matters.
         text = orjson.dumps({**value, "value": None})
     return b"%08x %s\n" % (zlib.crc32(text), text)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from manifests.nodes import Place, runs_on
-from manifests.policy import Policy, judge, judge_package, narrow
-from manifests.record import read_record, service_of
+from manifests.documents.record import read_record, service_of
+from manifests.model.nodes import Place, runs_on
+from manifests.model.policy import Policy, judge, judge_package, narrow
+from manifests.model.snapshot import INTERNAL_ERROR, Problem
 from manifests.resolve import ResolveError, infer_runtime, package_exports
-from manifests.snapshot import INTERNAL_ERROR, Problem
 
 if TYPE_CHECKING:
     from hyper.port import Drive, Record
-    from manifests.model import Manifest
-    from manifests.record import Recorded
+    from manifests.documents.record import Recorded
+    from manifests.model.manifest import Manifest
     from manifests.sources.drives import DriveCache
 
 FORBIDDEN = "PolicyForbids"

@@ -10,8 +10,8 @@ import os
 import stat
 from typing import NamedTuple
 
-from manifests.documents import MAX_BYTES, SUFFIXES, BrokenText
-from manifests.ignored import is_ignored
+from manifests.documents.text import MAX_BYTES, SUFFIXES, BrokenText
+from manifests.model.ignored import is_ignored
 from manifests.sources.trust import judge
 
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from manifests.snapshot import Declared, Snapshot
+from manifests.model.snapshot import Declared, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from manifests.model import Manifest
-    from manifests.snapshot import SourceKind
+    from manifests.model.manifest import Manifest
+    from manifests.model.snapshot import SourceKind
 
 
 class MemorySource:
-    """Implements `manifests.snapshot.Source`. Two lives of a node may share one."""
+    """Implements `manifests.model.snapshot.Source`. Two lives of a node may share one."""
 
     def __init__(self, name: str = "memory", kind: SourceKind = "file", *, known: bool = True) -> None:
         self._name = name

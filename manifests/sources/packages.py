@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from manifests.ignored import is_ignored
+from manifests.model.ignored import is_ignored
 from manifests.package import is_the_systems
 
 if TYPE_CHECKING:

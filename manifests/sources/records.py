@@ -19,7 +19,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from manifests.snapshot import Problem, Snapshot
+from manifests.model.snapshot import Problem, Snapshot
 from manifests.sources.entries import Entries
 from manifests.sources.fetching import Fetcher
 from manifests.sources.following import Following, SourceState
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.port import Database, Drive, Hyper, Position, RecordPath
-    from manifests.nodes import Place
-    from manifests.policy import Policy
-    from manifests.record import Recorded
-    from manifests.snapshot import SourceKind
+    from manifests.documents.record import Recorded
+    from manifests.model.nodes import Place
+    from manifests.model.policy import Policy
+    from manifests.model.snapshot import SourceKind
     from manifests.sources.drives import DriveCache
     from manifests.sources.entries import Entry
     from manifests.sources.following import News
@@ -55,7 +55,7 @@ MOST_PROBLEMS = 1000
 
 
 class RecordSource:
-    """Implements `manifests.snapshot.Source`.
+    """Implements `manifests.model.snapshot.Source`.
 
     `database` makes or opens the database (`lambda: hyper.create("records")`, `lambda: hyper.open(key)`); it
     is called until it answers. `folder` is where the last good state is kept (`state/snapshots`). `policy`

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.apis.jsonrpc import RpcError
-from reconciler.nodes.port import FOLLOW
+from reconciler.peers.port import FOLLOW
 from runtimes.router.table import SYSTEM
 
 if TYPE_CHECKING:

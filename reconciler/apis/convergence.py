@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from reconciler.api import UserError
-from reconciler.service_state import explanation, serves
+from reconciler.serve.port import UserError
+from reconciler.serve.service_state import explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
 
-    from manifests.model import Manifest
-    from reconciler.api import EventRecord
+    from manifests.model.manifest import Manifest
     from reconciler.apis.port import ApiNode
+    from reconciler.serve.port import EventRecord
 
     #: The outcome, or None while it is still open.
     Look = Callable[[], "Outcome | None"]

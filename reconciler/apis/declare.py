@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from manifests.git import is_git
-from manifests.parse import parse_file
+from manifests.documents.parse import parse_file
+from manifests.model.git import is_git
 from manifests.resolve import PROGRAM_FILES, absolute_source
-from reconciler.api import UserError
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
 from reconciler.apis.jsonrpc import RpcError
-from reconciler.apis.keeping import Files, Records, record_file
+from reconciler.apis.manifest_store import Files, Records, record_file
 from reconciler.apis.names import free_id, source_of
-from reconciler.nodes.port import Change
-from reconciler.own_manifests import file_of, manifest_text
+from reconciler.peers.port import Change
+from reconciler.serve.port import UserError
+from reconciler.state.own_manifests import file_of, manifest_text
 from runtimes.docker.volume_names import has_volumes
 from runtimes.router.table import SYSTEM
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Mapping
     from pathlib import Path
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
     from reconciler.apis.installed import InstalledServices
-    from reconciler.apis.keeping import Keeper
+    from reconciler.apis.manifest_store import Keeper
     from reconciler.apis.params import ConfigureOptions, ConfigValue, InstallOptions
     from reconciler.apis.port import ApiNode
     from reconciler.apis.repositories import GitRepositories

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import UserError
 from reconciler.apis import inspect, services
 from reconciler.apis.caller import GENERAL, caller_of
 from reconciler.apis.jsonrpc import METHOD_NOT_FOUND, RpcError, respond
 from reconciler.apis.params import Params
-from reconciler.http import json_response
+from reconciler.serve.http import json_response
+from reconciler.serve.port import UserError
 from runtimes.router.table import Export
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.apis.inspect import InspectApi
     from reconciler.apis.jsonrpc import Call
     from reconciler.apis.services import Method, ServicesApi
-    from reconciler.http import Handler, Request, Response
+    from reconciler.serve.http import Handler, Request, Response
 
 SERVICES_PATH = "/_atek/api/services"
 INSPECT_PATH = "/_atek/api/inspect"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from manifests.resolve import git_package, package_path, read_atek_json
 
 if TYPE_CHECKING:
-    from manifests.snapshot import Declared
+    from manifests.model.snapshot import Declared
     from reconciler.apis.installed import Installed
-    from reconciler.git_packages import Installed as Fetched
+    from reconciler.drive.git_packages import Installed as Fetched
 
 
 def service_info(

@@ -9,10 +9,10 @@ from reconciler.apis.caller import require_admin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from reconciler.api import NodeApi
     from reconciler.apis.caller import Caller
     from reconciler.apis.params import Params
-    from reconciler.settings import Settings
+    from reconciler.serve.port import NodeApi
+    from reconciler.state.settings import Settings
 
     Method = Callable[[Caller, Params], Awaitable[object]]
 

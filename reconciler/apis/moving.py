@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reconciler.apis.declare import holds_anything
-from reconciler.releases import FILE as RELEASES
-from reconciler.releases import Releases
-from reconciler.store import FileStore
+from reconciler.state.releases import FILE as RELEASES
+from reconciler.state.releases import Releases
+from reconciler.state.store import FileStore
 from runtimes.docker.volume_names import move_note
-from runtimes.packages import PackageStore, remove_tree
+from runtimes.packages.store import PackageStore, remove_tree
 from runtimes.paths import Paths
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from manifests.git import is_git, parse_git
+from manifests.model.git import is_git, parse_git
 from manifests.resolve import read_atek_json
-from reconciler.api import UserError
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.jsonrpc import RpcError
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.api import NodeApi
+from reconciler.serve.port import NodeApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from manifests.snapshot import Declared
+    from manifests.model.snapshot import Declared
 
 
 class ApiNode(NodeApi, Protocol):

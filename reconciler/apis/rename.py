@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from reconciler.api import UserError
 from reconciler.apis.declare import checked
 from reconciler.apis.installed import Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
 from reconciler.apis.rename_recorded import move_recorded, with_version
-from reconciler.own_manifests import file_of, write_manifest
+from reconciler.serve.port import UserError
+from reconciler.state.own_manifests import file_of, write_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
     from reconciler.apis.convergence import Convergence, Outcome
     from reconciler.apis.declare import Declarations
     from reconciler.apis.installed import Installed, InstalledServices

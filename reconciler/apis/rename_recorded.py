@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from reconciler.api import UserError
 from reconciler.apis.installed import Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
-from reconciler.nodes.port import Change
+from reconciler.peers.port import Change
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.apis.declare import Declarations
     from reconciler.apis.installed import Installed, InstalledServices
     from reconciler.apis.port import ApiNode
-    from reconciler.nodes.port import ServiceRecords
+    from reconciler.peers.port import ServiceRecords
 
 #: Seconds until records that cannot be read yet are looked at again.
 AGAIN = 1.0

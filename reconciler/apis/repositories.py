@@ -5,23 +5,23 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from manifests.merge import Winner
-from manifests.snapshot import Declared
-from reconciler.api import UserError
-from reconciler.git_packages import package_of
+from manifests.model.merge import Winner
+from manifests.model.snapshot import Declared
+from reconciler.drive.git_packages import package_of
+from reconciler.serve.port import UserError
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from manifests.git import GitPackage
-    from manifests.model import Manifest
-    from reconciler.git_packages import Installed
-    from reconciler.releases import Releases
+    from manifests.model.git import GitPackage
+    from manifests.model.manifest import Manifest
+    from reconciler.drive.git_packages import Installed
+    from reconciler.state.releases import Releases
 
 
 class Fetcher(Protocol):
-    """`reconciler.git_packages.GitPackages`, as far as it is asked for single packages."""
+    """`reconciler.drive.git_packages.GitPackages`, as far as it is asked for single packages."""
 
     releases: Releases
     own: Callable[[str], bool]

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
-from manifests.snapshot import Declared
-from reconciler.api import UserError
+from manifests.model.snapshot import Declared
 from reconciler.apis.caller import not_authorized
 from reconciler.apis.convergence import Convergence, seconds_to_stop
 from reconciler.apis.info import service_info, versions
 from reconciler.apis.params import ConfigureOptions, InstallOptions, Params
 from reconciler.apis.rename import rename
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
     from reconciler.apis.caller import Caller
     from reconciler.apis.declare import Declarations
     from reconciler.apis.port import ApiNode

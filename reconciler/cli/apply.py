@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose import is_compose
-from manifests.documents import SUFFIXES, BrokenText, read_documents
-from manifests.model import Manifest
+from manifests.documents.scalars import settle
+from manifests.documents.text import SUFFIXES, BrokenText, read_documents
+from manifests.model.manifest import Manifest
 from manifests.resolve import absolute_source
-from manifests.scalars import settle
-from manifests.written import parse_written
-from reconciler.api import UserError
+from manifests.sources.formats import parse_written
 from reconciler.cli.recorded import recorded, replace
-from reconciler.mistakes import sentences
-from reconciler.own_manifests import declarations, require_own, write_manifest
+from reconciler.serve.port import UserError
+from reconciler.state.mistakes import sentences
+from reconciler.state.own_manifests import declarations, require_own, write_manifest
 
 if TYPE_CHECKING:
     import argparse

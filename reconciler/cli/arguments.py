@@ -234,7 +234,7 @@ def _count(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    from manifests.quantities import parse_duration
+    from manifests.model.quantities import parse_duration
 
     try:
         return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)

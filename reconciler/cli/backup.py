@@ -16,7 +16,7 @@ _ANSWER_SECONDS = 300.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError with no file changed when something of it cannot be read."""
-    from reconciler.nodes.backup import FORMAT, VERSION, home_backup, write_backup
+    from reconciler.peers.backup import FORMAT, VERSION, home_backup, write_backup
 
     client = Client(arguments.home)
     store = client.call("backup", within=_ANSWER_SECONDS)

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reconciler.api import UserError
 from reconciler.cli.client import NodeGone, NodeSocket
 from reconciler.cli.token import admin_token
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     import argparse

@@ -8,8 +8,8 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import EventRecord, UserError
 from reconciler.cli.output import nearest, short_path
+from reconciler.serve.port import EventRecord, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ class NodeSocket:
             raise NodeGone("the node ended", hint="`atek up` starts it again") from error
 
     def _nobody(self) -> UserError:
-        from reconciler.home import holder
+        from reconciler.state.home import holder
 
         home = short_path(self._home)
         if holder(self._home) is not None:

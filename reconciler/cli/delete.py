@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import UserError
 from reconciler.cli.client import Client
 from reconciler.cli.output import nearest
 from reconciler.cli.recorded import recorded, remove
-from reconciler.own_manifests import declarations, file_of, require_own
+from reconciler.serve.port import UserError
+from reconciler.state.own_manifests import declarations, file_of, require_own
 
 if TYPE_CHECKING:
     import argparse

@@ -6,10 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import UserError
 from reconciler.cli.output import clean
-from reconciler.nodes.publication import mark_of
-from reconciler.service_state import condition, explanation, serves
+from reconciler.peers.publication import mark_of
+from reconciler.serve.port import UserError
+from reconciler.serve.service_state import condition, explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

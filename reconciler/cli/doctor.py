@@ -17,7 +17,7 @@ _NAME_WIDTH = 14
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 when something necessary is missing."""
-    from reconciler.settings import SettingsError, load_settings
+    from reconciler.state.settings import SettingsError, load_settings
     from runtimes.doctor import Check, check
 
     try:

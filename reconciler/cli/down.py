@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.client import Client, NodeGone
 from reconciler.cli.output import short_path
-from reconciler.home import holder
+from reconciler.state.home import holder
 
 if TYPE_CHECKING:
     import argparse

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hyper.link import BadLink, Link, parse_link
-from reconciler.api import UserError
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean, table
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     import argparse

@@ -6,8 +6,8 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from reconciler.api import UserError
 from reconciler.cli.output import clean_log_line, has_colour, nearest
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         anyio.run(_follow, path, arguments.lines, show)
         return 0
-    from runtimes.logs import tail
+    from runtimes.processes.logs import tail
 
     for line in tail(path, arguments.lines):
         show(line)
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _follow(path: Path, lines: int, show: Callable[[str], None]) -> None:
-    from runtimes.logs import follow
+    from runtimes.processes.logs import follow
 
     async with aclosing(follow(path, lines)) as coming:
         async for line in coming:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import UserError
 from reconciler.cli.client import Client, find_service
 from reconciler.cli.waiting import wait_for
-from reconciler.service_state import explanation, serves
+from reconciler.serve.port import UserError
+from reconciler.serve.service_state import explanation, serves
 
 if TYPE_CHECKING:
     import argparse

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose import NAMES as COMPOSE_NAMES
-from manifests.documents import BrokenText, read_documents
-from manifests.model import Manifest
-from manifests.parse import parse_manifest
+from manifests.documents.parse import parse_manifest
+from manifests.documents.scalars import settle
+from manifests.documents.text import BrokenText, read_documents
+from manifests.model.manifest import Manifest
 from manifests.resolve import PROGRAM_FILES, absolute_source
-from manifests.scalars import settle
-from reconciler.api import UserError
 from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
 from reconciler.cli.delivery import Delivery
-from reconciler.mistakes import sentences
-from reconciler.nodes.push import MANIFEST_FILES
+from reconciler.peers.push import MANIFEST_FILES
+from reconciler.serve.port import UserError
+from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:
     import argparse

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import UserError
 from reconciler.cli.client import Client
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError, with the home as empty as it was, when it cannot be done."""
-    from reconciler.nodes.backup import read_backup, restore
+    from reconciler.peers.backup import read_backup, restore
 
     backup = read_backup(arguments.file)
     restore(arguments.home, backup)

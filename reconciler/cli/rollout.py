@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api import UserError
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean
 from reconciler.cli.waiting import wait_for
-from reconciler.service_state import explanation, serves
+from reconciler.serve.port import UserError
+from reconciler.serve.service_state import explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

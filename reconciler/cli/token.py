@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.api import UserError
 from reconciler.cli.output import short_path
-from reconciler.tokens import read_tokens
+from reconciler.serve.port import UserError
+from reconciler.state.tokens import read_tokens
 
 if TYPE_CHECKING:
     import argparse

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from manifests.containers import Build
+from manifests.model.containers import Build
 from manifests.package import package_files
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.failures import EngineAnswer, other_failure
 from runtimes.docker.ignore import Ignore, read_ignore
 from runtimes.docker.labels import NODE, SERVICE
 from runtimes.docker.streams import json_lines
-from runtimes.tool_words import ToolWords
-from runtimes.tools import printable
+from runtimes.packages.tool_errors import ToolWords
+from runtimes.packages.tools import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from manifests.service import Package, Service
+    from manifests.model.service import Package, Service
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import anyio
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Launch
 
 

@@ -15,7 +15,7 @@ from runtimes.docker.spec import SOCKET_NAME, Image, Place, data_folders
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 #: The mark of this node's containers, in its state directory: a home that moves keeps its containers.

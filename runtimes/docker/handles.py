@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from runtimes.base import Exit
-from runtimes.last_words import WINDOW, choose
+from runtimes.processes.termination_message import WINDOW, choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

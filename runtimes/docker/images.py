@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from manifests.service import digest
+from manifests.model.service import digest
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.credentials import authorization, registry_of
 from runtimes.docker.failures import EngineAnswer, other_failure
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
 

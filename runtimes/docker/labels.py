@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from manifests.containers import NODE_LABELS
-from manifests.service import Service
+from manifests.model.containers import NODE_LABELS
+from manifests.model.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

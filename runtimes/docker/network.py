@@ -21,7 +21,7 @@ from runtimes.docker.labels import NODE, of_node
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
     from runtimes.docker.engine import Engine
 
 #: Begins the kind of a project's network.

@@ -16,7 +16,7 @@ from runtimes.docker.folders import SWARM_NODE_FILE, Folders
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Exit, Kept, Launch, Progress, Running, RuntimeUnavailable
     from runtimes.docker.runtime import DockerRuntime
     from runtimes.docker.swarm import SwarmRuntime

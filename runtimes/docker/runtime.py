@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from runtimes.base import Exit, Kept, RuntimeUnavailable
+from runtimes.data.stateful import keeps
 from runtimes.docker import labels
 from runtimes.docker.adoption import inspect_all, read_container
 from runtimes.docker.ended import Ended, EndedContainers, is_worth_keeping
@@ -24,22 +25,21 @@ from runtimes.docker.folders import Folders
 from runtimes.docker.gateway import may_enter, reach_from_inside, share_gateway
 from runtimes.docker.handles import Handle, Handles
 from runtimes.docker.inside import run_inside
-from runtimes.docker.kept import kept_outside
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.network import Networks
 from runtimes.docker.service_images import ServiceImages
 from runtimes.docker.starting import LAST_WORDS, REMOVAL, Starter, describe, networks_of, remove_container
+from runtimes.docker.stateful import kept_outside
 from runtimes.docker.streams import json_lines
 from runtimes.docker.volumes import Volumes
-from runtimes.kept import keeps
-from runtimes.last_words import FROM_OUTSIDE
+from runtimes.processes.termination_message import FROM_OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 
     from anyio.abc import TaskGroup
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Launch, Progress, Running
     from runtimes.paths import Paths
 

@@ -12,12 +12,12 @@ from runtimes.base import RuntimeFailure
 from runtimes.docker import build
 from runtimes.docker.failures import EngineAnswer, other_failure, start_failure
 from runtimes.docker.images import Images, built_tag
-from runtimes.tools import ToolLog
+from runtimes.packages.tools import ToolLog
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
     from runtimes.docker.folders import Folders

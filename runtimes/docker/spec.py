@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
-from manifests.containers import parse_published, parse_volume
+from manifests.model.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
-from runtimes.environment import SYSTEM_PATH, expand, own_variables
-from runtimes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
+from runtimes.processes.environment import SYSTEM_PATH, expand, own_variables
+from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from manifests.containers import Volume
-    from manifests.model import Manifest
-    from manifests.service import Service
+    from manifests.model.containers import Volume
+    from manifests.model.manifest import Manifest
+    from manifests.model.service import Service
     from runtimes.base import Launch
 
 #: Where things are inside of every container.

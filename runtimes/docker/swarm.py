@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import anyio
 
-from manifests.containers import parse_volume
+from manifests.model.containers import parse_volume
 from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure, RuntimeUnavailable
 from runtimes.docker import labels, swarm_spec
 from runtimes.docker.credentials import authorization
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Copy, Launch, Progress
     from runtimes.docker.swarm_tasks import Machine, Task
     from runtimes.paths import Paths

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from manifests.containers import Volume, parse_volume
+from manifests.model.containers import Volume, parse_volume
 from runtimes.docker.images import with_tag
 from runtimes.docker.labels import NODE, labels
 from runtimes.docker.spec import AUTO_PORT, DATA, volume_name
-from runtimes.environment import expand, own_variables
+from runtimes.processes.environment import expand, own_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
     from runtimes.base import Launch
 
 #: The longest name that a swarm gives a service.

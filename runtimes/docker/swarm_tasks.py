@@ -15,7 +15,7 @@ from runtimes.base import Copy, Endpoint, Exit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
 
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 _WRONG = frozenset({"failed", "rejected", "orphaned"})

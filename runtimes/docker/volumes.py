@@ -12,7 +12,7 @@ from contextlib import suppress
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
-from manifests.containers import parse_volume
+from manifests.model.containers import parse_volume
 from runtimes.base import RuntimeFailure
 from runtimes.docker import labels
 from runtimes.docker.failures import EngineAnswer
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
     from runtimes.base import Launch
     from runtimes.docker.engine import Engine
     from runtimes.docker.labels import Labelled

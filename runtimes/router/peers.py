@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from runtimes.proc import pids, read_stat
+from runtimes.processes.proc import pids, read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from manifests.patterns import matches_any
+from manifests.model.patterns import matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from runtimes.node_versions import find_node
+from runtimes.packages.node_versions import find_node
 
 HERE = Path(__file__).parent
 #: Seconds that npm, or a script, may take on a busy machine.

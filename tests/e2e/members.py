@@ -8,8 +8,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from hyper.core_services import DAEMON_FOLDER, HYPER_ID, NODE_FLAGS, hyper_service
-from reconciler.core_services import restore_file
-from runtimes.node_versions import find_node
+from reconciler.state.core_services import restore_file
+from runtimes.packages.node_versions import find_node
 from tests.e2e.nodes import ATEK, Bench
 from tests.hyper.daemons import free_port
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.files import write_atomically
 from manifests.sources.config import CONFIG_FILES
-from runtimes.marks import instance_of
 from runtimes.paths import run_directory
-from runtimes.proc import pids, read_stat
+from runtimes.processes.marks import instance_of
+from runtimes.processes.proc import pids, read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtimes.ports import free_port
+from runtimes.processes.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

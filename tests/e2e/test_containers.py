@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtimes.docker.labels import of_node
-from runtimes.ports import free_port
+from runtimes.processes.ports import free_port
 from tests.e2e.containers import ContainerBench
 from tests.runtimes.docker.engines import IMAGE, OwnEngine, any_engine, restartable_engine
 from tests.runtimes.git_server import Repository

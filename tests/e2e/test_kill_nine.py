@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: A node that dies by SIGKILL right after the n-th action of one kind.
 DYING = """
 import os, signal, sys
-from reconciler import effects
+from reconciler.drive import effects
 kind, count = sys.argv[1], int(sys.argv[2])
 sys.argv[1:3] = []
 carry_out = effects.Effects.carry_out

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hyper.core_services import HYPER_ID
-from manifests.record import record_path
+from manifests.documents.record import record_path
 from reconciler.cli.client import Client
 from tests.e2e.members import Member
 from tests.hyper.daemons import write_raw

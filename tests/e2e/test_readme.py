@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.ports import free_port
+from runtimes.processes.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtimes.marks import token_of
+from runtimes.processes.marks import token_of
 
 if TYPE_CHECKING:
     from tests.e2e.nodes import Bench

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from manifests.base import DNS_LABEL
-from manifests.model import Manifest
+from manifests.model.base import DNS_LABEL
+from manifests.model.manifest import Manifest
 
 if TYPE_CHECKING:
     from random import Random

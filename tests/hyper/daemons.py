@@ -20,7 +20,7 @@ import anyio
 from hyper.client import HyperClient
 from hyper.core_services import DAEMON_FOLDER, NODE_FLAGS
 from hyper.port import HyperError, Peer
-from runtimes.node_versions import find_node
+from runtimes.packages.node_versions import find_node
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

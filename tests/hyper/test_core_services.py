@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hyper.core_services import ADB_API, adb_service, hyper_service
-from manifests.model import Manifest
+from manifests.model.manifest import Manifest
 
 SERVICES = [
     hyper_service(store="/srv/hyper", socket="/run/hyper.sock"),

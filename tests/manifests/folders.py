@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from manifests.snapshot import Declared, Snapshot, Source
+    from manifests.model.snapshot import Declared, Snapshot, Source
 
 
 def manifest(service: str, **env: object) -> str:

@@ -16,8 +16,8 @@ from manifests.compose.variables import Unusable, substitute
 from tests.manifests.compose_files import EXAMPLES
 
 if TYPE_CHECKING:
-    from manifests.model import Manifest
-    from manifests.snapshot import Problem
+    from manifests.model.manifest import Manifest
+    from manifests.model.snapshot import Problem
 
 FOLDER = "/srv/home"
 FILE = f"{FOLDER}/compose.yaml"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.lastgood import LastGood
 from manifests.resolve import package_path
 from manifests.sources.config import ConfigSource, parse_config
+from manifests.sources.last_good import LastGood
 from tests.manifests.folders import find, ids, problems, watching, write
 
 if TYPE_CHECKING:

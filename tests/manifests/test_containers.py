@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from manifests.containers import Published, Volume, capability, parse_published, parse_volume
-from manifests.model import Manifest
+from manifests.model.containers import Published, Volume, capability, parse_published, parse_volume
+from manifests.model.manifest import Manifest
+from manifests.model.service import make_service
+from manifests.model.snapshot import Declared
 from manifests.resolve import ResolveError, resolve
-from manifests.service import make_service
-from manifests.snapshot import Declared
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hyper.port import Record
 from manifests.compose import read_compose
-from manifests.expansion import UnknownVariable, expanded, expanded_where_known, expands
-from manifests.model import Manifest
-from manifests.record import read_record, record_path
-from manifests.service import make_service
+from manifests.documents.record import read_record, record_path
+from manifests.model.expansion import UnknownVariable, expanded, expanded_where_known, expands
+from manifests.model.manifest import Manifest
+from manifests.model.service import make_service
 
 KNOWN = {"PATH": "/usr/bin", "HOME": "/d", "PORT": "8080", "ATEK_DATA_DIR": "/d", "ATEK_HOST_PORT": "2835"}
 

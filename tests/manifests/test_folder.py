@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from manifests.merge import merge
+from manifests.model.merge import merge
 from manifests.sources.folder import REMOVAL, FolderSource
 from tests.manifests.folders import age, find, ids, manifest, problems, watching, write
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from manifests.lastgood import LastGood
-from manifests.merge import merge
-from manifests.sources import inotify, news
+from manifests.model.merge import merge
+from manifests.sources import inotify, watcher
 from manifests.sources.folder import FolderSource
+from manifests.sources.last_good import LastGood
 from tests.manifests.folders import find, ids, manifest, watching, write
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ async def test_without_inotify_the_folder_is_listed_every_now_and_then(
     def no_more() -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(news, "Inotify", no_more)
-    monkeypatch.setattr(news, "POLL", 0.05)
+    monkeypatch.setattr(watcher, "Inotify", no_more)
+    monkeypatch.setattr(watcher, "POLL", 0.05)
     write(folder / "a.yaml", manifest("a"))
     async with watching(FolderSource(folder, "home")) as watched:
         (folder / "b.yaml").write_text(manifest("b"))
@@ -51,7 +51,7 @@ async def test_when_the_kernel_has_no_watch_left_the_folder_is_listed_too(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(inotify.Inotify, "add", no_more)
-    monkeypatch.setattr(news, "POLL", 0.05)
+    monkeypatch.setattr(watcher, "POLL", 0.05)
     async with watching(FolderSource(folder, "home")) as watched:
         (folder / "b.yaml").write_text(manifest("b"))
         await watched.until(lambda snapshot: ids(snapshot) == ["b"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from manifests.git import GitPackage, is_git, parse_git
+from manifests.model.git import GitPackage, is_git, parse_git
 from manifests.resolve import absolute_source, git_package
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests import lastgood
 from manifests.files import write_atomically
-from manifests.lastgood import LastGood
 from manifests.sources import folder as folder_module
+from manifests.sources import last_good as lastgood
 from manifests.sources.folder import FolderSource
+from manifests.sources.last_good import LastGood
 from tests.manifests.folders import find, ids, manifest, problems, watching, write
 
 if TYPE_CHECKING:

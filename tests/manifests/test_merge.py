@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.merge import Merged, merge
-from manifests.model import Dependency, Manifest
-from manifests.snapshot import Declared, Snapshot, SourceKind
+from manifests.model.manifest import Dependency, Manifest
+from manifests.model.merge import Merged, merge
+from manifests.model.snapshot import Declared, Snapshot, SourceKind
 
 KINDS: tuple[SourceKind, ...] = ("config", "file", "git", "record", "follow")
 

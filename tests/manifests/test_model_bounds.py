@@ -10,11 +10,11 @@ from annotated_types import Le, Len, MaxLen
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from manifests.base import Content, Text, printable
-from manifests.model import Duration, Manifest, Size
-from manifests.parse import parse_manifest
-from manifests.policy import Policy
-from reconciler.settings import _FileValues
+from manifests.documents.parse import parse_manifest
+from manifests.model.base import Content, Text, printable
+from manifests.model.manifest import Duration, Manifest, Size
+from manifests.model.policy import Policy
+from reconciler.state.settings import _FileValues
 
 _TEXTS = tuple(get_args(each)[1] for each in (Text, Content))
 _NUMBERS = tuple(get_args(each)[1] for each in (Duration, Size))

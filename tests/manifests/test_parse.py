@@ -13,8 +13,8 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from manifests.documents import MAX_BYTES
-from manifests.parse import parse_file, parse_manifest
+from manifests.documents.parse import parse_file, parse_manifest
+from manifests.documents.text import MAX_BYTES
 
 GOOD = "id: notes\nsource: ./notes\n"
 
@@ -279,7 +279,7 @@ def test_deep_nesting_and_circles_are_refused() -> None:
 _WITHOUT_LIBYAML = """
 import sys
 sys.modules["yaml.cyaml"] = None
-from manifests.parse import parse_file
+from manifests.documents.parse import parse_file
 for text in ("id: a\\nsource: .\\nenv: {A: on, B: 1}", "id: a\\nsource: .\\nsorce: .", "id: [",
              "id: !x 1", "id: " + "[" * 5000, "id: \\x00"):
     parsed = parse_file(text, "f", ".yaml")
@@ -349,7 +349,7 @@ _WORDS = st.text(min_size=1, max_size=12) | st.text("0179.xeE+-_:oabntrufls~", m
 @given(st.dictionaries(_WORDS, _WORDS, max_size=4))
 def test_yaml_that_pyyaml_writes_is_read_back(mapping: dict[str, str]) -> None:
     """Quoted by the writer wherever a reader might take it for something else."""
-    from manifests.yaml_text import read_yaml
+    from manifests.documents.yaml_text import read_yaml
 
     # The one exception: PyYAML's YAML 1.1 knows no signed numbers without a digit before the point.
     assume(not any(word[1:2] == "." for pair in mapping.items() for word in pair if word[0] in "+-"))

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from manifests.model import Manifest
-from manifests.nodes import Place, runs_on
-from manifests.policy import Policy, judge
+from manifests.model.manifest import Manifest
+from manifests.model.nodes import Place, runs_on
+from manifests.model.policy import Policy, judge
+from manifests.model.snapshot import Declared
 from manifests.resolve import resolve
-from manifests.snapshot import Declared
 
 if TYPE_CHECKING:
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 
 def manifest(**keys: Any) -> Manifest:

@@ -9,7 +9,7 @@ import pytest
 from hyper.fake_log import Block
 from hyper.keys import key_of
 from hyper.port import Record, Undecodable
-from manifests.record import read_record, record_path
+from manifests.documents.record import read_record, record_path
 from manifests.sources import judging
 from tests.manifests.test_records_source import World, spec, watching
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.port import RecordPath
-    from manifests.record import Recorded
-    from manifests.snapshot import Problem
+    from manifests.documents.record import Recorded
+    from manifests.model.snapshot import Problem
 
 pytestmark = pytest.mark.anyio
 

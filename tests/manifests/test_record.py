@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyper.port import Drive, Record
-from manifests.model import Manifest
-from manifests.record import drive_url, make_record, parse_drive, read_record, record_path
+from manifests.documents.record import drive_url, make_record, parse_drive, read_record, record_path
+from manifests.model.manifest import Manifest
 
 KEY = "a" * 64
 DRIVE = Drive("0123456789abcdef" * 4, 7)

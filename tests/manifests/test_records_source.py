@@ -13,9 +13,9 @@ from trio.testing import MockClock
 
 from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import Drive, Write
-from manifests.nodes import Place
-from manifests.policy import Policy
-from manifests.record import SERVICES, drive_url, make_record, record_path
+from manifests.documents.record import SERVICES, drive_url, make_record, record_path
+from manifests.model.nodes import Place
+from manifests.model.policy import Policy
 from manifests.sources import fetching, following, records
 from manifests.sources.drives import DriveCache
 from manifests.sources.records import RecordSource
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from hyper.port import Database
-    from manifests.snapshot import Declared, Problem
+    from manifests.model.snapshot import Declared, Problem
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from manifests.parse import parse_file
-from manifests.releases import Pin, read_offer
+from manifests.documents.parse import parse_file
+from manifests.model.releases import Pin, read_offer
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 LISTING = "\n".join([

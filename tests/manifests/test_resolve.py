@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from manifests.model import Manifest
+from manifests.model.manifest import Manifest
+from manifests.model.service import Service, make_service
+from manifests.model.snapshot import Declared
 from manifests.package import Digests, package_files
 from manifests.resolve import ResolveError, package_path, read_atek_json, resolve
-from manifests.service import Service, make_service
-from manifests.snapshot import Declared
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.model import Manifest
-from manifests.parse import parse_file, parse_manifest
-from manifests.scalars import Written, plain, settle
-from manifests.toml_text import spelled_toml
+from manifests.documents.parse import parse_file, parse_manifest
+from manifests.documents.scalars import Written, plain, settle
+from manifests.documents.toml_text import spelled_toml
+from manifests.model.manifest import Manifest
 
 #: As they are written, in the languages where they are numbers, truths or dates.
 YAML = [

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from manifests.keys import MEANINGS
-from manifests.model import Manifest
-from manifests.parse import parse_file, parse_manifest
+from manifests.documents.parse import parse_file, parse_manifest
+from manifests.model.keys import MEANINGS
+from manifests.model.manifest import Manifest
 from manifests.schema import BEGIN, END, README, reference
 from tests.schema import VALIDATOR
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.semver import Version, newest_release, parse_range, parse_version
+from manifests.model.semver import Version, newest_release, parse_range, parse_version
 
 VERSIONS = [
     f"{major}.{minor}.{patch}{pre}"

@@ -7,8 +7,8 @@ import tracemalloc
 
 import pytest
 
-from manifests.documents import BrokenText, read_documents
-from manifests.toml_text import MOST_PARTS, load_toml
+from manifests.documents.text import BrokenText, read_documents
+from manifests.documents.toml_text import MOST_PARTS, load_toml
 
 LONG = 20_000
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from runtimes.proc import pids, read_stat
+from runtimes.processes.proc import pids, read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

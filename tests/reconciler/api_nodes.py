@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from manifests.nodes import Place
+from manifests.model.nodes import Place
 from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
 from reconciler.apis.installed import open_installed
 from reconciler.apis.repositories import GitRepositories
 from reconciler.apis.services import ServicesApi
-from reconciler.data_owners import DataFolders
-from reconciler.git_packages import GitPackages
-from reconciler.http import Request, Response, json_response
+from reconciler.decide.rewriting import Rewriting
+from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.sources import make_sources
 from reconciler.node import Node
-from reconciler.nodes.alone import Alone
-from reconciler.nodes.membership import Membership
-from reconciler.releases import FILE as RELEASES
-from reconciler.releases import Releases
-from reconciler.rewriting import Rewriting
-from reconciler.sources import make_sources
-from reconciler.store import MemoryStore
+from reconciler.peers.membership import Membership
+from reconciler.peers.standalone import Alone
+from reconciler.serve.http import Request, Response, json_response
+from reconciler.state.data_owners import DataFolders
+from reconciler.state.releases import FILE as RELEASES
+from reconciler.state.releases import Releases
+from reconciler.state.store import MemoryStore
 from reconciler.up import resolve_in_thread, want_packages, wire_packages
 from runtimes.fake import FakeMachine
-from runtimes.git import Repositories
+from runtimes.packages.git import Repositories
 from runtimes.paths import REPOSITORIES
 from runtimes.router.port import NoRouter
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from hyper.fake import FakeHyper
     from reconciler.apis.installed import InstalledServices
-    from reconciler.nodes.port import Member
+    from reconciler.peers.port import Member
 
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 30.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.actions import CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
-from reconciler.history import History, Keeps
-from reconciler.lifecycle import State
-from reconciler.plan import plan
-from reconciler.world import Decision, Instance, World
+from reconciler.decide.actions import CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
+from reconciler.decide.history import History, Keeps
+from reconciler.decide.lifecycle import State
+from reconciler.decide.plan import plan
+from reconciler.decide.world import Decision, Instance, World
 from tests.reconciler.worlds import service
 
 A, B = service("a"), service("b")

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from reconciler.api import UserError
+from reconciler.serve.port import UserError
 from tests.reconciler.fakes import FakeNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from reconciler.api import Console
+    from reconciler.serve.port import Console
 
 
 class Ending(FakeNode):

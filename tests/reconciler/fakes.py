@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import SocketListener
 
-from reconciler.api import EventRecord, UserError
 from reconciler.cli.output import nearest
-from reconciler.control import control, is_owner
-from reconciler.events import EventLog
-from reconciler.http import bind_unix, serve_http
-from reconciler.metrics import Metrics
-from reconciler.nodes.alone import Alone
+from reconciler.peers.standalone import Alone
+from reconciler.serve.control import control, is_owner
+from reconciler.serve.events import EventLog
+from reconciler.serve.http import bind_unix, serve_http
+from reconciler.serve.metrics import Metrics
+from reconciler.serve.port import EventRecord, UserError
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from reconciler.nodes.port import Nodes
+    from reconciler.peers.port import Nodes
     from runtimes.router.port import Router
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.addresses import addresses
+from reconciler.decide.addresses import addresses
 from runtimes.base import Endpoint, Running
 from tests.runtimes.factories import service
 

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from manifests.model import Manifest
-from manifests.snapshot import Declared
+from manifests.model.manifest import Manifest
+from manifests.model.snapshot import Declared
 from reconciler.apis.convergence import LASTS, LOOK_ANYWAY, NOTICE, Convergence, Outcome
 from tests.reconciler.fakes import FakeNode, condition, service, stopped
 

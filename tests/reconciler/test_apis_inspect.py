@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.apis.inspect import public_config
-from reconciler.settings import load_settings
+from reconciler.state.settings import load_settings
 from tests.reconciler.api_nodes import Failure, World
 
 if TYPE_CHECKING:

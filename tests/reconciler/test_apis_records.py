@@ -8,13 +8,13 @@ import anyio
 import pytest
 
 from hyper.fake import FakeHyper
-from manifests.record import SERVICES
+from manifests.documents.record import SERVICES
 from reconciler.apis import moving, rename, rename_recorded
 from reconciler.apis.installed import InstalledServices
 from reconciler.apis.rename_recorded import finish_recorded
-from reconciler.nodes.history import history
-from reconciler.nodes.port import CHANGE, Change
-from reconciler.nodes.records import OwnRecords
+from reconciler.peers.history import history
+from reconciler.peers.port import CHANGE, Change
+from reconciler.peers.records import OwnRecords
 from tests.reconciler.api_nodes import PATIENCE, Apis, Failure, World
 
 if TYPE_CHECKING:

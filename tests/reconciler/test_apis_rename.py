@@ -11,10 +11,10 @@ import yaml
 
 from reconciler.apis import moving, rename
 from reconciler.apis.installed import Installed, InstalledServices, Renaming
-from reconciler.own_manifests import write_manifest
-from reconciler.store import FileStore, Remembered
+from reconciler.state.own_manifests import write_manifest
+from reconciler.state.store import FileStore, Remembered
 from runtimes.fake import Behaviour
-from runtimes.packages import PackageStore
+from runtimes.packages.store import PackageStore
 from runtimes.paths import Paths
 from tests.reconciler.api_nodes import Apis, Failure, World
 from tests.runtimes.factories import service

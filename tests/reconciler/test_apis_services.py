@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from reconciler.apis.handler import SERVICES_PATH
-from reconciler.http import Request
-from reconciler.nodes.port import FOLLOW
+from reconciler.peers.port import FOLLOW
+from reconciler.serve.http import Request
 from runtimes.fake import Behaviour
 from tests.reconciler.api_nodes import Apis, Failure, World
 
@@ -226,7 +226,7 @@ async def test_a_full_disk_changes_nothing(world: World, apis: Apis, monkeypatch
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reconciler.own_manifests.write_atomically", full)
+    monkeypatch.setattr("reconciler.state.own_manifests.write_atomically", full)
     with pytest.raises(Failure, match="-32003 the state could not be saved: No space left on device"):
         await apis("install", {"sourceUrl": world.package(), "user": "alice"})
     assert apis.installed.get("notes") is None

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.conditions import Verdict
-from reconciler.controller import Controller, Tracked, Wish
-from reconciler.events import EventLog
-from reconciler.history import Completed, History, Rejected
-from reconciler.lifecycle import LEAVING, State
-from reconciler.routes import Awaited, awaited, restarts, route_of
-from reconciler.routing import Routing
-from reconciler.world import Instance
+from reconciler.decide.conditions import Verdict
+from reconciler.decide.controller import Controller, Tracked, Wish
+from reconciler.decide.history import Completed, History, Rejected
+from reconciler.decide.lifecycle import LEAVING, State
+from reconciler.decide.routes import Awaited, awaited, restarts, route_of
+from reconciler.decide.world import Instance
+from reconciler.drive.routing import Routing
+from reconciler.serve.events import EventLog
 from runtimes.base import Endpoint, Running
 from runtimes.router.port import NoRouter
 from tests.reconciler.worlds import service
 
 if TYPE_CHECKING:
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 OLD, NEW = service("old"), service("new")
 HEALTHY = History(healthy=OLD)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from manifests.parse import parse_file
+from manifests.documents.parse import parse_file
 from tests.reconciler.cli import Atek, running_node
 from tests.reconciler.fakes import FakeNode, service, source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from manifests.model import Manifest
+    from manifests.model.manifest import Manifest
 
 NOTES = "id: notes\nsource: ./notes\nenv: {LOG_LEVEL: debug}\n"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.store import Remembered
+from reconciler.state.store import Remembered
 from tests.reconciler.cli import Atek
 from tests.reconciler.fake_nodes import Pair, running_pair
 

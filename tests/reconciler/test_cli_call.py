@@ -12,10 +12,10 @@ import pytest
 from anyio.abc import SocketListener
 from anyio.from_thread import start_blocking_portal
 
-from reconciler.api import UserError
 from reconciler.cli.call import as_text
-from reconciler.http import Request, Response, bind_unix, json_response, serve_http
-from reconciler.tokens import ensure_tokens, read_tokens, token_file
+from reconciler.serve.http import Request, Response, bind_unix, json_response, serve_http
+from reconciler.serve.port import UserError
+from reconciler.state.tokens import ensure_tokens, read_tokens, token_file
 from tests.reconciler.cli import Atek
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.nodes.port import Change, Follow
+from reconciler.peers.port import Change, Follow
 from tests.reconciler.fake_nodes import NOW, Pair
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hyper.link import Link, format_link
-from reconciler.nodes.port import Follow
+from reconciler.peers.port import Follow
 from tests.reconciler.cli import Atek, running_node
 from tests.reconciler.fakes import FakeNode, condition, service
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from manifests.record import parse_drive
+from manifests.documents.record import parse_drive
 
 if TYPE_CHECKING:
     from pathlib import Path

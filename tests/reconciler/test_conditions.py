@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from reconciler.conditions import Condition
+from reconciler.decide.conditions import Condition
 
 
 def test_a_message_can_be_written_down_whatever_it_is_about() -> None:

@@ -15,7 +15,7 @@ import httpcore
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from reconciler import control
+from reconciler.serve import control
 from tests.reconciler.fakes import FakeNode, service, serving
 
 if TYPE_CHECKING:

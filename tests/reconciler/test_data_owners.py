@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.merge import Winner, merge
-from manifests.model import Manifest
-from manifests.snapshot import Declared, Problem, Snapshot
-from reconciler.admission import admit
-from reconciler.data_owners import DataFolders
+from manifests.model.manifest import Manifest
+from manifests.model.merge import Winner, merge
+from manifests.model.snapshot import Declared, Problem, Snapshot
+from reconciler.decide.admission import admit
+from reconciler.state.data_owners import DataFolders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

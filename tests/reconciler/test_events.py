@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from reconciler.api import EventRecord
-from reconciler.events import EventLog
+from reconciler.serve.events import EventLog
+from reconciler.serve.port import EventRecord
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.api import UserError
-from reconciler.home import Home
-from reconciler.tokens import new_token
+from reconciler.serve.port import UserError
+from reconciler.state.home import Home
+from reconciler.state.tokens import new_token
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from reconciler.lifecycle import LEAVING, LIVE, TRANSITIONS, Event, State
+from reconciler.decide.lifecycle import LEAVING, LIVE, TRANSITIONS, Event, State
 
 
 def test_every_state_answers_every_event() -> None:

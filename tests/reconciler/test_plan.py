@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler import history as past
-from reconciler.actions import Look
-from reconciler.conditions import Verdict
-from reconciler.history import Completed, History, Keeps, Preparation, Rejected, Rollout
-from reconciler.lifecycle import State
-from reconciler.world import Failed, Instance, RetryAfter, Settled, Stalled
+from reconciler.decide import history as past
+from reconciler.decide.actions import Look
+from reconciler.decide.conditions import Verdict
+from reconciler.decide.history import Completed, History, Keeps, Preparation, Rejected, Rollout
+from reconciler.decide.lifecycle import State
+from reconciler.decide.world import Failed, Instance, RetryAfter, Settled, Stalled
 from runtimes.base import Exit
 from tests.reconciler.decisions import A, B, decide, instance, ready, summary
 from tests.reconciler.worlds import service

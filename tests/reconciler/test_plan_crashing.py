@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.history import History, Rollout
-from reconciler.lifecycle import State
-from reconciler.rollout import CRASHING, MANY_CRASHES
-from reconciler.world import Stalled
+from reconciler.decide.history import History, Rollout
+from reconciler.decide.lifecycle import State
+from reconciler.decide.rollout import CRASHING, MANY_CRASHES
+from reconciler.decide.world import Stalled
 from tests.reconciler.decisions import A, B, decide, instance, summary
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from reconciler.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
-from reconciler.lifecycle import State
-from reconciler.plan import plan
-from reconciler.strategy import choose, depends_on_what_it_keeps
-from reconciler.world import Decision, Failed, RetryAfter, Stalled, World
+from reconciler.decide.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
+from reconciler.decide.lifecycle import State
+from reconciler.decide.plan import plan
+from reconciler.decide.strategy import choose, depends_on_what_it_keeps
+from reconciler.decide.world import Decision, Failed, RetryAfter, Stalled, World
 from tests.reconciler.worlds import worlds
 
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from manifests import resolve
-from manifests.model import Manifest
-from manifests.snapshot import Declared
+from manifests.model.manifest import Manifest
+from manifests.model.snapshot import Declared
 from reconciler.up import resolve_in_thread
 
 if TYPE_CHECKING:

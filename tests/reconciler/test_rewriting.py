@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from manifests.model import Manifest
-from manifests.service import Package, Service, make_service
-from reconciler.rewriting import Habit, Look, Rewriting, as_fetched, judge
+from manifests.model.manifest import Manifest
+from manifests.model.service import Package, Service, make_service
+from reconciler.decide.rewriting import Habit, Look, Rewriting, as_fetched, judge
 
 
 def look(files: dict[str, str], generation: int = 0) -> Look:

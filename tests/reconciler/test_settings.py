@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.api import UserError
-from reconciler.settings import Settings, SettingsError, default_name, load_settings
+from reconciler.serve.port import UserError
+from reconciler.state.settings import Settings, SettingsError, default_name, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.ways_in import open_sockets
+from reconciler.serve.listeners import open_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

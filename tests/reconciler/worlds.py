@@ -7,12 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from manifests.model import Manifest
-from manifests.service import Package, Service, make_service
-from reconciler.conditions import Verdict
-from reconciler.history import Completed, History, Keeps, Preparation, Rejected, Rollout
-from reconciler.lifecycle import State
-from reconciler.world import Instance, World
+from manifests.model.manifest import Manifest
+from manifests.model.service import Package, Service, make_service
+from reconciler.decide.conditions import Verdict
+from reconciler.decide.history import Completed, History, Keeps, Preparation, Rejected, Rollout
+from reconciler.decide.lifecycle import State
+from reconciler.decide.world import Instance, World
 
 REVISIONS = ("a", "b", "c")
 SLOTS = range(4)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from manifests.model import Manifest
-from manifests.service import Package, Service, make_service
+from manifests.model.manifest import Manifest
+from manifests.model.service import Package, Service, make_service
 from runtimes.base import Launch, Running, Runtime
 from runtimes.fake import Behaviour, FakeMachine
-from runtimes.marks import instance_of, is_of_node, seal, seal_of
 from runtimes.paths import Paths, make_run_directory
-from runtimes.proc import pids, read_stat
-from runtimes.process import ProcessHost
+from runtimes.processes.marks import instance_of, is_of_node, seal, seal_of
+from runtimes.processes.proc import pids, read_stat
+from runtimes.processes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtimes.environment import build_environment
-from runtimes.marks import TOKEN_VARIABLE
-from runtimes.node import NodePreparer
-from runtimes.python import PythonPreparer
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.python import PythonPreparer
+from runtimes.processes.environment import build_environment
+from runtimes.processes.marks import TOKEN_VARIABLE
 from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio

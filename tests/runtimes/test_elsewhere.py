@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtimes.base import Endpoint, Running
-from runtimes.elsewhere import NOWHERE, Listening, advise
-from runtimes.listening import listening
+from runtimes.processes.elsewhere import NOWHERE, Listening, advise
+from runtimes.processes.listening import listening
 from tests.runtimes.factories import service
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtimes.base import PermanentFailure
-from runtimes.executable import env_asks_for, judge, require_executable
+from runtimes.processes.executable import env_asks_for, judge, require_executable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from manifests.git import GitPackage
-from runtimes import git_remote
+from manifests.model.git import GitPackage
 from runtimes.base import RuntimeFailure
-from runtimes.git import Repositories
-from runtimes.git_remote import FAILED
-from runtimes.packages import PackageStore
+from runtimes.packages import git_remote
+from runtimes.packages.git import Repositories
+from runtimes.packages.git_remote import FAILED
+from runtimes.packages.store import PackageStore
 from tests.runtimes.factories import alive, make_paths, service
 from tests.runtimes.git_server import Repository, web_server
 

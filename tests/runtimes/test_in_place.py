@@ -8,15 +8,15 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from manifests.model import Manifest
+from manifests.model.manifest import Manifest
+from manifests.model.policy import Policy, judge
+from manifests.model.service import Package, Service, make_service
 from manifests.package import Digests
-from manifests.policy import Policy, judge
-from manifests.service import Package, Service, make_service
-from reconciler.strategy import choose
+from reconciler.decide.strategy import choose
 from runtimes.base import PermanentFailure
-from runtimes.node import NodePreparer
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.python import PythonPreparer
 from runtimes.paths import Paths
-from runtimes.python import PythonPreparer
 from tests.runtimes.factories import clear
 
 if TYPE_CHECKING:

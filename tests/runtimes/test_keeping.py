@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from runtimes import carry as carrying
-from runtimes.carry import read_carried
-from runtimes.inventory import author_files, beside, take_inventory
-from runtimes.keeping import HELD, Copy, rescue, settle
-from runtimes.packages import remove_tree
+from runtimes.data import carry as carrying
+from runtimes.data.carry import read_carried
+from runtimes.data.inventory import author_files, beside, take_inventory
+from runtimes.data.retention import HELD, Copy, rescue, settle
+from runtimes.packages.store import remove_tree
 
 
 @dataclass

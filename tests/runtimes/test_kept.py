@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.kept import files_below, keeps
+from runtimes.data.stateful import files_below, keeps
 from runtimes.paths import Paths
 from tests.runtimes.factories import service
 

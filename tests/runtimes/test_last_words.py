@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.last_words import WINDOW, choose, last_words
+from runtimes.processes.termination_message import WINDOW, choose, last_words
 
 if TYPE_CHECKING:
     from pathlib import Path

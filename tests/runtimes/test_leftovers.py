@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from runtimes import children as children_
-from runtimes import leftovers, marks
-from runtimes.belonging import Seen
-from runtimes.children import TABLE
-from runtimes.limits import CgroupLimiter
-from runtimes.proc import children, read_stat
+from runtimes.processes import children as children_
+from runtimes.processes import leftovers, marks
+from runtimes.processes.belonging import Seen
+from runtimes.processes.children import TABLE
+from runtimes.processes.limits import CgroupLimiter
+from runtimes.processes.proc import children, read_stat
 from tests.runtimes.factories import alive
 from tests.runtimes.families import DAEMON, DEAF, LOGGER, UNSEALED, WORKERS, family, program
 from tests.runtimes.test_process import Bench, bench

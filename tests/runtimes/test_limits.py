@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.model import Resources
-from runtimes.limits import CgroupLimiter, RlimitLimiter, make_limiter
+from manifests.model.manifest import Resources
+from runtimes.processes.limits import CgroupLimiter, RlimitLimiter, make_limiter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from runtimes import logs
-from runtimes.log_lines import LONGEST_LINE
-from runtimes.logs import Sizes, follow, tail, trim, trim_all
+from runtimes.processes import logs
+from runtimes.processes.log_lines import LONGEST_LINE
+from runtimes.processes.logs import Sizes, follow, tail, trim, trim_all
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.git import GitPackage
+from manifests.model.git import GitPackage
+from manifests.model.service import Package
 from manifests.package import Digests
-from manifests.service import Package
-from runtimes.git import Repositories, is_pristine
-from runtimes.native import NativePreparer
-from runtimes.packages import in_use
+from runtimes.packages.git import Repositories, is_pristine
+from runtimes.packages.native import NativePreparer
+from runtimes.packages.store import in_use
 from runtimes.preparer import Program
-from runtimes.process import ProcessHost, ProcessRuntime
+from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import clear, launch, make_home, make_paths, marked, service
 from tests.runtimes.git_server import Repository
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio

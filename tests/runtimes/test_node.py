@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtimes.base import PermanentFailure
-from runtimes.node import NodePreparer
-from runtimes.node_package import read_package
-from runtimes.node_versions import find_node
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.node_package import read_package
+from runtimes.packages.node_versions import find_node
 from tests.runtimes.factories import make_paths, service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio

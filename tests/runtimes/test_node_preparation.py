@@ -12,15 +12,15 @@ import anyio
 import pytest
 
 from runtimes.base import Notice, RuntimeFailure
-from runtimes.node import NodePreparer
-from runtimes.python import PythonPreparer
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.python import PythonPreparer
 from tests.runtimes.factories import make_home, make_paths, service
 from tests.runtimes.npm_packages import tarball
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio

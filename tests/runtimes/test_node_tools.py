@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtimes.base import PermanentFailure
-from runtimes.node_tools import Manager, choose_manager
+from runtimes.packages.node_tools import Manager, choose_manager
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 
-from manifests.semver import Version, parse_range, parse_version
-from runtimes import node_versions
+from manifests.model.semver import Version, parse_range, parse_version
 from runtimes.base import Notice, PermanentFailure
-from runtimes.node import NodePreparer
-from runtimes.node_versions import Nodes, NodeTools, Wish, find_node, locked_engines, older_releases, wished
-from runtimes.tools import ToolLog
+from runtimes.packages import node_versions
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.node_versions import (
+    Nodes,
+    NodeTools,
+    Wish,
+    find_node,
+    locked_engines,
+    older_releases,
+    wished,
+)
+from runtimes.packages.tools import ToolLog
 from tests.runtimes.factories import make_paths, service
 
 pytestmark = pytest.mark.anyio

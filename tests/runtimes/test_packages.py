@@ -13,15 +13,15 @@ import anyio
 import pytest
 
 from runtimes.base import RuntimeFailure
-from runtimes.packages import PackageStore
-from runtimes.trees import About, Tree
+from runtimes.packages.store import PackageStore
+from runtimes.packages.trees import About, Tree
 from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio
@@ -31,8 +31,8 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 import anyio
-from runtimes import packages
-from runtimes.trees import About, Tree
+from runtimes.packages import store as packages
+from runtimes.packages.trees import About, Tree
 from tests.runtimes.factories import clear, make_paths, service
 
 home, point = Path(sys.argv[1]), sys.argv[2]
@@ -143,7 +143,7 @@ async def test_what_cannot_be_deleted_is_told_as_a_failure(
         raise PermissionError(13, "Permission denied", os.fspath(folder))
 
     await complete(PackageStore(paths), app(paths))
-    monkeypatch.setattr("runtimes.packages.remove_tree", refuse)
+    monkeypatch.setattr("runtimes.packages.store.remove_tree", refuse)
     with pytest.raises(RuntimeFailure, match="Permission denied"):
         await clear(PackageStore(paths), "app", [])
 
@@ -162,7 +162,7 @@ async def test_what_failed_gives_its_space_back(paths: Paths, monkeypatch: pytes
         target.write_text("half")
         raise OSError(28, "No space left on device", source)
 
-    monkeypatch.setattr("runtimes.packages.shutil.copy", full)
+    monkeypatch.setattr("runtimes.packages.store.shutil.copy", full)
     with pytest.raises(RuntimeFailure) as caught:
         await complete(PackageStore(paths), app(paths))
     assert caught.value.reason == "DiskFull" and "no space left" in caught.value.message

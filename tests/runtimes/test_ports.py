@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from runtimes.base import RuntimeFailure
-from runtimes.ports import free_port, require_free
+from runtimes.processes.ports import free_port, require_free
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes import packages
 from runtimes.base import RuntimeFailure
-from runtimes.node import NodePreparer
-from runtimes.node_versions import find_node
-from runtimes.python import PythonPreparer
+from runtimes.packages import store as packages
+from runtimes.packages.node import NodePreparer
+from runtimes.packages.node_versions import find_node
+from runtimes.packages.python import PythonPreparer
 from tests.runtimes.factories import alive, clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio
@@ -265,8 +265,8 @@ async def test_a_locked_project_is_installed_as_locked(paths: Paths) -> None:
     )
     source = paths.home / "source"
     write(source, {"pyproject.toml": project, "main.py": "import six; print('six' in six.__name__)"})
-    from runtimes.python import base_python
-    from runtimes.uv import find_uv
+    from runtimes.packages.python import base_python
+    from runtimes.packages.uv import find_uv
 
     words = [find_uv(), "lock", "--python", base_python(), "--quiet"]
     await anyio.run_process(words, cwd=source, env={**os.environ, "UV_CACHE_DIR": str(paths.cache / "uv")})

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from manifests.model import Probe, Resources
-from runtimes import process
+from manifests.model.manifest import Probe, Resources
 from runtimes.base import Endpoint, Running, RuntimeFailure
-from runtimes.children import TABLE
-from runtimes.native import NativePreparer
+from runtimes.packages.native import NativePreparer
 from runtimes.probes import EndpointProber
-from runtimes.process import ProcessHost, ProcessRuntime
+from runtimes.processes import process
+from runtimes.processes.children import TABLE
+from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
 from tests.runtimes.families import DAEMON, family, program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Launch
     from runtimes.paths import Paths
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes import python, python_newest, uv
 from runtimes.base import Notice, PermanentFailure, RuntimeFailure
-from runtimes.python import PythonPreparer, base_python
-from runtimes.uv import parse_pip_config, translate, uv_settings
+from runtimes.packages import python, python_newest, uv
+from runtimes.packages.python import PythonPreparer, base_python
+from runtimes.packages.uv import parse_pip_config, translate, uv_settings
 from tests.runtimes.factories import make_paths, service
 from tests.runtimes.wheels import make_wheel, only_from
 
 if TYPE_CHECKING:
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio

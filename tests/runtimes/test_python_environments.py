@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from runtimes import trees
-from runtimes.python import PythonPreparer
+from runtimes.packages import trees
+from runtimes.packages.python import PythonPreparer
 from tests.runtimes.factories import clear, make_paths, service
 from tests.runtimes.wheels import make_wheel, only_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 pytestmark = pytest.mark.anyio
 

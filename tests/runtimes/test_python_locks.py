@@ -13,8 +13,8 @@ import anyio
 import pytest
 
 from runtimes.base import PermanentFailure, RuntimeFailure
-from runtimes.python import PythonPreparer
-from runtimes.python_locks import BadLock, from_pdm, from_pipenv, from_poetry
+from runtimes.packages.python import PythonPreparer
+from runtimes.packages.python_locks import BadLock, from_pdm, from_pipenv, from_poetry
 from tests.runtimes.factories import make_home, make_paths, service
 from tests.runtimes.wheels import make_wheel, only_from
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio

@@ -15,9 +15,9 @@ import orjson
 import pytest
 
 from runtimes.base import Running, RuntimeFailure
-from runtimes.children import TABLE, Table
-from runtimes.native import NativePreparer
-from runtimes.process import ProcessHost, ProcessRuntime
+from runtimes.packages.native import NativePreparer
+from runtimes.processes.children import TABLE, Table
+from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
 from tests.runtimes.families import DEAF, family, program
 
@@ -33,10 +33,10 @@ DYING_NODE = """
 import os, signal, sys
 from pathlib import Path
 import anyio
-from runtimes import process
+from runtimes.processes import process
 from runtimes.paths import Paths
-from runtimes.native import NativePreparer
-from runtimes.records import Records
+from runtimes.packages.native import NativePreparer
+from runtimes.processes.records import Records
 from tests.runtimes.families import DEAF, family, program
 from tests.runtimes.factories import launch, make_paths, service
 
@@ -240,8 +240,8 @@ KILLED_NODE = """
 import os, signal, sys, time
 from pathlib import Path
 import anyio
-from runtimes.native import NativePreparer
-from runtimes.process import ProcessHost, ProcessRuntime
+from runtimes.packages.native import NativePreparer
+from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.runtimes import families
 from tests.runtimes.factories import launch, make_paths, service
 

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from runtimes.refusals import meant
+from runtimes.processes.refusals import meant
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.tool_words import ToolWords
+from runtimes.packages.tool_errors import ToolWords
 
 E404 = """
 npm error code E404

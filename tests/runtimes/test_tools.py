@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from runtimes.base import PermanentFailure, RuntimeFailure
-from runtimes.tools import ToolLog, run_tool, tool_environment
+from runtimes.packages.tools import ToolLog, run_tool, tool_environment
 from tests.runtimes.factories import alive
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes import watching as module
-from runtimes.watching import watching
+from runtimes.packages import written_files as module
+from runtimes.packages.written_files import watching
 
 if TYPE_CHECKING:
     from pathlib import Path

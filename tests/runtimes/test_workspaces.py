@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.workspaces import of_node, of_uv, workspace_notice
+from runtimes.packages.workspaces import of_node, of_uv, workspace_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from hyper.fake import FakeHyper, FakeNetwork
-from manifests.nodes import Place
-from manifests.policy import Policy
-from manifests.record import make_record, record_path
-from reconciler.nodes.membership import Membership
-from reconciler.nodes.port import STATUSES, Change, Follow
+from manifests.documents.record import make_record, record_path
+from manifests.model.nodes import Place
+from manifests.model.policy import Policy
+from reconciler.peers.membership import Membership
+from reconciler.peers.port import STATUSES, Change, Follow
 from tests.sim.nodes import Home
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hyper.port import RecordPath
     from reconciler.node import Node
-    from reconciler.nodes.port import Member
+    from reconciler.peers.port import Member
 
 PUSH = Change("somebody", "push")
 

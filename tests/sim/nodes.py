@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from manifests.model import Manifest
-from manifests.service import Package, make_service
+from manifests.model.manifest import Manifest
+from manifests.model.service import Package, make_service
 from manifests.sources.memory import MemorySource
 from reconciler.node import Node
-from reconciler.nodes.alone import Alone
-from reconciler.store import MemoryStore
+from reconciler.peers.standalone import Alone
+from reconciler.state.store import MemoryStore
 from runtimes.fake import FakeMachine
 from tests.sim.router import FakeRouter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from manifests.merge import Winner
-    from manifests.service import Service
-    from manifests.snapshot import Source
-    from reconciler.nodes.port import Member
+    from manifests.model.merge import Winner
+    from manifests.model.service import Service
+    from manifests.model.snapshot import Source
+    from reconciler.peers.port import Member
 
 
 def manifest(service_id: str, marker: str = "a", **rest: Any) -> Manifest:
@@ -46,7 +46,7 @@ async def resolve_fake(winner: Winner, generation: int) -> Service:
 
 
 class MemoryFolders:
-    """Implements `reconciler.inheritance.DataOwners` over a dict; `held` are those with anything in them."""
+    """Implements `reconciler.decide.inheritance.DataOwners` over a dict; `held`: those with content."""
 
     def __init__(self) -> None:
         self.owners: dict[str, str] = {}

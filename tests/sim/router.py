@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from reconciler.lifecycle import State
+from reconciler.decide.lifecycle import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.plan import plan
-from reconciler.routes import route_of
-from reconciler.status import service_status
+from reconciler.decide.plan import plan
+from reconciler.decide.routes import route_of
+from reconciler.serve.status import service_status
 from tests.sim.nodes import Home, eventually, manifest, ready, resolve_fake, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from manifests.merge import Winner
-    from manifests.service import Service
-    from manifests.snapshot import Snapshot
+    from manifests.model.merge import Winner
+    from manifests.model.service import Service
+    from manifests.model.snapshot import Snapshot
     from reconciler.node import Node
 
 pytestmark = pytest.mark.anyio
@@ -48,12 +48,12 @@ async def living(home: Home) -> AsyncIterator[Node]:
 
 async def test_in_the_decision_and_again_once_it_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     home, real = Home(), plan
-    monkeypatch.setattr("reconciler.loop.plan", odd_only(real, lambda world: world.id))
+    monkeypatch.setattr("reconciler.drive.loop.plan", odd_only(real, lambda world: world.id))
     async with living(home) as alive:
         await eventually(lambda: "InternalError" in str(service(alive, "odd")["conditions"]))
         assert "ZeroDivisionError: a defect" in str(service(alive, "odd")["conditions"])
         assert not ready(alive, "odd")
-        monkeypatch.setattr("reconciler.loop.plan", real)
+        monkeypatch.setattr("reconciler.drive.loop.plan", real)
         await eventually(lambda: ready(alive, "odd"))
 
 
@@ -77,7 +77,7 @@ async def test_in_its_route_its_status_and_where_its_package_comes_from(
     for place, real in (("routing.route_of", route_of), ("node.service_status", service_status)):
         monkeypatch.setattr(f"reconciler.{place}", odd_only(real, lambda controller, *_: controller.id))
     of_declared = odd_only(lambda _: None, lambda declared: declared.manifest.id)
-    monkeypatch.setattr("reconciler.desired.package_path", of_declared)
+    monkeypatch.setattr("reconciler.drive.desired.package_path", of_declared)
     async with living(home) as alive:
         assert {condition["reason"] for condition in service(alive, "odd")["conditions"]} == {"InternalError"}
         assert len(home.running("odd")) == 1

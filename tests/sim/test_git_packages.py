@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from manifests.git import GitPackage
-from manifests.merge import Winner
-from manifests.model import Manifest
-from manifests.releases import Offer, Release
+from manifests.model.git import GitPackage
+from manifests.model.manifest import Manifest
+from manifests.model.merge import Winner
+from manifests.model.releases import Offer, Release
+from manifests.model.snapshot import Declared
 from manifests.resolve import ResolveError
-from manifests.snapshot import Declared
-from reconciler.git_packages import FETCHING, LOOK_AGAIN, SELDOM, GitPackages, NotHere
+from reconciler.drive.git_packages import FETCHING, LOOK_AGAIN, SELDOM, GitPackages, NotHere
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:

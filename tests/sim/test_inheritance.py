@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from reconciler.api import UserError
-from reconciler.nodes.port import Change
+from reconciler.peers.port import Change
+from reconciler.serve.port import UserError
 from tests.sim.members import MemberHome, World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 

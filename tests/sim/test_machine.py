@@ -12,18 +12,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reconciler import history as past
-from reconciler.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
-from reconciler.conditions import Verdict
-from reconciler.history import History, Keeps
-from reconciler.lifecycle import TRANSITIONS, Event, State
-from reconciler.plan import plan
-from reconciler.world import Failed, Instance, RetryAfter, World
+from reconciler.decide import history as past
+from reconciler.decide.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
+from reconciler.decide.conditions import Verdict
+from reconciler.decide.history import History, Keeps
+from reconciler.decide.lifecycle import TRANSITIONS, Event, State
+from reconciler.decide.plan import plan
+from reconciler.decide.world import Failed, Instance, RetryAfter, World
 from runtimes.base import Exit
 from tests.reconciler.worlds import service
 
 if TYPE_CHECKING:
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 MARKERS = ("a", "b", "c")
 ROUNDS = 400

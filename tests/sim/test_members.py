@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from reconciler.api import UserError
-from reconciler.nodes.port import Change, Follow
-from reconciler.nodes.publication import mark_of
+from reconciler.peers.port import Change, Follow
+from reconciler.peers.publication import mark_of
+from reconciler.serve.port import UserError
 from tests.sim.members import World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 

@@ -14,7 +14,7 @@ import anyio
 
 from hyper.core_services import DAEMON_FOLDER
 from hyper.port import Write
-from runtimes.node_versions import find_node
+from runtimes.packages.node_versions import find_node
 from tests.bench.hyper.results import Result
 from tests.bench.hyper.writing import VALUE
 from tests.hyper.daemons import Daemon, acquaint, free_port, running

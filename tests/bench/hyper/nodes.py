@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from hyper.client import HyperClient
-from manifests.record import make_record, record_path
+from manifests.documents.record import make_record, record_path
 from tests.bench.beacons import Beacons
 from tests.bench.hyper.results import Result, times
 from tests.bench.processes import cpu_seconds

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hyper.core_services import DAEMON_FOLDER, NODE_FLAGS, adb_service, hyper_service
-from runtimes.node_versions import find_node
+from runtimes.packages.node_versions import find_node
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hyper.port import Database, Position
-from reconciler.nodes.conditions import conditions_of, lag_of
+from reconciler.peers.conditions import conditions_of, lag_of
 
 APPLIED = Position(0, 5)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.policy import Policy
-from reconciler.api import UserError
-from reconciler.nodes.follows import FollowsFile, checked
-from reconciler.nodes.own import Own, OwnFile
-from reconciler.nodes.port import Follow
+from manifests.model.policy import Policy
+from reconciler.peers.follows import FollowsFile, checked
+from reconciler.peers.own import Own, OwnFile
+from reconciler.peers.port import Follow
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hyper.fake import FakeHyper
-from manifests.nodes import Place
-from reconciler.api import UserError
-from reconciler.nodes.as_of import RecordsAsOf
-from reconciler.nodes.history import history, records_at, rollback
-from reconciler.nodes.port import RECORDS, Change, Keys
-from reconciler.nodes.records import OwnRecords
+from manifests.model.nodes import Place
+from reconciler.peers.checkout import RecordsAsOf
+from reconciler.peers.history import history, records_at, rollback
+from reconciler.peers.port import RECORDS, Change, Keys
+from reconciler.peers.records import OwnRecords
+from reconciler.serve.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reconciler.nodes.port import Nodes
+    from reconciler.peers.port import Nodes
 
 pytestmark = pytest.mark.anyio
 

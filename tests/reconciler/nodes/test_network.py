@@ -6,8 +6,8 @@ import pytest
 
 from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import HyperError, Peer
-from reconciler.nodes.network import Network, wanted_by
-from reconciler.nodes.port import Follow
+from reconciler.peers.network import Network, wanted_by
+from reconciler.peers.port import Follow
 
 pytestmark = pytest.mark.anyio
 

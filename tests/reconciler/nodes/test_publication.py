@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hyper.port import Record
-from reconciler.nodes.port import NODE_SELF, Follow
-from reconciler.nodes.publication import (
+from reconciler.peers.port import NODE_SELF, Follow
+from reconciler.peers.publication import (
     entry_path,
     gone,
     mark_of,

@@ -6,7 +6,7 @@ import anyio
 import pytest
 import trio.testing
 
-from reconciler.nodes.publisher import BURST, RATE, Pace
+from reconciler.peers.publisher import BURST, RATE, Pace
 
 pytestmark = pytest.mark.anyio
 

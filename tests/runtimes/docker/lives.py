@@ -20,7 +20,7 @@ from tests.runtimes.factories import Lives, make_home, make_paths, service
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 PROGRAMS = {
     "waits": ["sh", "-c", "trap 'exit 143' TERM; while :; do sleep 0.05; done"],

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from manifests.model import Manifest
-from manifests.policy import Policy, judge, narrow
+from manifests.model.manifest import Manifest
+from manifests.model.policy import Policy, judge, narrow
 from runtimes.base import PermanentFailure
 from runtimes.docker import labels, spec
 from runtimes.docker.network import network

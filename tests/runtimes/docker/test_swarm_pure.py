@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.model import HttpGet, Probe
+from manifests.model.manifest import HttpGet, Probe
 from runtimes.base import Copy, Endpoint, Exit, Running
 from runtimes.docker import labels, swarm_spec
 from runtimes.docker.spec import DATA
@@ -31,7 +31,7 @@ from runtimes.docker.swarm_tasks import (
 from tests.runtimes.factories import launch, service
 
 if TYPE_CHECKING:
-    from manifests.service import Service
+    from manifests.model.service import Service
 
 NODE = "n" * 32
 MACHINES = {"m1": Machine("one", "10.0.0.1", up=True), "m2": Machine("two", "10.0.0.2", up=False)}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.containers import parse_volume
+from manifests.model.containers import parse_volume
 from runtimes.base import RuntimeFailure
 from runtimes.docker.spec import volume_name
 from runtimes.docker.volume_names import VolumeNames, has_volumes, image_volume_name, key_of, move_note

@@ -19,7 +19,7 @@ from tests.runtimes.factories import launch, started
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from manifests.service import Service
+    from manifests.model.service import Service
     from runtimes.base import Running
     from runtimes.docker.runtime import DockerRuntime
     from tests.runtimes.docker.lives import DockerLives

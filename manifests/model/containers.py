@@ -1,0 +1,163 @@
+"""What may stand in a manifest about a container: how its ports, folders and rights are written.
+
+The short forms are those that people know from Docker: `8080:80`, `127.0.0.1:53:53/udp`, `./www:/srv:ro`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Model, Text
+
+Pull = Literal["always", "ifNotPresent", "never"]
+Network = Literal["none", "bridge", "host"]
+
+#: Docker's own default; that of a manifest is none.
+DEFAULT_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
+    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+)  # fmt: skip
+#: What the node's own labels of containers begin with.
+NODE_LABELS = "cloud.atek"
+#: A reference by tag or digest, as the engine takes it; the engine itself looks at the details.
+_IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9_])?(@sha256:[0-9a-f]{64})?")
+_CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
+_PUBLISHED = re.compile(
+    r"((?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<outside>\d{1,5}):(?P<inside>\d{1,5})(/(?P<protocol>tcp|udp))?"
+)
+_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_ISOLATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port of this machine that leads to a port of the container. `address` is one of this machine's."""
+
+    address: str
+    outside: int
+    inside: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Something outside of the container at `target`: a named volume, or a folder of this machine.
+
+    `source` is a name, a path that begins with `./` (in the service's data folder), or an absolute path.
+    """
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @property
+    def named(self) -> bool:
+        return not self.source.startswith((".", "/"))
+
+
+def image_reference(image: str) -> str:
+    """Raises ValueError for what no engine takes as an image's name."""
+    if len(image) > 512 or not _IMAGE.fullmatch(image):
+        raise ValueError("an image is written like nginx:1.27, ghcr.io/owner/app:tag or name@sha256:…")
+    return image
+
+
+def capability(name: str) -> str:
+    """`net_bind_service`, `CAP_NET_BIND_SERVICE`: all become `NET_BIND_SERVICE`. Raises ValueError."""
+    name = name.upper().removeprefix("CAP_")
+    if not _CAPABILITY.fullmatch(name) or name == "ALL":
+        raise ValueError("a capability is written like NET_BIND_SERVICE; each has to be named")
+    return name
+
+
+def labels(found: dict[str, str]) -> dict[str, str]:
+    """The labels themselves. Raises ValueError for those that tell the node which containers are its own."""
+    for name in found:
+        if not name or name.startswith(NODE_LABELS):
+            raise ValueError(f"{name!r}: labels that begin with {NODE_LABELS} are the node's own")
+    return found
+
+
+def isolation(name: str) -> str:
+    """The name of an OCI runtime that the engine knows. Raises ValueError."""
+    if not _ISOLATION.fullmatch(name):
+        raise ValueError("isolation names an OCI runtime of the engine, like runsc or kata-fc")
+    return name
+
+
+def published(text: str) -> str:
+    """The text itself, once it is known to be right. Raises ValueError."""
+    parse_published(text)
+    return text
+
+
+def parse_published(text: str) -> Published:
+    """`[address:]port:port[/udp]`; without an address only this machine itself reaches the port."""
+    match = _PUBLISHED.fullmatch(text)
+    if match is None:
+        raise ValueError("a published port is written like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp")
+    outside, inside = int(match["outside"]), int(match["inside"])
+    if not (1 <= outside <= 65535 and 1 <= inside <= 65535):
+        raise ValueError("ports are numbers from 1 to 65535")
+    address = str(ip_address((match["address"] or "127.0.0.1").strip("[]")))
+    return Published(address, outside, inside, match["protocol"] or "tcp")
+
+
+def volume(text: str) -> str:
+    """The text itself, once it is known to be right. Raises ValueError."""
+    parse_volume(text)
+    return text
+
+
+def parse_volume(text: str) -> Volume:
+    """`name:/target`, `./folder:/target`, `/folder:/target`, each with `:ro` for reading only."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
+        raise ValueError("a volume is written like cache:/var/cache, ./www:/srv or ./www:/srv:ro")
+    parts = source.split("/")
+    if ".." in parts or ".." in target.split("/") or "\0" in text:
+        raise ValueError("the paths of a volume cannot contain ..")
+    if source.startswith("."):
+        if parts[0] != ".":
+            raise ValueError("a folder in the service's data folder is written like ./www")
+    elif not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
+        raise ValueError("a volume's name has letters, digits, _, . and -; a folder begins with ./ or /")
+    return Volume(source, target, read_only=mode == "ro")
+
+
+def inside(path: str) -> str:
+    """A file of the package. Raises ValueError for what is none."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or path.startswith("/") or ".." in parts or not path.isprintable():
+        raise ValueError("it is the path of a file in the source's folder")
+    return "/".join(parts)
+
+
+class Build(Model):
+    """How the image of a source is built: by which file, with which values of its ARGs, up to which stage."""
+
+    dockerfile: Annotated[Text, AfterValidator(inside)] = "Dockerfile"
+    args: dict[Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Content] = Field(
+        default_factory=dict, max_length=MOST_ITEMS
+    )
+    target: Annotated[Text, Field(min_length=1)] | None = None
+
+
+class Project(Model):
+    """Containers that belong together and run as their images expect it, with Docker's defaults.
+
+    Those of one project share a network, on which they find each other by their `aliases`, and named volumes.
+    Who runs inside, and in which home, is the image's affair. Before the dot of a name stands the other node
+    that the project comes from.
+    """
+
+    name: Annotated[Text, Field(pattern=rf"^({DNS_LABEL.pattern}\.)?{DNS_LABEL.pattern}$")]
+    aliases: tuple[Annotated[Text, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = Field(
+        default=(), max_length=MOST_ITEMS
+    )

@@ -1,0 +1,232 @@
+"""`atek plan`: what a node would change, found without one and without writing anything.
+
+The desired side is read from the same sources that a node reads; the other side is what the records and /proc
+say is running. The revision decides whether instances would be replaced, as it does in the planner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+
+from manifests.model.nodes import Place
+from manifests.resolve import ResolveError, resolve
+from reconciler.decide.admission import admit
+from reconciler.decide.inheritance import LOCAL, Inheritance
+from reconciler.decide.strategy import choose
+from reconciler.drive.defects import defect
+from reconciler.drive.desired import only_here
+from reconciler.drive.git_packages import GitPackages, NotHere
+from reconciler.drive.sources import make_sources
+from reconciler.peers.checkout import RecordsAsOf
+from reconciler.peers.follows import FollowsFile
+from reconciler.peers.offline import kept_sources
+from reconciler.peers.port import FOLLOW
+from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
+from reconciler.state.data_owners import DataFolders
+from reconciler.state.home import holder
+from reconciler.state.releases import FILE as RELEASES
+from reconciler.state.releases import Releases
+from reconciler.state.settings import load_settings
+from reconciler.state.store import FileStore, Remembered
+from runtimes.data.stateful import keeps
+from runtimes.packages.git import Repositories
+from runtimes.paths import REPOSITORIES, Paths, run_directory
+from runtimes.processes.proc import boot_id, read_stat
+from runtimes.processes.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from manifests.model.merge import Merged, Winner
+    from manifests.model.service import Service
+    from manifests.model.snapshot import Problem
+
+Kind = Literal["create", "update", "delete", "none", "blocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Records of an earlier version as plain values (path, seq, value), of a follow, or ("") our own."""
+
+    node: str
+    records: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would happen to one service; `details` are lines such as `env.LOG_LEVEL: info → debug`."""
+
+    id: str
+    kind: Kind
+    message: str = ""
+    details: Sequence[str] = ()
+
+
+def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list[Change]:
+    """All services by id, also those that would not change. Raises UserError.
+
+    With `past`, that node's records are those of an earlier version.
+    """
+    settings = load_settings(home, {})
+    told = [*(home / file for file in settings.sources.files), *_paths_of_running_node(home, paths), *paths]
+    shipped = shipped_core_services(settings, home.resolve(), run_directory(home.resolve()))
+    sources = make_sources(home, told, None, shipped)
+    if not (home / "manifests").is_dir():
+        # No node was ever here: what a node would make first is not missing.
+        sources = sources[2:]
+    place = Place(settings.name, frozenset(settings.labels))
+    if daemon_socket(core_services(settings, shipped), run_directory(home.resolve())):
+        sources += kept_sources(home, place)
+    if past is not None:
+        earlier = RecordsAsOf(home, place, past.node, past.records)
+        sources = [*(source for source in sources if source.name != earlier.name), earlier]
+    anyio.run(_scan_all, sources)
+    running, (memories, _) = _running(home), FileStore(home / "state" / "services").load()
+    refused = partial(_refused, _inheritance(home, running, memories))
+    merged, snapshots = admit([only_here(source.snapshot, place) for source in sources], {}, refused)
+    changes = [
+        Change(problem.service or problem.file or snapshot.source, "blocked", str(problem))
+        for snapshot in snapshots
+        for problem in snapshot.problems
+    ]
+    git = GitPackages(Repositories(home / REPOSITORIES), Releases(home / RELEASES))
+    git.ran = lambda service_id: _ran(running.get(service_id), memories.get(service_id, Remembered()))
+    git.own = {source.name for source in sources if source.snapshot.kind != "follow"}.__contains__
+    ids = sorted(merged.services.keys() | running.keys())
+    judge = _Judge(merged, running, git, Paths(home, run_directory(home), 0))
+    return changes + [judge.change(each, memories.get(each, Remembered())) for each in ids]
+
+
+def _ran(running: Service | None, memory: Remembered) -> str:
+    """The folder that a service ran from last."""
+    service = running or memory.healthy
+    return service.package.path if service and service.package else ""
+
+
+def _inheritance(
+    home: Path, running: Mapping[str, Service], memories: Mapping[str, Remembered]
+) -> Inheritance:
+    owners = {follow.name: f"{FOLLOW}{follow.key}" for follow in FollowsFile(home).read()}
+
+    def ran_for(service_id: str) -> set[str]:
+        found = (running.get(service_id), memories.get(service_id, Remembered()).healthy)
+        return {service.source for service in found if service}
+
+    return Inheritance(DataFolders(home), lambda source: owners.get(source, LOCAL), ran_for)
+
+
+def _refused(inheritance: Inheritance, services: Mapping[str, Winner]) -> Mapping[str, Problem]:
+    return inheritance.judge(services)[0]
+
+
+async def _scan_all(sources: Sequence[Any]) -> None:
+    for source in sources:
+        await source.scan()
+
+
+def _paths_of_running_node(home: Path, paths: Sequence[Path]) -> list[Path]:
+    """A node that runs was given paths of its own; without them all of those would look deleted."""
+    from pathlib import Path
+
+    about = holder(home) or {}
+    return [Path(path) for path in about.get("paths", ()) if Path(path) not in paths]
+
+
+def _running(home: Path) -> dict[str, Service]:
+    """The newest revision that runs of each service."""
+    folder = home / "state" / "instances"
+    if not folder.is_dir():
+        return {}
+    boot, found = boot_id(), {}
+    for record in sorted(Records(folder).read(), key=lambda record: record.started_at):
+        stat = read_stat(record.pid) if record.boot == boot else None
+        if stat is not None and not stat.dead and record.start == stat.start:
+            found[record.service.id] = record.service
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Compares what is wanted with what runs, service by service."""
+
+    merged: Merged
+    running: Mapping[str, Service]
+    git: GitPackages
+    paths: Paths
+
+    def change(self, service_id: str, memory: Remembered) -> Change:
+        """Never raises: one that is a surprise hides none of the others."""
+        try:
+            return self._change(service_id, memory)
+        except Exception as error:
+            verdict = defect(error)
+            return Change(service_id, "blocked", f"{verdict.reason}: {verdict.message}")
+
+    def _change(self, service_id: str, memory: Remembered) -> Change:
+        before = self.running.get(service_id)
+        winner = self.merged.services.get(service_id)
+        if winner is None:
+            if not self.merged.complete:
+                return Change(service_id, "none", "a source cannot be read, so it is kept")
+            return Change(service_id, "delete", "nothing declares it any more")
+        try:
+            declared, source = self.git.located(winner)
+            after = resolve(declared, source, memory.generation)
+        except NotHere as error:
+            return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
+        except ResolveError as error:
+            return Change(service_id, "blocked", str(error))
+        if cycle := self.merged.cycles.get(service_id):
+            return Change(service_id, "blocked", f"depends on itself: {' → '.join(cycle)}")
+        if memory.suspended or after.manifest.suspend:
+            return Change(service_id, "delete" if before else "none", "it is stopped")
+        return self._difference(before, after)
+
+    def _difference(self, before: Service | None, after: Service) -> Change:
+        if before is None:
+            done = after.manifest.replicas == 0
+            kind: Kind = "none" if done else "create"
+            return Change(after.id, kind, f"{after.runtime}, revision {after.revision}")
+        details = list(_lines(_flat(before), _flat(after)))
+        if before.revision == after.revision:
+            return Change(after.id, "update" if details else "none", "applies without a restart", details)
+        choice = choose(after, keeps(self.paths, before))
+        message = f"revision {before.revision} → {after.revision}, {choice.strategy}: {choice.because}"
+        return Change(after.id, "update", message, details)
+
+
+def _flat(service: Service) -> dict[str, str]:
+    """Every value of a service by its dotted path; those of env only as far as their names tell."""
+    flat: dict[str, str] = {"runtime": service.runtime}
+    if service.package is not None:
+        flat["package"] = service.package.digest
+    _flatten("", service.manifest.model_dump(mode="json", by_alias=True), flat)
+    return flat
+
+
+def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _flatten(f"{prefix}.{key}" if prefix else key, item, flat)
+    elif value is not None:
+        flat[prefix] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _lines(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old != new:
+            yield f"{key}: {_shown(key, old)} → {_shown(key, new)}"
+
+
+def _shown(key: str, value: str | None) -> str:
+    """Values of variables that sound secret stay secret."""
+    if value is None:
+        return "(none)"
+    secret = any(word in key.upper() for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))
+    return "(hidden)" if secret and key.startswith("env.") else value

@@ -1,0 +1,286 @@
+"""The value of `atek status --json`: what is wanted, what runs, and why the two differ if they do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from manifests.model.base import printable
+from manifests.model.manifest import Resources
+from reconciler.decide.addresses import addresses
+from reconciler.decide.conditions import Condition
+from reconciler.decide.strategy import changed_by_both, choose, depends_on_what_it_keeps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from manifests.model.merge import Merged
+    from manifests.model.service import Service
+    from manifests.model.snapshot import Source
+    from reconciler.decide.conditions import Verdict
+    from reconciler.decide.controller import Controller, Noted, Tracked
+    from reconciler.decide.refused import HeldBack
+    from reconciler.drive.routing import Lost
+    from runtimes.base import Kept, Running
+
+_KINDS = ("Ready", "Reconciling", "Stalled")
+
+
+def service_status(
+    controller: Controller, lost: Lost | None = None, held: HeldBack | None = None, node: str = ""
+) -> dict[str, Any]:
+    """One service, in the shape that the command line promises.
+
+    `lost`: what it exports in vain. `held`: what keeps a newer state of it from being declared. `node`: the
+    node's own URL.
+    """
+    service = controller.wish.service
+    shown = service or controller.history.healthy or _any_service(controller)
+    return {
+        "id": controller.id,
+        "source": printable(service.source) if service else None,
+        "file": printable(controller.wish.file) or None,
+        "runtime": shown.runtime if shown else None,
+        "desiredRevision": service.revision if service else None,
+        "observedRevision": _observed_revision(controller),
+        "suspended": controller.stopped,
+        "restarts": controller.history.restarts,
+        "update": _update(controller, shown),
+        "kept": _kept(controller.kept),
+        "addresses": addresses(service, node, _running(controller)) if service else [],
+        "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
+        "conditions": [
+            *(_condition(controller, condition) for condition in controller.conditions),
+            *_limits(controller),
+            *_exports(lost),
+            *_conflicts(controller),
+            *_newer(held),
+            *_noted(controller.wish.note),
+        ],
+    }
+
+
+def _kept(kept: Kept | None) -> dict[str, Any] | None:
+    """What its program wrote beside its code; None where there is nothing, or nobody has looked yet."""
+    if kept is None or not kept.files:
+        return None
+    return {"files": kept.files, "size": kept.size, "names": list(kept.names), "folder": kept.folder}
+
+
+def _conflicts(controller: Controller) -> list[dict[str, Any]]:
+    """Whether the files of the package are what its author wrote; nothing where no two have changed them."""
+    if controller.kept is None or not controller.kept.conflicts:
+        return []
+    since = min((each.running.started_at for each in controller.instances.values()), default=0.0)
+    message = changed_by_both(controller.kept)
+    return [plain(Condition("FilesAsWritten", "False", "ChangedByBoth", message), since)]
+
+
+def _update(controller: Controller, service: Service | None) -> dict[str, Any] | None:
+    """How the next revision takes over, or the one that does now; None where nobody has looked yet."""
+    if service is None:
+        return None
+    keeps, kept = controller.history.kept_for(service), controller.kept
+    if keeps is None and kept is None and depends_on_what_it_keeps(service):
+        return None
+    choice = choose(service, keeps.what if keeps else kept.what if kept else "")
+    return {"strategy": choice.strategy, "because": choice.because}
+
+
+def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:
+    """A service of which nothing runs, and nothing is to run for now."""
+    entry = _nothing_of(service_id)
+    conditions = [plain(condition, held.since) for condition in held.conditions()]
+    return entry | {"source": held.source, "file": held.file or None, "conditions": conditions}
+
+
+def defective_status(service_id: str, verdict: Verdict) -> dict[str, Any]:
+    """A service of which nothing can be told but why."""
+    conditions = [plain(Condition(kind, "Unknown", verdict.reason, verdict.message), 0.0) for kind in _KINDS]
+    return _nothing_of(service_id) | {"conditions": conditions}
+
+
+def _nothing_of(service_id: str) -> dict[str, Any]:
+    return {
+        "id": service_id,
+        "source": None,
+        "file": None,
+        "runtime": None,
+        "desiredRevision": None,
+        "observedRevision": None,
+        "suspended": False,
+        "restarts": 0,
+        "addresses": [],
+        "instances": [],
+        "conditions": [],
+    }
+
+
+def source_status(source: Source, merged: Merged, last_read: float | None) -> dict[str, Any]:
+    """One source: its services, its errors in one line and in detail, when it was last read without any."""
+    snapshot = source.snapshot
+    return {
+        "name": snapshot.source,
+        "kind": snapshot.kind,
+        "revision": snapshot.revision,
+        "lastRead": last_read,
+        "services": [declared.manifest.id for declared in snapshot.services],
+        "error": "; ".join(str(problem) for problem in snapshot.problems) or None,
+        "problems": [
+            {
+                "message": problem.message,
+                "file": problem.file,
+                "line": problem.line,
+                "key": problem.key,
+                "hint": problem.hint,
+            }
+            for problem in snapshot.problems
+        ],
+        "conflicts": [
+            {
+                "id": conflict.service,
+                "winner": conflict.winner_file,
+                "loser": conflict.file,
+                "message": str(conflict),
+            }
+            for conflict in merged.conflicts.get(snapshot.source, ())
+        ],
+    }
+
+
+def unready(controllers: Sequence[Controller]) -> dict[str, str]:
+    """Id → why, for each service that should serve and does not; completed and stopped ones are fine."""
+    reasons = {}
+    for controller in controllers:
+        wanted = controller.wish.service is not None or controller.wish.problem is not None
+        if wanted and not (controller.ready or controller.stopped or controller.succeeded):
+            condition = controller.condition("Ready")
+            reasons[controller.id] = (
+                f"{condition.reason}: {condition.message}" if condition else "not decided yet"
+            )
+    return reasons
+
+
+def _because(condition: Condition) -> str:
+    return f"{condition.reason}: {condition.message}" if condition.message else condition.reason
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, as Kubernetes writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _observed_revision(controller: Controller) -> str | None:
+    """The revision that serves; while two are ready, the newer one."""
+    ready = [tracked.view for tracked in controller.instances.values() if tracked.view.ready]
+    newest = max(ready, key=lambda view: view.since, default=None)
+    return newest.revision if newest else None
+
+
+def _any_service(controller: Controller) -> Any:
+    return next((tracked.running.service for tracked in controller.instances.values()), None)
+
+
+def _in_order(controller: Controller) -> list[Tracked]:
+    """In each slot the older ones first, whatever state they are in."""
+    instances = controller.instances.values()
+    return sorted(instances, key=lambda tracked: (tracked.view.slot, tracked.running.started_at))
+
+
+def _running(controller: Controller) -> list[Running]:
+    return [tracked.running for tracked in _in_order(controller)]
+
+
+def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
+    running = tracked.running
+    return {
+        "instance": running.instance,
+        "slot": running.slot,
+        "pid": running.pid,
+        **({"container": running.container} if running.container else {}),
+        "state": tracked.view.state.value,
+        "revision": running.service.revision,
+        "restarts": controller.history.restarts,
+        "endpoint": str(running.endpoint),
+        **_tasks(running),
+        "startedAt": timestamp(running.started_at),
+    }
+
+
+def _tasks(running: Running) -> dict[str, Any]:
+    """Where the tasks run that a cluster keeps of an instance; nothing for any other."""
+    if running.copies is None:
+        return {}
+    tasks = [
+        {
+            "task": each.name,
+            "machine": each.machine,
+            "endpoint": str(each.endpoint) if each.endpoint else None,
+        }
+        for each in running.copies
+    ]
+    return {"tasks": tasks}
+
+
+def _limits(controller: Controller) -> list[dict[str, Any]]:
+    """Whether the resource limits of what runs could be applied; nothing when none are asked for."""
+    service, running = controller.wish.service, [each.running for each in controller.instances.values()]
+    if service is None or not running or service.manifest.resources == Resources():
+        return []
+    missing = sorted({note for each in running for note in each.unenforced})
+    return [
+        {
+            "type": "LimitsEnforced",
+            "status": "False" if missing else "True",
+            "reason": "NotEnforced" if missing else "Enforced",
+            "message": "; ".join(missing),
+            "lastTransitionTime": timestamp(min(each.started_at for each in running)),
+        }
+    ]
+
+
+def _exports(lost: Lost | None) -> list[dict[str, Any]]:
+    """Whether another service has an API that this one exports; nothing when each has its own."""
+    if lost is None:
+        return []
+    return [
+        {
+            "type": "ExportsServed",
+            "status": "False",
+            "reason": "ExportConflict",
+            "message": str(lost),
+            "lastTransitionTime": timestamp(lost.since),
+        }
+    ]
+
+
+def _noted(note: Noted | None) -> list[dict[str, Any]]:
+    return [] if note is None else [plain(note.condition, note.since)]
+
+
+def _newer(held: HeldBack | None) -> list[dict[str, Any]]:
+    return [] if held is None else [plain(held.up_to_date(), held.since)]
+
+
+def plain(condition: Condition, since: float) -> dict[str, Any]:
+    """As it is written down; `since`: seconds since 1970 when its status became what it is."""
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": timestamp(since),
+    }
+
+
+def _condition(controller: Controller, condition: Condition) -> dict[str, Any]:
+    message = condition.message
+    if controller.progress and condition.status != "False":
+        message = f"{message}: {controller.progress}" if message else controller.progress
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": message,
+        "lastTransitionTime": timestamp(controller.transitions.get(condition.type, 0.0)),
+    }

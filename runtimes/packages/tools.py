@@ -1,0 +1,130 @@
+"""Runs the tools that prepare packages (npm, uv): in a session of their own, watched line by line.
+
+Their output goes to the service's prepare.log and, the last line at a time, to whoever asks for progress. A
+cancelled run leaves no process; a failed one raises with the tool's own last words, and for good where these
+say that waiting does not mend it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, BinaryIO
+
+from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.packages.tool_errors import ToolWords
+from runtimes.processes.children import TABLE, NotStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from runtimes.base import Progress
+
+#: What of the node's own environment a tool may see: where packages come from, and how to reach it.
+_PASSED_ON = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PASSED_PREFIXES = ("npm_config_", "uv_", "pip_", "node_extra_ca_certs", "requests_ca_bundle")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+#: Characters of a line that are kept for people; the log has all of it.
+_LONGEST_LINE = 400
+
+
+class ToolLog:
+    """A service's prepare.log: what the tools of its last preparation said."""
+
+    def __init__(self, folder: Path, name: str = "prepare.log") -> None:
+        self.service_id = folder.name
+        self.path = folder / name
+        self._fresh = False
+
+    def open(self) -> BinaryIO:
+        """For appending; the first time, what an earlier preparation left is dropped. Raises OSError."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        how = os.O_APPEND if self._fresh else os.O_TRUNC
+        self._fresh = True
+        return open(os.open(self.path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0)
+
+
+def tool_environment(path: Sequence[str] = (), **more: str) -> dict[str, str]:
+    """The node's settings for package registries and proxies, and little else."""
+    passed = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
+    passed["PATH"] = os.pathsep.join([*path, passed.get("PATH", os.defpath)])
+    return {**passed, **more}
+
+
+def _is_passed_on(name: str) -> bool:
+    small = name.lower()
+    return name in _PASSED_ON or small in _PROXIES or small.startswith(_PASSED_PREFIXES)
+
+
+async def run_tool(
+    what: str,
+    line: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    log: ToolLog,
+    progress: Progress,
+) -> None:
+    """Runs to the end. Raises RuntimeFailure when it fails; `what` names the step for people."""
+    progress(what)
+    words = ToolWords()
+    try:
+        with log.open() as file:
+            heard = _Heard(file, words, f"{what}: ", progress)
+            code = await TABLE.attend(line, cwd=cwd, env=environment, hear=heard.hear)
+        heard.end()
+    except NotStarted as error:
+        raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error
+    if code != 0 and words.disk_full:
+        raise disk_full(log.service_id)
+    if code != 0:
+        kind = PermanentFailure if words.lasting else RuntimeFailure
+        raise kind(
+            "PrepareFailed",
+            f"{what} failed with status {code}: {words}",
+            hint=f"see `atek logs {log.service_id} --prepare`, which is {log.path}",
+        )
+
+
+def disk_full(service_id: str) -> RuntimeFailure:
+    """What a person is told, whoever noticed it."""
+    return RuntimeFailure(
+        "DiskFull",
+        f"there is no space left on the disk for the package of {service_id}",
+        hint="free some; it will be tried again",
+    )
+
+
+class _Heard:
+    """A tool's output, on its way to the log, to its last words and to whoever asks for progress."""
+
+    def __init__(self, file: BinaryIO, words: ToolWords, prefix: str, progress: Progress) -> None:
+        self._file = file
+        self._words = words
+        self._prefix = prefix
+        self._progress = progress
+        self._rest = b""
+
+    def hear(self, chunk: bytes) -> None:
+        """Raises OSError (a full disk)."""
+        self._file.write(chunk)
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        # A tool that never ends its line must not fill the memory.
+        self._rest = rest[: 4 * _LONGEST_LINE]
+        for line in lines:
+            if text := _text(line):
+                self._words.hear(text)
+                self._progress(self._prefix + text)
+
+    def end(self) -> None:
+        if text := _text(self._rest):
+            self._words.hear(text)
+
+
+def _text(line: bytes) -> str:
+    return printable(line.decode("utf-8", "replace"))
+
+
+def printable(line: str) -> str:
+    """As much of it as people are shown, without what would do something to their terminal."""
+    return "".join(character for character in line.strip() if character.isprintable())[:_LONGEST_LINE]

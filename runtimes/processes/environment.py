@@ -1,0 +1,163 @@
+"""What a service sees: exactly its own variables, the node's, and a minimal system. Nothing is inherited.
+
+Its package is built with its own variables too, beside those that lead to registries.
+
+The node's variables are the original Atek's (ATEK_ASSIGNED_SOCKET_FILE and so on), so that its apps run
+unchanged; a service's own settings cannot override them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from manifests.model.expansion import UnknownVariable, expanded, expanded_where_known
+from runtimes.base import PermanentFailure
+from runtimes.packages.tools import tool_environment
+from runtimes.processes.executable import require_executable
+from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from manifests.model.manifest import Manifest
+    from manifests.model.service import Service
+    from runtimes.base import Endpoint, Launch
+    from runtimes.paths import Paths
+    from runtimes.preparer import Program
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+
+
+def service_environment(launch: Launch, endpoint: Endpoint, program: Program, paths: Paths) -> dict[str, str]:
+    """The whole environment of one instance."""
+    service_id = launch.service.id
+    data = os.fspath(paths.data(service_id))
+    system = {
+        "PATH": os.pathsep.join([*program.path, SYSTEM_PATH]),
+        "HOME": data,
+        "TMPDIR": os.path.join(data, "tmp"),
+        "LANG": "C.UTF-8",
+    }
+    node = {
+        SOCKET_VARIABLE: os.fspath(paths.socket(launch.instance)),
+        "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
+        "ATEK_HOST_PORT": str(paths.host_port),
+        TOKEN_VARIABLE: launch.identity.get("token", ""),
+        "ATEK_DATA_DIR": data,
+    }
+    if endpoint.port is not None:
+        node["PORT"] = str(endpoint.port)
+    # Python holds back what it prints to a file; what a program said last would be missing from its log.
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    return {**system, **unbuffered, **own_variables(launch.service.manifest, {**system, **node}), **node}
+
+
+def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str]:
+    """A service's `env`, the node's variables put in. Raises PermanentFailure for one that is not there."""
+    try:
+        return expanded(manifest, known)
+    except UnknownVariable as error:
+        variables = dict.fromkeys(variable for _, variable in error.references)
+        escaped = (f"$${variable} for the text ${variable}" for variable in variables)
+        port = "; PORT is there with port: auto" if "PORT" in variables else ""
+        raise PermanentFailure(
+            "UnknownVariable", str(error), hint=f"write {', '.join(escaped)}, or literalEnv: true{port}"
+        ) from error
+
+
+def build_environment(service: Service, path: Sequence[str] = (), **own: str) -> dict[str, str]:
+    """What the tools see that install and build a service's package: its own variables, and theirs.
+
+    A build may read what the program reads later, but nothing that only a running instance has: no token, no
+    port, no folder of data. `own` is what the preparation itself depends on (where the cache is), which no
+    spelling of a name changes. `path` is searched first, then the service's own PATH.
+    """
+    kept = {name.lower() for name in own}
+    inherited = tool_environment()
+    # What refers to something that only a running instance has is not there while it is built.
+    there: dict[str, str] = {name: inherited[name] for name in ("PATH", "LANG") if name in inherited}
+    found = expanded_where_known(service.manifest, there)
+    env = {name: value for name, value in found.items() if name.lower() not in kept}
+    searched = env.pop("PATH", inherited["PATH"])
+    return {**inherited, **env, **own, "PATH": os.pathsep.join([*path, searched])}
+
+
+def expand(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
+
+    Raises PermanentFailure for names that the service does not have, because an empty word in their place
+    would be a surprise that nobody finds; and for the token, because everybody may read a command line.
+    """
+    named = (match[1] or match[2] for word in words for match in _REFERENCE.finditer(word))
+    unknown = dict.fromkeys(name for name in named if name and name not in {*environment, TOKEN_VARIABLE})
+    if unknown:
+        names = ", ".join(f"${name}" for name in unknown)
+        raise PermanentFailure(
+            "UnknownVariable",
+            f"the command refers to {names}, which this service does not have",
+            hint=f"add {', '.join(unknown)} to env:, or write $$ for a dollar sign",
+        )
+    return [_expand(word, environment) for word in words]
+
+
+def _expand(argument: str, environment: Mapping[str, str]) -> str:
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name is None:
+            return "$"
+        if name == TOKEN_VARIABLE:
+            raise PermanentFailure(
+                "SecretInCommand",
+                f"every user of this machine could read ${name} in the command",
+                hint=f"let the program read it from its environment; a shell does with $${name}",
+            )
+        token = environment.get(TOKEN_VARIABLE)
+        if token and token in environment.get(name, ""):
+            raise PermanentFailure(
+                "SecretInCommand",
+                f"every user of this machine could read the token that is in ${name} in the command",
+                hint=f"let the program read it from its environment; a shell does with $${name}",
+            )
+        return environment[name]
+
+    return _REFERENCE.sub(value, argument)
+
+
+def command_line(launch: Launch, program: Program, environment: Mapping[str, str]) -> list[str]:
+    """The words to execute, the first one as a path that exists. Raises PermanentFailure."""
+    words = launch.service.manifest.command or program.argv
+    if not words:
+        raise PermanentFailure(
+            "NoEntryPoint", "nothing says which program to run", hint="add command: to the manifest"
+        )
+    line = expand(words, environment)
+    found = _find(line[0], program.cwd, environment["PATH"])
+    require_executable(found, search=environment["PATH"])
+    return [found, *line[1:]]
+
+
+def _find(command: str, folder: str, path: str) -> str:
+    if "/" in command:
+        found = os.path.normpath(os.path.join(folder, command))
+        if not os.path.exists(found):
+            raise PermanentFailure(
+                "CommandNotFound", f"there is no program {found}", hint="check command: in the manifest"
+            )
+        if not os.access(found, os.X_OK) or os.path.isdir(found):
+            raise PermanentFailure(
+                "NotExecutable", f"{found} is not an executable file", hint=f"try chmod +x {found}"
+            )
+        return found
+    located = shutil.which(command, path=path)
+    if located is None:
+        raise PermanentFailure(
+            "CommandNotFound",
+            f"the program {command} is not on this machine",
+            hint="install it, or write its whole path; services do not inherit your PATH",
+        )
+    return located

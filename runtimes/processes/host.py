@@ -1,0 +1,263 @@
+"""What all kinds of processes of one node share: the table of instances, their records, limits and ends.
+
+No instance leaves this table before nothing of its family is left (belonging.py says what that is). Strays of
+earlier lives of the node end here, and orphans that die are let go.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from runtimes.base import Launch, Running, RuntimeFailure
+from runtimes.preparer import Program
+from runtimes.processes.belonging import Family, owners, remember
+from runtimes.processes.census import Census
+from runtimes.processes.children import TABLE
+from runtimes.processes.environment import service_environment
+from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
+from runtimes.processes.limits import make_limiter
+from runtimes.processes.marks import instance_of
+from runtimes.processes.proc import boot_id, pids, surroundings_of
+from runtimes.processes.records import Record, Records
+from runtimes.processes.recovery import Strays, recover
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Collection, Mapping
+
+    from runtimes.paths import Paths
+    from runtimes.processes.belonging import Seen
+
+#: prctl(2): orphaned descendants become children of this process, so that none can hide.
+_PR_SET_CHILD_SUBREAPER = 36
+#: Seconds that adoption waits for strays.
+_PROMPT = 0.25
+#: Seconds from one look for dead orphans to the next, when many die.
+_REAP_PAUSE = 0.05
+#: A zombie that nobody waited for in this many seconds has no other parent who would.
+_UNWANTED = 5.0
+
+
+@dataclass(eq=False, slots=True)
+class Handle:
+    """One live instance. `child` is None when an earlier life of the node started it."""
+
+    running: Running
+    family: Family
+    pidfd: int
+    log_start: int
+    child: subprocess.Popen[bytes] | None = None
+    #: Its environment and folder, where this life of the node started it.
+    started_in: tuple[Mapping[str, str], str] | None = None
+    #: Whether it was asked to end, and whether there is no more time for it.
+    asked: bool = False
+    forced: anyio.Event = field(default_factory=anyio.Event)
+
+
+class ProcessHost:
+    """Everything about the processes of one node that is not particular to one kind of program."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.records = Records(paths.records)
+        self.limiter = make_limiter()
+        self.handles: dict[str, Handle] = {}
+        self.boot = boot_id()
+        self.strays = Strays()
+        self._census = Census(paths.run, paths.log_root)
+        self._recovered = anyio.Event()
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _keep_to_ourselves()
+        TABLE.become(os.fspath(paths.run))
+
+    async def run(self) -> None:
+        """Ends the strays of earlier lives, and lets dead orphans go, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._reap_orphans)
+            await self._recovered.wait()
+            await self.strays.gone()
+
+    async def recover(self) -> None:
+        """Finds, once, what earlier lives of this node left running. Raises RuntimeFailure."""
+        if self._recovered.is_set():
+            return
+        try:
+            found = recover(self.records, self._census, self.limiter, self.boot)
+            for record, family in found.kept:
+                self.watch(record, family, None)
+        except OSError as error:
+            raise RuntimeFailure(
+                "Unobservable",
+                f"cannot see what runs: {error.strerror or error}: {error.filename}",
+                hint="the node needs to read /proc and its state directory",
+            ) from error
+        self.strays.end(found.strays, found.dropped)
+        self._recovered.set()
+        # Most end at once; the others do not hold up what has nothing to do with them.
+        with anyio.move_on_after(_PROMPT):
+            await self.strays.gone()
+
+    def watch(self, record: Record, family: Family, child: subprocess.Popen[bytes] | None) -> Running:
+        """Takes an instance into the table. One that has ended already gets a handle all the same."""
+        try:
+            pidfd = os.pidfd_open(record.pid)
+        except ProcessLookupError:
+            pidfd = -1
+        before = self.handles.get(record.instance)
+        if before is not None and before.pidfd >= 0:
+            os.close(before.pidfd)
+        running = to_running(record)
+        self.handles[record.instance] = Handle(running, family, pidfd, record.log_start, child)
+        return running
+
+    def enrol(self, running: Running, pid: int) -> None:
+        """What runs beside an instance has its limits."""
+        self.limiter.join(running.instance, pid, running.service.manifest.resources)
+
+    def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
+        """The environment and the folder that an instance was started in. Raises OSError.
+
+        Of an adopted one the kernel can tell; where a program has overwritten its environment (to change its
+        title) it is made again, without what only its package added.
+        """
+        handle = self.handles.get(running.instance)
+        if handle is not None and handle.started_in is not None:
+            return handle.started_in
+        environment, folder = surroundings_of(running.pid)
+        if instance_of(running.pid, self.paths.run) != running.instance:
+            launch = Launch(running.instance, running.service, running.slot, {"token": running.token})
+            environment = service_environment(launch, running.endpoint, Program((), folder), self.paths)
+        return environment, folder
+
+    async def let_end(self, handle: Handle) -> None:
+        """Returns when all that the leader left has ended by itself; what did not hear of it is asked to."""
+        asked: set[Seen] = set()
+        while found := self._find(handle.family, handle.child is None):
+            for process in set(found) - asked:
+                if process.group != handle.running.pid:
+                    send(process, signal.SIGTERM)
+            asked.update(found)
+            for process in found:
+                await gone(process)
+                reap(process)
+
+    async def clear(self, family: Family, *, adopted: bool = False) -> None:
+        """Returns once nothing of the family is left; only what the kernel cannot end is."""
+        self.limiter.kill(family.name)
+        await end_all(partial(self._find, family, adopted))
+        self.limiter.remove(family.name)
+
+    def _find(self, family: Family, adopted: bool) -> list[Seen]:
+        """What there is of a family that has ended.
+
+        Whoever lost his parents has become a child of this node, unless an earlier life of it was there then.
+        """
+        seen, found = self._look(family, pids() if adopted else TABLE.orphans())
+        mine = [seen[pid] for pid, owner in found.items() if owner == family.name]
+        return [each for each in mine if not each.dead or each.parent == os.getpid()]
+
+    def _look(self, family: Family, looked_at: Collection[int]) -> tuple[dict[int, Seen], dict[int, str]]:
+        kept_with_it = self.limiter.members([family.name])
+        # Who leads is waited for elsewhere.
+        pids = {*looked_at, *kept_with_it} - TABLE.names().keys()
+        seen = self._census.look(pids, kept_with_it)
+        others = (handle.family for name, handle in self.handles.items() if name != family.name)
+        found = owners(
+            seen, [family, *others],
+            node=os.getpid(), own_seal=TABLE.own_seal, subreaper=TABLE.knows_orphans,
+        )  # fmt: skip
+        return seen, found
+
+    def look_again(self, handle: Handle) -> None:
+        """Remembers who is of an adopted instance, before its parents end."""
+        if handle.child is None:
+            handle.family = remember(handle.family, *self._look(handle.family, pids()))
+
+    def release(self, handle: Handle) -> None:
+        """Forgets an instance that has ended, and what was kept for it."""
+        if handle.pidfd >= 0:
+            os.close(handle.pidfd)
+        self.handles.pop(handle.running.instance, None)
+        self.forget(handle.running.instance, handle.running.pid)
+
+    def forget(self, instance: str, pid: int) -> None:
+        TABLE.forget(pid)
+        self.records.remove(instance)
+        with suppress(OSError):
+            self.paths.socket(instance).unlink(missing_ok=True)
+
+    async def abandon(self, launch: Launch, child: subprocess.Popen[bytes] | None) -> None:
+        """Something went wrong in the middle of a start: nothing of it is left."""
+        family = Family(launch.instance, child.pid if child else 0, 0, TABLE.seal(launch.instance))
+        handle = self.handles.pop(launch.instance, None)
+        if handle is not None and handle.pidfd >= 0:
+            os.close(handle.pidfd)
+        if child is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        await self.clear(family)
+        self.forget(launch.instance, family.leader)
+
+    def close(self) -> None:
+        """Lets go of all instances without touching them; the next life of the node adopts them."""
+        for handle in self.handles.values():
+            if handle.pidfd >= 0:
+                os.close(handle.pidfd)
+            if handle.child is not None:
+                # Popen warns about children that nobody waited for; here that is the intention.
+                handle.child.returncode = 0
+                TABLE.forget(handle.child.pid)
+        self.handles.clear()
+
+    async def _reap_orphans(self) -> None:
+        died = anyio.Event()
+
+        async def listen() -> None:
+            with anyio.open_signal_receiver(signal.SIGCHLD) as deaths:
+                async for _ in deaths:
+                    died.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            unsure: dict[int, float] = {}
+            while True:
+                now = anyio.current_time()
+                unsure = {pid: unsure.get(pid, now) for pid in TABLE.reap_orphans()}
+                for pid, since in unsure.items():
+                    if now - since >= _UNWANTED:
+                        reap_child(pid)
+                with anyio.move_on_after(_UNWANTED if unsure else None):
+                    await died.wait()
+                died = anyio.Event()
+                await anyio.sleep(_REAP_PAUSE)
+
+
+def to_running(record: Record) -> Running:
+    """The instance that a record describes."""
+    return Running(
+        instance=record.instance,
+        service=record.service,
+        slot=record.slot,
+        pid=record.pid,
+        endpoint=record.endpoint,
+        started_at=record.started_at,
+        unenforced=record.unenforced,
+        token=record.token,
+    )
+
+
+def _keep_to_ourselves() -> None:
+    """Services inherit no descriptor that whoever started the node left open in it."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)

@@ -1,0 +1,283 @@
+"""Runs programs of this machine as instances, each in a session of its own.
+
+`ProcessRuntime` is one kind of program (native, Node, Python: they differ by their `Preparer`); the
+`ProcessHost` is what all kinds of one node share.
+
+No pipe leads from a program to the node, its output goes straight to a file; so a node that dies neither
+stalls nor kills it. Its exit is noticed through a pidfd, which works for our own children and for adopted
+ones alike.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure
+from runtimes.data.stateful import look
+from runtimes.processes import termination_message as last_words
+from runtimes.processes.children import TABLE
+from runtimes.processes.environment import command_line, service_environment
+from runtimes.processes.executable import head_of
+from runtimes.processes.host import Handle, ProcessHost
+from runtimes.processes.ports import free_port, require_free
+from runtimes.processes.proc import read_stat
+from runtimes.processes.records import Record, Records
+from runtimes.processes.recovery import family_of
+from runtimes.processes.refusals import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from manifests.model.service import Service
+    from runtimes.base import Launch, Progress
+    from runtimes.paths import Paths
+    from runtimes.preparer import Preparer, Program
+
+
+__all__ = ["ProcessHost", "ProcessRuntime"]
+
+
+class ProcessRuntime:
+    """Implements `runtimes.base.Runtime` for one kind of program."""
+
+    def __init__(self, name: str, preparer: Preparer, host: ProcessHost) -> None:
+        self._name = name
+        self._preparer = preparer
+        self._host = host
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def observe(self) -> Sequence[Running]:
+        await self._host.recover()
+        found = (handle.running for handle in self._host.handles.values())
+        ours = [running for running in found if running.service.runtime == self._name]
+        for running in ours:
+            self._preparer.adopt(running.service)
+        return ours
+
+    async def prepare(self, service: Service, progress: Progress) -> None:
+        await self._preparer.prepare(service, progress)
+
+    async def rescue(
+        self, service_id: str, keep: Collection[Service], holder: Service | None
+    ) -> Sequence[str]:
+        return await self._preparer.rescue(service_id, keep, holder)
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
+        await self._preparer.collect(service_id, keep)
+
+    async def kept(self, service: Service) -> Kept:
+        copy = self._preparer.copy(service)
+        return await anyio.to_thread.run_sync(look, self._host.paths, service, copy)
+
+    async def anticipate(self, service: Service) -> None:
+        await self._preparer.anticipate(service)
+
+    async def start(self, launch: Launch) -> Running:
+        host, paths = self._host, self._host.paths
+        await host.strays.gone(launch.service.id)
+        await self._settle(launch)
+        try:
+            program = self._preparer.program(launch.service)
+            endpoint = _choose_endpoint(launch, paths)
+            environment = service_environment(launch, endpoint, program, paths)
+            _make_folders(launch.service.id, paths)
+            line = command_line(launch, program, environment)
+            paths.socket(launch.instance).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot_start(launch, error) from error
+        child = None
+        try:
+            # From here on something may run: whatever happens, it is known or it is ended.
+            child, log_start = _spawn(launch.instance, line, program, environment, paths, launch.service.id)
+            return self._enter(launch, endpoint, child, log_start, environment, program)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await host.abandon(launch, child)
+            if isinstance(error, OSError) and child is None:
+                raise _refused(line[0], error) or _cannot_start(launch, error) from error
+            if isinstance(error, Exception):
+                what = f"{type(error).__name__}: {error}"
+                message = f"{launch.service.id} was ended again, since it cannot be kept: {what}"
+                raise RuntimeFailure("StartFailed", message) from error
+            raise
+
+    async def _settle(self, launch: Launch) -> None:
+        """Not while another instance runs in the same copy: it has all that there is."""
+        place = self._preparer.copy(launch.service)
+        if place is None or (launch.holder is None and not self._host.paths.kept(launch.service.id).exists()):
+            return
+        running = [handle.running.service for handle in self._host.handles.values()]
+        if all(self._preparer.copy(one) != place for one in running if one.id == launch.service.id):
+            await self._preparer.settle(launch.service, launch.holder)
+
+    def _enter(
+        self,
+        launch: Launch,
+        endpoint: Endpoint,
+        child: subprocess.Popen[bytes],
+        log_start: int,
+        environment: dict[str, str],
+        program: Program,
+    ) -> Running:
+        """Limits what was just started, and writes down what it is."""
+        host = self._host
+        limits = host.limiter.apply(launch.instance, child.pid, launch.service.manifest.resources)
+        stat = read_stat(child.pid)
+        record = Record(
+            instance=launch.instance,
+            service=launch.service,
+            slot=launch.slot,
+            endpoint=endpoint,
+            boot=host.boot,
+            started_at=time.time(),
+            pid=child.pid,
+            start=stat.start if stat else 0,
+            unenforced=tuple(limits),
+            token=launch.identity.get("token", ""),
+            log_start=log_start,
+        )
+        running = host.watch(_write(host.records, record), family_of(record), child)
+        host.handles[running.instance].started_in = environment, program.cwd
+        return running
+
+    async def stop(self, running: Running, *, force: bool = False) -> None:
+        handle = self._host.handles.get(running.instance)
+        if handle is None:
+            return
+        self._host.look_again(handle)
+        handle.asked = True
+        number = signal.SIGKILL if force else signal.Signals[running.service.manifest.stop.signal]
+        _signal_group(handle, number)
+        if force:
+            handle.forced.set()
+            self._host.limiter.kill(running.instance)
+
+    async def wait(self, running: Running) -> Exit:
+        handle = self._host.handles.get(running.instance)
+        if handle is None:
+            return Exit()
+        if handle.pidfd >= 0:
+            await anyio.wait_readable(handle.pidfd)
+        if handle.asked and not handle.forced.is_set():
+            await self._let_end(handle)
+        # While the leader is a zombie its number cannot be taken by another group.
+        if handle.child is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(running.pid, signal.SIGKILL)
+        exit = _reap(handle)
+        await self._host.clear(handle.family, adopted=handle.child is None)
+        self._host.release(handle)
+        return replace(exit, said=self._last_words(handle, exit))
+
+    async def _let_end(self, handle: Handle) -> None:
+        """What was asked to end has the same time for it, whichever of its processes ends first."""
+        async with anyio.create_task_group() as tasks:
+
+            async def until_forced() -> None:
+                await handle.forced.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until_forced)
+            await self._host.let_end(handle)
+            tasks.cancel_scope.cancel()
+
+    def _last_words(self, handle: Handle, exit: Exit) -> str:
+        if exit.success or exit.signal in last_words.FROM_OUTSIDE:
+            return ""
+        running = handle.running
+        log = log_file(self._host.paths, running.service.id)
+        return last_words.last_words(log, handle.log_start, {running.token})
+
+
+def _choose_endpoint(launch: Launch, paths: Paths) -> Endpoint:
+    port = launch.service.manifest.port
+    if port is None:
+        return Endpoint(socket=os.fspath(paths.socket(launch.instance)))
+    if port == "auto":
+        return Endpoint(port=free_port())
+    require_free(port)
+    return Endpoint(port=port)
+
+
+def _make_folders(service_id: str, paths: Paths) -> None:
+    for folder in (paths.data(service_id) / "tmp", paths.logs(service_id)):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _write(records: Records, record: Record) -> Record:
+    """A full disk does not keep a service from running: its mark is enough to find it again."""
+    try:
+        records.write(record)
+    except OSError as error:
+        note = f"its record could not be written: {error.strerror or error}"
+        return replace(record, unenforced=(*record.unenforced, note))
+    return record
+
+
+def _spawn(
+    instance: str,
+    line: list[str],
+    program: Program,
+    environment: dict[str, str],
+    paths: Paths,
+    service_id: str,
+) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and the size that its log had before. Raises OSError; then nothing was started."""
+    log = os.open(log_file(paths, service_id), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(log).st_size
+        child = TABLE.spawn(
+            instance, line,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=program.cwd,
+        )  # fmt: skip
+        return child, size
+    finally:
+        os.close(log)
+
+
+def log_file(paths: Paths, service_id: str) -> str:
+    """Where a service's output goes."""
+    return os.fspath(paths.logs(service_id) / "service.log")
+
+
+def _cannot_start(launch: Launch, error: OSError) -> RuntimeFailure:
+    where = f": {error.filename}" if error.filename else ""
+    message = f"{launch.service.id} cannot be started: {error.strerror or error}{where}"
+    return RuntimeFailure("StartFailed", message)
+
+
+def _refused(path: str, error: OSError) -> RuntimeFailure | None:
+    """What the kernel has against this program; None for anything else."""
+    if error.filename != path or error.errno is None:
+        return None
+    return meant(error.errno, path, head_of(path))
+
+
+def _signal_group(handle: Handle, number: signal.Signals) -> None:
+    """To the whole group, but only while its leader lives: its number could be another's after that."""
+    if handle.pidfd < 0:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(handle.pidfd, 0)
+        os.killpg(handle.running.pid, number)
+
+
+def _reap(handle: Handle) -> Exit:
+    """The status of our own child; of an adopted process nobody can tell it."""
+    if handle.child is None:
+        return Exit()
+    code = handle.child.wait()
+    return Exit(signal=-code) if code < 0 else Exit(code=code)
