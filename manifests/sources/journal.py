@@ -190,7 +190,7 @@ def _line(value: dict[str, Any]) -> bytes:
     try:
         text = orjson.dumps(value)
     except TypeError:
-        # What cannot be written was refused by `manifests.documents.record` too; only that it is there matters.
+        # What cannot be written was refused by `documents.record` too; only that it is there matters.
         text = orjson.dumps({**value, "value": None})
     return b"%08x %s\n" % (zlib.crc32(text), text)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from manifests.model.snapshot import Snapshot, Source
     from reconciler.serve.port import Events
 
-#: In a node's records: who changed what, the newest block last. Services: `manifests.documents.record.SERVICES`.
+#: In a node's records: who changed what, the newest block last. Services: `documents.record.SERVICES`.
 CHANGE: RecordPath = ("atek.cloud", "change")
 #: In both databases: what the node says about itself.
 NODE_SELF: RecordPath = ("atek.cloud", "node", "self")

@@ -3,7 +3,7 @@
 The inventory is taken after the build and kept beside the copy, `.inventory-<copy>`. What differs from it was
 written by the program, and is data wherever it lies, but for
 
-  - what counts for nothing anywhere (`manifests.model.ignored`): what is installed, caches, editors' leftovers
+  - what counts for nothing anywhere (`manifests.model.ignored`): packages, caches, editors' leftovers
   - hidden folders that the build made (.next, .svelte-kit): they are the tool's own, whoever writes there
 
 A copy of 0.3 has no inventory. There the package itself says what its author wrote, while it still has that

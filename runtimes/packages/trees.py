@@ -11,10 +11,10 @@ from it. So files are cloned where the file system can (btrfs, XFS: reflinks sha
 writes), else copied; and as a copy takes its time, the spare is made while nobody waits for it.
 
 The key names all that the tool itself goes by: dependencies, lock, settings, Node, variables. Install scripts
-may read any file of the package besides. So what they read is watched (`runtimes.packages.written_files`): their
-result is used again only where the package has the same file names and these files have the same content, and only if
-they wrote nowhere but into what is kept. Otherwise the whole package copy as it was after the installation is
-kept, for another attempt at the same content after its build failed.
+may read any file of the package besides. So what they read is watched (`written_files`): their result is used
+again only where the package has the same file names and these files have the same content, and only if they
+wrote nowhere but into what is kept. Otherwise the whole package copy as it was after the installation is kept,
+for another attempt at the same content after its build failed.
 """
 
 from __future__ import annotations

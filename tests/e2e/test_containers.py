@@ -13,7 +13,7 @@ from runtimes.docker.labels import of_node
 from runtimes.processes.ports import free_port
 from tests.e2e.containers import ContainerBench
 from tests.runtimes.docker.engines import IMAGE, OwnEngine, any_engine, restartable_engine
-from tests.runtimes.git_server import Repository
+from tests.runtimes.packages.git_server import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.nodes import Bench
-from tests.runtimes.git_server import Repository
+from tests.runtimes.packages.git_server import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.reconciler.cli import Atek
+from tests.reconciler.cli.atek import Atek
 from tests.reconciler.fake_nodes import running_pair
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from reconciler.decide.lifecycle import TRANSITIONS, Event, State
 from reconciler.decide.plan import plan
 from reconciler.decide.world import Failed, Instance, RetryAfter, World
 from runtimes.base import Exit
-from tests.reconciler.worlds import service
+from tests.reconciler.decide.worlds import service
 
 if TYPE_CHECKING:
     from manifests.model.service import Service

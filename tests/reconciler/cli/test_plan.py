@@ -1,0 +1,77 @@
+"""`atek plan`: the diff and its exit status."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.reconciler.cli.atek import Atek
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Change:
+    id: str
+    kind: str
+    details: list[str] = field(default_factory=list)
+    message: str = ""
+
+
+@pytest.fixture
+def changes(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
+    """What the preview says; the preview itself has its own tests."""
+    found: list[Change] = []
+    module = ModuleType("reconciler.drive.preview")
+    module.preview = lambda home, paths, past: found  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "reconciler.drive.preview", module)
+    return found
+
+
+@pytest.fixture
+def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
+    return Atek(tmp_path, capsys)
+
+
+def test_nothing_to_change(atek: Atek, changes: list[Change]) -> None:
+    changes.append(Change("notes", "none"))
+    result = atek("plan")
+    assert (result.status, result.out) == (0, "nothing would change\n")
+
+
+def test_changes_are_a_diff(atek: Atek, changes: list[Change]) -> None:
+    changes += [
+        Change("new", "create", ["runtime: python"]),
+        Change("notes", "update", ["env.LOG_LEVEL: info → debug\x1b[2J"], "replaced without a pause"),
+        Change("old", "delete"),
+        Change("same", "none"),
+    ]
+    result = atek("plan")
+    assert result.status == 2
+    assert result.out.splitlines() == [
+        "+ new",
+        "    runtime: python",
+        "~ notes: replaced without a pause",
+        "    env.LOG_LEVEL: info → debug",
+        "- old",
+        "1 to create, 1 to update, 1 to delete",
+    ]
+
+
+def test_what_is_blocked_is_an_error(atek: Atek, changes: list[Change]) -> None:
+    changes += [Change("a", "create"), Change("b", "blocked", message="depends on itself through c")]
+    result = atek("plan")
+    assert result.status == 1
+    assert "! b: depends on itself through c" in result.out
+    assert result.out.endswith("1 to create, 1 blocked\n")
+
+
+def test_a_node_without_a_version_is_told(atek: Atek, changes: list[Change]) -> None:
+    done = atek("plan", "--node", "laptop")
+    assert done.status == 1
+    assert "--at VERSION" in done.err
