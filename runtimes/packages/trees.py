@@ -13,7 +13,7 @@ writes), else copied; and as a copy takes its time, the spare is made while nobo
 The key names all that the tool itself goes by: dependencies, lock, settings, Node, variables. Install scripts
 may read any file of the package besides. So what they read is watched (`written_files`): their result is used
 again only where the package has the same file names and these files have the same content, and only if they
-wrote nowhere but into what is kept. Otherwise the whole package copy as it was after the installation is kept,
+wrote nowhere but into what is kept. Otherwise the whole copy as it was after the installation is kept,
 for another attempt at the same content after its build failed.
 """
 
