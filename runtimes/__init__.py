@@ -1,5 +1,11 @@
-"""Everything that runs: the runtimes behind one Protocol, what they share, and the probes.
+"""Everything that runs: services on Node, Python, this machine and Docker, and the router before them.
 
-`base` is the port that the reconciler sees. `process` runs programs of this machine (native, Node and
-Python differ only in how a package is prepared), `fake` is the same port over an imaginary machine.
+    registry, doctor, fake    which runtimes there are; what the machine lacks; an imaginary machine for tests
+    docker/  packages/        containers; how a package becomes ready to run      router/   the data plane
+    probes                    whether an instance works: a connection, an HTTP request, a command
+    processes/  data/         programs of this machine; what they write beside their code
+    preparer, base, paths     the ports between these, and the folders of a node
+
+Each line may import those below it and `manifests`, never `reconciler`, which calls `base.Runtime` and hears
+of what runs from `observe` and `wait`. A new runtime implements that port and is entered in `registry`.
 """

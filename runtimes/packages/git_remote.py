@@ -19,9 +19,9 @@ import anyio.to_thread
 from manifests.model.ignored import is_ignored
 from manifests.model.releases import Offer, read_offer
 from runtimes.base import RuntimeFailure
+from runtimes.packages.environment import tool_environment
 from runtimes.packages.git_history import wants_history
 from runtimes.packages.git_lfs import pointers
-from runtimes.packages.tools import tool_environment
 from runtimes.processes.children import TABLE, NotStarted
 
 if TYPE_CHECKING:

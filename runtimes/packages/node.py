@@ -22,6 +22,7 @@ import anyio.to_thread
 
 from manifests.model.service import digest
 from runtimes.base import Notice, RuntimeFailure
+from runtimes.packages.environment import build_environment, tool_environment
 from runtimes.packages.node_package import (
     INSTALL_KEYS,
     entry_point,
@@ -42,13 +43,12 @@ from runtimes.packages.node_versions import (
     wished,
 )
 from runtimes.packages.store import PackageStore, remove_tree
-from runtimes.packages.tools import ToolLog, run_tool, tool_environment
+from runtimes.packages.tools import ToolLog, run_tool
 from runtimes.packages.trees import About, Tree, contents, listing
 from runtimes.packages.workspaces import of_node, workspace_notice
 from runtimes.packages.written_files import watching
 from runtimes.preparer import Program
 from runtimes.processes.children import TABLE
-from runtimes.processes.environment import build_environment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -28,7 +28,8 @@ import anyio.to_thread
 
 from manifests.model.semver import Range, Version, parse_range, parse_version
 from runtimes.base import PermanentFailure, RuntimeFailure
-from runtimes.packages.tools import ToolLog, printable, run_tool, tool_environment
+from runtimes.packages.environment import tool_environment
+from runtimes.packages.tools import ToolLog, printable, run_tool
 from runtimes.processes.children import TABLE
 
 if TYPE_CHECKING:

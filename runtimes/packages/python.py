@@ -23,15 +23,15 @@ import anyio.to_thread
 
 from manifests.model.service import digest
 from runtimes.base import Notice, PermanentFailure, RuntimeFailure
+from runtimes.packages.environment import build_environment, tool_environment
 from runtimes.packages.python_newest import find_older, newest_words
 from runtimes.packages.python_way import Way, choose_way, read_project, read_text, table, without_project
 from runtimes.packages.store import PackageStore
-from runtimes.packages.tools import ToolLog, run_tool, tool_environment
+from runtimes.packages.tools import ToolLog, run_tool
 from runtimes.packages.trees import About, Tree
 from runtimes.packages.uv import find_uv, uv_settings
 from runtimes.packages.workspaces import of_uv, workspace_notice
 from runtimes.preparer import Program
-from runtimes.processes.environment import build_environment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

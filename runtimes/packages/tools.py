@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from runtimes.base import Progress
 
-#: What of the node's own environment a tool may see: where packages come from, and how to reach it.
-_PASSED_ON = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_PASSED_PREFIXES = ("npm_config_", "uv_", "pip_", "node_extra_ca_certs", "requests_ca_bundle")
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 #: Characters of a line that are kept for people; the log has all of it.
 _LONGEST_LINE = 400
 
@@ -42,18 +38,6 @@ class ToolLog:
         how = os.O_APPEND if self._fresh else os.O_TRUNC
         self._fresh = True
         return open(os.open(self.path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0)
-
-
-def tool_environment(path: Sequence[str] = (), **more: str) -> dict[str, str]:
-    """The node's settings for package registries and proxies, and little else."""
-    passed = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
-    passed["PATH"] = os.pathsep.join([*path, passed.get("PATH", os.defpath)])
-    return {**passed, **more}
-
-
-def _is_passed_on(name: str) -> bool:
-    small = name.lower()
-    return name in _PASSED_ON or small in _PROXIES or small.startswith(_PASSED_PREFIXES)
 
 
 async def run_tool(

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure
-from runtimes.packages.tools import tool_environment
+from runtimes.packages.environment import tool_environment
 from runtimes.processes.children import TABLE
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """What a service sees: exactly its own variables, the node's, and a minimal system. Nothing is inherited.
 
-Its package is built with its own variables too, beside those that lead to registries.
-
 The node's variables are the original Atek's (ATEK_ASSIGNED_SOCKET_FILE and so on), so that its apps run
 unchanged; a service's own settings cannot override them.
 """
@@ -13,9 +11,8 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from manifests.model.expansion import UnknownVariable, expanded, expanded_where_known
+from manifests.model.expansion import UnknownVariable, expanded
 from runtimes.base import PermanentFailure
-from runtimes.packages.tools import tool_environment
 from runtimes.processes.executable import require_executable
 from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from manifests.model.manifest import Manifest
-    from manifests.model.service import Service
     from runtimes.base import Endpoint, Launch
     from runtimes.paths import Paths
     from runtimes.preparer import Program
@@ -67,23 +63,6 @@ def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str
         raise PermanentFailure(
             "UnknownVariable", str(error), hint=f"write {', '.join(escaped)}, or literalEnv: true{port}"
         ) from error
-
-
-def build_environment(service: Service, path: Sequence[str] = (), **own: str) -> dict[str, str]:
-    """What the tools see that install and build a service's package: its own variables, and theirs.
-
-    A build may read what the program reads later, but nothing that only a running instance has: no token, no
-    port, no folder of data. `own` is what the preparation itself depends on (where the cache is), which no
-    spelling of a name changes. `path` is searched first, then the service's own PATH.
-    """
-    kept = {name.lower() for name in own}
-    inherited = tool_environment()
-    # What refers to something that only a running instance has is not there while it is built.
-    there: dict[str, str] = {name: inherited[name] for name in ("PATH", "LANG") if name in inherited}
-    found = expanded_where_known(service.manifest, there)
-    env = {name: value for name, value in found.items() if name.lower() not in kept}
-    searched = env.pop("PATH", inherited["PATH"])
-    return {**inherited, **env, **own, "PATH": os.pathsep.join([*path, searched])}
 
 
 def expand(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runtimes.packages.environment import build_environment
 from runtimes.packages.node import NodePreparer
 from runtimes.packages.python import PythonPreparer
-from runtimes.processes.environment import build_environment
 from runtimes.processes.marks import TOKEN_VARIABLE
 from tests.runtimes.factories import clear, make_home, make_paths, service
 

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from runtimes.base import PermanentFailure, RuntimeFailure
-from runtimes.packages.tools import ToolLog, run_tool, tool_environment
+from runtimes.packages.environment import tool_environment
+from runtimes.packages.tools import ToolLog, run_tool
 from tests.runtimes.factories import alive
 
 if TYPE_CHECKING:
