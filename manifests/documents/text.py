@@ -70,8 +70,8 @@ def read_documents(text: str, suffix: str, *, spelled: bool = False) -> list[Doc
 
 def _read_toml(text: str, *, spelled: bool) -> Document:
     try:
-        value = load_toml(text)
-        return Document(spelled_toml(text) if spelled else value, partial(toml_line, text))
+        value = spelled_toml(text) if spelled else load_toml(text)
+        return Document(value, partial(toml_line, text))
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).partition(" (at ")
         line = re.match(r"line (\d+)", place)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 import tracemalloc
+from datetime import date
+from unittest.mock import patch
 
 import pytest
 
 from manifests.documents.text import BrokenText, read_documents
-from manifests.documents.toml_text import MOST_PARTS, load_toml
+from manifests.documents.toml_text import MOST_PARTS, load_toml, spelled_toml
 
 LONG = 20_000
 
@@ -57,3 +59,19 @@ def test_no_text_takes_long_to_be_looked_at(piece: str) -> None:
     """That this test ends: what takes the square of a text's length would not."""
     with pytest.raises((ValueError, RecursionError)):
         load_toml(piece * (500_000 // len(piece)))
+
+
+@pytest.mark.parametrize("count", [3, 20_000])
+def test_however_many_numbers_there_are_a_text_is_read_three_times(count: int) -> None:
+    numbers = [f"{number:#x}" for number in range(count)]
+    with patch("manifests.documents.toml_text.tomllib.loads", wraps=tomllib.loads) as loads:
+        spelled = spelled_toml(f"x = [{', '.join(numbers)}, 1979-05-27, 0x1]")["x"]
+    assert [(each.value, each.text) for each in spelled[:count]] == list(enumerate(numbers))
+    assert [each.value for each in spelled[count:]] == [date(1979, 5, 27), 1]
+    assert loads.call_count == 3
+
+
+def test_a_text_without_numbers_is_read_once() -> None:
+    with patch("manifests.documents.toml_text.tomllib.loads", wraps=tomllib.loads) as loads:
+        assert spelled_toml("x = ['a', {y = \"1\"}]") == {"x": ["a", {"y": "1"}]}
+    assert loads.call_count == 1
