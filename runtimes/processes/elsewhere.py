@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from manifests.model.containers import parse_published
 from runtimes.loopback import LOOPBACK, addresses
 
 if TYPE_CHECKING:
@@ -20,16 +21,22 @@ NOWHERE = "a program that listens nowhere needs `probes: {readiness: none}`"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Listening:
-    """Where a program listens: an address and a port, or a Unix socket at `path`."""
+    """Where a program listens: an address and a port of TCP or UDP, or a Unix socket at `path`."""
 
     host: str = ""
     port: int = 0
     path: str = ""
+    udp: bool = False
 
     def __str__(self) -> str:
         if self.path:
             return f"the Unix socket {self.path}"
-        return f"TCP [{self.host}]:{self.port}" if ":" in self.host else f"TCP {self.host}:{self.port}"
+        protocol = "UDP" if self.udp else "TCP"
+        return (
+            f"{protocol} [{self.host}]:{self.port}"
+            if ":" in self.host
+            else f"{protocol} {self.host}:{self.port}"
+        )
 
 
 def advise(running: Running, found: Collection[Listening] | None) -> str:
@@ -38,10 +45,15 @@ def advise(running: Running, found: Collection[Listening] | None) -> str:
         return NOWHERE
     if not found:
         return f"it listens nowhere; {NOWHERE}"
-    if any(_is_it(running, each) for each in found):
+    connected = [each for each in found if not each.udp]
+    if any(_is_it(running, each) for each in connected):
         return ""
-    told = sorted(found)[:_TOLD]
-    return f"it listens on {', '.join(map(str, told))}{_and_not(running)}; {_do(running, told)}"
+    # Nobody connects to UDP: next to something else it is beside the point.
+    told = sorted(connected or found)[:_TOLD]
+    where = f"it listens on {', '.join(map(str, told))}"
+    if not connected:
+        return f"{where} only, where nobody can connect; {_do_for_datagrams(running, told)}"
+    return f"{where}{_and_not(running)}; {_do(running, told)}"
 
 
 def _is_it(running: Running, one: Listening) -> bool:
@@ -74,3 +86,15 @@ def _do(running: Running, told: Sequence[Listening]) -> str:
     if running.container and all(each.host in LOOPBACK for each in told if each.port):
         return "let it listen on 0.0.0.0: nobody reaches the loopback address of a container"
     return f"write `port: {ports[0]}`" if len(ports) == 1 else "write which of them is its `port:`"
+
+
+def _do_for_datagrams(running: Running, told: Sequence[Listening]) -> str:
+    """The node leads no UDP to a program: it comes to its port by itself, or through a published one."""
+    manifest = running.service.manifest
+    do = "write `probes: {readiness: none}`"
+    if not running.container or manifest.network == "host" or manifest.placement == "swarm":
+        return do
+    there = {each.inside for each in map(parse_published, manifest.publish) if each.protocol == "udp"}
+    missing = sorted({each.port for each in told} - there)
+    listed = ", ".join(f'"{port}:{port}/udp"' for port in missing)
+    return f"{do} and `publish: [{listed}]`" if missing else do

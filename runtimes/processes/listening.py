@@ -1,4 +1,7 @@
-"""Where a program listens, by what the kernel says of its processes: proc_net_tcp(5), proc_net_unix(5)."""
+"""Where a program listens, by what the kernel says of its processes: proc_net_tcp(5), proc_net_unix(5).
+
+For UDP it says no such thing: what is bound to a port and connected to nobody gets whatever comes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from runtimes.processes.proc import pids, read_stat
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TCP_LISTENS = "0A"
+#: TCP_LISTEN; and TCP_CLOSE, which is any socket of UDP that is not connected.
+_LISTENS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 #: __SO_ACCEPTCON among the flags of a Unix socket.
 _UNIX_LISTENS = 0x10000
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
@@ -29,7 +33,8 @@ def listening(leader: int) -> set[Listening] | None:
         return None
     found: set[Listening] = set()
     try:
-        for inode, one in (*_tcp(leader, "tcp"), *_tcp(leader, "tcp6"), *_unix(leader)):
+        ports = (each for table in _LISTENS for each in _ports(leader, table))
+        for inode, one in (*ports, *_unix(leader)):
             if inodes is None or inode in inodes:
                 found.add(one)
     except OSError:
@@ -70,13 +75,13 @@ def _has_own_network(pid: int) -> bool:
         return False
 
 
-def _tcp(pid: int, table: str) -> Iterator[tuple[str, Listening]]:
+def _ports(pid: int, table: str) -> Iterator[tuple[str, Listening]]:
     with suppress(FileNotFoundError), open(f"/proc/{pid}/net/{table}") as file:
         for line in file.readlines()[1:]:
             fields = line.split()
-            if fields[3] == _TCP_LISTENS:
+            if fields[3] == _LISTENS[table]:
                 address, _, port = fields[1].rpartition(":")
-                yield fields[9], Listening(_address(address), int(port, 16))
+                yield fields[9], Listening(_address(address), int(port, 16), udp=table.startswith("udp"))
 
 
 def _address(text: str) -> str:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOCKET = Endpoint(socket="/run/i1/service.sock")
+DATAGRAMS = Listening("0.0.0.0", 5353, udp=True)
 LOOPBACK, ANY = Listening("127.0.0.1", 6969), Listening("0.0.0.0", 3000)
 
 
-def running(endpoint: Endpoint, container: str = "", **manifest: Any) -> Running:
-    return Running("i1", service(command=["x"], **manifest), 0, 1, endpoint, 0.0, container=container)
+def running(endpoint: Endpoint, container: str = "", runtime: str = "process", **manifest: Any) -> Running:
+    wanted = service(runtime=runtime, command=["x"], **manifest)
+    return Running("i1", wanted, 0, 1, endpoint, 0.0, container=container)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,12 @@ def running(endpoint: Endpoint, container: str = "", **manifest: Any) -> Running
      (Endpoint(port=80), {"port": 80}, {Listening("::", 80)}, ""),
      (Endpoint(port=80), {"port": 80}, {Listening("::1", 80)}, ""),
      (SOCKET, {}, set(), f"it listens nowhere; {NOWHERE}"),
+     (SOCKET, {}, {DATAGRAMS}, "it listens on UDP 0.0.0.0:5353 only, where nobody can connect; "
+      "write `probes: {readiness: none}`"),
+     (Endpoint(port=5353), {"port": 5353}, {DATAGRAMS, Listening("::", 5354, udp=True)},
+      "it listens on UDP 0.0.0.0:5353, UDP [::]:5354 only, where nobody can connect; "
+      "write `probes: {readiness: none}`"),
+     (SOCKET, {}, {DATAGRAMS, LOOPBACK}, "it listens on TCP 127.0.0.1:6969; write `port: 6969`"),
      (SOCKET, {}, None, NOWHERE)],
 )  # fmt: skip
 def test_what_is_told(
@@ -62,6 +70,20 @@ def test_a_container_has_addresses_and_paths_of_its_own() -> None:
     assert advise(inside, {ANY}).endswith("write `port: 3000`")
     assert advise(running(SOCKET, "c1"), {Listening(path="/atek/run/service.sock")}) == ""
     assert advise(running(SOCKET, "c1"), {Listening(path="/other.sock")}) != ""
+
+
+@pytest.mark.parametrize(
+    ("manifest", "do"),
+    [({}, '`probes: {readiness: none}` and `publish: ["5353:5353/udp", "5354:5354/udp"]`'),
+     ({"publish": ["53:5353/udp", "5354:5354"]},
+      '`probes: {readiness: none}` and `publish: ["5354:5354/udp"]`'),
+     ({"publish": ["53:5353/udp", "5354:5354/udp"]}, "write `probes: {readiness: none}`"),
+     ({"network": "host"}, "write `probes: {readiness: none}`")],
+)  # fmt: skip
+def test_datagrams_for_a_container_come_through_a_published_port(manifest: dict[str, Any], do: str) -> None:
+    found = {DATAGRAMS, Listening("::", 5354, udp=True)}
+    inside = running(Endpoint(host="10.213.0.2", port=80), "c1", runtime="docker", image="x", **manifest)
+    assert advise(inside, found).endswith(do)
 
 
 @contextmanager
@@ -91,8 +113,13 @@ os.path.exists({path!r}) and os.unlink({path!r})
 c = socket.socket(socket.AF_UNIX); c.bind({path!r}); c.listen()
 connected = socket.create_connection(("127.0.0.1", {port}))
 d = socket.socket(); d.bind(("127.0.0.1", 0))
+e = socket.socket(type=socket.SOCK_DGRAM); e.bind(("127.0.0.1", {port}))
+f = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); f.bind(("::1", {port}))
+g = socket.socket(type=socket.SOCK_DGRAM); g.connect(("127.0.0.1", {port}))
+h = socket.socket(type=socket.SOCK_DGRAM)
 """
-    wanted = {Listening("127.0.0.1", port), Listening("::1", port), Listening(path=path)}
+    datagrams = {Listening("127.0.0.1", port, udp=True), Listening("::1", port, udp=True)}
+    wanted = {*datagrams, Listening("127.0.0.1", port), Listening("::1", port), Listening(path=path)}
     with program(code) as process:
         assert listening(process.pid) == wanted
     child = "\n".join(["a = None", "if os.fork():", "    os.wait()", "    sys.exit()", code])
