@@ -21,13 +21,13 @@ from reconciler.decide.inheritance import DATA_OWNED, Inheritance
 from reconciler.drive.defects import defect, keep_going
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
+from reconciler.drive.events import EventLog
 from reconciler.drive.loop import Reconciler
+from reconciler.drive.metrics import Metrics
 from reconciler.drive.routing import Routing
+from reconciler.drive.status import defective_status, held_back_status, service_status, source_status, unready
 from reconciler.peers.port import RECORDS, Change
-from reconciler.serve.events import EventLog
-from reconciler.serve.metrics import Metrics
-from reconciler.serve.port import UserError
-from reconciler.serve.status import defective_status, held_back_status, service_status, source_status, unready
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,7 +122,7 @@ class Node:
             self._hurry.set()
         self._ending.set()
 
-    # -- reconciler.serve.port.NodeApi
+    # -- reconciler.port.NodeApi
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""

@@ -25,11 +25,11 @@ from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.drive.defects import keep_going
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.sources import make_sources
+from reconciler.drive.status import timestamp
 from reconciler.node import Node
 from reconciler.peers.standalone import Alone
+from reconciler.port import UserError
 from reconciler.serve.listeners import make_router, open_sockets, serve
-from reconciler.serve.port import UserError
-from reconciler.serve.status import timestamp
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.home import Home
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from reconciler.apis.installed import InstalledServices
     from reconciler.drive.desired import Root
+    from reconciler.http.server import Handler
     from reconciler.peers.port import Member
-    from reconciler.serve.http import Handler
-    from reconciler.serve.port import Console
+    from reconciler.port import Console
     from reconciler.state.settings import Settings
     from runtimes.router.remote import RouterProcess
 

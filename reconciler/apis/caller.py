@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.apis.jsonrpc import RpcError
+from reconciler.http.jsonrpc import RpcError
 from reconciler.peers.port import FOLLOW
 from runtimes.router.table import SYSTEM
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.apis import inspect, services
 from reconciler.apis.caller import GENERAL, caller_of
-from reconciler.apis.jsonrpc import METHOD_NOT_FOUND, RpcError, respond
 from reconciler.apis.params import Params
-from reconciler.serve.http import json_response
-from reconciler.serve.port import UserError
+from reconciler.http.jsonrpc import METHOD_NOT_FOUND, RpcError, respond
+from reconciler.http.server import json_response
+from reconciler.port import UserError
 from runtimes.router.table import Export
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.apis.inspect import InspectApi
-    from reconciler.apis.jsonrpc import Call
     from reconciler.apis.services import Method, ServicesApi
-    from reconciler.serve.http import Handler, Request, Response
+    from reconciler.http.jsonrpc import Call
+    from reconciler.http.server import Handler, Request, Response
 
 SERVICES_PATH = "/_atek/api/services"
 INSPECT_PATH = "/_atek/api/inspect"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from reconciler.apis.caller import Caller
     from reconciler.apis.params import Params
-    from reconciler.serve.port import NodeApi
+    from reconciler.port import NodeApi
     from reconciler.state.settings import Settings
 
     Method = Callable[[Caller, Params], Awaitable[object]]

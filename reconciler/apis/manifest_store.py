@@ -13,7 +13,7 @@ from manifests.documents.text import BrokenText, read_documents
 from manifests.model.manifest import Manifest
 from reconciler.peers.port import RECORDS, Change
 from reconciler.peers.records import spec_of
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from reconciler.state.own_manifests import file_of, require_own, write_manifest
 
 if TYPE_CHECKING:

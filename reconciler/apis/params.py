@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from manifests.documents.explain import explain
 from manifests.documents.text import no_line
 from reconciler.apis.caller import BAD_PARAMS
-from reconciler.apis.jsonrpc import RpcError
+from reconciler.http.jsonrpc import RpcError
 
 ConfigValue = str | bool | int | Annotated[float, Field(allow_inf_nan=False)] | None
 

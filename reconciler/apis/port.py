@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.serve.port import NodeApi
+from reconciler.port import NodeApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

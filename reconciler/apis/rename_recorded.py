@@ -18,7 +18,7 @@ import anyio.to_thread
 from reconciler.apis.installed import Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
 from reconciler.peers.port import Change
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import nearest, short_path
-from reconciler.serve.port import EventRecord, UserError
+from reconciler.port import EventRecord, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

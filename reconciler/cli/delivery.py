@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import clean
 from reconciler.peers.publication import mark_of
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from reconciler.serve.service_state import condition, explanation, serves
 
 if TYPE_CHECKING:

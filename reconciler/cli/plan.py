@@ -6,13 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from reconciler.cli.output import clean, has_colour, paint
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from reconciler.drive.preview import Change, Past
+    from reconciler.cli.preview import Change, Past
 
 _SIGNS = {
     "create": ("+", "green"),
@@ -25,7 +25,7 @@ _NOTHING, _ERROR, _CHANGES = 0, 1, 2
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 nothing, 2 changes, 1 when something is in the way of one."""
-    from reconciler.drive.preview import preview
+    from reconciler.cli.preview import preview
 
     changes = preview(arguments.home, [path.absolute() for path in arguments.paths], _past(arguments))
     for line in diff(changes, colour=has_colour()):
@@ -43,7 +43,7 @@ def _past(arguments: argparse.Namespace) -> Past | None:
             raise UserError("--node is for a version of that node's records", hint="add --at VERSION")
         return None
     from reconciler.cli.client import Client
-    from reconciler.drive.preview import Past
+    from reconciler.cli.preview import Past
 
     node = arguments.node or ""
     return Past(node, Client(arguments.home).call("recordsAt", version=arguments.at, node=node))

@@ -17,7 +17,7 @@ from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
 from reconciler.cli.delivery import Delivery
 from reconciler.peers.push import MANIFEST_FILES
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:

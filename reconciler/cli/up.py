@@ -22,7 +22,7 @@ from reconciler.cli.output import clean, has_colour, short_path
 if TYPE_CHECKING:
     import argparse
 
-    from reconciler.serve.port import NodeApi
+    from reconciler.port import NodeApi
 
 _ENDED_EARLY = 130
 _MOST_LINES = 10_000

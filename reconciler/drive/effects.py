@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from reconciler.decide.actions import Action
     from reconciler.decide.controller import Controller, Preparing
+    from reconciler.drive.events import EventLog
+    from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
-    from reconciler.serve.events import EventLog
-    from reconciler.serve.metrics import Metrics
     from runtimes.base import Exit, Running, Runtime
     from runtimes.probes import Prober
 

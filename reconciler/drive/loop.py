@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from reconciler.decide.world import Decision
     from reconciler.drive.effects import Effects
+    from reconciler.drive.events import EventLog
+    from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
-    from reconciler.serve.events import EventLog
-    from reconciler.serve.metrics import Metrics
     from reconciler.state.store import Store
     from runtimes.base import Running, Runtime, RuntimeUnavailable
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.decide.controller import Controller
-    from reconciler.serve.events import EventLog
+    from reconciler.drive.events import EventLog
     from runtimes.router.port import Router
     from runtimes.router.table import ServiceRoute
 

@@ -25,7 +25,7 @@ from manifests.documents.text import SUFFIXES
 from manifests.files import read_json, write_atomically
 from manifests.sources.config import CONFIG_FILES
 from reconciler.peers.errors import for_people
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from reconciler.state.store import FileStore, Remembered
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from manifests.files import read_json, write_atomically
 from manifests.model.policy import Policy
 from manifests.model.snapshot import Problem, Snapshot
 from reconciler.peers.port import Follow
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

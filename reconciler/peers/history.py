@@ -14,7 +14,7 @@ from manifests.documents.record import SERVICES, parse_drive, read_record, servi
 from reconciler.peers.differences import differences, flatten
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import CHANGE, Change
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

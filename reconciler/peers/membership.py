@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from hyper.port import HyperError
+from reconciler.drive.status import timestamp
 from reconciler.peers.follows import FollowsFile, UnreadableFollows, checked
 from reconciler.peers.network import Network
 from reconciler.peers.own import Own, OwnFile
@@ -26,8 +27,7 @@ from reconciler.peers.publication import public_follow
 from reconciler.peers.publisher import Publisher
 from reconciler.peers.records import OwnRecords
 from reconciler.peers.sources import RecordSources
-from reconciler.serve.port import UserError
-from reconciler.serve.status import timestamp
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -19,7 +19,7 @@ from manifests.model.snapshot import Declared
 from manifests.resolve import ResolveError, read_atek_json, resolve
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import NODE_SELF, Change
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:

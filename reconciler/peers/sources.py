@@ -11,9 +11,9 @@ import anyio
 from hyper.port import Position
 from manifests.sources.drives import DriveCache
 from manifests.sources.records import RecordSource
+from reconciler.drive.status import plain
 from reconciler.peers.conditions import conditions_of, lag_of
 from reconciler.peers.port import RECORDS
-from reconciler.serve.status import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.peers.port import FOLLOW
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

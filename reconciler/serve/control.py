@@ -18,17 +18,17 @@ from urllib.parse import parse_qs
 
 from anyio.abc import SocketAttribute, SocketStream
 
-from reconciler.apis.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
-from reconciler.peers.methods import METHODS as NODES_METHODS
+from reconciler.http.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
+from reconciler.http.server import Request, Response, json_response
+from reconciler.port import UserError
 from reconciler.serve.health import health
-from reconciler.serve.http import Request, Response, json_response
-from reconciler.serve.port import UserError
+from reconciler.serve.peer_methods import METHODS as NODES_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from reconciler.serve.http import Handler
-    from reconciler.serve.port import EventRecord, NodeApi
+    from reconciler.http.server import Handler
+    from reconciler.port import EventRecord, NodeApi
 
     Method = Callable[[NodeApi, dict[str, Any]], Awaitable[object]]
 

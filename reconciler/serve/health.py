@@ -11,12 +11,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from reconciler.serve.http import Request, Response, json_response
+from reconciler.http.server import Request, Response, json_response
 from reconciler.serve.prometheus import CONTENT_TYPE, ProcessFacts, render
 
 if TYPE_CHECKING:
-    from reconciler.serve.http import Handler
-    from reconciler.serve.port import NodeApi
+    from reconciler.http.server import Handler
+    from reconciler.port import NodeApi
 
 _READING = ("GET", "HEAD")
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import SocketListener
 
-from reconciler.serve.http import bind_tcp, bind_unix, serve_http
-from reconciler.serve.port import UserError
+from reconciler.http.server import bind_tcp, bind_unix, serve_http
+from reconciler.port import UserError
 from runtimes.loopback import LOOPBACK
 from runtimes.processes.ports import NO_ADDRESS
 from runtimes.router.remote import RouterProcess
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from reconciler.serve.http import Handler
-    from reconciler.serve.port import NodeApi
+    from reconciler.http.server import Handler
+    from reconciler.port import NodeApi
     from reconciler.state.settings import Settings
 
 CONTROL_SOCKET = "control.sock"

@@ -9,13 +9,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.serve.metrics import BUCKETS
+from reconciler.drive.metrics import BUCKETS
 from runtimes.prometheus import family, histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.serve.metrics import Metrics
+    from reconciler.drive.metrics import Metrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONDITION_TYPES = ("Ready", "Reconciling", "Stalled")

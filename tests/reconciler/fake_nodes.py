@@ -15,7 +15,7 @@ from reconciler.peers.follows import checked
 from reconciler.peers.port import NODE_SELF, RECORDS, STATUS, Change, Follow, Followed, Keys
 from reconciler.peers.publication import entry_path, mark_of, public_entry
 from reconciler.peers.records import OwnRecords
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from tests.reconciler.fakes import FakeNode, serving, source
 
 if TYPE_CHECKING:

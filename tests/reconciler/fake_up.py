@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from tests.reconciler.fakes import FakeNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from reconciler.serve.port import Console
+    from reconciler.port import Console
 
 
 class Ending(FakeNode):

@@ -11,12 +11,12 @@ import anyio
 from anyio.abc import SocketListener
 
 from reconciler.cli.output import nearest
+from reconciler.drive.events import EventLog
+from reconciler.drive.metrics import Metrics
+from reconciler.http.server import bind_unix, serve_http
 from reconciler.peers.standalone import Alone
+from reconciler.port import EventRecord, UserError
 from reconciler.serve.control import control, is_owner
-from reconciler.serve.events import EventLog
-from reconciler.serve.http import bind_unix, serve_http
-from reconciler.serve.metrics import Metrics
-from reconciler.serve.port import EventRecord, UserError
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:

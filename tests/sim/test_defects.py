@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.decide.plan import plan
 from reconciler.decide.routes import route_of
-from reconciler.serve.status import service_status
+from reconciler.drive.status import service_status
 from tests.sim.nodes import Home, eventually, manifest, ready, resolve_fake, service
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from reconciler.peers.port import Change
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from tests.sim.members import MemberHome, World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 

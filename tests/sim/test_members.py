@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.peers.port import Change, Follow
 from reconciler.peers.publication import mark_of
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from tests.sim.members import World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 

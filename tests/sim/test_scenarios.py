@@ -16,7 +16,7 @@ import anyio
 import pytest
 import trio.testing
 
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 from runtimes.base import Exit
 from runtimes.fake import Behaviour
 from tests.sim.nodes import Home, eventually, manifest

@@ -27,9 +27,9 @@ class Change:
 def changes(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     """What the preview says; the preview itself has its own tests."""
     found: list[Change] = []
-    module = ModuleType("reconciler.drive.preview")
+    module = ModuleType("reconciler.cli.preview")
     module.preview = lambda home, paths, past: found  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "reconciler.drive.preview", module)
+    monkeypatch.setitem(sys.modules, "reconciler.cli.preview", module)
     return found
 
 

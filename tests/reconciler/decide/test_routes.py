@@ -11,8 +11,8 @@ from reconciler.decide.controller import UNDECLARED, Controller, Tracked, Wish
 from reconciler.decide.lifecycle import State
 from reconciler.decide.routes import route_of
 from reconciler.decide.world import Instance
+from reconciler.drive.events import EventLog
 from reconciler.drive.routing import Routing
-from reconciler.serve.events import EventLog
 from runtimes.base import Copy, Endpoint, Running
 from runtimes.router.port import NoRouter
 from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute, Session, make_table

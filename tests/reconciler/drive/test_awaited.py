@@ -13,8 +13,8 @@ from reconciler.decide.history import Completed, History, Rejected
 from reconciler.decide.lifecycle import LEAVING, State
 from reconciler.decide.routes import Awaited, awaited, restarts, route_of
 from reconciler.decide.world import Instance
+from reconciler.drive.events import EventLog
 from reconciler.drive.routing import Routing
-from reconciler.serve.events import EventLog
 from runtimes.base import Endpoint, Running
 from runtimes.router.port import NoRouter
 from tests.reconciler.decide.worlds import service

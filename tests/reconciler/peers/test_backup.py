@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.peers.backup import FORMAT, VERSION, home_backup, read_backup, restore, write_backup
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from manifests.model.policy import Policy
 from reconciler.peers.follows import FollowsFile, checked
 from reconciler.peers.own import Own, OwnFile
 from reconciler.peers.port import Follow
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

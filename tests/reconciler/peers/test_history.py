@@ -12,7 +12,7 @@ from reconciler.peers.checkout import RecordsAsOf
 from reconciler.peers.history import history, records_at, rollback
 from reconciler.peers.port import RECORDS, Change, Keys
 from reconciler.peers.records import OwnRecords
-from reconciler.serve.port import UserError
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,16 +13,16 @@ import pytest
 from anyio.abc import SocketAttribute, SocketListener
 from prometheus_client.parser import text_string_to_metric_families
 
+from reconciler.http.server import Limits, Request, Response, bind_tcp, bind_unix, serve_http
+from reconciler.port import UserError
 from reconciler.serve.health import health, process_facts
-from reconciler.serve.http import Limits, Request, Response, bind_tcp, bind_unix, serve_http
-from reconciler.serve.port import UserError
 from tests.reconciler.fakes import FakeNode, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from reconciler.serve.http import Handler
+    from reconciler.http.server import Handler
 
 pytestmark = pytest.mark.anyio
 

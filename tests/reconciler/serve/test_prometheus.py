@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler.serve.metrics import Metrics
+from reconciler.drive.metrics import Metrics
 from reconciler.serve.prometheus import ProcessFacts, render
 from runtimes.prometheus import family
 from tests.reconciler.fakes import FakeNode, service, source

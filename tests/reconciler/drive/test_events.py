@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from reconciler.serve.events import EventLog
-from reconciler.serve.port import EventRecord
+from reconciler.drive.events import EventLog
+from reconciler.port import EventRecord
 
 pytestmark = pytest.mark.anyio
 

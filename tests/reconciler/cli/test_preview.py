@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from manifests.resolve import resolve
-from reconciler.drive import preview as module
-from reconciler.drive.preview import preview
+from reconciler.cli import preview as module
+from reconciler.cli.preview import preview
 
 if TYPE_CHECKING:
     from pathlib import Path

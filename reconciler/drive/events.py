@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from manifests.model.base import printable
-from reconciler.serve.port import EventRecord
+from reconciler.port import EventRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ READER_BUFFER = 1000
 
 
 class EventLog:
-    """Implements `reconciler.serve.port.Events`; the node adds, everyone else reads."""
+    """Implements `reconciler.port.Events`; the node adds, everyone else reads."""
 
     def __init__(
         self, *, kept: int = KEPT, reader_buffer: int = READER_BUFFER, wall: Callable[[], float] = time.time

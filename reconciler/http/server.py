@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketListener, SocketStream
 
-from reconciler.serve.http_places import Places
-from reconciler.serve.port import UserError
+from reconciler.http.places import Places
+from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,7 +170,7 @@ class _Server:
             _log.exception("a connection ended in an unexpected way")
 
     async def _serve(self, stream: SocketStream) -> None:
-        from reconciler.serve.http_connection import BUSY, converse
+        from reconciler.http.connection import BUSY, converse
 
         if self._admit is not None and not self._admit(stream):
             return

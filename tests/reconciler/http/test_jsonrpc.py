@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.apis.jsonrpc import RpcError, respond
+from reconciler.http.jsonrpc import RpcError, respond
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
+    from reconciler.drive.metrics import Metrics
     from reconciler.peers.port import Nodes
-    from reconciler.serve.metrics import Metrics
     from runtimes.router.port import Router
 
 
