@@ -26,8 +26,8 @@ from reconciler.drive.loop import Reconciler
 from reconciler.drive.metrics import Metrics
 from reconciler.drive.routing import Routing
 from reconciler.drive.status import defective_status, held_back_status, service_status, source_status, unready
+from reconciler.errors import UserError
 from reconciler.peers.port import RECORDS, Change
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

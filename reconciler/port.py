@@ -5,47 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Coroutine
 
+    from reconciler.drive.events import Events
     from reconciler.drive.metrics import Metrics
     from reconciler.peers.port import Nodes
     from runtimes.router.port import Router
-
-
-class UserError(Exception):
-    """What a person asked for cannot be done: one sentence, and a hint."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """One thing that happened. `time` is wall-clock seconds, `service` empty for the node itself."""
-
-    time: float
-    service: str
-    reason: str
-    message: str
-    instance: str = ""
-    warning: bool = False
-
-
-class Events(Protocol):
-    """The last events, and those to come."""
-
-    def recent(self, limit: int = 200) -> Sequence[EventRecord]: ...
-
-    def subscribe(self) -> AbstractContextManager[AsyncIterator[EventRecord]]:
-        """Events from now on; a reader that is too slow loses the oldest, never delays the node."""
-        ...
 
 
 class NodeApi(Protocol):

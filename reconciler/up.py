@@ -26,9 +26,9 @@ from reconciler.drive.defects import keep_going
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.sources import make_sources
 from reconciler.drive.status import timestamp
+from reconciler.errors import UserError
 from reconciler.node import Node
 from reconciler.peers.standalone import Alone
-from reconciler.port import UserError
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.serve.service_state import explanation, serves
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from manifests.model.manifest import Manifest
     from reconciler.apis.port import ApiNode
-    from reconciler.port import EventRecord
+    from reconciler.drive.events import EventRecord
 
     #: The outcome, or None while it is still open.
     Look = Callable[[], "Outcome | None"]

@@ -24,9 +24,9 @@ from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
 from reconciler.apis.manifest_store import Files, Records, record_file
 from reconciler.apis.names import free_id, source_of
+from reconciler.errors import UserError
 from reconciler.http.jsonrpc import RpcError
 from reconciler.peers.port import Change
-from reconciler.port import UserError
 from reconciler.state.own_manifests import file_of, manifest_text
 from runtimes.docker.volume_names import has_volumes
 from runtimes.router.table import SYSTEM

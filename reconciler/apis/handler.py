@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler.apis import inspect, services
 from reconciler.apis.caller import GENERAL, caller_of
 from reconciler.apis.params import Params
+from reconciler.errors import UserError
 from reconciler.http.jsonrpc import METHOD_NOT_FOUND, RpcError, respond
 from reconciler.http.server import json_response
-from reconciler.port import UserError
 from runtimes.router.table import Export
 
 if TYPE_CHECKING:

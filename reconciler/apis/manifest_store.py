@@ -11,9 +11,9 @@ import anyio.to_thread
 from manifests.documents.scalars import settle
 from manifests.documents.text import BrokenText, read_documents
 from manifests.model.manifest import Manifest
+from reconciler.errors import UserError
 from reconciler.peers.port import RECORDS, Change
 from reconciler.peers.records import spec_of
-from reconciler.port import UserError
 from reconciler.state.own_manifests import file_of, require_own, write_manifest
 
 if TYPE_CHECKING:

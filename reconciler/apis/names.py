@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from manifests.model.git import is_git, parse_git
 from manifests.resolve import read_atek_json
 from reconciler.apis.caller import BAD_PARAMS
+from reconciler.errors import UserError
 from reconciler.http.jsonrpc import RpcError
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

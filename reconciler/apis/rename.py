@@ -19,7 +19,7 @@ from reconciler.apis.declare import checked
 from reconciler.apis.installed import Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
 from reconciler.apis.rename_recorded import move_recorded, with_version
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.own_manifests import file_of, write_manifest
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import anyio.to_thread
 
 from reconciler.apis.installed import Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
+from reconciler.errors import UserError
 from reconciler.peers.port import Change
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

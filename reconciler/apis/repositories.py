@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from manifests.model.merge import Winner
 from manifests.model.snapshot import Declared
 from reconciler.drive.git_packages import package_of
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:

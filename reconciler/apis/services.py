@@ -20,7 +20,7 @@ from reconciler.apis.convergence import Convergence, seconds_to_stop
 from reconciler.apis.info import service_info, versions
 from reconciler.apis.params import ConfigureOptions, InstallOptions, Params
 from reconciler.apis.rename import rename
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 # Otherwise pydantic looks for plugins in all installed distributions, which takes 10 ms.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

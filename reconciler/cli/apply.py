@@ -19,7 +19,7 @@ from manifests.model.manifest import Manifest
 from manifests.resolve import absolute_source
 from manifests.sources.formats import parse_written
 from reconciler.cli.recorded import recorded, replace
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.mistakes import sentences
 from reconciler.state.own_manifests import declarations, require_own, write_manifest
 

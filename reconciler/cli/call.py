@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from reconciler.cli.client import NodeGone, NodeSocket
 from reconciler.cli.token import admin_token
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import nearest, short_path
-from reconciler.port import EventRecord, UserError
+from reconciler.drive.events import EventRecord
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.client import Client
 from reconciler.cli.output import nearest
 from reconciler.cli.recorded import recorded, remove
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.own_manifests import declarations, file_of, require_own
 
 if TYPE_CHECKING:

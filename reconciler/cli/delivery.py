@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import clean
+from reconciler.errors import UserError
 from reconciler.peers.publication import mark_of
-from reconciler.port import UserError
 from reconciler.serve.service_state import condition, explanation, serves
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hyper.link import BadLink, Link, parse_link
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean, table
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     import argparse

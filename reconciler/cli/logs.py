@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from reconciler.cli.output import clean_log_line, has_colour, nearest
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     import argparse

@@ -16,8 +16,8 @@ from manifests.resolve import PROGRAM_FILES, absolute_source
 from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
 from reconciler.cli.delivery import Delivery
+from reconciler.errors import UserError
 from reconciler.peers.push import MANIFEST_FILES
-from reconciler.port import UserError
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.client import Client
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

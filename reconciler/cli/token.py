@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.cli.output import short_path
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.tokens import read_tokens
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketListener, SocketStream
 
+from reconciler.errors import UserError
 from reconciler.http.places import Places
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,8 +24,8 @@ from hyper.port import Undecodable
 from manifests.documents.text import SUFFIXES
 from manifests.files import read_json, write_atomically
 from manifests.sources.config import CONFIG_FILES
+from reconciler.errors import UserError
 from reconciler.peers.errors import for_people
-from reconciler.port import UserError
 from reconciler.state.store import FileStore, Remembered
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from manifests.files import read_json, write_atomically
 from manifests.model.policy import Policy
 from manifests.model.snapshot import Problem, Snapshot
+from reconciler.errors import UserError
 from reconciler.peers.port import Follow
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

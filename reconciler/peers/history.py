@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hyper.port import Record, Undecodable
 from manifests.documents.record import SERVICES, parse_drive, read_record, service_of
+from reconciler.errors import UserError
 from reconciler.peers.differences import differences, flatten
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import CHANGE, Change
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -19,6 +19,7 @@ import anyio
 
 from hyper.port import HyperError
 from reconciler.drive.status import timestamp
+from reconciler.errors import UserError
 from reconciler.peers.follows import FollowsFile, UnreadableFollows, checked
 from reconciler.peers.network import Network
 from reconciler.peers.own import Own, OwnFile
@@ -27,7 +28,6 @@ from reconciler.peers.publication import public_follow
 from reconciler.peers.publisher import Publisher
 from reconciler.peers.records import OwnRecords
 from reconciler.peers.sources import RecordSources
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

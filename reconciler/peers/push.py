@@ -17,9 +17,9 @@ from manifests.model.ignored import IGNORED
 from manifests.model.nodes import Place, runs_on
 from manifests.model.snapshot import Declared
 from manifests.resolve import ResolveError, read_atek_json, resolve
+from reconciler.errors import UserError
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import NODE_SELF, Change
-from reconciler.port import UserError
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:

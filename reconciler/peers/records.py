@@ -11,9 +11,9 @@ import anyio
 
 from hyper.port import Record, Write
 from manifests.documents.record import SERVICES, make_record, read_record, record_path, service_of
+from reconciler.errors import UserError
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import CHANGE, ServiceRecord
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

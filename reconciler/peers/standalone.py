@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.errors import UserError
 from reconciler.peers.port import FOLLOW
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

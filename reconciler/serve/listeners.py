@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import SocketListener
 
+from reconciler.errors import UserError
 from reconciler.http.server import bind_tcp, bind_unix, serve_http
-from reconciler.port import UserError
 from runtimes.loopback import LOOPBACK
 from runtimes.processes.ports import NO_ADDRESS
 from runtimes.router.remote import RouterProcess

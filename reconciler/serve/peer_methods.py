@@ -12,6 +12,7 @@ from hyper.port import Position, Undecodable
 from manifests.documents.explain import explain
 from manifests.documents.text import no_line
 from manifests.model.policy import Policy
+from reconciler.errors import UserError
 from reconciler.http.jsonrpc import INVALID_PARAMS, RpcError
 from reconciler.peers.backup import store_backup
 from reconciler.peers.errors import for_people
@@ -19,7 +20,6 @@ from reconciler.peers.history import history, records_at, rollback
 from reconciler.peers.port import Change, Follow
 from reconciler.peers.push import push
 from reconciler.peers.remote_status import remote_status
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.files import write_atomically
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.trust import distrust
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

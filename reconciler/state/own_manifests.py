@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.documents.text import SUFFIXES
 from manifests.files import write_atomically
 from manifests.sources.formats import parse_written
-from reconciler.port import UserError
+from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

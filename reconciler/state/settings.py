@@ -27,7 +27,7 @@ from manifests.model.manifest import Duration, Size
 from manifests.model.snapshot import Problem
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from runtimes.router.identity import INSTANCE_PREFIX
 
 if TYPE_CHECKING:

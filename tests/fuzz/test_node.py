@@ -22,7 +22,7 @@ from hyper.client import HyperClient
 from hyper.port import Write
 from manifests.documents.record import record_path
 from reconciler.cli.client import Client
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from tests.e2e.members import Member
 from tests.fuzz.documents import document, worst
 

@@ -11,11 +11,11 @@ from anyio.from_thread import start_blocking_portal
 
 from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import HyperError, Write
+from reconciler.errors import UserError
 from reconciler.peers.follows import checked
 from reconciler.peers.port import NODE_SELF, RECORDS, STATUS, Change, Follow, Followed, Keys
 from reconciler.peers.publication import entry_path, mark_of, public_entry
 from reconciler.peers.records import OwnRecords
-from reconciler.port import UserError
 from tests.reconciler.fakes import FakeNode, serving, source
 
 if TYPE_CHECKING:

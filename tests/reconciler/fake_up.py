@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from tests.reconciler.fakes import FakeNode
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import anyio
 from anyio.abc import SocketListener
 
 from reconciler.cli.output import nearest
-from reconciler.drive.events import EventLog
+from reconciler.drive.events import EventLog, EventRecord
 from reconciler.drive.metrics import Metrics
+from reconciler.errors import UserError
 from reconciler.http.server import bind_unix, serve_http
 from reconciler.peers.standalone import Alone
-from reconciler.port import EventRecord, UserError
 from reconciler.serve.control import control, is_owner
 from runtimes.router.port import NoRouter
 

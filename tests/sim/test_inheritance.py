@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from reconciler.errors import UserError
 from reconciler.peers.port import Change
-from reconciler.port import UserError
 from tests.sim.members import MemberHome, World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from reconciler.errors import UserError
 from reconciler.peers.port import Change, Follow
 from reconciler.peers.publication import mark_of
-from reconciler.port import UserError
 from tests.sim.members import World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
 

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from runtimes.base import Copy, Endpoint, Exit
 from runtimes.fake import Behaviour, FakeRuntime
 from tests.sim.nodes import Home, eventually, manifest, ready, service

@@ -16,7 +16,7 @@ import anyio
 import pytest
 import trio.testing
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from runtimes.base import Exit
 from runtimes.fake import Behaviour
 from tests.sim.nodes import Home, eventually, manifest

@@ -13,8 +13,8 @@ from anyio.abc import SocketListener
 from anyio.from_thread import start_blocking_portal
 
 from reconciler.cli.call import as_text
+from reconciler.errors import UserError
 from reconciler.http.server import Request, Response, bind_unix, json_response, serve_http
-from reconciler.port import UserError
 from reconciler.state.tokens import ensure_tokens, read_tokens, token_file
 from tests.reconciler.cli.atek import Atek
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from reconciler.drive.events import EventLog
-from reconciler.port import EventRecord
+from reconciler.drive.events import EventLog, EventRecord
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.errors import UserError
 from reconciler.peers.backup import FORMAT, VERSION, home_backup, read_backup, restore, write_backup
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

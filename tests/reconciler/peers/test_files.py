@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from manifests.model.policy import Policy
+from reconciler.errors import UserError
 from reconciler.peers.follows import FollowsFile, checked
 from reconciler.peers.own import Own, OwnFile
 from reconciler.peers.port import Follow
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

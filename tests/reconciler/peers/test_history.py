@@ -8,11 +8,11 @@ import pytest
 
 from hyper.fake import FakeHyper
 from manifests.model.nodes import Place
+from reconciler.errors import UserError
 from reconciler.peers.checkout import RecordsAsOf
 from reconciler.peers.history import history, records_at, rollback
 from reconciler.peers.port import RECORDS, Change, Keys
 from reconciler.peers.records import OwnRecords
-from reconciler.port import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

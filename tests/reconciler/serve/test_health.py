@@ -13,8 +13,8 @@ import pytest
 from anyio.abc import SocketAttribute, SocketListener
 from prometheus_client.parser import text_string_to_metric_families
 
+from reconciler.errors import UserError
 from reconciler.http.server import Limits, Request, Response, bind_tcp, bind_unix, serve_http
-from reconciler.port import UserError
 from reconciler.serve.health import health, process_facts
 from tests.reconciler.fakes import FakeNode, service
 

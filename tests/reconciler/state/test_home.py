@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.home import Home
 from reconciler.state.tokens import new_token
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.port import UserError
+from reconciler.errors import UserError
 from reconciler.state.settings import Settings, SettingsError, default_name, load_settings
 
 if TYPE_CHECKING:
