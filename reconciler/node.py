@@ -18,10 +18,11 @@ import anyio
 from manifests.model.nodes import Place
 from reconciler.decide import history as past
 from reconciler.decide.inheritance import DATA_OWNED, Inheritance
-from reconciler.drive.defects import defect, keep_going
+from reconciler.decide.internal_error import defect
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
 from reconciler.drive.events import EventLog
+from reconciler.drive.keep_going import keep_going
 from reconciler.drive.loop import Reconciler
 from reconciler.drive.metrics import Metrics
 from reconciler.drive.routing import Routing

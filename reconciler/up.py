@@ -22,8 +22,8 @@ from manifests.sources.packages import PackageWatcher
 from reconciler.apis.inspect import public_config
 from reconciler.apis.installed import open_installed
 from reconciler.decide.rewriting import Rewriting, as_fetched
-from reconciler.drive.defects import keep_going
 from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.keep_going import keep_going
 from reconciler.drive.sources import make_sources
 from reconciler.drive.status import timestamp
 from reconciler.errors import UserError

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from reconciler.drive.service_state import explanation, serves
 from reconciler.errors import UserError
-from reconciler.serve.service_state import explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection

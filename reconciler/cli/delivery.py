@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import clean
+from reconciler.drive.service_state import condition, explanation, serves
 from reconciler.errors import UserError
 from reconciler.peers.publication import mark_of
-from reconciler.serve.service_state import condition, explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

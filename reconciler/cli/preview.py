@@ -16,8 +16,8 @@ from manifests.model.nodes import Place
 from manifests.resolve import ResolveError, resolve
 from reconciler.decide.admission import admit
 from reconciler.decide.inheritance import LOCAL, Inheritance
+from reconciler.decide.internal_error import defect
 from reconciler.decide.strategy import choose
-from reconciler.drive.defects import defect
 from reconciler.drive.desired import only_here
 from reconciler.drive.git_packages import GitPackages, NotHere
 from reconciler.drive.sources import make_sources

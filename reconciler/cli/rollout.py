@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean
 from reconciler.cli.waiting import wait_for
+from reconciler.drive.service_state import explanation, serves
 from reconciler.errors import UserError
-from reconciler.serve.service_state import explanation, serves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

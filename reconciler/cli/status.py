@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.client import Client, find_service
 from reconciler.cli.output import clean, has_colour, paint, table
-from reconciler.serve.service_state import condition, explanation
+from reconciler.drive.service_state import condition, explanation
 
 if TYPE_CHECKING:
     import argparse

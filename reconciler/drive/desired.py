@@ -22,8 +22,8 @@ from manifests.resolve import ResolveError, package_path
 from reconciler.decide.admission import admit
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
+from reconciler.decide.internal_error import defect
 from reconciler.decide.refused import held_back
-from reconciler.drive.defects import defect
 from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
 

@@ -16,11 +16,11 @@ from reconciler.decide import history as past
 from reconciler.decide.actions import CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.controller import Tracked
+from reconciler.decide.internal_error import defect
 from reconciler.decide.lifecycle import Event, State
 from reconciler.decide.routes import backends_of, restarts
 from reconciler.decide.strategy import changed_by_both, choose
 from reconciler.decide.world import Instance
-from reconciler.drive.defects import defect
 from reconciler.drive.supervision import attend
 from runtimes.base import Kept, Launch, Notice, PermanentFailure, RuntimeFailure, RuntimeUnavailable
 

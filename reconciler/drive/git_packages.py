@@ -23,7 +23,7 @@ from manifests.model.merge import Winner
 from manifests.model.releases import Pin
 from manifests.resolve import ResolveError, git_package
 from reconciler.decide.conditions import Verdict
-from reconciler.drive.defects import defect
+from reconciler.decide.internal_error import defect
 from reconciler.state.releases import Releases
 from runtimes.base import RuntimeFailure
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from manifests.model.snapshot import Problem
-from reconciler.drive.defects import defect, keep_going
+from reconciler.decide.internal_error import defect
+from reconciler.drive.keep_going import keep_going
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ import anyio
 from reconciler.decide import history as past
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Controller, Wish
+from reconciler.decide.internal_error import defect
 from reconciler.decide.plan import plan
 from reconciler.decide.world import Failed, RetryAfter, World
-from reconciler.drive.defects import defect
 from reconciler.drive.dependencies import Dependencies
 from reconciler.drive.queue import WakeQueue
 from reconciler.state.store import Remembered, Saver

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from reconciler.decide.internal_error import defect
 from reconciler.decide.routes import route_of
-from reconciler.drive.defects import defect
 from runtimes.router.table import SYSTEM, conflicts
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from manifests.files import read_json, write_atomically
 from manifests.model.service import Service
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.history import Completed, Keeps, Rejected
-from reconciler.drive.defects import defect
+from reconciler.decide.internal_error import defect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
