@@ -20,7 +20,7 @@ from manifests.model.nodes import Place
 from manifests.resolve import files_of, resolve
 from manifests.sources.packages import PackageWatcher
 from reconciler.apis.inspect import public_config
-from reconciler.apis.installed import open_installed
+from reconciler.apis.rename import open_installed
 from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.keep_going import keep_going

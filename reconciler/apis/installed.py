@@ -171,16 +171,3 @@ class InstalledServices:
                 f"{damaged[0]} and its copy are damaged: installed services count as the node's own"
             )
         return _Contents({})
-
-
-async def open_installed(home: Path) -> InstalledServices:
-    """What is kept about installed services, once a rename that was begun is finished.
-
-    Call it before the manifests are read.
-    """
-    installed = InstalledServices(home)
-    if installed.renaming is not None:
-        from reconciler.apis.rename import finish
-
-        await finish(installed)
-    return installed

@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from reconciler.apis.declare import checked
-from reconciler.apis.installed import Renaming
+from reconciler.apis.installed import InstalledServices, Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
 from reconciler.apis.rename_recorded import move_recorded, with_version
 from reconciler.errors import UserError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from manifests.model.manifest import Manifest
     from reconciler.apis.convergence import Convergence, Outcome
     from reconciler.apis.declare import Declarations
-    from reconciler.apis.installed import Installed, InstalledServices
+    from reconciler.apis.installed import Installed
     from reconciler.apis.params import ConfigureOptions
     from reconciler.apis.port import ApiNode
 
@@ -67,6 +67,17 @@ async def rename(
         if not runs and not manifest.suspend:
             await _keep_stopped(node, declarations, until, value, by)
     return manifest, await until.serving(manifest.id, manifest)
+
+
+async def open_installed(home: Path) -> InstalledServices:
+    """What is kept about installed services, once a rename that was begun is finished.
+
+    Call it before the manifests are read.
+    """
+    installed = InstalledServices(home)
+    if installed.renaming is not None:
+        await finish(installed)
+    return installed
 
 
 async def finish(installed: InstalledServices) -> None:

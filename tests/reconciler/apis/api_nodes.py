@@ -15,7 +15,7 @@ from manifests.model.nodes import Place
 from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
-from reconciler.apis.installed import open_installed
+from reconciler.apis.rename import open_installed
 from reconciler.apis.repositories import GitRepositories
 from reconciler.apis.services import ServicesApi
 from reconciler.decide.rewriting import Rewriting
