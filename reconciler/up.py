@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from reconciler.apis.installed import InstalledServices
     from reconciler.drive.desired import Root
-    from reconciler.http.server import Handler
+    from reconciler.http.messages import Handler
     from reconciler.peers.port import Member
     from reconciler.port import Console
     from reconciler.state.settings import Settings

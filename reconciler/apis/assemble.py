@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.apis.installed import InstalledServices
     from reconciler.apis.port import ApiNode
     from reconciler.apis.repositories import GitRepositories
-    from reconciler.http.server import Handler
+    from reconciler.http.messages import Handler
 
 #: Of the time that the router gives an answer, what a call may wait for the world.
 _SHARE = 0.9

@@ -9,7 +9,7 @@ from reconciler.apis.caller import GENERAL, caller_of
 from reconciler.apis.params import Params
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import METHOD_NOT_FOUND, RpcError, respond
-from reconciler.http.server import json_response
+from reconciler.http.messages import json_response
 from runtimes.router.table import Export
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.apis.inspect import InspectApi
     from reconciler.apis.services import Method, ServicesApi
     from reconciler.http.jsonrpc import Call
-    from reconciler.http.server import Handler, Request, Response
+    from reconciler.http.messages import Handler, Request, Response
 
 SERVICES_PATH = "/_atek/api/services"
 INSPECT_PATH = "/_atek/api/inspect"

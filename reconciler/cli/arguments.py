@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments_nodes import add_nodes, version
+from reconciler.cli.commands import Commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,26 +51,6 @@ class _Version(argparse.Action):
 
         print(f"atek {version('atek')}")
         parser.exit(0)
-
-
-class Commands:
-    """Adds commands that all look alike."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._add: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(self, name: str, module: str, summary: str, about: str = "") -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = self._add.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.\n\n{about}".rstrip(),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        command.set_defaults(module=module, command=name)
-        # SUPPRESS: without it the default here would undo `atek --home H COMMAND`.
-        command.add_argument("--home", metavar="H", default=argparse.SUPPRESS, help="the node's folder")
-        return command
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.cli.arguments import Commands
+    from reconciler.cli.commands import Commands
 
 #: How long `atek push --wait` waits when it is not told, in seconds.
 PUSH_WAIT = 120.0

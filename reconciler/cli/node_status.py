@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean, has_colour, paint
-from reconciler.cli.status import chosen, for_people, redraw, seconds_since_epoch, service_lines
+from reconciler.cli.service_table import chosen, for_people, redraw, seconds_since_epoch, service_lines
 
 if TYPE_CHECKING:
     import argparse

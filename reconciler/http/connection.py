@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import anyio
 import h11
 
-from reconciler.http.server import Request, Response, json_response
+from reconciler.http.messages import Request, Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from anyio.abc import SocketStream
 
+    from reconciler.http.messages import Handler, Limits
     from reconciler.http.places import Place
-    from reconciler.http.server import Handler, Limits
 
 _log = logging.getLogger(__name__)
 

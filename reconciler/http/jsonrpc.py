@@ -10,7 +10,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from reconciler.http.server import Response, json_response
+from reconciler.http.messages import Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,29 +1,28 @@
 """A small HTTP/1.1 server for the node's own few pages: health, metrics and the control socket.
 
 It takes listeners and a handler, and keeps going whatever arrives: limits on heads, bodies, time and the
-number of connections are here and in `http_connection`, which speaks the protocol (h11) and is imported when
+number of connections are here and in `connection`, which speaks the protocol (h11) and is imported when
 the first connection comes, so that a node nobody asks anything never pays for it.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import SocketListener, SocketStream
 
 from reconciler.errors import UserError
+from reconciler.http.messages import Admit, Handler, Limits
 from reconciler.http.places import Places
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anyio.abc import SocketListener, SocketStream
 
 _log = logging.getLogger(__name__)
 
@@ -33,51 +32,6 @@ _EXHAUSTED_PAUSE = 0.1
 # accept() passes on what happened to a connection before anyone took it.
 _NETWORK_TROUBLE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
 _BACKLOG = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Sizes are bytes, times are seconds. `grace_seconds` are everybody's who connects, however many do."""
-
-    head_bytes: int = 16 * 1024
-    body_bytes: int = 1024 * 1024
-    head_seconds: float = 5
-    body_seconds: float = 30
-    idle_seconds: float = 60
-    send_seconds: float = 30
-    connections: int = 256
-    grace_seconds: float = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A whole request. Header names are in small letters; `path` is without the query, not decoded."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """`body` is sent with its length, or, when it is a generator, in chunks until it ends."""
-
-    status: int
-    body: bytes | AsyncGenerator[bytes, None] = b""
-    content_type: str = "text/plain; charset=utf-8"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-Admit = Callable[[SocketStream], bool]
-
-
-def json_response(status: int, value: object, *, headers: Mapping[str, str] | None = None) -> Response:
-    """`value` as JSON in ASCII, so that any string (file names are not always text) can be sent."""
-    body = json.dumps(value, default=str).encode() + b"\n"
-    return Response(status, body, "application/json", headers or {})
 
 
 async def serve_http(

@@ -20,7 +20,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
-from reconciler.http.server import Request, Response, json_response
+from reconciler.http.messages import Request, Response, json_response
 from reconciler.serve.health import health
 from reconciler.serve.peer_methods import METHODS as NODES_METHODS
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from reconciler.drive.events import EventRecord
-    from reconciler.http.server import Handler
+    from reconciler.http.messages import Handler
     from reconciler.port import NodeApi
 
     Method = Callable[[NodeApi, dict[str, Any]], Awaitable[object]]

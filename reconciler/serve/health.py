@@ -11,11 +11,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from reconciler.http.server import Request, Response, json_response
+from reconciler.http.messages import Request, Response, json_response
 from reconciler.serve.prometheus import CONTENT_TYPE, ProcessFacts, render
 
 if TYPE_CHECKING:
-    from reconciler.http.server import Handler
+    from reconciler.http.messages import Handler
     from reconciler.port import NodeApi
 
 _READING = ("GET", "HEAD")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from reconciler.http.server import Handler
+    from reconciler.http.messages import Handler
     from reconciler.port import NodeApi
     from reconciler.state.settings import Settings
 

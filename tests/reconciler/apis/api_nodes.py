@@ -21,7 +21,7 @@ from reconciler.apis.services import ServicesApi
 from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.sources import make_sources
-from reconciler.http.server import Request, Response, json_response
+from reconciler.http.messages import Request, Response, json_response
 from reconciler.node import Node
 from reconciler.peers.membership import Membership
 from reconciler.peers.standalone import Alone

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reconciler.apis.handler import SERVICES_PATH
-from reconciler.http.server import Request
+from reconciler.http.messages import Request
 from reconciler.peers.port import FOLLOW
 from runtimes.fake import Behaviour
 from tests.reconciler.apis.api_nodes import Apis, Failure, World

@@ -14,7 +14,8 @@ from anyio.from_thread import start_blocking_portal
 
 from reconciler.cli.call import as_text
 from reconciler.errors import UserError
-from reconciler.http.server import Request, Response, bind_unix, json_response, serve_http
+from reconciler.http.messages import Request, Response, json_response
+from reconciler.http.server import bind_unix, serve_http
 from reconciler.state.tokens import ensure_tokens, read_tokens, token_file
 from tests.reconciler.cli.atek import Atek
 

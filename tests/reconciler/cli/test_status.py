@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli.status import for_people, seconds_since_epoch
+from reconciler.cli.service_table import for_people, seconds_since_epoch
 from tests.reconciler.cli.atek import Atek, running_node
 from tests.reconciler.fakes import FakeNode, condition, service, source, stopped
 

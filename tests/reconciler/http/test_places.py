@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from reconciler.http.server import Limits, Request, Response
+from reconciler.http.messages import Limits, Request, Response
 from tests.reconciler.serve.test_health import Server, drain, running
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from anyio.abc import SocketAttribute, SocketListener
 from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.errors import UserError
-from reconciler.http.server import Limits, Request, Response, bind_tcp, bind_unix, serve_http
+from reconciler.http.messages import Limits, Request, Response
+from reconciler.http.server import bind_tcp, bind_unix, serve_http
 from reconciler.serve.health import health, process_facts
 from tests.reconciler.fakes import FakeNode, service
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from reconciler.http.server import Handler
+    from reconciler.http.messages import Handler
 
 pytestmark = pytest.mark.anyio
 
