@@ -1,6 +1,8 @@
-"""Decides and drives: compares the desired services with what runs, and converges it.
+"""Compares the desired services with what runs, converges it, and answers those who ask about it.
 
-The pure half decides (`world` in, `plan`, `actions` out; `lifecycle`, `history` and `conditions` are its
-vocabulary). The other half looks, acts and tells: `loop` takes wake-ups, `node` wires everything, `health`,
-`control` and `cli` are the ways in.
+    cli ─► up ─► node ─► serve ─► apis ─► port ─► peers ─► drive ─► state ─► decide
+           the wiring    the ways in            other nodes  the loop  disk    pure
+
+A room imports those to its right and none to its left; `http` and `errors` are everybody's. A manifest comes
+in at `drive.desired`, `decide.plan` says what follows from it, `drive.effects` does that.
 """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from reconciler.drive.events import Events
+    from reconciler.decide.event import Events
     from reconciler.drive.metrics import Metrics
     from reconciler.peers.port import Nodes
     from runtimes.router.port import Router

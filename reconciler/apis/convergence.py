@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from manifests.model.manifest import Manifest
     from reconciler.apis.port import ApiNode
-    from reconciler.drive.events import EventRecord
+    from reconciler.decide.event import EventRecord
 
     #: The outcome, or None while it is still open.
     Look = Callable[[], "Outcome | None"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import nearest, short_path
-from reconciler.drive.events import EventRecord
+from reconciler.decide.event import EventRecord
 from reconciler.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.output import clean, pad, paint
 
 if TYPE_CHECKING:
-    from reconciler.drive.events import EventRecord
+    from reconciler.decide.event import EventRecord
 
 _REASON_WIDTH = 16
 _GOOD = frozenset({"Ready", "Completed"})

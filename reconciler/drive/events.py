@@ -9,45 +9,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
 from manifests.model.base import printable
+from reconciler.decide.event import EventRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
 KEPT = 1000
 READER_BUFFER = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """One thing that happened. `time` is wall-clock seconds, `service` empty for the node itself."""
-
-    time: float
-    service: str
-    reason: str
-    message: str
-    instance: str = ""
-    warning: bool = False
-
-
-class Events(Protocol):
-    """The last events, and those to come."""
-
-    def recent(self, limit: int = 200) -> Sequence[EventRecord]: ...
-
-    def subscribe(self) -> AbstractContextManager[AsyncIterator[EventRecord]]:
-        """Events from now on; a reader that is too slow loses the oldest, never delays the node."""
-        ...
-
-
 class EventLog:
-    """Implements `Events`; the node adds, everyone else reads."""
+    """Implements `reconciler.decide.event.Events`; the node adds, everyone else reads."""
 
     def __init__(
         self, *, kept: int = KEPT, reader_buffer: int = READER_BUFFER, wall: Callable[[], float] = time.time

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hyper.port import Database, Hyper, RecordPath
     from manifests.model.snapshot import Snapshot, Source
-    from reconciler.drive.events import Events
+    from reconciler.decide.event import Events
 
 #: In a node's records: who changed what, the newest block last. Services: `documents.record.SERVICES`.
 CHANGE: RecordPath = ("atek.cloud", "change")

@@ -27,7 +27,7 @@ from reconciler.serve.peer_methods import METHODS as NODES_METHODS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from reconciler.drive.events import EventRecord
+    from reconciler.decide.event import EventRecord
     from reconciler.http.messages import Handler
     from reconciler.port import NodeApi
 

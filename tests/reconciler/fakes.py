@@ -11,7 +11,8 @@ import anyio
 from anyio.abc import SocketListener
 
 from reconciler.cli.output import nearest
-from reconciler.drive.events import EventLog, EventRecord
+from reconciler.decide.event import EventRecord
+from reconciler.drive.events import EventLog
 from reconciler.drive.metrics import Metrics
 from reconciler.errors import UserError
 from reconciler.http.server import bind_unix, serve_http

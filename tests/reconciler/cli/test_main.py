@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reconciler.cli import as_user_error, main
 from reconciler.cli.event_lines import EventLines
 from reconciler.cli.output import clean, clean_log_line, cut, short_path, table, width_of
-from reconciler.drive.events import EventRecord
+from reconciler.decide.event import EventRecord
 from reconciler.errors import UserError
 from reconciler.state import home
 from tests.reconciler.cli.atek import Atek, running_node

@@ -5,7 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from reconciler.drive.events import EventLog, EventRecord
+from reconciler.decide.event import EventRecord
+from reconciler.drive.events import EventLog
 
 pytestmark = pytest.mark.anyio
 
