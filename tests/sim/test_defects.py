@@ -74,7 +74,7 @@ async def test_in_its_route_its_status_and_where_its_package_comes_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = Home()
-    for place, real in (("routing.route_of", route_of), ("node.service_status", service_status)):
+    for place, real in (("drive.routing.route_of", route_of), ("node.service_status", service_status)):
         monkeypatch.setattr(f"reconciler.{place}", odd_only(real, lambda controller, *_: controller.id))
     of_declared = odd_only(lambda _: None, lambda declared: declared.manifest.id)
     monkeypatch.setattr("reconciler.drive.desired.package_path", of_declared)
