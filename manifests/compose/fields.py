@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from manifests.compose.translation import Translation
-    from manifests.documents.text import Path
+    from manifests.documents.document import Path
 
 
 def capabilities(of: Translation) -> list[str]:

@@ -13,8 +13,9 @@ from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
 from manifests.compose.translation import Translation
 from manifests.compose.values import Wrong, only, table, text
 from manifests.compose.variables import Unusable, interpolate
+from manifests.documents.document import BrokenText
 from manifests.documents.explain import explain, format_path
-from manifests.documents.text import BrokenText, read_documents
+from manifests.documents.text import read_documents
 from manifests.model.expansion import literal
 from manifests.model.manifest import Manifest, refuse_unbuilt
 from manifests.model.snapshot import Problem
@@ -22,7 +23,7 @@ from manifests.model.snapshot import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from manifests.documents.text import LineOf, Path
+    from manifests.documents.document import LineOf, Path
 
     #: The text of a file by its path; None when there is no such file. Raises BrokenText.
     ReadFile = Callable[[str], str | None]

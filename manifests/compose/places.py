@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from manifests.compose.translation import Translation
-    from manifests.documents.text import Path
+    from manifests.documents.document import Path
 
 _VOLUME_MODES = frozenset({"ro", "rw"})
 _PORT = re.compile(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from manifests.documents.text import Path
+    from manifests.documents.document import Path
 
 
 @dataclass(slots=True)

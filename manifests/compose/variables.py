@@ -14,7 +14,7 @@ from manifests.compose.values import Wrong
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from manifests.documents.text import Path
+    from manifests.documents.document import Path
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BEGINS = re.compile(r"\$(\$|\{|[A-Za-z_])")

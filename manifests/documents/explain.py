@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from manifests.documents.text import LineOf, Path
+    from manifests.documents.document import LineOf, Path
 
 _MUST_BE = {
     "string_type": "text",

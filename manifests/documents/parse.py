@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from manifests.documents.document import BrokenText, Document, no_line
 from manifests.documents.explain import explain, format_path
 from manifests.documents.scalars import settle
-from manifests.documents.text import BrokenText, Document, no_line, read_documents
+from manifests.documents.text import read_documents
 from manifests.model.base import printable
 from manifests.model.manifest import Manifest, refuse_unbuilt
 from manifests.model.snapshot import Problem
@@ -20,7 +21,7 @@ from manifests.model.snapshot import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from manifests.documents.text import LineOf, Path
+    from manifests.documents.document import LineOf, Path
 
 
 #: Characters of a key that is no key.

@@ -1,17 +1,19 @@
-"""What tomllib does not tell of a TOML text: in which line a key is, and how a value is spelled."""
+"""TOML into plain values, with what tomllib does not tell: in which line a key is, how a value is spelled."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from manifests.documents.document import BrokenText, Document, lower_first
 from manifests.documents.scalars import Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from manifests.documents.text import Path
+    from manifests.documents.document import Path
 
 _TOKEN = re.compile(
     r"""
@@ -30,6 +32,22 @@ _PART = r"""(?: [A-Za-z0-9_-]++ | "(?: [^"\\\n] | \\. )*+" | '[^'\n]*+' )"""
 _LONG_KEY = re.compile(
     rf"(?<! [A-Za-z0-9_-] ) {_PART} (?: [ \t]*+ \. [ \t]*+ {_PART} ){{{MOST_PARTS}}}", re.VERBOSE
 )
+
+
+def read_toml(text: str, *, spelled: bool) -> list[Document]:
+    """The one document of the text; `spelled`: what is no text is a `Written`. Raises BrokenText."""
+    try:
+        value = spelled_toml(text) if spelled else load_toml(text)
+        return [Document(value, partial(toml_line, text))]
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        last = text.count("\n") + 1
+        raise BrokenText(
+            f"this is not valid TOML: {lower_first(message)}", line=int(line[1]) if line else last
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BrokenText(f"this is not valid TOML: {lower_first(str(error))}") from error
 
 
 def load_toml(text: str) -> dict[str, Any]:

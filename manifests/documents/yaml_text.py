@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from manifests.documents.document import BrokenText, Document
 from manifests.documents.scalars import Written, plain
-from manifests.documents.text import BrokenText, Document
 
 if TYPE_CHECKING:
-    from manifests.documents.text import Path
+    from manifests.documents.document import Path
 
 _MAX_DEPTH = 40
 #: Enough for any file of 1 MiB without references, and little enough to be built in a second.

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from manifests.documents.document import BrokenText, Document
 from manifests.documents.parse import Parsed, parse_manifest
-from manifests.documents.text import BrokenText, Document, read_documents
+from manifests.documents.text import read_documents
 from manifests.model.manifest import Manifest
 from manifests.model.snapshot import Declared, Problem, Snapshot
 from manifests.sources.folder import FolderSource
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from manifests.documents.text import LineOf
-    from manifests.documents.text import Path as KeyPath
+    from manifests.documents.document import LineOf
+    from manifests.documents.document import Path as KeyPath
     from manifests.sources.last_good import LastGood
 
 #: In the order in which they are preferred.

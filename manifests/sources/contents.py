@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed
-from manifests.documents.text import BrokenText
 from manifests.model.snapshot import INTERNAL_ERROR, Declared, Problem
 from manifests.sources.listing import UNREADABLE, Signature, read_text
 

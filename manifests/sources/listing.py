@@ -10,7 +10,8 @@ import os
 import stat
 from typing import NamedTuple
 
-from manifests.documents.text import MAX_BYTES, SUFFIXES, BrokenText
+from manifests.documents.document import BrokenText
+from manifests.documents.text import MAX_BYTES, SUFFIXES
 from manifests.model.ignored import is_ignored
 from manifests.sources.trust import judge
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.to_thread
 
+from manifests.documents.document import BrokenText
 from manifests.documents.scalars import settle
-from manifests.documents.text import BrokenText, read_documents
+from manifests.documents.text import read_documents
 from manifests.model.manifest import Manifest
 from reconciler.errors import UserError
 from reconciler.peers.port import RECORDS, Change

@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from manifests.documents.document import no_line
 from manifests.documents.explain import explain
-from manifests.documents.text import no_line
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.http.jsonrpc import RpcError
 

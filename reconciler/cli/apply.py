@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose import is_compose
+from manifests.documents.document import BrokenText
 from manifests.documents.scalars import settle
-from manifests.documents.text import SUFFIXES, BrokenText, read_documents
+from manifests.documents.text import SUFFIXES, read_documents
 from manifests.model.manifest import Manifest
 from manifests.resolve import absolute_source
 from manifests.sources.formats import parse_written

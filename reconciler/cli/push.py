@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose import NAMES as COMPOSE_NAMES
+from manifests.documents.document import BrokenText
 from manifests.documents.parse import parse_manifest
 from manifests.documents.scalars import settle
-from manifests.documents.text import BrokenText, read_documents
+from manifests.documents.text import read_documents
 from manifests.model.manifest import Manifest
 from manifests.resolve import PROGRAM_FILES, absolute_source
 from reconciler.cli.apply import read_manifests

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from hyper.link import Link, format_link
 from hyper.port import Position, Undecodable
+from manifests.documents.document import no_line
 from manifests.documents.explain import explain
-from manifests.documents.text import no_line
 from manifests.model.policy import Policy
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import INVALID_PARAMS, RpcError

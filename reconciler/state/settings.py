@@ -19,9 +19,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
+from manifests.documents.document import BrokenText, Document
 from manifests.documents.explain import explain
 from manifests.documents.scalars import settle
-from manifests.documents.text import BrokenText, Document, read_documents
+from manifests.documents.text import read_documents
 from manifests.model.base import Model, Text
 from manifests.model.manifest import Duration, Size
 from manifests.model.snapshot import Problem

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
-from manifests.documents.text import BrokenText, read_documents
+from manifests.documents.document import BrokenText
+from manifests.documents.text import read_documents
 from manifests.documents.toml_text import MOST_PARTS, load_toml, spelled_toml
 
 LONG = 20_000
