@@ -14,8 +14,8 @@ from pydantic.alias_generators import to_camel
 
 from manifests.files import read_json
 from manifests.model.git import is_git, parse_git
-from manifests.model.manifest import Export
 from manifests.model.service import SWARM, Package, Service, make_service
+from manifests.model.spec import Export
 from manifests.package import Digests, is_the_systems
 
 if TYPE_CHECKING:

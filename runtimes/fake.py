@@ -19,8 +19,8 @@ from runtimes.base import Endpoint, Exit, Kept, PermanentFailure, Running, Runti
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from manifests.model.manifest import Probe
     from manifests.model.service import Service
+    from manifests.model.spec import Probe
     from runtimes.base import Launch, Progress
 
 

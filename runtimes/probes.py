@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ByteStream
 
-    from manifests.model.manifest import Exec, HttpGet, Probe
+    from manifests.model.spec import Exec, HttpGet, Probe
     from runtimes.base import Endpoint, Running
 
 #: Seconds for the bare question whether an endpoint accepts connections.

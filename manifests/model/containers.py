@@ -16,6 +16,8 @@ from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Model, Text
 
 Pull = Literal["always", "ifNotPresent", "never"]
 Network = Literal["none", "bridge", "host"]
+#: Who chooses the machine: this node's engine, or the engine's swarm.
+Placement = Literal["local", "swarm"]
 
 #: Docker's own default; that of a manifest is none.
 DEFAULT_CAPABILITIES = (

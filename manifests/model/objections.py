@@ -12,58 +12,58 @@ from manifests.model.placement import objection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from manifests.model.manifest import Manifest
+    from manifests.model.spec import Spec
 
 
-def objections(manifest: Manifest) -> Iterator[str]:
+def objections(spec: Spec) -> Iterator[str]:
     """All of them, in sentences for a person."""
-    if manifest.source is None and manifest.command is None and manifest.image is None:
+    if spec.source is None and spec.command is None and spec.image is None:
         yield "a service needs a source (its package folder) or a command, or an image"
-    if manifest.source is not None and manifest.image is not None:
+    if spec.source is not None and spec.image is not None:
         yield "image and source exclude each other: the image is built from the source"
-    if manifest.run == "inPlace":
-        yield from _of_running_in_place(manifest)
-    if manifest.version is not None:
-        yield from _of_version(manifest)
-    if manifest.is_container:
-        yield from _of_container(manifest)
-    elif (key := manifest.container_key) and (manifest.runtime is not None or manifest.source is None):
+    if spec.run == "inPlace":
+        yield from _of_running_in_place(spec)
+    if spec.version is not None:
+        yield from _of_version(spec)
+    if spec.is_container:
+        yield from _of_container(spec)
+    elif (key := spec.container_key) and (spec.runtime is not None or spec.source is None):
         # A folder without `runtime` may turn out to have a Dockerfile.
         yield f"{to_camel(key)} is for containers; write runtime: docker"
-    if (port := manifest.exclusive_port) and manifest.replicas > 1:
-        yield f"{manifest.replicas} replicas cannot share port {port}; write port: auto"
-    if port and manifest.update.strategy == "rolling":
+    if (port := spec.exclusive_port) and spec.replicas > 1:
+        yield f"{spec.replicas} replicas cannot share port {port}; write port: auto"
+    if port and spec.update.strategy == "rolling":
         yield f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
-    if why := objection(manifest):
+    if why := objection(spec):
         yield why
-    if any(dependency.id == manifest.id for dependency in manifest.depends_on):
+    if any(dependency.id == spec.id for dependency in spec.depends_on):
         yield "a service cannot depend on itself"
 
 
-def _of_running_in_place(manifest: Manifest) -> Iterator[str]:
-    if manifest.source is None or is_git(manifest.source) or manifest.source.startswith("hyper://"):
+def _of_running_in_place(spec: Spec) -> Iterator[str]:
+    if spec.source is None or is_git(spec.source) or spec.source.startswith("hyper://"):
         yield "run: inPlace is for a source that is a folder of this machine"
-    if manifest.is_container:
+    if spec.is_container:
         yield "run: inPlace is for programs of this machine; a container has an image"
 
 
-def _of_version(manifest: Manifest) -> Iterator[str]:
-    if manifest.source is None or not is_git(manifest.source):
+def _of_version(spec: Spec) -> Iterator[str]:
+    if spec.source is None or not is_git(spec.source):
         yield "version is for packages from Git: it chooses among their tags"
-    elif ref := parse_git(manifest.source).ref:
+    elif ref := parse_git(spec.source).ref:
         yield f"version and #{ref} exclude each other: write the range or the branch or tag"
 
 
-def _of_container(manifest: Manifest) -> Iterator[str]:
-    if manifest.runtime not in (None, "docker"):
-        yield f"an image is run by the docker runtime, not by {manifest.runtime}"
-    if manifest.image is None and manifest.source is None:
+def _of_container(spec: Spec) -> Iterator[str]:
+    if spec.runtime not in (None, "docker"):
+        yield f"an image is run by the docker runtime, not by {spec.runtime}"
+    if spec.image is None and spec.source is None:
         yield "a container needs an image, or a source with a Dockerfile"
-    if manifest.build is not None and manifest.source is None:
+    if spec.build is not None and spec.source is None:
         yield "build is for a source with a Dockerfile; an image is built already"
-    if manifest.network == "none" and (manifest.port is not None or manifest.publish):
+    if spec.network == "none" and (spec.port is not None or spec.publish):
         yield "with network: none nobody reaches a port; leave it out, or the network"
-    if manifest.network == "host" and manifest.publish:
+    if spec.network == "host" and spec.publish:
         yield "with network: host every port is this machine's already; leave publish out"
-    if manifest.network != "bridge" and manifest.egress:
+    if spec.network != "bridge" and spec.egress:
         yield "egress is for network: bridge"

@@ -16,8 +16,8 @@ from pydantic import AfterValidator, Field
 from manifests.model.base import MOST_ITEMS, Model, Text
 from manifests.model.containers import DEFAULT_CAPABILITIES, parse_published, parse_volume
 from manifests.model.git import is_git, parse_git
-from manifests.model.manifest import Cores, Export, Processes, Resources, Size
 from manifests.model.patterns import matches, matches_any
+from manifests.model.spec import Cores, Export, Processes, Resources, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

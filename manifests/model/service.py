@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from manifests.model.expansion import expands
-from manifests.model.manifest import CONTAINER_KEYS, Export, Manifest
+from manifests.model.manifest import Manifest
+from manifests.model.spec import CONTAINER_KEYS, Export
 
 REVISION_LENGTH = 12
 #: Keys that containers of earlier versions did not have; left out, they leave a revision as it was.

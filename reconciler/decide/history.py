@@ -13,8 +13,8 @@ from manifests.model.quantities import format_duration
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from manifests.model.manifest import Restart
     from manifests.model.service import Service
+    from manifests.model.spec import Restart
     from reconciler.decide.conditions import Verdict
     from runtimes.base import Exit
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from manifests.model.manifest import Dependency
+    from manifests.model.spec import Dependency
     from reconciler.decide.controller import Controller, Wish
 
 

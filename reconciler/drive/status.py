@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from manifests.model.base import printable
-from manifests.model.manifest import Resources
+from manifests.model.spec import Resources
 from reconciler.decide.addresses import addresses
 from reconciler.decide.conditions import Condition
 from reconciler.decide.strategy import changed_by_both, choose, depends_on_what_it_keeps

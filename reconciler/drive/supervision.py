@@ -16,7 +16,7 @@ from reconciler.decide.lifecycle import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from manifests.model.manifest import Probe
+    from manifests.model.spec import Probe
     from runtimes.base import Exit, Running, Runtime
     from runtimes.probes import Prober
 

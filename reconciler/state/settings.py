@@ -24,8 +24,8 @@ from manifests.documents.explain import explain
 from manifests.documents.scalars import settle
 from manifests.documents.text import read_documents
 from manifests.model.base import Model, Text
-from manifests.model.manifest import Duration, Size
 from manifests.model.snapshot import Problem
+from manifests.model.spec import Duration, Size
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
 from reconciler.errors import UserError

@@ -12,7 +12,7 @@ import anyio
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from manifests.model.manifest import Probe
+    from manifests.model.spec import Probe
     from runtimes.base import Running
     from runtimes.docker.on_demand import DockerOnDemand
     from runtimes.probes import Prober

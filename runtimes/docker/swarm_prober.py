@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from manifests.model.manifest import Probe
+    from manifests.model.spec import Probe
     from runtimes.base import Running
     from runtimes.docker.on_demand import SwarmOnDemand
     from runtimes.probes import Prober

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from manifests.model.manifest import Resources
+    from manifests.model.spec import Resources
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 #: cpu.max is a quota in microseconds for each period of 100 ms (cgroup-v2, "cpu.max").

@@ -14,7 +14,7 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
-from manifests.model.manifest import Probe
+from manifests.model.spec import Probe
 from runtimes.base import Endpoint, Running
 from runtimes.probes import EndpointProber
 from tests.runtimes.factories import alive, service

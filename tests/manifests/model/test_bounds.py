@@ -12,8 +12,9 @@ from pydantic.fields import FieldInfo
 
 from manifests.documents.parse import parse_manifest
 from manifests.model.base import Content, Text, printable
-from manifests.model.manifest import Duration, Manifest, Size
+from manifests.model.manifest import Manifest
 from manifests.model.policy import Policy
+from manifests.model.spec import Duration, Size
 from reconciler.state.settings import _FileValues
 
 _TEXTS = tuple(get_args(each)[1] for each in (Text, Content))

@@ -8,9 +8,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.model.manifest import Dependency, Manifest
+from manifests.model.manifest import Manifest
 from manifests.model.merge import Merged, merge
 from manifests.model.snapshot import Declared, Snapshot, SourceKind
+from manifests.model.spec import Dependency
 
 KINDS: tuple[SourceKind, ...] = ("config", "file", "git", "record", "follow")
 

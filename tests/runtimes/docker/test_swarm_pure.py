@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.model.manifest import HttpGet, Probe
+from manifests.model.spec import HttpGet, Probe
 from runtimes.base import Copy, Endpoint, Exit, Running
 from runtimes.docker import labels, swarm_spec
 from runtimes.docker.spec import DATA

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.model.manifest import Resources
+from manifests.model.spec import Resources
 from runtimes.processes.limits import CgroupLimiter, RlimitLimiter, make_limiter
 
 if TYPE_CHECKING:

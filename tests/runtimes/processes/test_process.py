@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from manifests.model.manifest import Probe, Resources
+from manifests.model.spec import Probe, Resources
 from runtimes.base import Endpoint, Running, RuntimeFailure
 from runtimes.packages.native import NativePreparer
 from runtimes.probes import EndpointProber
