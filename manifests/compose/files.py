@@ -1,8 +1,11 @@
-"""A Compose file's text into manifests, together with the env files beside it."""
+"""A Compose file's text into manifests, together with the env files beside it.
+
+Reads nothing by itself: whoever calls says how the files beside it are read.
+"""
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +50,16 @@ def is_compose(file: str, text: str) -> bool:
 
     One with the id `compose` has a file of that name too; in a Compose file no `id` stands on top.
     """
-    return os.path.basename(file).lower() in NAMES and not _MANIFEST.search(text)
+    return posixpath.basename(file).lower() in NAMES and not _MANIFEST.search(text)
 
 
-def read_compose(source: str, file: str, read: ReadFile) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
-    """The services of a file in its order, or what is wrong; not both. `file` is its path."""
-    folder = os.path.dirname(os.path.abspath(file))
+def read_compose(
+    source: str, file: str, folder: str, read: ReadFile
+) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
+    """The services of a file in its order, or what is wrong; not both.
+
+    `file` is its name in problems, `folder` the absolute path of where it lies.
+    """
     try:
         documents = read_documents(source, ".yaml")
     except BrokenText as error:
@@ -112,7 +119,7 @@ class _Project:
         return {name: value for name, value in found.items() if value is not None}
 
     def _env_file(self, name: str, path: Path, required: bool) -> Mapping[str, str | None]:
-        where = os.path.normpath(os.path.join(self._folder, name))
+        where = posixpath.normpath(posixpath.join(self._folder, name))
         try:
             written = self._read(where)
             if written is None:
@@ -134,7 +141,7 @@ class _Project:
             self._prefix = _label(text(name, ("name",)))
             if not self._prefix:
                 raise Wrong(("name",), "has no letter and no digit")
-        self._name = self._prefix or _label(os.path.basename(self._folder)) or "compose"
+        self._name = self._prefix or _label(posixpath.basename(self._folder)) or "compose"
 
     def _volumes(self, value: Any) -> frozenset[str]:
         volumes = table(value, ("volumes",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from manifests.compose import is_compose, read_compose
 from manifests.documents.parse import Parsed, parse_file
 from manifests.sources.listing import read_text
@@ -18,7 +20,7 @@ def parse_written(text: str, file: str, suffix: str) -> Parsed:
         beside[path] = _read_beside(path)
         return beside[path]
 
-    manifests, problems = read_compose(text, file, read)
+    manifests, problems = read_compose(text, file, os.path.dirname(os.path.abspath(file)), read)
     return Parsed(manifests, problems, tuple(beside.items()))
 
 

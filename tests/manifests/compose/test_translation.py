@@ -28,7 +28,7 @@ BESIDE = {
 
 
 def read(text: str) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
-    return read_compose(text, FILE, BESIDE.get)
+    return read_compose(text, FILE, FOLDER, BESIDE.get)
 
 
 def translated(text: str) -> dict[str, dict[str, Any]]:
@@ -174,7 +174,7 @@ def test_lines_that_are_refused_are_named(text: str) -> None:
 def test_a_name_alone_in_an_env_file_has_the_value_of_dot_env() -> None:
     beside = {"/srv/shop/.env": "A=outer\n", "/srv/shop/x.env": "A\nB\nC=$A\ndiscovery.type=single-node\n"}
     text = "services: {web: {image: x, env_file: x.env}}"
-    (web,), problems = read_compose(text, "/srv/shop/compose.yaml", beside.get)
+    (web,), problems = read_compose(text, "/srv/shop/compose.yaml", "/srv/shop", beside.get)
     assert not problems
     assert web.env == {"A": "outer", "C": "outer", "discovery.type": "single-node"}
 

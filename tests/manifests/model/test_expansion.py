@@ -85,7 +85,7 @@ def test_records_and_compose_files_are_never_expanded() -> None:
     recorded, _ = read_record(Record(record_path("a"), 1, other), "pi")
     assert recorded and expanded(recorded.manifest, KNOWN) == {"A": "$PORT"}
     text = "services: {a: {image: x, environment: {A: $$PORT}, env_file: [x.env]}}"
-    (service,), problems = read_compose(text, "/s/compose.yaml", {"/s/x.env": "B='$HOME'\n"}.get)
+    (service,), problems = read_compose(text, "/s/compose.yaml", "/s", {"/s/x.env": "B='$HOME'\n"}.get)
     assert not problems and expanded(service, KNOWN) == {"A": "$PORT", "B": "$HOME"}
 
 
