@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.http.jsonrpc import RpcError
 from reconciler.peers.port import FOLLOW
-from runtimes.router.table import SYSTEM
+from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

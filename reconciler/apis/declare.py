@@ -29,7 +29,7 @@ from reconciler.http.jsonrpc import RpcError
 from reconciler.peers.port import Change
 from reconciler.state.own_manifests import file_of, manifest_text
 from runtimes.docker.volume_names import has_volumes
-from runtimes.router.table import SYSTEM
+from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Mapping

@@ -10,7 +10,7 @@ from reconciler.apis.params import Params
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import METHOD_NOT_FOUND, RpcError, respond
 from reconciler.http.messages import json_response
-from runtimes.router.table import Export
+from runtimes.router.decide.table import Export
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

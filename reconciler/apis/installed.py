@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from manifests.files import read_json, write_atomically
-from runtimes.router.table import SYSTEM
+from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

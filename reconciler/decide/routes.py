@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.decide.lifecycle import State
-from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute
+from runtimes.router.decide.table import SYSTEM, Backend, Credential, Export, ServiceRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,15 +15,15 @@ import anyio
 
 from reconciler.decide.internal_error import defect
 from reconciler.decide.routes import route_of
-from runtimes.router.table import SYSTEM, conflicts
+from runtimes.router.decide.table import SYSTEM, conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.decide.controller import Controller
     from reconciler.drive.events import EventLog
+    from runtimes.router.decide.table import ServiceRoute
     from runtimes.router.port import Router
-    from runtimes.router.table import ServiceRoute
 
 
 @dataclass(frozen=True, slots=True)

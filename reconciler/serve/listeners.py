@@ -22,8 +22,8 @@ from reconciler.errors import UserError
 from reconciler.http.server import bind_tcp, bind_unix, serve_http
 from runtimes.loopback import LOOPBACK
 from runtimes.processes.ports import NO_ADDRESS
+from runtimes.router.decide.table import NODE, SYSTEM, Backend, ServiceRoute
 from runtimes.router.remote import RouterProcess
-from runtimes.router.table import NODE, SYSTEM, Backend, ServiceRoute
 
 if TYPE_CHECKING:
     import socket

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runtimes.router.table import ServiceRoute, Session
+    from runtimes.router.decide.table import ServiceRoute, Session
 
 
 class Router(Protocol):

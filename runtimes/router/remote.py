@@ -17,12 +17,12 @@ import orjson
 from anyio.abc import UNIXSocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from runtimes.router.table import route_to_json
+from runtimes.router.decide.table import route_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runtimes.router.table import ServiceRoute, Session
+    from runtimes.router.decide.table import ServiceRoute, Session
 
 #: Seconds before a router that died is replaced: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 5.0

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uvloop
 
-from runtimes.router.client import Client
+from runtimes.router.carry.client import Client
+from runtimes.router.carry.plane import Plane
+from runtimes.router.decide.table import Session, route_from_json
 from runtimes.router.limits import Limits
-from runtimes.router.plane import Plane
-from runtimes.router.table import Session, route_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.node import Node
     from runtimes.base import Running
     from runtimes.fake import FakeMachine
-    from runtimes.router.table import ServiceRoute, Session
+    from runtimes.router.decide.table import ServiceRoute, Session
 
 
 class FakeRouter:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from reconciler.node import Node
-    from runtimes.router.table import ServiceRoute
+    from runtimes.router.decide.table import ServiceRoute
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,16 @@ from reconciler.decide.world import Instance
 from reconciler.drive.events import EventLog
 from reconciler.drive.routing import Routing
 from runtimes.base import Copy, Endpoint, Running
+from runtimes.router.decide.table import (
+    SYSTEM,
+    Backend,
+    Credential,
+    Export,
+    ServiceRoute,
+    Session,
+    make_table,
+)
 from runtimes.router.port import NoRouter
-from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute, Session, make_table
 from tests.reconciler.decide.worlds import service
 
 API = {"api": "example.com/notes", "path": "/v1"}

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from runtimes.router.client import Client
-from runtimes.router.plane import Plane
-from runtimes.router.table import SYSTEM, Backend, Credential, Export, ServiceRoute
+from runtimes.router.carry.client import Client
+from runtimes.router.carry.plane import Plane
+from runtimes.router.decide.table import SYSTEM, Backend, Credential, Export, ServiceRoute
 from tests.runtimes.router.instances import Instance, Serve, echo
 from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import SocketStream
 
-    from runtimes.router.table import Backend
+    from runtimes.router.decide.table import Backend
 
 
 class Asked(Wire):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes.router.identity import OPEN_METHODS, USER_SESSIONS_API
-from runtimes.router.jsonrpc import MOST_CALLS
+from runtimes.router.decide.identity import OPEN_METHODS, USER_SESSIONS_API
+from runtimes.router.decide.table import Export, Session
 from runtimes.router.limits import Limits
-from runtimes.router.table import Export, Session
+from runtimes.router.protocol.jsonrpc import MOST_CALLS
 from tests.runtimes.router.harness import ADMIN, API, RPC, call, notification, until
 from tests.runtimes.router.instances import Held, echo
 from tests.runtimes.router.wire import request

@@ -10,16 +10,16 @@ import anyio
 import orjson
 import pytest
 
-from runtimes.router.forward import MOST_WAITING
-from runtimes.router.pool import Pool
-from runtimes.router.table import Backend
+from runtimes.router.carry.pool import Pool
+from runtimes.router.carry.proxying import MOST_WAITING
+from runtimes.router.decide.table import Backend
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.harness import RPC as EXPORTS
 from tests.runtimes.router.instances import Instance, echo
 from tests.runtimes.router.wire import chunks, request
 
 if TYPE_CHECKING:
-    from runtimes.router.upstream import Upstream
+    from runtimes.router.carry.upstream import Upstream
     from tests.runtimes.router.harness import World
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from orjson import dumps
 
-from runtimes.router.calls import AT_A_TIME
-from runtimes.router.table import Export
+from runtimes.router.carry.calls import AT_A_TIME
+from runtimes.router.decide.table import Export
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.instances import Held, echo
 from tests.runtimes.router.test_tunnels import mirror, opened

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from runtimes.router.decide.table import Backend
 from runtimes.router.limits import Limits
-from runtimes.router.table import Backend
 from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import result
 from tests.runtimes.router.test_slow_clients import swept

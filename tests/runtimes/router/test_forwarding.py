@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute
 
-from runtimes.router.table import Session
+from runtimes.router.decide.table import Session
 from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import Held, says, sends
 from tests.runtimes.router.wire import chunks, request

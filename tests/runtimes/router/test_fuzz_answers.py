@@ -23,10 +23,10 @@ import uvloop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runtimes.router.client import Client
+from runtimes.router.carry.client import Client
+from runtimes.router.carry.plane import Plane
+from runtimes.router.decide.table import Backend, Credential, Export, ServiceRoute
 from runtimes.router.limits import Limits
-from runtimes.router.plane import Plane
-from runtimes.router.table import Backend, Credential, Export, ServiceRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

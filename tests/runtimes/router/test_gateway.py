@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from orjson import dumps
 
+from runtimes.router.decide.table import Export
 from runtimes.router.limits import Limits
-from runtimes.router.table import Export
 from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call, notification
 from tests.runtimes.router.instances import says
 from tests.runtimes.router.wire import chunks, request

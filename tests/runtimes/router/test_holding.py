@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from orjson import dumps
 
+from runtimes.router.decide.table import Session
 from runtimes.router.limits import Limits
-from runtimes.router.table import Session
 from tests.runtimes.router.frames import TEXT, echo_messages, frame, read_message
 from tests.runtimes.router.harness import ADMIN, API, SOCKET, call, notification, until
 from tests.runtimes.router.instances import Held, echo

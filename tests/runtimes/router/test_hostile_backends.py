@@ -9,8 +9,8 @@ import anyio
 import orjson
 import pytest
 
+from runtimes.router.carry.upstream import Upstream
 from runtimes.router.limits import Limits
-from runtimes.router.upstream import Upstream
 from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import result, sends
 from tests.runtimes.router.wire import reply, request

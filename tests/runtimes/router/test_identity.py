@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from runtimes.router.identity import USER_SESSIONS_API
+from runtimes.router.decide.identity import USER_SESSIONS_API
+from runtimes.router.decide.table import Credential, Export, Session
 from runtimes.router.limits import Limits
-from runtimes.router.table import Credential, Export, Session
 from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call
 from tests.runtimes.router.instances import echo
 from tests.runtimes.router.wire import chunks, request

@@ -9,15 +9,15 @@ import anyio
 import orjson
 import pytest
 
-from runtimes.router import large
+from runtimes.router.decide.table import Export
 from runtimes.router.limits import Limits
-from runtimes.router.table import Export
+from runtimes.router.protocol import large
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.instances import Held
 from tests.runtimes.router.wire import request
 
 if TYPE_CHECKING:
-    from runtimes.router.plane import Plane
+    from runtimes.router.carry.plane import Plane
     from tests.runtimes.router.harness import World
     from tests.runtimes.router.instances import Asked
 

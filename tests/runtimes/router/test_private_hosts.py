@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.router.sessions import GOOD_FOR
-from runtimes.router.table import Session
+from runtimes.router.decide.binding import GOOD_FOR
+from runtimes.router.decide.table import Session
 from tests.runtimes.router.harness import ADMIN
 
 if TYPE_CHECKING:

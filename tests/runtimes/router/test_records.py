@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtimes.router.metrics import BUCKETS
-from runtimes.router.table import Session
+from runtimes.router.decide.table import Session
+from runtimes.router.tell.metrics import BUCKETS
 from tests.runtimes.router.harness import API, call, until
 from tests.runtimes.router.instances import Held, sends
 from tests.runtimes.router.wire import request

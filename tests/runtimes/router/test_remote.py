@@ -15,8 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtimes.router import remote
+from runtimes.router.decide.table import Session
 from runtimes.router.remote import RouterProcess
-from runtimes.router.table import Session
 from tests.runtimes.router.harness import ADMIN, API, SOCKET, Surroundings, call, until
 from tests.runtimes.router.instances import Held
 from tests.runtimes.router.test_tunnels import UPGRADE, mirror
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from runtimes.router.table import ServiceRoute
+    from runtimes.router.decide.table import ServiceRoute
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from tests.runtimes.router.test_websockets import opened
 from tests.runtimes.router.wire import request
 
 if TYPE_CHECKING:
-    from runtimes.router.pool import Pool
+    from runtimes.router.carry.pool import Pool
     from tests.runtimes.router.harness import Service, World
     from tests.runtimes.router.instances import Asked
 

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from runtimes.router.request_ids import request_ids
+from runtimes.router.carry.request_ids import request_ids
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.wire import request
 

@@ -14,7 +14,7 @@ from tests.runtimes.router.wire import request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.router.client import Client
+    from runtimes.router.carry.client import Client
     from tests.runtimes.router.harness import World
     from tests.runtimes.router.instances import Asked
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.state.tokens import new_token
-from runtimes.router.table import Credential, Session
+from runtimes.router.decide.table import Credential, Session
 from tests.runtimes.router.harness import ADMIN, API, SOCKET, call
 from tests.runtimes.router.test_tunnels import UPGRADE, mirror
 from tests.runtimes.router.wire import request

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtimes.router.carry.peers import session_of
+from runtimes.router.decide.table import Credential, Session
 from runtimes.router.limits import Limits
-from runtimes.router.peers import session_of
-from runtimes.router.table import Credential, Session
 from tests.runtimes.router.harness import API, SOCKET, until
 from tests.runtimes.router.instances import Held, says
 from tests.runtimes.router.wire import request

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from runtimes.router.table import Credential
+from runtimes.router.decide.table import Credential
 from tests.runtimes.router.frames import BINARY, CLOSE, TEXT, echo_messages, frame, read_message
 from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, until
 from tests.runtimes.router.instances import Held

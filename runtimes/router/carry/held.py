@@ -1,0 +1,133 @@
+"""One request that waits for its service to be ready, as its client's connection sees it."""
+
+from __future__ import annotations
+
+import select
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from runtimes.router.carry.proxying import MOST_WAITING
+from runtimes.router.tell.metrics import LEFT
+
+if TYPE_CHECKING:
+    from runtimes.router.carry.client import Client
+    from runtimes.router.carry.handler import Handler
+    from runtimes.router.carry.plane import Plane
+    from runtimes.router.decide.decision import Decision
+    from runtimes.router.decide.table import Caller, ServiceRoute
+    from runtimes.router.protocol.head import RequestHead
+
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A decision: the request waits while its service is held; where it may not, `otherwise`."""
+
+    service_id: str
+    otherwise: Decision
+
+    @property
+    def head(self) -> RequestHead:
+        return self.otherwise.head
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return self.otherwise.series
+
+    @property
+    def caller(self) -> Caller | None:
+        return self.otherwise.caller
+
+    def start(self, plane: Plane, client: Client) -> Handler:
+        waiting = Waiting(plane, client, self)
+        if plane.holding.admit(self.service_id, waiting, len(self.head.raw)):
+            return waiting
+        return self.otherwise.start(plane, client)
+
+
+def held(route: ServiceRoute, decision: Decision) -> Decision:
+    """The decision about a request for that service, which may have to wait."""
+    return Hold(route.id, decision) if route.held else decision
+
+
+class Waiting:
+    """Implements `handler.Handler` and `holding.Waiter`. Reads no more of a body than comes with its head."""
+
+    __slots__ = ("_began", "_body", "_client", "_done", "_hold", "_plane", "_whole")
+
+    def __init__(self, plane: Plane, client: Client, hold: Hold) -> None:
+        self._plane = plane
+        self._client = client
+        self._hold = hold
+        self._began = monotonic()
+        self._body: list[bytes] = []
+        self._whole = self._done = False
+
+    # -- handler.Handler
+
+    def whole(self, payload: bytes) -> None:
+        self._whole = True
+        self.body(payload, done=True)
+
+    def begin(self) -> None: ...
+
+    def body(self, payload: bytes, *, done: bool) -> None:
+        self._body.append(payload)
+        self._done = done
+        if not self._plane.holding.grow(self._hold.service_id, self, len(payload)):
+            self._plane.holding.leave(self._hold.service_id, self)
+            self._hand_over(self._hold.otherwise)
+        elif sum(map(len, self._body)) >= MOST_WAITING:
+            self._client.pause_body()
+
+    def client_ahead(self, data: bytes) -> None: ...
+
+    def client_ended(self) -> None:
+        """Who sends nothing more while it waits has left: programs that only stop sending are rare."""
+        self._count_as_left()
+        self._client.finish(keep=False)
+
+    def client_lost(self) -> None:
+        self._count_as_left()
+
+    def client_paused(self) -> None: ...
+
+    def client_resumed(self) -> None: ...
+
+    # -- holding.Waiter
+
+    def go_on(self) -> None:
+        """What leads where may be another matter by now, and so may what the client may do."""
+        self._hand_over(self._plane.decide_again(self._hold.head))
+
+    def look(self) -> None:
+        """A connection that is not read says nothing by itself of its client's leaving."""
+        if self._client.is_paused and self._has_left():
+            self._client.abort_all()
+
+    def _has_left(self) -> bool:
+        poll = select.poll()
+        poll.register(self._client.transport.get_extra_info("socket").fileno(), _GONE)
+        return bool(poll.poll(0))
+
+    # -- inside
+
+    def _count_as_left(self) -> None:
+        self._plane.holding.leave(self._hold.service_id, self)
+        self._plane.answered(self._client, self._hold, LEFT, monotonic() - self._began)
+
+    def _hand_over(self, decision: Decision) -> None:
+        client = self._client
+        handler = decision.start(self._plane, client)
+        client.hand_to(handler)
+        body, self._body = b"".join(self._body), []
+        if self._whole:
+            handler.whole(body)
+            return
+        handler.begin()
+        if client.is_with(handler):
+            client.resume_body()
+            if body or self._done:
+                handler.body(body, done=self._done)

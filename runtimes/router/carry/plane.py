@@ -1,0 +1,277 @@
+"""What all connections share: the table of the moment, the pools, the clocks, the counters; and the first
+decision about each request.
+
+    a service's host      → `Forward` to one of its instances
+    the node's own host   → the gateway, or `Forward` to the node itself
+    any other host        → nothing that could be reached under a name that is not ours
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from runtimes.router.carry.buffered import Room
+from runtimes.router.carry.client import Client
+from runtimes.router.carry.deadlines import Deadlines
+from runtimes.router.carry.held import Hold
+from runtimes.router.carry.holding import Holding
+from runtimes.router.carry.own_answer import Stranger
+from runtimes.router.carry.pool import Pool
+from runtimes.router.carry.rate_limit import Strangers
+from runtimes.router.carry.request_ids import request_ids
+from runtimes.router.carry.turns import Turns
+from runtimes.router.decide.binding import Bindings
+from runtimes.router.decide.gateway import decide_own
+from runtimes.router.decide.hosts import decide_foreign, decide_host
+from runtimes.router.decide.table import changed, make_table
+from runtimes.router.limits import Limits
+from runtimes.router.protocol.head import END, REMEMBERED, REMEMBERED_LENGTH, parse_request
+from runtimes.router.protocol.pages import error_page
+from runtimes.router.tell.access_log import AccessLog
+from runtimes.router.tell.metrics import BUCKETS, Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from runtimes.router.decide.decision import Decision
+    from runtimes.router.decide.table import Backend, RouteTable, ServiceRoute, Session
+    from runtimes.router.protocol.head import RequestHead
+
+#: Looks into /proc: they take the interpreter from those that are answered meanwhile.
+LOOKS_AT_A_TIME = 2
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Plane:
+    """One router's state. Used only from its event loop."""
+
+    def __init__(
+        self,
+        *,
+        domain: str = "localhost",
+        admin_tokens: Iterable[str] = (),
+        limits: Limits | None = None,
+        access_log: str = "",
+        trusted_proxies: Iterable[str] = (),
+    ) -> None:
+        self.limits = limits = limits or Limits()
+        self.domain = domain
+        self.own_names = LOOPBACK_NAMES | {domain, ""}
+        self._suffixes = tuple({f".{domain}", ".localhost"})
+        self.table = make_table({}, admin_tokens=admin_tokens)
+        #: Of this table, by the bytes of the head without its empty line.
+        self.decisions: dict[bytes, Decision] = {}
+        self.metrics = Metrics()
+        self.access_log = AccessLog(access_log) if access_log else None
+        self.trusted_proxies = frozenset(trusted_proxies)
+        self.strangers = Strangers(limits.strangers)
+        self.bindings = Bindings()
+        self.holding = Holding(limits)
+        self.room = Room(limits.buffered)
+        self.turns = Turns()
+        self.looking = asyncio.Semaphore(LOOKS_AT_A_TIME)
+        self.ending = False
+        self._leaving: set[Client | None] = set()
+        self._left = asyncio.Event()
+        self.clients: set[Client] = set()
+        self.pools: dict[str, Pool] = {}
+        self.idle: Deadlines[Client] = Deadlines(limits.idle, self._idled)
+        self.reading: Deadlines[Client] = Deadlines(limits.reading_head, Client.too_slow)
+        self.sending: Deadlines[Client] = Deadlines(limits.stalled, Client.too_slow)
+        self.stalled: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
+        self.closing: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
+        self.lingering: Deadlines[Client] = Deadlines(limits.lingering, Client.abort_all)
+        self._turn = 0
+        self.ids = request_ids()
+
+    # -- the table
+
+    def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
+        """Swaps the table; instances that are in it no more get no further request."""
+        before = {backend.instance for name in routes for backend in self._backends(name)}
+        self._swap(changed(self.table, routes))
+        after = {backend.instance for name in routes for backend in self._backends(name)}
+        for instance in before - after:
+            pool = self.pools.get(instance)
+            if pool is not None:
+                pool.retire()
+                if not pool.in_flight:
+                    del self.pools[instance]
+        for instance in (after - before) & self.pools.keys():
+            self.pools[instance].serve_again()
+        for name in () if self.ending else routes:
+            self.holding.told(name, self.table.services.get(name))
+
+    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
+        table = self.table
+        self._swap(
+            make_table(table.services, admin_tokens=table.admin_tokens, sessions=sessions, private=private)
+        )
+
+    def _backends(self, service_id: str) -> tuple[Backend, ...]:
+        route = self.table.services.get(service_id)
+        return route.backends if route else ()
+
+    # -- choosing an instance
+
+    def pool(self, backend: Backend) -> Pool:
+        pool = self.pools.get(backend.instance)
+        if pool is None:
+            pool = self.pools[backend.instance] = Pool(backend, self.limits)
+        return pool
+
+    def choose(self, service_id: str, backends: Sequence[Backend], tried: Sequence[Pool] = ()) -> Pool | None:
+        """The one with the fewest requests in flight; those that are equal take turns.
+
+        A second attempt comes a moment after the first: what the table lost meanwhile is no choice any more.
+        """
+        if tried:
+            current = self._backends(service_id)
+            backends = [backend for backend in backends if backend in current]
+        elif len(backends) == 1:
+            return self.pools.get(backends[0].instance) or self.pool(backends[0])
+        self._turn += 1
+        chosen: Pool | None = None
+        for number in range(len(backends)):
+            pool = self.pool(backends[(number + self._turn) % len(backends)])
+            if pool not in tried and (chosen is None or len(pool.in_flight) < len(chosen.in_flight)):
+                chosen = pool
+        return chosen
+
+    # -- requests
+
+    def decide(self, head: bytes) -> Decision:
+        """What is to be done with a request, by its head with the empty line. Raises BadHead."""
+        decision = self._decide(parse_request(head))
+        if len(head) <= REMEMBERED_LENGTH:
+            if len(self.decisions) >= REMEMBERED:
+                self.decisions.clear()
+            self.decisions[head[: -len(END)]] = decision
+        return decision
+
+    def _decide(self, head: RequestHead) -> Decision:
+        name = head.host
+        if name in self.own_names:
+            return decide_own(self.table, head)
+        for suffix in self._suffixes:
+            if name.endswith(suffix):
+                return decide_host(self.table, self.domain, head, name[: -len(suffix)])
+        return decide_foreign(head)
+
+    def decide_again(self, head: RequestHead) -> Decision:
+        """As `decide`, about a request that was admitted already and has waited long enough."""
+        decision = self._decide(head)
+        if isinstance(decision, Stranger):
+            decision = decision.otherwise
+        return decision.otherwise if isinstance(decision, Hold) else decision
+
+    def _swap(self, table: RouteTable) -> None:
+        self.table = table
+        self.decisions = {}
+
+    def address(self, client: Client, head: RequestHead) -> str:
+        """Whom a stranger's requests are counted for. Only a proxy that is known may speak for others."""
+        if head.forwarded_for and client.peer in self.trusted_proxies:
+            return head.forwarded_for.rpartition(b",")[2].strip().decode("latin-1")
+        return client.peer
+
+    def scheme(self, client: Client, head: RequestHead) -> bytes:
+        """How a person's browser got here: by https where a proxy that is known says so."""
+        return (
+            head.forwarded_proto if head.forwarded_proto and client.peer in self.trusted_proxies else b"http"
+        )
+
+    def answered(
+        self, client: Client, decision: Decision, status: int, seconds: float, request_id: bytes = b""
+    ) -> None:
+        """Counts a request that took so long, and writes it down."""
+        metrics = self.metrics
+        metrics.in_flight -= 1
+        try:
+            series = metrics.all[decision.series]
+            series.statuses[status] += 1
+        except KeyError:
+            series = metrics.series(*decision.series)
+            series.statuses[status] = 1
+        series.latencies[bisect_left(BUCKETS, seconds)] += 1
+        series.seconds += seconds
+        if self.access_log is not None:
+            self.access_log.add(
+                decision, peer=client.peer, status=status, seconds=seconds, request_id=request_id
+            )
+
+    def refused(self, client: Client, status: int, message: str) -> None:
+        """A request that broke the rules."""
+        self.metrics.refuse(status)
+        if self.access_log is not None:
+            self.access_log.refused(peer=client.peer, status=status, reason=message)
+
+    # -- connections
+
+    def opened(self, client: Client) -> None:
+        self.clients.add(client)
+        self.metrics.connections += 1
+        self.idle.add(client)
+        if self.metrics.connections > self.limits.connections:
+            client.send(error_page(503, "too many connections", close=True))
+            client.close()
+
+    def closed(self, client: Client) -> None:
+        self.clients.discard(client)
+        self.metrics.connections -= 1
+        if self.ending:
+            self._leave(client)
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.closing, self.lingering):
+            clock.drop(client)
+
+    def _idled(self, client: Client) -> None:
+        """Idle connections keep their place in line while they work; it is looked at when it is due."""
+        if client.waits and monotonic() - client.used >= self.limits.idle:
+            client.close()
+        else:
+            self.idle.add(client)
+
+    def sweep(self) -> None:
+        """To be called twice a second."""
+        for clock in (self.idle, self.reading, self.sending, self.stalled, self.closing, self.lingering):
+            clock.sweep()
+        now = monotonic()
+        for instance, pool in list(self.pools.items()):
+            pool.sweep(now)
+            if pool.retired and not pool.in_flight and not pool.idle:
+                del self.pools[instance]
+        self.holding.sweep()
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what has gathered of the access log."""
+        if self.access_log is not None:
+            self.access_log.flush()
+
+    def upstreams(self) -> int:
+        """Open connections to instances."""
+        return sum(len(pool.idle) + len(pool.in_flight) for pool in self.pools.values())
+
+    def end(self) -> asyncio.Event:
+        """The node is ending. The event is set once all that is in flight now is answered."""
+        self.ending = True
+        self.holding.end()
+        for pool in self.pools.values():
+            pool.cut()
+        for client in list(self.clients):
+            if client.waits:
+                client.close()
+        self._leaving = {client for client in self.clients if not client.waits}
+        self._left = asyncio.Event()
+        self._leave(None)
+        return self._left
+
+    def _leave(self, client: Client | None) -> None:
+        self._leaving.discard(client)
+        if not self._leaving:
+            # The node may end the router right after this.
+            self.flush()
+            self._left.set()
