@@ -32,6 +32,8 @@ from reconciler.peers.standalone import Alone
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
+from reconciler.state.habits import FILE as HABITS
+from reconciler.state.habits import HabitsFile
 from reconciler.state.home import Home
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
@@ -109,10 +111,11 @@ async def run_node(
                 docker = DockerOnDemand(host.paths, settings.docker.binds)
                 swarm = SwarmOnDemand(host.paths)
                 git = GitPackages(Repositories(home_path / REPOSITORIES), Releases(home_path / RELEASES))
-                rewriting = Rewriting()
+                habits = HabitsFile(home_path / HABITS)
+                rewriting = Rewriting(habits.read())
                 node = _make_node(
                     home, settings, about, paths, host, router, installed, shipped, client, docker, swarm,
-                    git, rewriting,
+                    git, rewriting, habits,
                 )  # fmt: skip
                 node.notices += sockets.lacking
                 config = public_config(settings, core, port=sockets.port, version=VERSION)
@@ -175,12 +178,13 @@ def _make_node(
     swarm: SwarmOnDemand,
     git: GitPackages,
     rewriting: Rewriting,
+    habits: HabitsFile,
 ) -> Node:
     identity, data = _identity_of(home, installed), DataFolders(home.path)
     node = Node(
         about=about,
         sources=make_sources(home.path, paths, home.path / "state" / "snapshots", shipped),
-        resolver=partial(resolve_in_thread, git, rewriting),
+        resolver=partial(resolve_in_thread, git, rewriting, habits),
         runtimes=make_runtimes(host, docker, swarm),
         prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host))),
         store=FileStore(home.path / "state" / "services"),
@@ -245,7 +249,7 @@ def _identity_of(home: Home, installed: InstalledServices) -> Callable[[str], Ma
 
 
 async def resolve_in_thread(
-    git: GitPackages, rewriting: Rewriting, winner: Winner, generation: int
+    git: GitPackages, rewriting: Rewriting, habits: HabitsFile, winner: Winner, generation: int
 ) -> Service:
     """Reading a package takes a while on a slow disk; a bare command takes none."""
     declared, source = git.located(winner)
@@ -257,7 +261,10 @@ async def resolve_in_thread(
     if git.has(winner):
         return as_fetched(service, git.packages(service.id))
     files = files_of(service.package.path) if service.package else {}
-    return rewriting.taken(service, files, time.monotonic())
+    service = rewriting.taken(service, files, time.monotonic())
+    if habits.differs(found := rewriting.found_out()):
+        await anyio.to_thread.run_sync(habits.write, found)
+    return service
 
 
 async def _finish_rename(node: Node, installed: InstalledServices) -> None:

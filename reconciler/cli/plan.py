@@ -19,6 +19,7 @@ _SIGNS = {
     "update": ("~", "yellow"),
     "delete": ("-", "red"),
     "blocked": ("!", "red"),
+    "none": ("=", "dim"),
 }
 _NOTHING, _ERROR, _CHANGES = 0, 1, 2
 
@@ -50,9 +51,9 @@ def _past(arguments: argparse.Namespace) -> Past | None:
 
 
 def diff(changes: Sequence[Change], *, colour: bool) -> Iterator[str]:
-    """A paragraph for each service that changes, and the sum."""
+    """A paragraph for each service that changes, or does not for a reason, and the sum."""
     for change in changes:
-        if change.kind == "none":
+        if change.kind == "none" and not change.details:
             continue
         sign, hue = _SIGNS[change.kind]
         message = f": {clean(change.message)}" if change.message else ""

@@ -6,6 +6,7 @@ say is running. The revision decides whether instances would be replaced, as it 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from manifests.model.nodes import Place
-from manifests.resolve import ResolveError, resolve
+from manifests.resolve import ResolveError, files_of, resolve
 from reconciler.decide.admission import admit
 from reconciler.decide.inheritance import LOCAL, Inheritance
 from reconciler.decide.internal_error import defect
+from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.decide.strategy import choose
 from reconciler.drive.desired import only_here
 from reconciler.drive.git_packages import GitPackages, NotHere
@@ -27,6 +29,8 @@ from reconciler.peers.offline import kept_sources
 from reconciler.peers.port import FOLLOW
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
+from reconciler.state.habits import FILE as HABITS
+from reconciler.state.habits import HabitsFile
 from reconciler.state.home import holder
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
@@ -59,7 +63,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What would happen to one service; `details` are lines such as `env.LOG_LEVEL: info → debug`."""
+    """What would happen to one service; `details` are lines such as `env.LOG_LEVEL: info → debug`.
+
+    Of what would not change they say why, where a person may wonder.
+    """
 
     id: str
     kind: Kind
@@ -98,7 +105,8 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     git.ran = lambda service_id: _ran(running.get(service_id), memories.get(service_id, Remembered()))
     git.own = {source.name for source in sources if source.snapshot.kind != "follow"}.__contains__
     ids = sorted(merged.services.keys() | running.keys())
-    judge = _Judge(merged, running, git, Paths(home, run_directory(home), 0))
+    rewriting = Rewriting(HabitsFile(home / HABITS).read())
+    judge = Judge(merged, running, git, Paths(home, run_directory(home), 0), rewriting)
     return changes + [judge.change(each, memories.get(each, Remembered())) for each in ids]
 
 
@@ -151,13 +159,14 @@ def _running(home: Path) -> dict[str, Service]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class Judge:
     """Compares what is wanted with what runs, service by service."""
 
     merged: Merged
     running: Mapping[str, Service]
     git: GitPackages
     paths: Paths
+    rewriting: Rewriting
 
     def change(self, service_id: str, memory: Remembered) -> Change:
         """Never raises: one that is a surprise hides none of the others."""
@@ -176,7 +185,7 @@ class _Judge:
             return Change(service_id, "delete", "nothing declares it any more")
         try:
             declared, source = self.git.located(winner)
-            after = resolve(declared, source, memory.generation)
+            after = self._taken(winner, resolve(declared, source, memory.generation), memory)
         except NotHere as error:
             return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
         except ResolveError as error:
@@ -187,6 +196,14 @@ class _Judge:
             return Change(service_id, "delete" if before else "none", "it is stopped")
         return self._difference(before, after)
 
+    def _taken(self, winner: Winner, service: Service, memory: Remembered) -> Service:
+        """The service as a node takes it: what its program wrote into its package is no edit."""
+        if self.git.has(winner):
+            ran = (self.running.get(service.id), memory.healthy)
+            return as_fetched(service, [each.package for each in ran if each and each.package])
+        files = files_of(service.package.path) if service.package else {}
+        return self.rewriting.taken(service, files, time.monotonic())
+
     def _difference(self, before: Service | None, after: Service) -> Change:
         if before is None:
             done = after.manifest.replicas == 0
@@ -194,7 +211,10 @@ class _Judge:
             return Change(after.id, kind, f"{after.runtime}, revision {after.revision}")
         details = list(_lines(_flat(before), _flat(after)))
         if before.revision == after.revision:
-            return Change(after.id, "update" if details else "none", "applies without a restart", details)
+            if details:
+                return Change(after.id, "update", "applies without a restart", details)
+            held = self.rewriting.held(after.id)
+            return Change(after.id, "none", "", [held.message] if held else [])
         choice = choose(after, keeps(self.paths, before))
         message = f"revision {before.revision} → {after.revision}, {choice.strategy}: {choice.because}"
         return Change(after.id, "update", message, details)

@@ -163,7 +163,7 @@ def _with_package(service: Service, package: Package) -> Service:
 
 @dataclass(slots=True)
 class Rewriting:
-    """The habits of the services of one node, by id."""
+    """The habits of the services of one node, by id; at first those of an earlier life."""
 
     _habits: dict[str, Habit] = field(default_factory=dict)
 
@@ -184,6 +184,19 @@ class Rewriting:
         """What is to be said about a service's habit."""
         habit = self._habits.get(service_id)
         return habit.note(service_id) if habit else None
+
+    def held(self, service_id: str) -> Verdict | None:
+        """Why what is different in a service's package now is no edit; None where nothing is different."""
+        habit = self._habits.get(service_id)
+        return habit.note(service_id) if habit and habit.held else None
+
+    def found_out(self) -> dict[str, Habit]:
+        """What is worth knowing in the next life: which files are whose, and what was taken last."""
+        return {
+            service_id: Habit(habit.taken, own=habit.own)
+            for service_id, habit in self._habits.items()
+            if habit.own
+        }
 
     def keep(self, service_ids: Collection[str]) -> None:
         """Forgets all others."""

@@ -54,6 +54,16 @@ def started(bench: Bench) -> list[str]:
     return bench.atek("logs", "p").stdout.splitlines()
 
 
+def it_writes(bench: Bench, package: Path) -> None:
+    beats = {(package / "beat").read_text()}
+
+    def goes_on() -> bool:
+        beats.add((package / "beat").read_text())
+        return len(beats) > 10
+
+    bench.until(goes_on, "it goes on writing")
+
+
 def test_it_is_started_a_few_times_and_an_edit_is_taken(bench: Bench, package: Path) -> None:
     declare(bench, package)
     bench.up()
@@ -66,15 +76,36 @@ def test_it_is_started_a_few_times_and_an_edit_is_taken(bench: Bench, package: P
     edit(package, 2)
     bench.until(lambda: started(bench)[-1:] == ["started 2"], "the edit is taken")
     bench.until(lambda: bench.ready("p"), "it is ready")
-    beats = {(package / "beat").read_text()}
-
-    def goes_on() -> bool:
-        beats.add((package / "beat").read_text())
-        return len(beats) > 10
-
-    bench.until(goes_on, "it goes on writing")
+    it_writes(bench, package)
     assert len(started(bench)) <= count + 2
     assert len(bench.processes()) <= 4
+
+
+def test_plan_and_the_next_life_know_it_too(bench: Bench, package: Path) -> None:
+    declare(bench, package)
+    bench.up()
+    bench.until(lambda: bench.condition("p", "Updatable")[1] == "RewritesItself", "it is told")
+    bench.until(lambda: bench.ready("p"), "it is ready")
+
+    def nothing_to_do() -> None:
+        done = bench.atek("plan", str(bench.folder))
+        assert done.returncode == 0, done.stdout
+        assert "= p" in done.stdout and "beat" in done.stdout and "nothing would change" in done.stdout
+
+    it_writes(bench, package)
+    nothing_to_do()
+    pid, count = bench.pid("p"), len(started(bench))
+    bench.kill()
+    it_writes(bench, package)
+    nothing_to_do()
+    bench.up()
+    bench.until(lambda: bench.ready("p"), "it is ready")
+    it_writes(bench, package)
+    assert bench.pid("p") == pid and len(started(bench)) == count
+    bench.kill()
+    edit(package, 2)
+    done = bench.atek("plan", str(bench.folder))
+    assert done.returncode == 2 and "~ p: revision" in done.stdout
 
 
 def test_in_place_nothing_of_it_counts(bench: Bench, package: Path) -> None:

@@ -26,6 +26,8 @@ from reconciler.node import Node
 from reconciler.peers.membership import Membership
 from reconciler.peers.standalone import Alone
 from reconciler.state.data_owners import DataFolders
+from reconciler.state.habits import FILE as HABITS
+from reconciler.state.habits import HabitsFile
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.store import MemoryStore
@@ -144,11 +146,12 @@ class World:
             return installed.identity(service_id, {"key": f"key of {service_id}"})
 
         git = GitPackages(Repositories(self.home / REPOSITORIES), Releases(self.home / RELEASES))
-        rewriting = Rewriting()
+        habits = HabitsFile(self.home / HABITS)
+        rewriting = Rewriting(habits.read())
         node = Node(
             about={"name": "fake"},
             sources=make_sources(self.home, [], None),
-            resolver=partial(resolve_in_thread, git, rewriting),
+            resolver=partial(resolve_in_thread, git, rewriting, habits),
             runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
             prober=self.machine.prober(),
             store=self._store,

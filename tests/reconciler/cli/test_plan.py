@@ -63,6 +63,13 @@ def test_changes_are_a_diff(atek: Atek, changes: list[Change]) -> None:
     ]
 
 
+def test_what_does_not_change_although_it_looks_so_is_told(atek: Atek, changes: list[Change]) -> None:
+    changes.append(Change("notes", "none", ["its program writes into its own package"]))
+    result = atek("plan")
+    assert result.status == 0
+    assert result.out == "= notes\n    its program writes into its own package\nnothing would change\n"
+
+
 def test_what_is_blocked_is_an_error(atek: Atek, changes: list[Change]) -> None:
     changes += [Change("a", "create"), Change("b", "blocked", message="depends on itself through c")]
     result = atek("plan")

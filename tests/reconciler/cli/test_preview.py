@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from manifests.model.manifest import Manifest
+from manifests.model.merge import Merged, Winner
+from manifests.model.service import Package, make_service
+from manifests.model.snapshot import Declared
 from manifests.resolve import resolve
 from reconciler.cli import preview as module
-from reconciler.cli.preview import preview
+from reconciler.cli.preview import Judge, preview
+from reconciler.decide.rewriting import Rewriting
+from reconciler.state.store import Remembered
+from runtimes.paths import Paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,3 +38,25 @@ def test_a_surprise_in_one_service_hides_no_other(tmp_path: Path, monkeypatch: p
     found = {each.id: (each.kind, each.message) for each in preview(tmp_path / "home", [folder])}
     assert found["good"][0] == "create"
     assert found["odd"] == ("blocked", "InternalError: ValueError: embedded null byte")
+
+
+def test_what_was_written_into_a_commit_is_no_change(tmp_path: Path) -> None:
+    """0.3 ran processes inside of checkouts."""
+    (tmp_path / "log").touch()
+    manifest = Manifest.model_validate({"id": "p", "source": str(tmp_path), "command": ["./run"]})
+    winner = Winner(Declared(manifest, str(tmp_path), "p.yaml"), "files")
+    before = make_service(
+        manifest, runtime="process", package=Package(str(tmp_path), "a" * 16), source="files"
+    )
+
+    class FromGit:
+        def located(self, found: Winner) -> Winner:
+            return found
+
+        def has(self, _: Winner) -> bool:
+            return True
+
+    git: Any = FromGit()
+    merged = Merged({"p": winner}, {}, {}, complete=True)
+    judge = Judge(merged, {"p": before}, git, Paths(tmp_path, tmp_path, 0), Rewriting())
+    assert judge.change("p", Remembered()).kind == "none"

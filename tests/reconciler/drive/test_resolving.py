@@ -50,7 +50,7 @@ async def test_a_cancelled_look_at_a_package_ends_at_the_next_file(
     async def look() -> None:
         with anyio.CancelScope() as scope:
             scopes.append(scope)
-            await resolve_in_thread(git, nobody, nobody, 0)
+            await resolve_in_thread(git, nobody, nobody, nobody, 0)
         ended.append(scope.cancelled_caught)
 
     scopes: list[anyio.CancelScope] = []
