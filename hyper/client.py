@@ -15,9 +15,7 @@ import anyio
 import orjson
 
 from hyper.connection import Connection, away
-from hyper.port import Forked, HyperError, Listing, Range, Record
-from hyper.stream import connect
-from hyper.wire import (
+from hyper.encoding.wire import (
     Lines,
     bounds,
     changed_of,
@@ -36,6 +34,8 @@ from hyper.wire import (
     understand,
     watch_of,
 )  # fmt: skip
+from hyper.port import Forked, HyperError, Listing, Range, Record
+from hyper.stream import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

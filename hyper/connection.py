@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import orjson
 
+from hyper.encoding.wire import Lines, request_line, result_of
 from hyper.port import HyperError
-from hyper.wire import Lines, request_line, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hyper.adb.databases import Databases
-from hyper.adb.errors import RpcError, refused
 from hyper.adb.methods import Methods
 from hyper.adb.records import Records
 from hyper.adb.rpc import answer
+from hyper.adb.rules.errors import RpcError, refused
 from hyper.adb.store import Store
 from hyper.adb.tables import Tables, follow
 from hyper.port import HyperError

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from hyper.adb.access import SYSTEM, require_configure, require_enumerate, require_read, require_write
-from hyper.adb.entries import DATABASES, PRIVATE, PUBLIC, Entry, Owner, entry_of
-from hyper.adb.errors import bad_params, refused
-from hyper.adb.paths import db_key
-from hyper.adb.schemas import LARGEST, Schemas
+from hyper.adb.rules.access import SYSTEM, require_configure, require_enumerate, require_read, require_write
+from hyper.adb.rules.entries import DATABASES, PRIVATE, PUBLIC, Entry, Owner, entry_of
+from hyper.adb.rules.errors import bad_params, refused
+from hyper.adb.rules.paths import db_key
+from hyper.adb.rules.schemas import LARGEST, Schemas
 from hyper.port import HyperError, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hyper.adb.access import Caller
-    from hyper.adb.params import Config
+    from hyper.adb.rules.access import Caller
+    from hyper.adb.rules.params import Config
     from hyper.adb.store import Store
     from hyper.adb.tables import Tables
 

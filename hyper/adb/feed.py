@@ -17,9 +17,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from hyper.adb.errors import METHOD_NOT_FOUND, RpcError, refused, translated
-from hyper.adb.params import Params
 from hyper.adb.rpc import answer
+from hyper.adb.rules.errors import METHOD_NOT_FOUND, RpcError, refused, translated
+from hyper.adb.rules.params import Params
 from hyper.adb.subscription import Subscription
 from hyper.port import HyperError
 

@@ -13,8 +13,8 @@ import orjson
 
 from hyper.client import HyperClient
 from hyper.connection import away
+from hyper.encoding.wire import Lines, request_line, result_of
 from hyper.port import HyperError
-from hyper.wire import Lines, request_line, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hyper.adb.access import SYSTEM, Caller, not_authorized, require_admin
-from hyper.adb.entries import Owner
-from hyper.adb.errors import METHOD_NOT_FOUND, RpcError, refused, translated
-from hyper.adb.params import Params
-from hyper.adb.paths import db_key
+from hyper.adb.rules.access import SYSTEM, Caller, not_authorized, require_admin
+from hyper.adb.rules.entries import Owner
+from hyper.adb.rules.errors import METHOD_NOT_FOUND, RpcError, refused, translated
+from hyper.adb.rules.params import Params
+from hyper.adb.rules.paths import db_key
 from hyper.port import HyperError
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from hyper.adb.errors import refused
-from hyper.adb.paths import shown, shown_at
-from hyper.adb.schemas import SchemaCache
+from hyper.adb.rules.errors import refused
+from hyper.adb.rules.paths import shown, shown_at
+from hyper.adb.rules.schemas import SchemaCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hyper.adb.access import Caller
     from hyper.adb.databases import Databases
-    from hyper.adb.params import Versions
+    from hyper.adb.rules.access import Caller
+    from hyper.adb.rules.params import Versions
     from hyper.adb.store import Store
     from hyper.adb.tables import Tables
     from hyper.port import Difference, Range, Record, RecordPath

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from hyper.adb.errors import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, RpcError
+from hyper.adb.rules.errors import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

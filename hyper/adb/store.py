@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from hyper.adb.errors import refused
+from hyper.adb.rules.errors import refused
 from hyper.port import HyperError
 
 if TYPE_CHECKING:

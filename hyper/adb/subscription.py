@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from hyper.adb.errors import RpcError, translated
-from hyper.adb.paths import shown, shown_at
+from hyper.adb.rules.errors import RpcError, translated
+from hyper.adb.rules.paths import shown, shown_at
 from hyper.port import Changes, HyperError, Listing
 
 if TYPE_CHECKING:

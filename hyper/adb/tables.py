@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hyper.adb.entries import DATABASES, USERS, entry_of
+from hyper.adb.rules.entries import DATABASES, USERS, entry_of
 from hyper.port import Changes, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hyper.adb.entries import Entry
+    from hyper.adb.rules.entries import Entry
     from hyper.port import Event, Hyper, RecordPath
 
 T = TypeVar("T")

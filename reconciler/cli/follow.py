@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hyper.link import BadLink, Link, parse_link
+from hyper.encoding.link import BadLink, Link, parse_link
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean, table
 from reconciler.errors import UserError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from hyper.link import Link, format_link
+from hyper.encoding.link import Link, format_link
 from hyper.port import Position, Undecodable
 from manifests.documents.document import no_line
 from manifests.documents.explain import explain

@@ -76,8 +76,8 @@ async def test_a_block_that_is_none_of_a_database_hides_nothing() -> None:
 
 
 async def test_events_of_a_fake_tell_them_too() -> None:
-    from hyper.fake_log import Block, Copy
-    from hyper.keys import key_of
+    from hyper.encoding.keys import key_of
+    from hyper.fake.log import Block, Copy
 
     copy = Copy("x", writable=True)
     copy.append([Block("", None), Block(key_of(("a",)), b"{")])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hyper.fake_drives import read_folder
+from hyper.fake.drives import read_folder
 from manifests.model.ignored import IGNORED, is_ignored
 from manifests.package import Digests, package_files
 from manifests.sources.listing import list_folder

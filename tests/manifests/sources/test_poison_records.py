@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hyper.fake_log import Block
-from hyper.keys import key_of
+from hyper.encoding.keys import key_of
+from hyper.fake.log import Block
 from hyper.port import Record, Undecodable
 from manifests.documents.record import read_record, record_path
 from manifests.sources import judging

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hyper.link import Link, format_link
+from hyper.encoding.link import Link, format_link
 from reconciler.peers.port import Follow
 from tests.reconciler.cli.atek import Atek, running_node
 from tests.reconciler.fakes import FakeNode, condition, service

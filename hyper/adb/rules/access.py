@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hyper.adb.entries import Owner
-from hyper.adb.errors import RpcError, refused
+from hyper.adb.rules.entries import Owner
+from hyper.adb.rules.errors import RpcError, refused
 
 if TYPE_CHECKING:
-    from hyper.adb.entries import Entry
+    from hyper.adb.rules.entries import Entry
 
 SYSTEM = "system"
 

@@ -15,15 +15,15 @@ import anyio
 import anyio.lowlevel
 import orjson
 
-from hyper.fake_drives import read_folder, write_folder
-from hyper.fake_log import HEADER, Block, Copy, exchange
-from hyper.keys import key_of
+from hyper.encoding.keys import key_of
+from hyper.fake.drives import read_folder, write_folder
+from hyper.fake.log import HEADER, Block, Copy, exchange
 from hyper.port import Changes, Drive, Forked, HyperError, Range, Record, Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-    from hyper.fake_drives import Entry
+    from hyper.fake.drives import Entry
     from hyper.port import Change, Code, Database, Difference, Event, Peer, Position, RecordPath, Write
 
 

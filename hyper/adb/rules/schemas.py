@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hyper.adb.errors import bad_params, refused
-from hyper.adb.paths import is_path, split_path
+from hyper.adb.rules.errors import bad_params, refused
+from hyper.adb.rules.paths import is_path, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

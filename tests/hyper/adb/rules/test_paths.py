@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from hyper.adb import records as records_module
 from hyper.adb.databases import Databases
-from hyper.adb.errors import RpcError
 from hyper.adb.methods import Methods
-from hyper.adb.params import Params
-from hyper.adb.paths import db_key, shown_at, split_path
 from hyper.adb.records import Records
+from hyper.adb.rules.errors import RpcError
+from hyper.adb.rules.params import Params
+from hyper.adb.rules.paths import db_key, shown_at, split_path
 from hyper.adb.store import Store
 from hyper.adb.tables import Tables
-from hyper.fake import FakeHyper
+from hyper.fake.node import FakeHyper
 from hyper.port import Record, Write
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyper.link import BadLink, Link, format_link, parse_link, split_address
+from hyper.encoding.link import BadLink, Link, format_link, parse_link, split_address
 
 KEY, NOISE = "a1" * 32, "0f" * 32
 

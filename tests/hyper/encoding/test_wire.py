@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hyper.port import Code, HyperError, Write
-from hyper.wire import (
+from hyper.encoding.wire import (
     LONGEST_LINE,
     Lines,
     changed_of,
@@ -29,6 +28,7 @@ from hyper.wire import (
     understand,
     watch_of,
 )
+from hyper.port import Code, HyperError, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hyper.adb.entries import PRIVATE, PUBLIC, Owner
-from hyper.adb.errors import bad_params
-from hyper.adb.paths import is_path, split_path
+from hyper.adb.rules.entries import PRIVATE, PUBLIC, Owner
+from hyper.adb.rules.errors import bad_params
+from hyper.adb.rules.paths import is_path, split_path
 from hyper.port import Position, Range
 
 if TYPE_CHECKING:

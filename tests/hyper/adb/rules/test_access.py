@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hyper.adb.access import Caller, require_configure, require_read, require_write
-from hyper.adb.entries import Entry, Owner
-from hyper.adb.errors import RpcError
+from hyper.adb.rules.access import Caller, require_configure, require_read, require_write
+from hyper.adb.rules.entries import Entry, Owner
+from hyper.adb.rules.errors import RpcError
 from tests.hyper.adb.harness import GENERAL, OWN, World
 
 if TYPE_CHECKING:

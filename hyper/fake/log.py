@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import orjson
 
-from hyper.keys import path_of, start_of
+from hyper.encoding.keys import path_of, start_of
 from hyper.port import Change, Changes, Database, Forked, Listing, Position, Range, Record, Undecodable
 
 if TYPE_CHECKING:
