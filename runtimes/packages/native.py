@@ -19,23 +19,16 @@ import anyio.to_thread
 
 from runtimes.base import RuntimeFailure
 from runtimes.packages.git import is_pristine
-from runtimes.packages.store import PackageStore
+from runtimes.packages.stored import StoredPreparer
 from runtimes.preparer import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from manifests.model.service import Service
     from runtimes.base import Progress
-    from runtimes.paths import Paths
 
 
-class NativePreparer:
+class NativePreparer(StoredPreparer):
     """Implements `runtimes.preparer.Preparer`."""
-
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-        self._store = PackageStore(paths)
 
     async def prepare(self, service: Service, progress: Progress) -> None:
         if service.package is None or not self._is_fetched(service):
@@ -66,17 +59,6 @@ class NativePreparer:
 
     async def settle(self, service: Service, holder: Service | None) -> bool:
         return self._is_fetched(service) and await self._store.settle(service, holder)
-
-    async def rescue(
-        self, service_id: str, keep: Collection[Service], holder: Service | None
-    ) -> Sequence[str]:
-        return await self._store.rescue(service_id, keep, holder)
-
-    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        await self._store.collect(service_id, keep)
-
-    async def anticipate(self, service: Service) -> None:
-        """Nothing that would help."""
 
     def _is_fetched(self, service: Service) -> bool:
         """Whether its package is in a place of the node's own."""

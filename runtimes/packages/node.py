@@ -14,7 +14,6 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ import anyio.to_thread
 
 from manifests.model.service import digest
 from runtimes.base import Notice, RuntimeFailure
-from runtimes.packages.environment import build_environment, tool_environment
+from runtimes.packages.environment import build_environment
 from runtimes.packages.node_package import (
     INSTALL_KEYS,
     entry_point,
@@ -42,7 +41,8 @@ from runtimes.packages.node_versions import (
     older_releases,
     wished,
 )
-from runtimes.packages.store import PackageStore, remove_tree
+from runtimes.packages.store import remove_tree
+from runtimes.packages.stored import InstallingPreparer, copier
 from runtimes.packages.tools import ToolLog, run_tool
 from runtimes.packages.trees import About, Tree, contents, listing
 from runtimes.packages.workspaces import of_node, workspace_notice
@@ -51,33 +51,28 @@ from runtimes.preparer import Program
 from runtimes.processes.children import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from manifests.model.service import Service
     from runtimes.base import Progress
     from runtimes.packages.node_tools import Command
     from runtimes.packages.node_versions import NodeTools, Wish
+    from runtimes.packages.store import PackageStore
+    from runtimes.packages.stored import Steps
     from runtimes.packages.trees import Run
     from runtimes.packages.written_files import Seen
     from runtimes.paths import Paths
 
 
-class NodePreparer:
+class NodePreparer(InstallingPreparer):
     """Implements `runtimes.preparer.Preparer`."""
 
     def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-        self._store = PackageStore(paths)
+        super().__init__(paths)
         self._nodes = Nodes(paths.cache / "node")
 
-    async def prepare(self, service: Service, progress: Progress) -> None:
-        if service.package is None:
-            return
-        if service.in_place:
-            await anyio.to_thread.run_sync(self.program, service)
-            return
-        steps = _Installation(self._paths, self._store, self._nodes, service, progress)
-        await self._store.make_copy(service, progress, steps.finish)
+    def steps(self, service: Service, progress: Progress) -> Steps:
+        return _Installation(self._paths, self._store, self._nodes, service, progress)
 
     def program(self, service: Service) -> Program:
         if service.package is None:
@@ -99,31 +94,6 @@ class NodePreparer:
         """The Node that this copy was made for, as long as it is there."""
         notes = self._store.notes(copy)
         return self._nodes.at(str(notes.get("node", "")), str(notes.get("npm", ""))) or find_node()
-
-    def copy(self, service: Service) -> Path | None:
-        return self._store.existing(service)
-
-    def adopt(self, service: Service) -> None:
-        """It runs where it always did."""
-
-    async def settle(self, service: Service, holder: Service | None) -> bool:
-        return await self._store.settle(service, holder)
-
-    async def rescue(
-        self, service_id: str, keep: Collection[Service], holder: Service | None
-    ) -> Sequence[str]:
-        return await self._store.rescue(service_id, keep, holder)
-
-    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        await self._store.collect(service_id, keep)
-
-    async def anticipate(self, service: Service) -> None:
-        if service.package is None:
-            return
-        log = ToolLog(self._paths.logs(service.id), name="spare.log")
-        for name in self._store.notes(self._store.copy(service)).get("uses", ()):
-            tree = Tree(self._paths.packages(service.id) / name)
-            await tree.anticipate(partial(copy_installed, tree.folder, log, lambda _: None))
 
 
 def node_words(copy: Path, tools: NodeTools) -> list[str]:
@@ -340,13 +310,7 @@ class _Installation:
         )  # fmt: skip
 
     def _copier(self, copy: Path) -> Run:
-        return partial(copy_installed, copy, self._log, self._progress)
-
-
-async def copy_installed(folder: Path, log: ToolLog, progress: Progress, words: list[str]) -> None:
-    """Runs cp. Raises RuntimeFailure."""
-    environment = tool_environment()
-    await run_tool("copying", words, cwd=folder, environment=environment, log=log, progress=progress)
+        return copier(copy, self._log, self._progress)
 
 
 def _uses(tree: Tree, about: About) -> dict[str, Any]:

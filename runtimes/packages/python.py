@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +22,10 @@ import anyio.to_thread
 
 from manifests.model.service import digest
 from runtimes.base import Notice, PermanentFailure, RuntimeFailure
-from runtimes.packages.environment import build_environment, tool_environment
+from runtimes.packages.environment import build_environment
 from runtimes.packages.python_newest import find_older, newest_words
 from runtimes.packages.python_way import Way, choose_way, read_project, read_text, table, without_project
-from runtimes.packages.store import PackageStore
+from runtimes.packages.stored import InstallingPreparer, copier
 from runtimes.packages.tools import ToolLog, run_tool
 from runtimes.packages.trees import About, Tree
 from runtimes.packages.uv import find_uv, uv_settings
@@ -34,10 +33,12 @@ from runtimes.packages.workspaces import of_uv, workspace_notice
 from runtimes.preparer import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from manifests.model.service import Service
     from runtimes.base import Progress
+    from runtimes.packages.store import PackageStore
+    from runtimes.packages.stored import Steps
     from runtimes.paths import Paths
 
 _MODULES = ("main.py", "app.py")
@@ -48,21 +49,11 @@ _VENV = ".venv"
 _LONGEST_LOOK = 5.0
 
 
-class PythonPreparer:
+class PythonPreparer(InstallingPreparer):
     """Implements `runtimes.preparer.Preparer`."""
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-        self._store = PackageStore(paths)
-
-    async def prepare(self, service: Service, progress: Progress) -> None:
-        if service.package is None:
-            return
-        if service.in_place:
-            await anyio.to_thread.run_sync(self.program, service)
-            return
-        steps = _Installation(self._paths, self._store, service, progress)
-        await self._store.make_copy(service, progress, steps.finish)
+    def steps(self, service: Service, progress: Progress) -> Steps:
+        return _Installation(self._paths, self._store, service, progress)
 
     def program(self, service: Service) -> Program:
         own = os.fspath(Path(base_python()).parent)
@@ -73,31 +64,6 @@ class PythonPreparer:
         path = (os.fspath(venv), own) if venv.is_dir() else (own,)
         argv = () if service.manifest.command else _entry_point(copy, venv)
         return Program(argv, os.fspath(copy), path)
-
-    def copy(self, service: Service) -> Path | None:
-        return self._store.existing(service)
-
-    def adopt(self, service: Service) -> None:
-        """It runs where it always did."""
-
-    async def settle(self, service: Service, holder: Service | None) -> bool:
-        return await self._store.settle(service, holder)
-
-    async def rescue(
-        self, service_id: str, keep: Collection[Service], holder: Service | None
-    ) -> Sequence[str]:
-        return await self._store.rescue(service_id, keep, holder)
-
-    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        await self._store.collect(service_id, keep)
-
-    async def anticipate(self, service: Service) -> None:
-        if service.package is None:
-            return
-        log = ToolLog(self._paths.logs(service.id), name="spare.log")
-        for name in self._store.notes(self._store.copy(service)).get("uses", ()):
-            tree = Tree(self._paths.packages(service.id) / name)
-            await tree.anticipate(partial(_copy_installed, tree.folder, log, lambda _: None))
 
 
 class _Installation:
@@ -145,7 +111,7 @@ class _Installation:
             await self._tell_older(copy, way)
             return
         tree = Tree(self._store.tree(self._service, self._key(way, asked)))
-        about, run = tree.about(), partial(_copy_installed, copy, self._log, self._progress)
+        about, run = tree.about(), copier(copy, self._log, self._progress)
         if about is None:
             await self._make_environment(copy, asked, way)
             await self._tell_older(copy, way)
@@ -277,12 +243,6 @@ def _module(copy: Path) -> str:
     if found := next((name for name in _MODULES if (copy / name).is_file()), ""):
         return found
     return "." if (copy / "__main__.py").is_file() else ""
-
-
-async def _copy_installed(folder: Path, log: ToolLog, progress: Progress, words: list[str]) -> None:
-    """Runs cp. Raises RuntimeFailure."""
-    environment = tool_environment()
-    await run_tool("copying", words, cwd=folder, environment=environment, log=log, progress=progress)
 
 
 def _size(folder: Path) -> int:
