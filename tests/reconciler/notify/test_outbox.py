@@ -122,7 +122,7 @@ def test_when_it_is_due() -> None:
     assert due(message(100.0), NTFY, 100.0 + TOGETHER, 0) == 0
     # The clock was put back by a day.
     assert due(message(100_000.0), NTFY, 100.0, 0) == 0
-    hourly = NotifySettings(url="ntfy://localhost/x", digest="1h")
+    hourly = NotifySettings(url="ntfy://localhost/x", digest=3600.0)
     assert due(message(100.0), hourly, 700.0, 0) == 3000.0
 
 
