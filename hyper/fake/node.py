@@ -17,7 +17,8 @@ import orjson
 
 from hyper.encoding.keys import key_of
 from hyper.fake.drives import read_folder, write_folder
-from hyper.fake.log import HEADER, Block, Copy, exchange
+from hyper.fake.log import HEADER, Block, Copy
+from hyper.fake.network import Endpoint, FakeNetwork
 from hyper.port import Changes, Drive, Forked, HyperError, Range, Record, Status
 
 if TYPE_CHECKING:
@@ -30,60 +31,7 @@ if TYPE_CHECKING:
 _EVERYTHING = Range()
 
 
-class FakeNetwork:
-    """Who can talk to whom."""
-
-    def __init__(self) -> None:
-        self.nodes: list[FakeHyper] = []
-        self.changed = anyio.Event()
-        self._connected: set[frozenset[str]] = set()
-        self._cut: set[frozenset[str]] = set()
-
-    def connect(self, one: FakeHyper, other: FakeHyper) -> None:
-        """From now on, whatever they know of each other; heals a cut."""
-        self._connected.add(_pair(one, other))
-        self.heal(one, other)
-
-    def cut(self, one: FakeHyper, other: FakeHyper) -> None:
-        """Nothing gets through any more, whoever has configured whom."""
-        self._cut.add(_pair(one, other))
-        self.settle()
-
-    def heal(self, one: FakeHyper, other: FakeHyper) -> None:
-        self._cut.discard(_pair(one, other))
-        self.settle()
-
-    def neighbours(self, node: FakeHyper) -> Iterator[FakeHyper]:
-        """Those that are connected to it now."""
-        return (other for other in self.nodes if other is not node and self._are_connected(node, other))
-
-    def settle(self) -> None:
-        """Everybody learns all that those connected to it have."""
-        for node in self.nodes:
-            for copy in list(node.copies.values()):
-                self.spread(node, copy)
-        changed, self.changed = self.changed, anyio.Event()
-        changed.set()
-
-    def spread(self, node: FakeHyper, copy: Copy) -> None:
-        """What a node has of one log, on to all that follow it."""
-        if not copy.open:
-            return
-        for other in self.neighbours(node):
-            theirs = other.copies.get(copy.db_id)
-            if theirs is None or not theirs.open:
-                continue
-            for further in exchange(copy, theirs):
-                self.spread(node if further is copy else other, further)
-
-    def _are_connected(self, one: FakeHyper, other: FakeHyper) -> bool:
-        pair = _pair(one, other)
-        if one.is_away or other.is_away or pair in self._cut:
-            return False
-        return pair in self._connected or one.reaches(other) or other.reaches(one)
-
-
-class FakeHyper:
+class FakeHyper(Endpoint):
     """Implements `port.Hyper`. `primary_key` is that of a store to be restored.
 
     While `fails` has a code, every write raises it (NO_SPACE, HELD, …) and does nothing.
@@ -101,18 +49,11 @@ class FakeHyper:
         self.network = network or FakeNetwork()
         self.name = name
         self.primary_key = primary_key or _hash("store", name)
-        self.noise_key = _hash("noise", self.primary_key)
-        self.address = f"127.0.0.1:{49737 + len(self.network.nodes)}"
-        self.copies: dict[str, Copy] = {}
+        super().__init__(_hash("noise", self.primary_key), known_only=known_only)
         self.fails: Code | None = None
         self.loses_answers = False
-        self.known_only = known_only
-        self.allowed: set[str] = set()
-        self.peers: dict[str, Peer] = {}
-        self.is_away = False
         self.writes = 0
-        self._drives: dict[str, dict[int, dict[str, Entry]]] = {}
-        self.network.nodes.append(self)
+        self.network.join(self)
 
     # -- trouble
 
@@ -141,14 +82,6 @@ class FakeHyper:
         copy = self.copies[db_id]
         copy.append([Block("forked", b"true")])
         self.network.spread(self, copy)
-
-    def reaches(self, other: FakeHyper) -> bool:
-        """By its own configuration: the right address, and the other lets it in."""
-        peer = self.peers.get(other.noise_key)
-        known = self.noise_key in other.allowed | other.peers.keys()
-        return peer is not None and f"{peer.host}:{peer.port}" == other.address and (
-            known or not other.known_only
-        )  # fmt: skip
 
     # -- the daemon
 
@@ -278,7 +211,7 @@ class FakeHyper:
         await self._reached()
         self._may_write()
         key = _hash("drive", self.primary_key, name)
-        versions = self._drives.setdefault(key, {})
+        versions = self.drives.setdefault(key, {})
         content = read_folder(Path(folder), ignore)
         newest = max(versions, default=1)
         if versions.get(newest) != content:
@@ -292,7 +225,7 @@ class FakeHyper:
         with anyio.move_on_after(timeout):
             while (content := self._find(drive)) is None:
                 await self.network.changed.wait()
-            self._drives.setdefault(drive.key, {})[drive.version] = content
+            self.drives.setdefault(drive.key, {})[drive.version] = content
             write_folder(content, Path(folder))
             return
         raise HyperError("TIMEOUT", f"nobody has version {drive.version} of drive {drive.key}")
@@ -361,7 +294,7 @@ class FakeHyper:
         copy = self._copy(db_id)
         if not copy.version:
             raise HyperError("NOT_SYNCED", f"nothing of {db_id} has arrived yet")
-        owner = next((c for n in self.network.nodes if (c := n.copies.get(db_id)) and c.writable), copy)
+        owner = next((c for n in self.network.members if (c := n.copies.get(db_id)) and c.writable), copy)
         if owner.encryption_key != copy.encryption_key:
             raise HyperError("DECODE", f"{db_id} is encrypted with another key")
         return copy
@@ -388,7 +321,7 @@ class FakeHyper:
 
     def _find(self, drive: Drive) -> dict[str, Entry] | None:
         for node in (self, *self.network.neighbours(self)):
-            content = node._drives.get(drive.key, {}).get(drive.version)
+            content = node.drives.get(drive.key, {}).get(drive.version)
             if content is not None:
                 return content
         return None
@@ -418,10 +351,6 @@ def _json(value: Any) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
     except TypeError as error:
         raise HyperError("BAD_REQUEST", f"not a value of JSON: {error}") from error
-
-
-def _pair(one: FakeHyper, other: FakeHyper) -> frozenset[str]:
-    return frozenset((one.noise_key, other.noise_key))
 
 
 def _hash(*words: str) -> str:

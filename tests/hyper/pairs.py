@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import Changes, Forked, Listing
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
 
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import HyperError, Write
 from reconciler.errors import UserError
 from reconciler.peers.follows import checked

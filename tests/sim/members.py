@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from manifests.documents.record import make_record, record_path
 from manifests.model.nodes import Place
 from manifests.model.policy import Policy

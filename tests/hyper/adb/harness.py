@@ -16,7 +16,7 @@ import orjson
 
 from hyper.adb.server import serve
 from hyper.core_services import ADB_FEED_PATH, ADB_RPC_PATH
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from tests.runtimes.router.frames import CLOSE, TEXT, frame, read_message
 from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 

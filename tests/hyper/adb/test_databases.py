@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hyper.fake.node import FakeHyper
+from hyper.fake import FakeHyper
 from tests.hyper.adb.harness import BAD_PARAMS, GENERAL, NO_METHOD, World
 
 if TYPE_CHECKING:

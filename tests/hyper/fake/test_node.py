@@ -6,7 +6,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import Changes, Forked, HyperError, Listing, Peer, Position, Write
 
 pytestmark = pytest.mark.anyio

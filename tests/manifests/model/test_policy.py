@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hyper.fake.node import FakeHyper
+from hyper.fake import FakeHyper
 from hyper.port import Drive, Record
 from manifests.documents.record import drive_url, make_record, record_path
 from manifests.model.manifest import Manifest

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import Drive, Write
 from manifests.documents.record import SERVICES, drive_url, make_record, record_path
 from manifests.model.nodes import Place

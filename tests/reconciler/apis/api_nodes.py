@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from hyper.fake.node import FakeHyper
+    from hyper.fake import FakeHyper
     from reconciler.apis.installed import InstalledServices
     from reconciler.peers.port import Member
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import anyio
 import pytest
 
-from hyper.fake.node import FakeHyper
+from hyper.fake import FakeHyper
 from manifests.documents.record import SERVICES
 from reconciler.apis import moving, rename, rename_recorded
 from reconciler.apis.installed import InstalledServices

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hyper.fake.node import FakeHyper
+from hyper.fake import FakeHyper
 from manifests.model.nodes import Place
 from reconciler.errors import UserError
 from reconciler.peers.checkout import RecordsAsOf

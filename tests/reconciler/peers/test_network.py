@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyper.fake.node import FakeHyper, FakeNetwork
+from hyper.fake import FakeHyper, FakeNetwork
 from hyper.port import HyperError, Peer
 from reconciler.peers.network import Network, wanted_by
 from reconciler.peers.port import Follow

@@ -18,7 +18,7 @@ from hyper.adb.rules.params import Params
 from hyper.adb.rules.paths import db_key, shown_at, split_path
 from hyper.adb.store import Store
 from hyper.adb.tables import Tables
-from hyper.fake.node import FakeHyper
+from hyper.fake import FakeHyper
 from hyper.port import Record, Write
 
 if TYPE_CHECKING:
