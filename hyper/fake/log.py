@@ -176,14 +176,14 @@ def exchange(one: Copy, other: Copy) -> list[Copy]:
 
 def _catch_up(shorter: Copy, longer: Copy) -> list[Copy]:
     behind = shorter.version < longer.version
-    news = not shorter.synced or not longer.synced or longer.version > shorter.known
+    learnt = not shorter.synced or not longer.synced or longer.version > shorter.known
     for copy in (shorter, longer):
         copy.known = max(copy.known, longer.version)
         copy.synced = copy.synced or longer.version > 0
     if behind and not shorter.lagging:
         shorter.append(longer.blocks[shorter.version :])
         return [shorter]
-    if news:
+    if learnt:
         shorter.tell()
     return []
 

@@ -123,7 +123,7 @@ def _written_path(detail: ErrorDetails, document: Any) -> Path:
 
 
 def _is_other_branch(path: Path, details: list[ErrorDetails], by_path: Mapping[Path, object]) -> bool:
-    """`must be 'none'` is no news about a table whose keys were looked at one by one, nor is it empty."""
+    """`must be 'none'` says nothing about a table whose keys were looked at one by one, nor is it empty."""
     deeper = any(len(other) > len(path) and other[: len(path)] == path for other in by_path)
     return deeper and all(detail["type"] in {"literal_error", "too_short"} for detail in details)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from manifests.documents.document import BrokenText, Document, lower_first
-from manifests.documents.scalars import Written
+from manifests.documents.scalars import Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +52,8 @@ def _json_line(text: str, prefix: Path, path: Path) -> int | None:
         return None
 
 
-def _spelled(kind: Callable[[str], Any], text: str) -> Written:
-    return Written(kind(text), text)
+def _spelled(kind: Callable[[str], Any], text: str) -> Scalar:
+    return Scalar(kind(text), text)
 
 
 class _DuplicateKey(ValueError):

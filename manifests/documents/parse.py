@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from manifests.documents.document import BrokenText, Document, no_line
 from manifests.documents.explain import explain, format_path
-from manifests.documents.scalars import settle
+from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.base import printable
 from manifests.model.manifest import Manifest, refuse_unbuilt
@@ -71,7 +71,7 @@ def parse_manifest(
         return None, (
             Problem("a service is written as keys and values", file, line_of(()), hint="id: notes"),
         )
-    document = settle(document, Manifest)
+    document = coerce(document, Manifest)
     service = _service(document)
     problems = [*_unbuilt(document, file, line_of), *_unprintable(document, file, line_of)]
     # What is refused by itself is left out, so that the rest is told as well.

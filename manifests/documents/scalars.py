@@ -1,6 +1,6 @@
 """What was written is what arrives: `1.10`, `0x1F`, `+49123` and `True` where a manifest has text. Pure.
 
-Readers of files make a number, a date or a truth a `Written`, which remembers its text. `settle` then gives
+Readers of files make a number, a date or a truth a `Scalar`, which remembers its text. `coerce` then gives
 each place of a document what its model has there: the text where that is text, else the value. A document
 that comes from elsewhere (a record, a call) has values only; their usual spelling is their text.
 """
@@ -16,38 +16,38 @@ from pydantic import BaseModel
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Scalar:
     """A value that is no text in the language of its file, and how it is spelled there."""
 
     value: Any
     text: str
 
 
-def settle(document: Any, model: type[BaseModel]) -> Any:
+def coerce(document: Any, model: type[BaseModel]) -> Any:
     """A copy of the document in plain values, with text where `model` has text. Never raises."""
-    return _settled(document, _shape(model))
+    return _coerced(document, _shape(model))
 
 
 def plain(document: Any) -> Any:
     """A copy of the document in plain values."""
-    return _settled(document, None)
+    return _coerced(document, None)
 
 
-def _settled(value: Any, shape: _Shape | None) -> Any:
+def _coerced(value: Any, shape: _Shape | None) -> Any:
     if isinstance(value, str) or value is None:
         return value
     if isinstance(value, dict):
-        return {key: _settled(item, shape and shape.at(key)) for key, item in value.items()}
+        return {key: _coerced(item, shape and shape.at(key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_settled(item, shape and shape.item) for item in value]
+        return [_coerced(item, shape and shape.item) for item in value]
     if shape is None or not shape.is_text:
-        return value.value if isinstance(value, Written) else value
+        return value.value if isinstance(value, Scalar) else value
     return text_of(value)
 
 
 def text_of(value: Any) -> Any:
     """The spelling of a number or a truth; anything else as it is."""
-    if isinstance(value, Written):
+    if isinstance(value, Scalar):
         return value.text
     if isinstance(value, bool):
         return str(value).lower()

@@ -38,7 +38,7 @@ SUFFIXES = frozenset(_READERS)
 def read_documents(text: str, suffix: str, *, spelled: bool = False) -> list[Document]:
     """The documents of a text, `suffix` telling its language. Raises BrokenText.
 
-    `spelled`: what is no text is a `Written`, for `settle` to decide.
+    `spelled`: what is no text is a `Scalar`, for `coerce` to decide.
     """
     if len(text) > MAX_BYTES or (not text.isascii() and len(text.encode("utf-8", "replace")) > MAX_BYTES):
         raise BrokenText("the file is larger than 1 MiB", hint="split it into several files")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from manifests.documents.document import BrokenText, Document, lower_first
-from manifests.documents.scalars import Written
+from manifests.documents.scalars import Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ _LONG_KEY = re.compile(
 
 
 def read_toml(text: str, *, spelled: bool) -> list[Document]:
-    """The one document of the text; `spelled`: what is no text is a `Written`. Raises BrokenText."""
+    """The one document of the text; `spelled`: what is no text is a `Scalar`. Raises BrokenText."""
     try:
         value = spelled_toml(text) if spelled else load_toml(text)
         return [Document(value, partial(toml_line, text))]
@@ -59,7 +59,7 @@ def load_toml(text: str) -> dict[str, Any]:
 
 
 def spelled_toml(text: str) -> dict[str, Any]:
-    """The values of a text that anybody may have written, each number, date and truth as a `Written`.
+    """The values of a text that anybody may have written, each number, date and truth as a `Scalar`.
 
     tomllib tells the spelling of floats only: so each such word becomes the float of its number in a list.
     Raises as `load_toml` does.
@@ -69,14 +69,14 @@ def spelled_toml(text: str) -> dict[str, Any]:
     floats = _with_floats(text, words)
     if not words:
         return value
-    written = _written(words)
-    return tomllib.loads(floats, parse_float=lambda number: written[int(number.partition(".")[0])])
+    scalars = _scalars(words)
+    return tomllib.loads(floats, parse_float=lambda number: scalars[int(number.partition(".")[0])])
 
 
-def _written(words: Iterable[str]) -> list[Written]:
+def _scalars(words: Iterable[str]) -> list[Scalar]:
     """All at once: a call of tomllib for each of a million numbers takes a quarter of a minute."""
     values = tomllib.loads(f"values = [{','.join(words)}]")["values"]
-    return [Written(value, word) for value, word in zip(values, words, strict=True)]
+    return [Scalar(value, word) for value, word in zip(values, words, strict=True)]
 
 
 def _with_floats(text: str, words: dict[str, int]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from manifests.documents.document import BrokenText, Document
-from manifests.documents.scalars import Written, plain
+from manifests.documents.scalars import Scalar, plain
 
 if TYPE_CHECKING:
     from manifests.documents.document import Path
@@ -88,7 +88,7 @@ except ImportError:  # pragma: no cover - a PyYAML built without libyaml
 
 
 def read_yaml(text: str, *, spelled: bool = False) -> list[Document]:
-    """All documents of the text; `spelled`: what is no text is a `Written`. Raises BrokenText."""
+    """All documents of the text; `spelled`: what is no text is a `Scalar`. Raises BrokenText."""
     try:
         reader = _Reader(text)
         documents = []
@@ -123,7 +123,7 @@ class _Builder:
             )
         if type(node) is yaml.ScalarNode:
             found = _scalar(node)
-            return Written(found, node.value) if self.spelled and type(found) in _SPELLED else found
+            return Scalar(found, node.value) if self.spelled and type(found) in _SPELLED else found
         if node.tag not in _COLLECTIONS:
             raise _tagged(node)
         if type(node) is yaml.MappingNode:

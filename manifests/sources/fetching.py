@@ -33,11 +33,11 @@ SECURE_AFTER = 0.5
 
 
 class Fetcher:
-    """Runs for one source. `news` hears that a drive is here ("") or why it is not."""
+    """Runs for one source. `report` is told that a drive is here ("") or why it is not."""
 
-    def __init__(self, cache: DriveCache, news: Callable[[Drive, str], None]) -> None:
+    def __init__(self, cache: DriveCache, report: Callable[[Drive, str], None]) -> None:
         self._cache = cache
-        self._news = news
+        self._report = report
         self._wanted: frozenset[Drive] = frozenset()
         self._scopes: dict[Drive, anyio.CancelScope] = {}
         self._changed = anyio.Event()
@@ -75,12 +75,12 @@ class Fetcher:
         with scope:
             while (why := await self._try(drive, attempt)) is not None:
                 if why:
-                    self._news(drive, why)
+                    self._report(drive, why)
                     attempt, pause = min(2 * attempt, LONGEST), min(2 * pause, SELDOM)
                 hurry = self._hurry
                 with anyio.move_on_after(pause if why else AWAY):
                     await hurry.wait()
-            self._news(drive, "")
+            self._report(drive, "")
         if not scope.cancelled_caught:
             await anyio.sleep(SECURE_AFTER)
             await self._cache.secure(drive)

@@ -20,10 +20,10 @@ import anyio.to_thread
 from manifests.documents.text import SUFFIXES
 from manifests.model.snapshot import Problem, Snapshot
 from manifests.sources.contents import Contents
-from manifests.sources.formats import parse_written
+from manifests.sources.formats import parse_manifests
 from manifests.sources.listing import UNREADABLE, Listing, Signature, is_manifest, list_folder, sign
 from manifests.sources.trust import Distrusted, distrust
-from manifests.sources.watcher import FolderNews
+from manifests.sources.watcher import FolderWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from manifests.model.snapshot import SourceKind
     from manifests.sources.contents import Parser
     from manifests.sources.last_good import LastGood
-    from manifests.sources.watcher import News
+    from manifests.sources.watcher import FolderChanges
 
 #: Seconds. A file modified this recently, without anybody saying that it is whole, is looked at later.
 SETTLE = 0.1
 #: A file that was created is looked at this much later, should no event say before that it is whole.
-BEGUN = 1.0
+CREATED = 1.0
 #: Files count as deleted when nothing more has vanished for so long; longer when the folder is just back.
 REMOVAL = 0.15
 RETURNED = 2.0
@@ -61,7 +61,7 @@ class FolderSource:
         last_good: LastGood | None = None,
         kind: SourceKind = "file",
         *,
-        parse: Parser = parse_written,
+        parse: Parser = parse_manifests,
         optional: bool = False,
     ) -> None:
         path = os.path.abspath(path)
@@ -115,43 +115,45 @@ class FolderSource:
 
     async def watch(self, changed: Callable[[], None]) -> None:
         """See `Source`."""
-        news = FolderNews(self._folder)
+        watcher = FolderWatcher(self._folder)
         self._watched = True
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep, changed)
-                await self._follow(news, changed)
+                await self._follow(watcher, changed)
         finally:
             self._watched = False
-            news.close()
+            watcher.close()
 
-    async def _follow(self, news: FolderNews, changed: Callable[[], None]) -> None:
+    async def _follow(self, watcher: FolderWatcher, changed: Callable[[], None]) -> None:
         everything = True
         self._contents.changed = False
         while True:
-            if news.renew() or everything:
+            if watcher.renew() or everything:
                 await self._look(None)
             if self._contents.changed:
                 self._contents.changed = False
                 changed()
-            news.follow(self._linked_folders())
-            everything = await self._hear(await news.wait(max(0.0, self._next() - anyio.current_time())))
+            watcher.follow(self._linked_folders())
+            everything = await self._hear(await watcher.wait(max(0.0, self._next() - anyio.current_time())))
 
-    async def _hear(self, news: News) -> bool:
-        """Looks at the files that the news names; True when everything has to be looked at."""
-        for name in filter(self._is_ours, news.begun):
-            self._later.setdefault(name, anyio.current_time() + BEGUN)
-        whole = set(filter(self._is_ours, news.whole)) | self._contents.depending(news.whole | news.suspect)
-        names = whole | set(filter(self._is_ours, news.suspect)) | self._due()
+    async def _hear(self, changes: FolderChanges) -> bool:
+        """Looks at the files that changed; True when everything has to be looked at."""
+        for name in filter(self._is_ours, changes.created):
+            self._later.setdefault(name, anyio.current_time() + CREATED)
+        complete = set(filter(self._is_ours, changes.complete)) | self._contents.depending(
+            changes.complete | changes.suspect
+        )
+        names = complete | set(filter(self._is_ours, changes.suspect)) | self._due()
         if names:
-            await self._look(names, whole=whole)
-        return news.everything
+            await self._look(names, complete=complete)
+        return changes.rescan
 
     def _is_ours(self, name: str) -> bool:
         return name == self._only if self._only else is_manifest(name)
 
     def _next(self) -> float:
-        """When to look again without any news."""
+        """When to look again without any event."""
         removal = self._removal if self._vanished else math.inf
         return min(removal, min(self._later.values(), default=math.inf))
 
@@ -160,8 +162,8 @@ class FolderSource:
         due = {name for name, at in self._later.items() if at <= now}
         return due | self._vanished if self._removal <= now else due
 
-    async def _look(self, names: Collection[str] | None, *, whole: Collection[str] = ()) -> None:
-        """Looks at these files, or at the whole folder; `whole` ones are read even if they look unchanged."""
+    async def _look(self, names: Collection[str] | None, *, complete: Collection[str] = ()) -> None:
+        """Looks at these files, or at the whole folder; `complete` ones are read even if unchanged."""
         async with self._lock:
             try:
                 if (why := distrust(self._contents.path(self._only or ""))) is not None:
@@ -178,7 +180,9 @@ class FolderSource:
                 )
                 self._miss(looked_at - listing.files.keys())
                 files = [
-                    (name, found) for name, found in listing.files.items() if self._is_due(name, found, whole)
+                    (name, found)
+                    for name, found in listing.files.items()
+                    if self._is_due(name, found, complete)
                 ]
                 await self._read(files, listing.device)
             if self._contents.changed:
@@ -262,11 +266,11 @@ class FolderSource:
         """A single file that only an earlier life has seen is missed, not deleted."""
         return not self._only or self._contents.entries[name].signature != UNREADABLE
 
-    def _is_due(self, name: str, found: Signature, whole: Collection[str]) -> bool:
-        """Whether a file is news, and whole as far as one can know; otherwise it is looked at later."""
+    def _is_due(self, name: str, found: Signature, complete: Collection[str]) -> bool:
+        """Whether a file changed, and is whole as far as one can know; otherwise it is looked at later."""
         self._vanished.discard(name)
         entry = self._contents.entries.get(name)
-        if name not in whole:
+        if name not in complete:
             if entry and entry.signature == found != UNREADABLE and entry.digest:
                 self._later.pop(name, None)
                 return False

@@ -54,7 +54,7 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Delta:
     """These records are not what they were; `everything`: others may differ too, or the database does."""
 
     paths: frozenset[RecordPath]
@@ -63,7 +63,7 @@ class News:
 
 
 class Following:
-    """`actual` are the database's records at `position`. `told` hears the news, one after the other.
+    """`actual` are the database's records at `position`. `told` gets each delta, one after the other.
 
     `changed` is called when `problem` is another, `met` when a peer came.
     """
@@ -72,7 +72,7 @@ class Following:
         self,
         hyper: Hyper,
         database: Callable[[], Awaitable[Database]],
-        told: Callable[[News], Awaitable[None]],
+        told: Callable[[Delta], Awaitable[None]],
         changed: Callable[[], None],
         met: Callable[[], None],
     ) -> None:
@@ -174,11 +174,11 @@ class Following:
             position = self.position
             if position is None or not (self._untold or self._everything):
                 return
-            news = News(frozenset(self._untold), position, self._everything)
+            delta = Delta(frozenset(self._untold), position, self._everything)
             self._untold, self._everything = set(), False
             self.state = replace(self.state, applied=position, forked=False)
             self.problem = None
-            await self._told(news)
+            await self._told(delta)
 
     async def _tell_when_quiet(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from manifests.documents.parse import Parsed, parse_file
 from manifests.sources.listing import read_text
 
 
-def parse_written(text: str, file: str, suffix: str) -> Parsed:
+def parse_manifests(text: str, file: str, suffix: str) -> Parsed:
     """Reads a whole file. `file` is its path: what a Compose file refers to is looked for beside it."""
     if not is_compose(file, text):
         return parse_file(text, file, suffix)

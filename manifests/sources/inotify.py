@@ -1,4 +1,4 @@
-"""The kernel's own news about folders, without a thread: a few calls of libc around one descriptor.
+"""The kernel's own events of folders, without a thread: a few calls of libc around one descriptor.
 
 Idle costs nothing and an event arrives within a millisecond, which a polling watcher cannot have both.
 """

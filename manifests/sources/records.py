@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from manifests.model.snapshot import SourceKind
     from manifests.sources.drives import DriveCache
     from manifests.sources.entries import Entry
-    from manifests.sources.following import News
+    from manifests.sources.following import Delta
     from manifests.sources.journal import Line
 
 __all__ = ["RecordSource", "SourceState"]
@@ -197,19 +197,19 @@ class RecordSource:
 
     # -- the database
 
-    async def _take(self, news: News) -> None:
+    async def _take(self, delta: Delta) -> None:
         async with self._lock:
-            was_held, self._held = self._held, self._must_hold(news)
+            was_held, self._held = self._held, self._must_hold(delta)
             if not self._held:
-                self._kept_position = news.position
-                if news.everything or was_held or not self._known:
+                self._kept_position = delta.position
+                if delta.everything or was_held or not self._known:
                     await self._take_all()
                 else:
-                    await self._take_some(news.paths)
+                    await self._take_some(delta.paths)
             self._known = True
             self._tell()
 
-    def _must_hold(self, news: News) -> bool:
+    def _must_hold(self, delta: Delta) -> bool:
         """Whether the services stay although the database has none any more.
 
         Whoever deletes the last record means it, and its history says so. A database that was read anew and
@@ -219,8 +219,8 @@ class RecordSource:
             return False
         policy = self._judge.policy
         if policy is None:
-            return news.everything
-        return (news.everything or self._held) and not policy.allow_empty
+            return delta.everything
+        return (delta.everything or self._held) and not policy.allow_empty
 
     async def _take_all(self) -> None:
         """The entries become what the database has."""

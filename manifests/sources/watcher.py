@@ -1,7 +1,7 @@
-"""News about one folder: which of its files to look at again, and how sure one can be of them.
+"""Watches one folder: which of its files to look at again, and how sure one can be of them.
 
 The folder is watched before anybody lists it, so that nothing can slip in between. Folders that links lead
-to are watched too. Where the kernel has no watch left to give, the news is "look at everything" every two
+to are watched too. Where the kernel has no watch left to give, it says "look at everything" every two
 seconds.
 """
 
@@ -27,25 +27,25 @@ LOOK_FOR_FOLDER = 1.0
 #: Nothing tells when a folder above is renamed, so that the path leads elsewhere: ask this often.
 RENEW = 30.0
 
-_WHOLE = inotify.CLOSE_WRITE | inotify.MOVED_TO
+_COMPLETE = inotify.CLOSE_WRITE | inotify.MOVED_TO
 _HINT = inotify.MOVED_FROM | inotify.DELETE | inotify.ATTRIB
 
 
 @dataclass(slots=True)
-class News:
+class FolderChanges:
     """Names of files, by what is known of them.
 
-    `whole` were written and closed, or renamed into place; `suspect` vanished or changed otherwise; `begun`
-    were created and are probably still being written. `everything`: list the folder again.
+    `complete` were written and closed, or renamed into place; `suspect` vanished or changed otherwise;
+    `created` are new and probably still being written. `rescan`: list the folder again.
     """
 
-    whole: set[str] = field(default_factory=set)
+    complete: set[str] = field(default_factory=set)
     suspect: set[str] = field(default_factory=set)
-    begun: set[str] = field(default_factory=set)
-    everything: bool = False
+    created: set[str] = field(default_factory=set)
+    rescan: bool = False
 
 
-class FolderNews:
+class FolderWatcher:
     """Watches one folder for as long as it is open. `renew` first, then `wait` again and again."""
 
     def __init__(self, folder: str) -> None:
@@ -85,12 +85,12 @@ class FolderNews:
             except OSError:
                 continue
 
-    async def wait(self, seconds: float) -> News:
-        """The next news, empty when there is none within that time (`inf`: as long as it takes)."""
+    async def wait(self, seconds: float) -> FolderChanges:
+        """The next changes, empty when there are none within that time (`inf`: as long as it takes)."""
         if self._inotify is None or self._watch is None:
             patience = POLL if self._inotify is None else LOOK_FOR_FOLDER
             await anyio.sleep(min(seconds, patience))
-            return News(everything=seconds >= patience)
+            return FolderChanges(rescan=seconds >= patience)
         with anyio.move_on_after(min(seconds, RENEW)):
             await self._inotify.wait()
         return self._read(self._inotify)
@@ -101,29 +101,29 @@ class FolderNews:
             self._inotify.close()
             self._inotify = None
 
-    def _read(self, queue: Inotify) -> News:
-        news = News()
+    def _read(self, queue: Inotify) -> FolderChanges:
+        changes = FolderChanges()
         while events := queue.read():
             for event in events:
-                self._sort(event, news)
-        news.suspect -= news.whole
-        news.begun -= news.whole
-        return news
+                self._sort(event, changes)
+        changes.suspect -= changes.complete
+        changes.created -= changes.complete
+        return changes
 
-    def _sort(self, event: Event, news: News) -> None:
+    def _sort(self, event: Event, changes: FolderChanges) -> None:
         if event.mask & inotify.OVERFLOW or event.watch != self._watch:
-            news.everything = True
+            changes.rescan = True
         elif not event.name:
             # `renew` finds out where the path leads now.
-            news.everything = news.everything or bool(event.mask & inotify.GONE)
+            changes.rescan = changes.rescan or bool(event.mask & inotify.GONE)
             if event.mask & inotify.IGNORED:
                 self._watch = None
         elif event.name.startswith(".."):
             # Kubernetes swaps all files of a mounted ConfigMap at once by the link `..data`.
-            news.everything = True
-        elif event.mask & _WHOLE:
-            news.whole.add(event.name)
+            changes.rescan = True
+        elif event.mask & _COMPLETE:
+            changes.complete.add(event.name)
         elif event.mask & _HINT or os.path.islink(os.path.join(self._folder, event.name)):
-            news.suspect.add(event.name)
+            changes.suspect.add(event.name)
         elif event.mask & inotify.CREATE:
-            news.begun.add(event.name)
+            changes.created.add(event.name)

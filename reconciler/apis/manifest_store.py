@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio.to_thread
 
 from manifests.documents.document import BrokenText
-from manifests.documents.scalars import settle
+from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.manifest import Manifest
 from reconciler.errors import UserError
@@ -112,5 +112,5 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read: {error}", hint="mend it first") from error
     if not documents or not isinstance(documents[0].value, dict):
         raise UserError(f"{file} declares no service", hint="mend it first")
-    value: dict[str, Any] = settle(documents[0].value, Manifest)
+    value: dict[str, Any] = coerce(documents[0].value, Manifest)
     return value

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.compose import is_compose
 from manifests.documents.document import BrokenText
-from manifests.documents.scalars import settle
+from manifests.documents.scalars import coerce
 from manifests.documents.text import SUFFIXES, read_documents
 from manifests.model.manifest import Manifest
 from manifests.resolve import absolute_source
-from manifests.sources.formats import parse_written
+from manifests.sources.formats import parse_manifests
 from reconciler.cli.recorded import recorded, replace
 from reconciler.errors import UserError
 from reconciler.state.mistakes import sentences
@@ -91,7 +91,7 @@ def _files(path: Path) -> list[Path]:
 
 def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
     """The documents of one file. Raises UserError naming file, line and key of what is wrong."""
-    parsed = parse_written(text, name, suffix)
+    parsed = parse_manifests(text, name, suffix)
     if problems := parsed.problems:
         message, hint = sentences(problems)
         raise UserError(message, hint=hint)
@@ -106,16 +106,16 @@ def _written(manifest: Manifest) -> dict[str, Any]:
 
 
 def _values(text: str, suffix: str) -> Iterator[dict[str, Any]]:
-    """The plain values of a file that `parse_written` found nothing wrong with."""
+    """The plain values of a file that `parse_manifests` found nothing wrong with."""
     try:
         documents = [document.value for document in read_documents(text, suffix, spelled=True)]
     except BrokenText as error:
         raise UserError(error.message, hint=error.hint) from error
     for value in documents:
         if suffix.lower() == ".toml" and isinstance(value.get("services"), list):
-            yield from (settle(service, Manifest) for service in value["services"])
+            yield from (coerce(service, Manifest) for service in value["services"])
         elif value is not None:
-            yield settle(value, Manifest)
+            yield coerce(value, Manifest)
 
 
 def _absolute(value: dict[str, Any], base: str) -> dict[str, Any]:

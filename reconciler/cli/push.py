@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.compose import NAMES as COMPOSE_NAMES
 from manifests.documents.document import BrokenText
 from manifests.documents.parse import parse_manifest
-from manifests.documents.scalars import settle
+from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.manifest import Manifest
 from manifests.resolve import PROGRAM_FILES, absolute_source
@@ -141,7 +141,7 @@ def _manifest(file: Path, folder: Path, service_id: str | None) -> dict[str, Any
     documents = [document for document in documents if document.value is not None]
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise UserError(f"{file} has to be the manifest of one service", hint="id: notes")
-    value: dict[str, Any] = settle(documents[0].value, Manifest)
+    value: dict[str, Any] = coerce(documents[0].value, Manifest)
     filled = {"id": service_id or _id_of(folder), "source": ".", **value}
     _, problems = parse_manifest(filled, str(file), documents[0].line_of)
     if problems:

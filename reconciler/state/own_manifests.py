@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.documents.text import SUFFIXES
 from manifests.files import write_atomically
-from manifests.sources.formats import parse_written
+from manifests.sources.formats import parse_manifests
 from reconciler.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def _ids(file: Path) -> list[str]:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return []
-    return [manifest.id for manifest in parse_written(text, str(file), file.suffix).manifests]
+    return [manifest.id for manifest in parse_manifests(text, str(file), file.suffix).manifests]

@@ -21,7 +21,7 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from manifests.documents.document import BrokenText, Document
 from manifests.documents.explain import explain
-from manifests.documents.scalars import settle
+from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.base import Model, Text
 from manifests.model.snapshot import Problem
@@ -244,7 +244,7 @@ def _read(path: Path) -> Document | None:
 
 def _check(document: Document, file: str) -> dict[str, Any]:
     """The file's values by the names of `Settings`; only those that are written there."""
-    values = settle(document.value, _FileValues)
+    values = coerce(document.value, _FileValues)
     if not isinstance(values, dict):
         raise SettingsError(f"{file} has to hold keys and values", hint='{"port": 2835}')
     try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.documents.parse import parse_file, parse_manifest
-from manifests.documents.scalars import Written, plain, settle
+from manifests.documents.scalars import Scalar, coerce, plain
 from manifests.documents.toml_text import spelled_toml
 from manifests.model.manifest import Manifest
 
@@ -109,8 +109,8 @@ def test_values_without_a_spelling_have_their_usual_one() -> None:
 def test_nothing_written_is_left_over() -> None:
     text = '{"id": 7, "x": [1, {"y": 2.0}], "port": 80, '
     text += '"env": {"a": [1]}, "probes": {"readiness": 3}, "nodes": [1]}'
-    settled = settle(_documents(text), Manifest)
-    assert settled == {
+    coerced = coerce(_documents(text), Manifest)
+    assert coerced == {
         "id": "7",
         "x": [1, {"y": 2.0}],
         "port": 80,
@@ -118,14 +118,14 @@ def test_nothing_written_is_left_over() -> None:
         "probes": {"readiness": 3},
         "nodes": ["1"],
     }
-    assert "Written" not in repr(settled)
+    assert "Scalar" not in repr(coerced)
 
 
 def _documents(text: str) -> Any:
-    def written(kind: Any) -> Any:
-        return lambda word: Written(kind(word), word)
+    def scalar(kind: Any) -> Any:
+        return lambda word: Scalar(kind(word), word)
 
-    return json.loads(text, parse_int=written(int), parse_float=written(float))
+    return json.loads(text, parse_int=scalar(int), parse_float=scalar(float))
 
 
 _WORDS = st.sampled_from(

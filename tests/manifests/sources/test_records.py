@@ -127,17 +127,17 @@ class Watched:
     def __init__(self, source: RecordSource) -> None:
         self.source = source
         self.changes = 0
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     def changed(self) -> None:
         self.changes += 1
-        news, self._news = self._news, anyio.Event()
-        news.set()
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
     async def until(self, holds: Callable[[], object]) -> None:
         with anyio.fail_after(PATIENCE):
             while not holds():
-                await self._news.wait()
+                await self._changed.wait()
 
     @property
     def ids(self) -> list[str]:
