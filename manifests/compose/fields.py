@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from manifests.compose.places import expose, ports, volumes
+from manifests.compose.ports import expose, ports
 from manifests.compose.values import (
-    Wrong,
+    Invalid,
+    boolean,
     duration,
+    integer,
     items,
     number,
     only,
     pairs,
     size,
     text,
-    truth,
-    whole,
     words,
 )
+from manifests.compose.volumes import volumes
 from manifests.model.containers import DEFAULT_CAPABILITIES
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _command(key: str) -> Callable[[Translation, Any, Path], None]:
             return
         found = words(value, path)
         if not found:
-            raise Wrong(path, "is empty, and the image's cannot be taken away", "leave it out")
+            raise Invalid(path, "is empty, and the image's cannot be taken away", "leave it out")
         # A manifest puts variables of the service into its command, which Compose does not.
         of.manifest[key] = [word.replace("$", "$$") for word in found]
 
@@ -74,7 +75,7 @@ def _environment(of: Translation, value: Any, path: Path) -> None:
     for name, given, here in pairs(value, path):
         found = of.variables.get(name) if given is None else given
         if found is None:
-            raise Wrong(
+            raise Invalid(
                 here, f"{name} has no value", f"write one, or add {name}=… to the .env beside the file"
             )
         env[name] = found
@@ -85,7 +86,7 @@ def _env_file(of: Translation, value: Any, path: Path) -> None:
         required = True
         if isinstance(item, dict):
             entry = only(item, here, "path", "required")
-            required = truth(entry.get("required", True), (*here, "required"))
+            required = boolean(entry.get("required", True), (*here, "required"))
             item = entry.get("path")
         for name, given in of.read_env(text(item, here), here, required).items():
             found = of.variables.get(name) if given is None else given
@@ -101,10 +102,10 @@ def _depends_on(of: Translation, value: Any, path: Path) -> None:
     for name, item in value.items():
         here = (*path, str(name))
         entry = only(item, here, "condition", "required", "restart")
-        if not truth(entry.get("required", True), here):
-            raise Wrong((*here, "required"), "a dependency that may be missing is not supported")
-        if truth(entry.get("restart", False), here):
-            raise Wrong(
+        if not boolean(entry.get("required", True), here):
+            raise Invalid((*here, "required"), "a dependency that may be missing is not supported")
+        if boolean(entry.get("restart", False), here):
+            raise Invalid(
                 (*here, "restart"), "a service is not restarted with another one here", "leave it out"
             )
         match entry.get("condition", "service_started"):
@@ -116,21 +117,21 @@ def _depends_on(of: Translation, value: Any, path: Path) -> None:
                 condition = "completed"
             case other:
                 hint = "service_started, service_healthy or service_completed_successfully"
-                raise Wrong((*here, "condition"), f"{other} is not supported", hint)
+                raise Invalid((*here, "condition"), f"{other} is not supported", hint)
         of.dependencies[str(name)] = (condition, here)
 
 
 def _healthcheck(of: Translation, value: Any, path: Path) -> None:
     check = only(value, path, "test", "interval", "timeout", "retries", "start_period", "disable")
     command = _test(check.get("test"), (*path, "test"))
-    if truth(check.get("disable", False), (*path, "disable")) or command == []:
+    if boolean(check.get("disable", False), (*path, "disable")) or command == []:
         of.manifest["probes"] = {"readiness": "none"}
         of.checked = True
         return
     if command is None:
-        raise Wrong(path, "needs a test", 'like test: ["CMD", "pg_isready"]')
+        raise Invalid(path, "needs a test", 'like test: ["CMD", "pg_isready"]')
     interval = duration(check.get("interval", "30s"), (*path, "interval")) or 30.0
-    retries = whole(check.get("retries", 3), (*path, "retries")) or 3
+    retries = integer(check.get("retries", 3), (*path, "retries")) or 3
     probe = {
         "exec": {"command": command},
         "periodSeconds": interval,
@@ -158,7 +159,7 @@ def _test(value: Any, path: Path) -> list[str] | None:
             return command
         case ["CMD-SHELL", line]:
             return ["/bin/sh", "-c", line]
-    raise Wrong(path, "begins with CMD, CMD-SHELL or NONE", 'like ["CMD-SHELL", "curl -f localhost"]')
+    raise Invalid(path, "begins with CMD, CMD-SHELL or NONE", 'like ["CMD-SHELL", "curl -f localhost"]')
 
 
 def _restart(of: Translation, value: Any, path: Path) -> None:
@@ -170,7 +171,7 @@ def _restart(of: Translation, value: Any, path: Path) -> None:
         case "on-failure":
             policy = "onFailure"
         case _:
-            raise Wrong(
+            raise Invalid(
                 path, "is not supported", "no, always, unless-stopped or on-failure (without a number)"
             )
     of.manifest["restart"] = {"policy": policy}
@@ -179,7 +180,7 @@ def _restart(of: Translation, value: Any, path: Path) -> None:
 def _deploy(of: Translation, value: Any, path: Path) -> None:
     deploy = only(value, path, "resources", "replicas")
     if "replicas" in deploy:
-        of.manifest["replicas"] = whole(deploy["replicas"], (*path, "replicas"))
+        of.manifest["replicas"] = integer(deploy["replicas"], (*path, "replicas"))
     here = (*path, "resources")
     resources = only(deploy.get("resources"), here, "limits")
     limits = only(resources.get("limits"), (*here, "limits"), "memory", "cpus", "pids")
@@ -196,7 +197,7 @@ def _limit(key: str, read: Callable[[Any, Path], Any]) -> Callable[[Translation,
     return translate
 
 
-_LIMITS = {"memory": _limit("memory", size), "cpus": _limit("cpu", number), "pids": _limit("pids", whole)}
+_LIMITS = {"memory": _limit("memory", size), "cpus": _limit("cpu", number), "pids": _limit("pids", integer)}
 
 
 def _labels(of: Translation, value: Any, path: Path) -> None:
@@ -209,14 +210,15 @@ def _networks(of: Translation, value: Any, path: Path) -> None:
     )
     for name, item in names.items():
         if name != "default":
-            raise Wrong((*path, str(name)), "only the network default is supported", "all services share it")
+            here = (*path, str(name))
+            raise Invalid(here, "only the network default is supported", "all services share it")
         for alias, here in items(only(item, (*path, name), "aliases").get("aliases", []), path):
             of.aliases.append(text(alias, here))
 
 
 def _network_mode(of: Translation, value: Any, path: Path) -> None:
     if value not in ("host", "none", "bridge"):
-        raise Wrong(path, "is not supported", "host, none or bridge")
+        raise Invalid(path, "is not supported", "host, none or bridge")
     of.manifest["network"] = value
 
 
@@ -225,7 +227,7 @@ def _capabilities(of_list: str) -> Callable[[Translation, Any, Path], None]:
         for item, here in items(value, path):
             name = text(item, here).upper().removeprefix("CAP_")
             if name == "ALL" and of_list == "capabilities_added":
-                raise Wrong(here, "every capability has to be named")
+                raise Invalid(here, "every capability has to be named")
             getattr(of, of_list).append(name)
 
     return translate
@@ -234,7 +236,7 @@ def _capabilities(of_list: str) -> Callable[[Translation, Any, Path], None]:
 def _security_opt(of: Translation, value: Any, path: Path) -> None:
     for item, here in items(value, path):
         if text(item, here) not in ("no-new-privileges:true", "no-new-privileges=true", "no-new-privileges"):
-            raise Wrong(here, "is not supported", "no-new-privileges holds always")
+            raise Invalid(here, "is not supported", "no-new-privileges holds always")
 
 
 def _pull_policy(of: Translation, value: Any, path: Path) -> None:
@@ -245,7 +247,7 @@ def _pull_policy(of: Translation, value: Any, path: Path) -> None:
         "if_not_present": "ifNotPresent",
     }
     if (found := known.get(text(value, path))) is None:
-        raise Wrong(path, "is not supported", f"one of {', '.join(known)}")
+        raise Invalid(path, "is not supported", f"one of {', '.join(known)}")
     of.manifest["pull"] = found
 
 
@@ -284,7 +286,7 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
     "mem_limit": _LIMITS["memory"],
     "cpus": _LIMITS["cpus"],
     "pids_limit": _LIMITS["pids"],
-    "scale": _put("replicas", whole),
+    "scale": _put("replicas", integer),
     "labels": _labels,
     "container_name": _container_name,
     "networks": _networks,
@@ -292,7 +294,7 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
     "cap_add": _capabilities("capabilities_added"),
     "cap_drop": _capabilities("capabilities_dropped"),
     "security_opt": _security_opt,
-    "read_only": _put("readOnly", truth),
+    "read_only": _put("readOnly", boolean),
     "user": _put("user", text),
     "runtime": _put("isolation", text),
     "pull_policy": _pull_policy,

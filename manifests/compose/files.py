@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from manifests.compose.env_file import read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
 from manifests.compose.translation import Translation
-from manifests.compose.values import Wrong, only, table, text
+from manifests.compose.values import Invalid, only, table, text
 from manifests.compose.variables import Unusable, interpolate
 from manifests.documents.document import BrokenText
 from manifests.documents.explain import explain, format_path
@@ -93,12 +93,12 @@ class _Project:
             self._top(whole)
             services = table(whole.get("services"), ("services",))
             if not services:
-                raise Wrong(
+                raise Invalid(
                     ("services",), "the file declares no service", "delete the file to remove its services"
                 )
             self._name_services(services)
             volumes = self._volumes(whole.get("volumes"))
-        except Wrong as error:
+        except Invalid as error:
             self._refuse(error)
             return
         found = [self._service(name, value, volumes) for name, value in services.items()]
@@ -108,7 +108,7 @@ class _Project:
         for each in filter(None, found):
             self._finish(each, needs_health=each.name in asked_for_health)
 
-    def _refuse(self, error: Wrong, service: str = "") -> None:
+    def _refuse(self, error: Invalid, service: str = "") -> None:
         line = self._line_of(error.path)
         self.problems.append(
             Problem(error.message, self._file, line, format_path(error.path), error.hint, service)
@@ -124,23 +124,24 @@ class _Project:
             written = self._read(where)
             if written is None:
                 if required:
-                    raise Wrong(path, f"there is no file {where}", "create it, or write required: false")
+                    raise Invalid(path, f"there is no file {where}", "create it, or write required: false")
                 return {}
             return read_variables(written, self._variables)
         except (BrokenText, Unusable) as error:
-            raise Wrong(path, f"{where}: {error.message}", error.hint) from error
+            raise Invalid(path, f"{where}: {error.message}", error.hint) from error
 
     def _top(self, whole: dict[str, Any]) -> None:
         for key in whole:
             if key not in _TOP:
-                raise Wrong((key,), "is not supported", HINTS.get(key, f"supported here: {', '.join(_TOP)}"))
+                hint = HINTS.get(key, f"supported here: {', '.join(_TOP)}")
+                raise Invalid((key,), "is not supported", hint)
         networks = only(whole.get("networks"), ("networks",), "default")
         only(networks.get("default"), ("networks", "default"))
         name = whole.get("name")
         if name is not None:
             self._prefix = _label(text(name, ("name",)))
             if not self._prefix:
-                raise Wrong(("name",), "has no letter and no digit")
+                raise Invalid(("name",), "has no letter and no digit")
         self._name = self._prefix or _label(posixpath.basename(self._folder)) or "compose"
 
     def _volumes(self, value: Any) -> frozenset[str]:
@@ -154,14 +155,14 @@ class _Project:
         for name in services:
             label = _label(name)
             if not _SERVICE_NAME.fullmatch(name) or not label:
-                raise Wrong(("services", name), "is no name for a service")
+                raise Invalid(("services", name), "is no name for a service")
             found = label if self._prefix in ("", label) else f"{self._prefix}-{label}"
             if len(found) > 63:
-                raise Wrong(
+                raise Invalid(
                     ("services", name), f"its id would be {found}, which is longer than 63 characters"
                 )
             if found in taken:
-                raise Wrong(("services", name), f"its id would be {found}, like that of {taken[found]}")
+                raise Invalid(("services", name), f"its id would be {found}, like that of {taken[found]}")
             taken[found] = name
             self._ids[name] = found
 
@@ -174,15 +175,15 @@ class _Project:
         before = len(self.problems)
         try:
             keys = table(value, path)
-        except Wrong as error:
+        except Invalid as error:
             self._refuse(error, self._ids[name])
             return None
         for key, item in keys.items():
             try:
                 if key not in TRANSLATORS:
-                    raise Wrong((*path, key), "is not supported", HINTS.get(key, "leave it out"))
+                    raise Invalid((*path, key), "is not supported", HINTS.get(key, "leave it out"))
                 TRANSLATORS[key](of, item, (*path, key))
-            except Wrong as error:
+            except Invalid as error:
                 self._refuse(error, self._ids[name])
         return of if len(self.problems) == before else None
 
@@ -211,19 +212,19 @@ class _Project:
         try:
             manifest["dependsOn"] = [self._dependency(name, *how) for name, how in of.dependencies.items()]
             self._validate(manifest, path)
-        except Wrong as error:
+        except Invalid as error:
             self._refuse(error, self._ids[of.name])
 
     def _dependency(self, name: str, condition: str, path: Path) -> dict[str, str]:
         if name not in self._ids:
-            raise Wrong(path, f"there is no service {name} in this file")
+            raise Invalid(path, f"there is no service {name} in this file")
         return {"id": self._ids[name], "condition": condition}
 
     def _validate(self, manifest: dict[str, Any], path: Path) -> None:
         if refused := refuse_unbuilt(manifest):
-            raise Wrong((*path, "build"), f"it is for {refused[1]}, which this version does not have yet")
+            raise Invalid((*path, "build"), f"it is for {refused[1]}, which this version does not have yet")
         if "image" not in manifest and "source" not in manifest:
-            raise Wrong(path, "a service needs an image or a build")
+            raise Invalid(path, "a service needs an image or a build")
         try:
             self.manifests.append(literal(Manifest.model_validate(manifest)))
         except ValidationError as error:
@@ -231,7 +232,7 @@ class _Project:
             for found in explain(error, Manifest, manifest, line_of=lambda _: None, service=service):
                 key = found.key.partition(".")[0].partition("[")[0]
                 here = (*path, _WRITTEN.get(key, key)) if key else path
-                self._refuse(Wrong(here, found.message, found.hint), service)
+                self._refuse(Invalid(here, found.message, found.hint), service)
 
 
 def _label(name: str) -> str:

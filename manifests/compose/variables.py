@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from manifests.compose.values import Wrong
+from manifests.compose.values import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +32,12 @@ class Unusable(Exception):
 
 
 def interpolate(value: Any, variables: Mapping[str, str], path: Path) -> Any:
-    """The same value with its variables put in, keys left as they are. Raises Wrong."""
+    """The same value with its variables put in, keys left as they are. Raises Invalid."""
     if isinstance(value, str):
         try:
             return substitute(value, variables)
         except Unusable as error:
-            raise Wrong(path, error.message, error.hint) from error
+            raise Invalid(path, error.message, error.hint) from error
     if isinstance(value, dict):
         return {key: interpolate(item, variables, (*path, str(key))) for key, item in value.items()}
     if isinstance(value, list):

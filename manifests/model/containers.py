@@ -30,7 +30,7 @@ NODE_LABELS = "cloud.atek"
 _IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9_])?(@sha256:[0-9a-f]{64})?")
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 _PUBLISHED = re.compile(
-    r"((?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<outside>\d{1,5}):(?P<inside>\d{1,5})(/(?P<protocol>tcp|udp))?"
+    r"((?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<host_port>\d{1,5}):(?P<container_port>\d{1,5})(/(?P<protocol>tcp|udp))?"
 )
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _ISOLATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -41,8 +41,8 @@ class Published:
     """A port of this machine that leads to a port of the container. `address` is one of this machine's."""
 
     address: str
-    outside: int
-    inside: int
+    host_port: int
+    container_port: int
     protocol: str = "tcp"
 
 
@@ -103,11 +103,11 @@ def parse_published(text: str) -> Published:
     match = _PUBLISHED.fullmatch(text)
     if match is None:
         raise ValueError("a published port is written like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp")
-    outside, inside = int(match["outside"]), int(match["inside"])
-    if not (1 <= outside <= 65535 and 1 <= inside <= 65535):
+    host_port, container_port = int(match["host_port"]), int(match["container_port"])
+    if not (1 <= host_port <= 65535 and 1 <= container_port <= 65535):
         raise ValueError("ports are numbers from 1 to 65535")
     address = str(ip_address((match["address"] or "127.0.0.1").strip("[]")))
-    return Published(address, outside, inside, match["protocol"] or "tcp")
+    return Published(address, host_port, container_port, match["protocol"] or "tcp")
 
 
 def volume(text: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import model_validator
 
-from manifests.model.objections import objections
 from manifests.model.spec import Spec
+from manifests.model.validation import violations
 
 
 def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
@@ -30,6 +30,6 @@ class Manifest(Spec):
 
     @model_validator(mode="after")
     def _whole(self) -> Manifest:
-        if found := list(objections(self)):
+        if found := list(violations(self)):
             raise ValueError("; ".join(found))
         return self

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from manifests.model.spec import Spec
 
 
-def objection(spec: Spec) -> str | None:
+def swarm_violation(spec: Spec) -> str | None:
     """Why a manifest cannot be run by a swarm; None when it can, or is not to be."""
-    return next(_objections(spec), None) if spec.placement == "swarm" else None
+    return next(_violations(spec), None) if spec.placement == "swarm" else None
 
 
-def _objections(spec: Spec) -> Iterator[str]:
+def _violations(spec: Spec) -> Iterator[str]:
     if spec.image is None:
         yield "placement: swarm needs an image that every machine of the swarm can pull"
     if spec.pull == "never":

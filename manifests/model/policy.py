@@ -81,7 +81,7 @@ def judge(policy: Policy, manifest: Manifest) -> str | None:
 
     Looks only at the manifest; its package may tell more: `judge_package`.
     """
-    return next(_objections(policy, manifest), None)
+    return next(_violations(policy, manifest), None)
 
 
 def judge_package(policy: Policy, manifest: Manifest, runtime: str, exports: Iterable[Export]) -> str | None:
@@ -118,7 +118,7 @@ def _container(manifest: Manifest, source: str) -> dict[str, Any]:
     }
 
 
-def _objections(policy: Policy, manifest: Manifest) -> Iterator[str]:
+def _violations(policy: Policy, manifest: Manifest) -> Iterator[str]:
     if policy.status_only:
         yield "nothing of this node's is run here"
     yield from _source(manifest)
@@ -162,7 +162,7 @@ def _ways_out(policy: Policy, manifest: Manifest) -> Iterator[str]:
     for port in map(parse_published, manifest.publish):
         if not policy.open_ports and not ip_address(port.address).is_loopback:
             yield (
-                f"a container of another node may not be reached at {port.address}:{port.outside}; "
+                f"a container of another node may not be reached at {port.address}:{port.host_port}; "
                 "--open-ports of `atek follow` lets it"
             )
     for capability in manifest.capabilities:

@@ -1,7 +1,7 @@
 """What may stand in a manifest: every key of a service, each right by itself.
 
 Keys are camelCase in files and snake_case here. Names and defaults of probes are Kubernetes'. Values are
-frozen; durations are seconds, sizes are bytes. What has to be right as a whole is in `objections`.
+frozen; durations are seconds, sizes are bytes. What has to be right as a whole is in `validation`.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ class Spec(Model):
     def exclusive_port(self) -> int | None:
         """A port of this machine, of which there is only one; those of a container's own address are not."""
         if self.publish:
-            return containers.parse_published(self.publish[0]).outside
+            return containers.parse_published(self.publish[0]).host_port
         own_address = self.is_container and self.network != "host"
         return self.port if isinstance(self.port, int) and not own_address else None
 

@@ -112,7 +112,7 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
     if "signal" in manifest.stop.model_fields_set:
         body["StopSignal"] = manifest.stop.signal
     if manifest.network == "bridge" and manifest.publish:
-        body["ExposedPorts"] = {f"{each.inside}/{each.protocol}": {} for each in _published(manifest)}
+        body["ExposedPorts"] = {f"{each.container_port}/{each.protocol}": {} for each in _published(manifest)}
     return body
 
 
@@ -256,8 +256,8 @@ def _bind(source: str, target: str, *, read_only: bool = False) -> dict[str, Any
 def _bindings(manifest: Manifest) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for each in _published(manifest):
-        place = {"HostIp": each.address, "HostPort": str(each.outside)}
-        bindings.setdefault(f"{each.inside}/{each.protocol}", []).append(place)
+        place = {"HostIp": each.address, "HostPort": str(each.host_port)}
+        bindings.setdefault(f"{each.container_port}/{each.protocol}", []).append(place)
     return bindings
 
 

@@ -94,7 +94,7 @@ def _do_for_datagrams(running: Running, told: Sequence[Listening]) -> str:
     do = "write `probes: {readiness: none}`"
     if not running.container or manifest.network == "host" or manifest.placement == "swarm":
         return do
-    there = {each.inside for each in map(parse_published, manifest.publish) if each.protocol == "udp"}
+    there = {each.container_port for each in map(parse_published, manifest.publish) if each.protocol == "udp"}
     missing = sorted({each.port for each in told} - there)
     listed = ", ".join(f'"{port}:{port}/udp"' for port in missing)
     return f"{do} and `publish: [{listed}]`" if missing else do

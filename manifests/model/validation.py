@@ -1,4 +1,4 @@
-"""What is wrong with a manifest as a whole, where each of its keys is right by itself. Pure."""
+"""What is wrong with a manifest as a whole, where each of its keys is right by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic.alias_generators import to_camel
 
 from manifests.model.git import is_git, parse_git
-from manifests.model.placement import objection
+from manifests.model.placement import swarm_violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from manifests.model.spec import Spec
 
 
-def objections(spec: Spec) -> Iterator[str]:
+def violations(spec: Spec) -> Iterator[str]:
     """All of them, in sentences for a person."""
     if spec.source is None and spec.command is None and spec.image is None:
         yield "a service needs a source (its package folder) or a command, or an image"
@@ -34,7 +34,7 @@ def objections(spec: Spec) -> Iterator[str]:
         yield f"{spec.replicas} replicas cannot share port {port}; write port: auto"
     if port and spec.update.strategy == "rolling":
         yield f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
-    if why := objection(spec):
+    if why := swarm_violation(spec):
         yield why
     if any(dependency.id == spec.id for dependency in spec.depends_on):
         yield "a service cannot depend on itself"
