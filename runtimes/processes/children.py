@@ -152,6 +152,7 @@ class Table:
         enrol: Callable[[int], None] | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> int:
         """Runs a command to its end and returns its status; all that it forked has ended then as well.
 
@@ -162,7 +163,7 @@ class Table:
         try:
             process = self.spawn(
                 name, line, env=env, cwd=cwd, bufsize=0,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE if hear else subprocess.DEVNULL,
                 stderr=subprocess.PIPE if hear_errors else subprocess.STDOUT,
             )  # fmt: skip

@@ -1,0 +1,96 @@
+"""A repository of this machine: looked at, mirrored, laid out."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from manifests.model.git_source import Ref
+from reconciler.gitops.troubles import GitTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from reconciler.gitops.repository import Repository as Mirror
+    from tests.runtimes.packages.git_server import Repository
+
+pytestmark = pytest.mark.anyio
+
+
+def files(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
+async def laid_out(mirror: Mirror, path: str = "", ref: Ref | None = None) -> dict[str, str]:
+    seen = await mirror.look(ref or mirror.source.ref)
+    await mirror.fetch(seen, path)
+    return files(await mirror.checkout(seen.commit, path))
+
+
+async def test_a_commit_becomes_files(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    commit = origin.commit({"a.yaml": "id: a\n", "apps/b/b.yaml": "id: b\n"})
+    mirror = opened()
+    seen = await mirror.look(Ref())
+    assert (seen.commit, seen.ref) == (commit, "refs/heads/main")
+    found = await mirror.fetch(seen)
+    assert (found.id, found.author, found.subject) == (commit, "a <a@example.com>", "more")
+    assert found.time == float(origin.git("log", "-1", "--format=%ct"))
+    assert files(await mirror.checkout(commit)) == {"a.yaml": "id: a\n", "apps/b/b.yaml": "id: b\n"}
+
+
+async def test_commits_after_it(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    origin.commit({"a.yaml": "1", "b/c": "1"})
+    mirror = opened()
+    assert await laid_out(mirror) == {"a.yaml": "1", "b/c": "1"}
+    origin.commit({"a.yaml": None, "d": "2"})
+    assert await laid_out(mirror) == {"b/c": "1", "d": "2"}
+    assert await laid_out(opened()) == {"b/c": "1", "d": "2"}
+
+
+async def test_a_folder_is_fetched_without_the_files_of_others(
+    origin: Repository, opened: Callable[..., Mirror]
+) -> None:
+    origin.git("--git-dir", str(origin.path), "config", "uploadpack.allowFilter", "true")
+    for text in ("one", "two"):
+        origin.commit({"mine/a.yaml": text, "mine/deep/b": text, "other/big": text * 100_000})
+        mirror = opened()
+        assert await laid_out(mirror, "mine") == {"a.yaml": text, "deep/b": text}
+    size = sum(path.stat().st_size for path in mirror.mirror.rglob("*.pack"))
+    told = origin.git("--git-dir", str(mirror.mirror), "rev-list", "--objects", "--all", "--missing=print")
+    assert origin.git("rev-parse", "HEAD:other/big") in [line[1:] for line in told.split() if line[0] == "?"]
+    assert size < 5000
+
+
+async def test_a_path_that_is_not_there(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    origin.commit({"a": "1", "b/c": "1"})
+    mirror = opened()
+    seen = await mirror.look(Ref())
+    for path in ("nowhere", "a", "b/c", "b/d/e"):
+        with pytest.raises(GitTrouble) as caught:
+            await mirror.fetch(seen, path)
+        assert caught.value.reason == "PathMissing" and path in caught.value.message
+
+
+async def test_a_checkout_is_not_written_to(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    origin.commit({"a": "1", "b/c": "1"})
+    mirror = opened()
+    seen = await mirror.look(Ref())
+    await mirror.fetch(seen)
+    folder = await mirror.checkout(seen.commit)
+    modes = {os.stat(path).st_mode & 0o222 for path in (folder, *folder.rglob("*"))}
+    assert modes == {0}
+
+
+async def test_what_nobody_needs_is_forgotten(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    first = origin.commit({"a": "1"})
+    mirror = opened()
+    await laid_out(mirror)
+    second = origin.commit({"a": "2"})
+    await laid_out(mirror)
+    await mirror.forget({second})
+    assert (await mirror.checkout(second)).is_dir()
+    assert not [path for path in mirror.mirror.parent.rglob("*") if path.name.startswith(first)]
