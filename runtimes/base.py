@@ -163,6 +163,18 @@ class Kept:
     conflicts: tuple[str, ...] = ()
 
 
+class Watch(Protocol):
+    """Who hears what a runtime learns by itself."""
+
+    def lost(self, runtime: str, failure: RuntimeUnavailable) -> None:
+        """The runtime of that name is found to be away."""
+        ...
+
+    def moved(self, running: Running, lacking: str, news: Sequence[str]) -> None:
+        """Tasks of an instance came or went: where it runs now, what is lacking, what went wrong."""
+        ...
+
+
 class Runtime(Protocol):
     """One way to run programs."""
 
@@ -211,4 +223,12 @@ class Runtime(Protocol):
 
     async def anticipate(self, service: Service) -> None:
         """Does beforehand what preparing the next revision of a service will want. Takes its time."""
+        ...
+
+
+class Engine(Runtime, Protocol):
+    """A runtime whose programs somebody else keeps, who has to be listened to."""
+
+    async def run(self, watch: Watch) -> None:
+        """Until cancelled; it has to run as long as instances are to be waited for."""
         ...

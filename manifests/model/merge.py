@@ -22,10 +22,14 @@ _RANK: dict[SourceKind, int] = {"config": 0, "file": 1, "git": 2, "record": 3, "
 
 
 class Winner(NamedTuple):
-    """The declaration that holds for an id, the very object of its snapshot, and its source's name."""
+    """The declaration that holds for an id, the very object of its snapshot, and its source's name.
+
+    `own`: whether that source is this node's, and no other node that it follows.
+    """
 
     declared: Declared
     source: str
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,8 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
     services: dict[str, Winner] = {}
     conflicts: dict[str, list[Conflict]] = {}
     for snapshot in sorted(snapshots, key=lambda snapshot: _RANK[snapshot.kind]):
-        name = snapshot.source
-        fresh = _winners(snapshot, before)
+        name, own = snapshot.source, snapshot.kind != "follow"
+        fresh = {each.manifest.id: _winner(each, name, own, before) for each in snapshot.services}
         if len(fresh) == len(snapshot.services) and fresh.keys().isdisjoint(services):
             # The usual case, and so the quick one: nobody declares anything twice.
             services.update(fresh)
@@ -75,7 +79,7 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
             service = declared.manifest.id
             winner = services.get(service)
             if winner is None:
-                services[service] = Winner(declared, name)
+                services[service] = _winner(declared, name, own, before)
             else:
                 conflict = _conflict(service, declared, winner, name)
                 conflicts.setdefault(name, []).append(conflict)
@@ -87,15 +91,11 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
     )
 
 
-def _winners(snapshot: Snapshot, before: Mapping[str, Winner]) -> dict[str, Winner]:
-    winners, name = {}, snapshot.source
-    for declared in snapshot.services:
-        service = declared.manifest.id
-        winner = before.get(service)
-        if winner is None or winner.declared is not declared or winner.source != name:
-            winner = Winner(declared, name)
-        winners[service] = winner
-    return winners
+def _winner(declared: Declared, source: str, own: bool, before: Mapping[str, Winner]) -> Winner:
+    old = before.get(declared.manifest.id)
+    if old is None or old.declared is not declared or (old.source, old.own) != (source, own):
+        return Winner(declared, source, own)
+    return old
 
 
 def _conflict(service: str, loser: Declared, winner: Winner, source: str) -> Conflict:

@@ -12,7 +12,7 @@ from reconciler.errors import UserError
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from manifests.model.git import GitPackage
     from manifests.model.manifest import Manifest
@@ -24,7 +24,6 @@ class Fetcher(Protocol):
     """`reconciler.drive.git_packages.GitPackages`, as far as it is asked for single packages."""
 
     releases: Releases
-    own: Callable[[str], bool]
 
     def about(self, winner: Winner) -> Installed | None: ...
 
@@ -36,13 +35,14 @@ class Fetcher(Protocol):
 
 
 class GitRepositories:
-    """The packages of declared services. `sources` is id → the name of the source. Everything async raises
-    UserError.
+    """The packages of declared services. Everything async raises UserError.
+
+    `is_own`: whether this node's own sources declare the service of that id.
     """
 
-    def __init__(self, fetcher: Fetcher, sources: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, fetcher: Fetcher, is_own: Callable[[str], bool]) -> None:
         self._fetcher = fetcher
-        self._sources = sources
+        self._is_own = is_own
 
     def about(self, declared: Declared) -> Installed | None:
         """What is installed; None for a folder, and for what is still on its way."""
@@ -63,7 +63,7 @@ class GitRepositories:
         One that is `new` gets the newest release; others only when theirs is not in the range any more.
         Whoever fails to declare it leaves it where it was.
         """
-        package = package_of(Winner(Declared(manifest, "/", ""), ""), lambda _: True)
+        package = package_of(Winner(Declared(manifest, "/", ""), ""))
         releases = self._fetcher.releases
         stays = package is None or (package.is_release and not new and releases.get(package) is not None)
         before = releases.pin(manifest.id)
@@ -96,10 +96,10 @@ class GitRepositories:
         self._fetcher.releases.rename(old, new)
 
     def _package(self, declared: Declared) -> GitPackage | None:
-        return package_of(self._winner(declared), self._fetcher.own)
+        return package_of(self._winner(declared))
 
     def _winner(self, declared: Declared) -> Winner:
-        return Winner(declared, self._sources().get(declared.manifest.id, ""))
+        return Winner(declared, "", self._is_own(declared.manifest.id))
 
 
 @contextmanager

@@ -101,9 +101,11 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
         for snapshot in snapshots
         for problem in snapshot.problems
     ]
-    git = GitPackages(Repositories(home / REPOSITORIES), Releases(home / RELEASES))
-    git.ran = lambda service_id: _ran(running.get(service_id), memories.get(service_id, Remembered()))
-    git.own = {source.name for source in sources if source.snapshot.kind != "follow"}.__contains__
+    git = GitPackages(
+        Repositories(home / REPOSITORIES),
+        Releases(home / RELEASES),
+        ran=lambda service_id: _ran(running.get(service_id), memories.get(service_id, Remembered())),
+    )
     ids = sorted(merged.services.keys() | running.keys())
     rewriting = Rewriting(HabitsFile(home / HABITS).read())
     judge = Judge(merged, running, git, Paths(home, run_directory(home), 0), rewriting)
@@ -184,8 +186,8 @@ class Judge:
                 return Change(service_id, "none", "a source cannot be read, so it is kept")
             return Change(service_id, "delete", "nothing declares it any more")
         try:
-            declared, source = self.git.located(winner)
-            after = self._taken(winner, resolve(declared, source, memory.generation), memory)
+            located = self.git.located(winner)
+            after = self._taken(winner, resolve(located.declared, located.source, memory.generation), memory)
         except NotHere as error:
             return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
         except ResolveError as error:

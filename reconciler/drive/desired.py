@@ -28,11 +28,10 @@ from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from anyio.abc import TaskGroup
 
-    from manifests.model.git import GitPackage
     from manifests.model.merge import Winner
     from manifests.model.nodes import Place
     from manifests.model.service import Service
@@ -40,11 +39,7 @@ if TYPE_CHECKING:
     from reconciler.decide.inheritance import Inheritance
     from reconciler.decide.refused import HeldBack
     from reconciler.drive.loop import Reconciler
-
-    #: declared manifest, source's name, generation → service; raises ResolveError.
-    Resolver = Callable[[Winner, int], Awaitable[Service]]
-    #: Where a package comes from: its folder, or a repository.
-    Root = str | GitPackage
+    from reconciler.drive.packages import PackageStore, Root
 
 #: More sources of one kind than any node will see: ranks of the next kind begin behind them.
 _PER_KIND = 10_000
@@ -56,7 +51,7 @@ class DesiredState:
     def __init__(
         self,
         sources: Sequence[Source],
-        resolver: Resolver,
+        packages: PackageStore,
         reconciler: Reconciler,
         place: Place,
         inheritance: Inheritance,
@@ -70,15 +65,14 @@ class DesiredState:
         self._next_rank = itertools.count()
         self._watches: dict[str, anyio.CancelScope] = {}
         self._tasks: TaskGroup | None = None
+        self.loaded = False
         self.applied: dict[str, Snapshot] = {}
         self.held_back: dict[str, HeldBack] = {}
         self.merged = Merged({}, {}, {}, complete=False)
-        self._resolver = resolver
+        self._packages = packages
         self._reconciler = reconciler
         self.last_read: dict[str, float] = {}
-        self.roots_changed: Callable[[Collection[Root]], None] = lambda _: None
         self._roots: dict[Root, set[str]] = {}
-        self.note: Callable[[Winner], Verdict | None] = lambda _: None
         self._told: set[tuple[str, str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
@@ -111,12 +105,14 @@ class DesiredState:
         """Reads every source for the first time and declares everything."""
         await self._scan()
         await self.refresh()
+        self.loaded = True
 
     async def run(self, tasks: TaskGroup) -> None:
         """Follows the sources until cancelled."""
         self._tasks = tasks
         for source in self.sources:
             tasks.start_soon(self._watch, source)
+        tasks.start_soon(self._follow_packages)
         while True:
             await self._dirty.wait()
             self._dirty = anyio.Event()
@@ -125,10 +121,6 @@ class DesiredState:
             except Exception as error:
                 # What is declared stays as it is, until the next look at everything.
                 self._defect("", error)
-
-    def package_changed(self, root: Root) -> None:
-        """Something in a package's folder or repository is not as it was."""
-        self.resolve_again(self._roots.get(root, ()))
 
     def resolve_again(self, service_ids: Collection[str]) -> None:
         """The packages of these services, or a person's wish, changed."""
@@ -204,6 +196,11 @@ class DesiredState:
         if source.snapshot.known and not source.snapshot.problems:
             self.last_read[source.name] = self._wall()
 
+    async def _follow_packages(self) -> None:
+        while True:
+            for root in await self._packages.changed():
+                self.resolve_again(self._roots.get(root, ()))
+
     async def _begin(self, source: Guarded) -> None:
         """A source that came while the node runs."""
         await self._scan_one(source)
@@ -229,13 +226,13 @@ class DesiredState:
                 roots.setdefault(root, set()).add(service_id)
         roots = {path: ids for path, ids in roots.items() if ids}
         if roots.keys() != self._roots.keys():
-            self.roots_changed(roots.keys())
+            self._packages.want(roots.keys(), self.merged.services.keys())
         self._roots = roots
 
     def _root(self, service_id: str) -> Root | None:
         winner = self.merged.services[service_id]
         try:
-            return package_of(winner, self.local.__contains__) or package_path(winner.declared)
+            return package_of(winner) or package_path(winner.declared)
         except Exception as error:
             self._defect(service_id, error)
             return None
@@ -256,11 +253,11 @@ class DesiredState:
         winner = self.merged.services.get(service_id)
         if winner is None:
             return Wish()
-        controller = self._reconciler.controller(service_id)
+        controller = self._reconciler.controllers.obtain(service_id)
         cycle = self.merged.cycles.get(service_id)
         problem = Verdict("DependencyCycle", f"depends on itself: {' → '.join(cycle)}") if cycle else None
         try:
-            service: Service | None = await self._resolver(winner, controller.generation)
+            service: Service | None = await self._packages.resolve(winner, controller.generation)
         except ResolveError as error:
             hint = f" ({error.hint})" if error.hint else ""
             problem = Verdict(error.reason, f"{error.message}{hint}", passing=isinstance(error, NotHere))
@@ -272,7 +269,7 @@ class DesiredState:
         return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank, note=note)
 
     def _noted(self, winner: Winner, before: Noted | None) -> Noted | None:
-        if (verdict := self.note(winner)) is None:
+        if (verdict := self._packages.note(winner)) is None:
             return None
         condition = Condition("Updatable", "False", verdict.reason, verdict.message)
         if before and before.condition == condition:

@@ -61,10 +61,16 @@ class _Preparing:
 
 
 class Effects:
-    """The hands of the loop. `changed` is called with a service's id whenever its world is different."""
+    """The hands of the loop.
+
+    `changed` is called with a service's id whenever its world is different, `lost` with a runtime's name when
+    it turns out that it cannot be reached.
+    """
 
     def __init__(
         self,
+        changed: Callable[[str], None],
+        lost: Callable[[str, RuntimeUnavailable], None],
         *,
         runtimes: Mapping[str, Runtime],
         prober: Prober,
@@ -76,6 +82,8 @@ class Effects:
         new_token: Callable[[str], str],
         jitter: Callable[[], float],
     ) -> None:
+        self._changed = changed
+        self._lost = lost
         self._runtimes = runtimes
         self._prober = prober
         self._events = events
@@ -86,9 +94,6 @@ class Effects:
         self._new_token = new_token
         self._jitter = jitter
         self._preparations = anyio.Semaphore(PREPARATIONS)
-        self.changed: Callable[[str], None] = lambda _: None
-        #: Called with a runtime's name when it turns out that it cannot be reached.
-        self.lost: Callable[[str, RuntimeUnavailable], None] = lambda _, __: None
 
     async def carry_out(self, controller: Controller, action: Action, tasks: TaskGroup) -> None:
         """One action; what takes long goes on in `tasks`."""
@@ -158,7 +163,7 @@ class Effects:
             controller.kept = await self._runtime(service).kept(service)
         except (RuntimeFailure, OSError) as failure:
             if isinstance(failure, RuntimeUnavailable):
-                self.lost(service.runtime, failure)
+                self._lost(service.runtime, failure)
             controller.kept = Kept(f"what it keeps cannot be seen: {failure}")
         return controller.kept
 
@@ -199,7 +204,7 @@ class Effects:
         try:
             running = await self._runtime(service).start(launch)
         except RuntimeUnavailable as failure:
-            self.lost(service.runtime, failure)
+            self._lost(service.runtime, failure)
             return
         except RuntimeFailure as failure:
             self._crashed(controller, service, str(failure), ready_for=0.0, reason=failure.reason)
@@ -240,7 +245,7 @@ class Effects:
             # It is gone, whatever is wrong with telling so.
             controller.instances.pop(running.instance, None)
             self._defect(controller, error)
-            self.changed(controller.id)
+            self._changed(controller.id)
 
     def _defect(self, controller: Controller, error: Exception) -> Verdict:
         """Something happened that nobody thought of; it concerns one service only."""
@@ -259,7 +264,7 @@ class Effects:
         if moved or new:
             tracked.view = replace(tracked.view, complaint=why)
         if moved or new or tracked.view.fit is not was_fit:
-            self.changed(controller.id)
+            self._changed(controller.id)
 
     def _move(self, controller: Controller, tracked: Tracked, event: Event, why: str) -> bool:
         """Through the lifecycle table; where that leads elsewhere, the router is told before anybody else."""
@@ -288,7 +293,7 @@ class Effects:
         self._routing.publish(controller)
         reason, message = ("Stopped", exit.status) if asked else ("Exited", str(exit))
         self._events.emit(controller.id, reason, message, view.id, warning=not asked and not exit.success)
-        self.changed(controller.id)
+        self._changed(controller.id)
 
     def _crashed(
         self, controller: Controller, service: Service, cause: str, *, ready_for: float, reason: str = ""
@@ -345,14 +350,14 @@ class Effects:
     async def _end_drain(self, controller: Controller, instance: str, reason: str) -> None:
         tracked = controller.instances.get(instance)
         if tracked is not None and self._move(controller, tracked, Event.DRAINED, reason):
-            self.changed(controller.id)
+            self._changed(controller.id)
             await self._signal(controller, tracked)
 
     async def _signal(self, controller: Controller, tracked: Tracked, *, force: bool = False) -> None:
         try:
             await self._runtime(tracked.running.service).stop(tracked.running, force=force)
         except RuntimeUnavailable as failure:
-            self.lost(tracked.running.service.runtime, failure)
+            self._lost(tracked.running.service.runtime, failure)
         except RuntimeFailure as failure:
             self._events.emit(controller.id, failure.reason, str(failure), tracked.view.id, warning=True)
 
@@ -376,7 +381,7 @@ class Effects:
         work.ended.set()
         controller.progress = ""
         controller.unswept = True
-        self.changed(controller.id)
+        self._changed(controller.id)
 
     async def _prepared(self, controller: Controller, service: Service) -> past.History:
         """Prepares, and returns the history with the result in it."""
@@ -391,7 +396,7 @@ class Effects:
             async with self._preparations:
                 await self._runtime(service).prepare(service, progress)
         except RuntimeUnavailable as failure:
-            self.lost(service.runtime, failure)
+            self._lost(service.runtime, failure)
             return past.prepare_cancelled(controller.history, service.revision)
         except RuntimeFailure as failure:
             verdict = (

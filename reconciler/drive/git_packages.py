@@ -19,22 +19,21 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from manifests.model.merge import Winner
 from manifests.model.releases import Pin
 from manifests.resolve import ResolveError, git_package
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.internal_error import defect
-from reconciler.state.releases import Releases
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from anyio.abc import TaskGroup
 
     from manifests.model.git import GitPackage
+    from manifests.model.merge import Winner
     from manifests.model.releases import Offer, Release
-    from manifests.model.service import Package
+    from reconciler.state.releases import Releases
 
 #: Seconds between two looks at a branch or tag; after a failure sooner, and then ever more seldom.
 LOOK_AGAIN = 60.0
@@ -70,19 +69,26 @@ class NotHere(ResolveError):
 
 
 class GitPackages:
-    """Fetches what is wanted. `changed` hears of a package that is another now, or fails otherwise.
+    """Fetches what is wanted.
 
-    `ran` tells the folder that a service ran from last; empty: none. `packages`: all that are known of it.
+    `ran` tells the folder that a service ran from last; empty: none. `changed` hears of a package that is
+    another now, or fails otherwise, and `failed` why.
     """
 
-    def __init__(self, versions: Versions, releases: Releases | None = None) -> None:
-        self.ran: Callable[[str], str] = lambda _: ""
-        self.packages: Callable[[str], Sequence[Package]] = lambda _: ()
-        self.releases = releases or Releases()
-        self.changed: Callable[[GitPackage], None] = lambda _: None
-        self.own: Callable[[str], bool] = lambda _: True
-        self.failed: Callable[[RuntimeFailure], None] = lambda _: None
+    def __init__(
+        self,
+        versions: Versions,
+        releases: Releases,
+        *,
+        ran: Callable[[str], str],
+        changed: Callable[[GitPackage], None] = lambda _: None,
+        failed: Callable[[RuntimeFailure], None] = lambda _: None,
+    ) -> None:
+        self.releases = releases
         self._versions = versions
+        self._ran = ran
+        self._changed = changed
+        self._failed = failed
         self._wanted: frozenset[GitPackage] = frozenset()
         self._scopes: dict[GitPackage, anyio.CancelScope] = {}
         self._failures: dict[GitPackage, RuntimeFailure] = {}
@@ -100,16 +106,16 @@ class GitPackages:
 
         Raises ResolveError: NotHere while it is on its way.
         """
-        package = package_of(winner, self.own)
+        package = package_of(winner)
         return winner if package is None else with_folder(winner, self._folder(package))
 
     def has(self, winner: Winner) -> bool:
         """Whether its package comes from Git."""
-        return package_of(winner, self.own) is not None
+        return package_of(winner) is not None
 
     def note(self, winner: Winner) -> Verdict | None:
         """What has to be said about where a service stays."""
-        package = package_of(winner, self.own)
+        package = package_of(winner)
         pin = self.releases.get(package) if package and package.is_release else None
         if pin is None or not pin.kept:
             return None
@@ -118,7 +124,7 @@ class GitPackages:
 
     def about(self, winner: Winner) -> Installed | None:
         """What is installed of a package from Git; None for other packages, and before it is."""
-        package = package_of(winner, self.own)
+        package = package_of(winner)
         if package is None:
             return None
         exact = self._exact(package)
@@ -156,7 +162,7 @@ class GitPackages:
         pin = self.releases.get(package)
         if pin is None or pin.version is None or pin.version < newest.version:
             await self._move(package, newest)
-            self.changed(package)
+            self._changed(package)
 
     async def _move(self, package: GitPackage, release: Release) -> None:
         pin = Pin(package.url, package.own, release.commit, release.tag)
@@ -172,7 +178,7 @@ class GitPackages:
             return package
         if (pin := self.releases.get(package)) is not None:
             return _at(pin, package)
-        kept = "" if package.range else self._versions.kept(package, self.ran(package.service))
+        kept = "" if package.range else self._versions.kept(package, self._ran(package.service))
         return _bare(package, kept) if kept else None
 
     def _folder(self, package: GitPackage) -> str:
@@ -234,7 +240,7 @@ class GitPackages:
             # One repository's defect keeps no other one from being followed.
             verdict = defect(error)
             self._failures[version] = RuntimeFailure(verdict.reason, verdict.message)
-            self.failed(self._failures[version])
+            self._failed(self._failures[version])
             return False
         self._failures.pop(version, None)
         if news or before is not None:
@@ -245,7 +251,7 @@ class GitPackages:
         before = self._failures.get(version)
         self._failures[version] = failure
         if before is None or before.message != failure.message:
-            self.failed(failure)
+            self._failed(failure)
             self._tell(version)
 
     async def _look(self, version: GitPackage) -> bool:
@@ -254,7 +260,7 @@ class GitPackages:
             return await self._versions.update(version)
         if (pin := self.releases.get(version)) is not None:
             return await self._versions.update(_at(pin, version))
-        ran = "" if version.range else self._versions.kept(version, self.ran(version.service))
+        ran = "" if version.range else self._versions.kept(version, self._ran(version.service))
         pin = first_pin(await self._versions.ask(version), version, ran)
         await self._versions.update(_at(pin, version))
         self.releases.put(version.service, pin)
@@ -263,7 +269,7 @@ class GitPackages:
     def _tell(self, version: GitPackage) -> None:
         for package in self._wanted:
             if _version(package) == version:
-                self.changed(package)
+                self._changed(package)
 
     async def collect(self, in_use: Callable[[], Collection[str] | None]) -> None:
         """Deletes now and then what nobody needs any more, until cancelled.
@@ -323,20 +329,20 @@ def _bare(package: GitPackage, ref: str) -> GitPackage:
     return replace(package, ref=ref, range="", service="")
 
 
-def package_of(winner: Winner, own: Callable[[str], bool]) -> GitPackage | None:
-    """The package of a service that comes from Git; `own`: whether a source is this node's."""
+def package_of(winner: Winner) -> GitPackage | None:
+    """The package of a service that comes from Git."""
     manifest = winner.declared.manifest
     found = git_package(manifest.source, winner.declared.base)
     if found is None:
         return None
-    found = replace(found, own=own(winner.source))
+    found = replace(found, own=winner.own)
     return found if found.ref else replace(found, range=manifest.version or "", service=manifest.id)
 
 
 def with_folder(winner: Winner, folder: str) -> Winner:
     """The same declaration, with a folder of this machine as its package."""
     manifest = winner.declared.manifest.model_copy(update={"source": folder, "version": None})
-    return Winner(replace(winner.declared, manifest=manifest), winner.source)
+    return winner._replace(declared=replace(winner.declared, manifest=manifest))
 
 
 def _version(package: GitPackage) -> GitPackage:

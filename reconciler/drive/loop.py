@@ -10,13 +10,13 @@ service whose readiness changed wakes those that depend on it.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
 from reconciler.decide import history as past
 from reconciler.decide.conditions import Condition, Verdict
-from reconciler.decide.controller import Controller, Wish
 from reconciler.decide.internal_error import defect
 from reconciler.decide.plan import plan
 from reconciler.decide.world import Failed, RetryAfter, World
@@ -26,17 +26,22 @@ from reconciler.state.store import Remembered, Saver
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
+    from reconciler.decide.controller import Controller, Wish
     from reconciler.decide.world import Decision
+    from reconciler.drive.controllers import Controllers
     from reconciler.drive.effects import Effects
     from reconciler.drive.events import EventLog
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
     from reconciler.state.store import Store
     from runtimes.base import Running, Runtime, RuntimeUnavailable
+
+    #: Told whom to tell of a service that changed, and of a runtime that is away.
+    MakeEffects = Callable[[Callable[[str], None], Callable[[str, RuntimeUnavailable], None]], Effects]
 
 #: Seconds until a runtime that could not say what runs is asked again.
 OBSERVE_AGAIN = 2.0
@@ -52,15 +57,16 @@ class Reconciler:
     def __init__(
         self,
         *,
+        controllers: Controllers,
         runtimes: Mapping[str, Runtime],
-        effects: Effects,
+        make_effects: MakeEffects,
         store: Store,
         events: EventLog,
         metrics: Metrics,
         routing: Routing,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.controllers: dict[str, Controller] = {}
+        self.controllers = controllers
         self.queue = WakeQueue()
         self.events = events
         self.metrics = metrics
@@ -69,18 +75,15 @@ class Reconciler:
         self.away = dict.fromkeys(runtimes, _NOT_YET)
         self.known = False
         self.stopping = False
-        #: Told the id of each service of which `status` may say something new; "" stands for the sources.
-        self.heard: Callable[[str], None] = lambda _: None
+        self._listeners: list[Callable[[str], None]] = []
         self._runtimes = runtimes
-        self._effects = effects
+        self._effects = make_effects(self._changed, self.lost)
         self._routing = routing
         self._store = store
         self._wall = wall
         self._dependencies = Dependencies(self.controllers)
         self._tasks: TaskGroup | None = None
         self._empty = anyio.Event()
-        effects.changed = self._changed
-        effects.lost = self.lost
 
     # -- what others tell it
 
@@ -88,24 +91,31 @@ class Reconciler:
         """New wishes for some services; an empty `Wish` for one that no source mentions any more."""
         self.known = known
         for service_id, wish in wishes.items():
-            controller = self.controller(service_id)
+            controller = self.controllers.obtain(service_id)
             self._dependencies.link(service_id, controller.wish, wish)
             controller.wishes(wish)
             self.queue.wake(service_id)
             self.heard(service_id)
         self._routing.publish(*(self.controllers[service_id] for service_id in wishes))
 
+    def heard(self, service_id: str) -> None:
+        """`status` may say something new of a service; "" stands for the sources."""
+        for listener in self._listeners:
+            listener(service_id)
+
+    @contextmanager
+    def listening(self, listener: Callable[[str], None]) -> Iterator[None]:
+        """Meanwhile, what is `heard` is told to the listener too."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
     def wake_all(self) -> None:
         """The full resync: every service is looked at again."""
         for service_id in self.controllers:
             self.queue.wake(service_id)
-
-    def controller(self, service_id: str) -> Controller:
-        """The one controller of that id, made when there is none."""
-        controller = self.controllers.get(service_id)
-        if controller is None:
-            controller = self.controllers[service_id] = Controller(service_id)
-        return controller
 
     async def suspend(self, controller: Controller, *, suspended: bool) -> None:
         """A person's stop or start. Raises OSError, with nothing changed, when it cannot be kept."""
@@ -123,8 +133,11 @@ class Reconciler:
             controller.history = past.asked_again(controller.history)
         self.queue.wake(controller.id)
 
-    async def look_at_kept(self, controller: Controller) -> None:
+    async def look_at_kept(self, service_id: str) -> None:
         """For whoever asks; a decision looks for itself when it needs to know."""
+        controller = self.controllers.get(service_id)
+        if controller is None:
+            return
         service = next((each.running.service for each in controller.instances.values()), None)
         service = service or controller.history.healthy or controller.wish.service
         if service is not None and not self.away:
@@ -175,7 +188,7 @@ class Reconciler:
         for problem in problems:
             self.events.emit("", "StateDamaged", problem, warning=True)
         for service_id, memory in memories.items():
-            controller = self.controller(service_id)
+            controller = self.controllers.obtain(service_id)
             controller.suspended = memory.suspended
             controller.generation = memory.generation
             controller.history = past.History(
@@ -226,7 +239,7 @@ class Reconciler:
             return False
         del self.away[runtime.name]
         for running in found:
-            controller = self.controller(running.service.id)
+            controller = self.controllers.obtain(running.service.id)
             if running.instance not in controller.instances:
                 self._effects.adopt(controller, running, tasks)
                 self.queue.wake(running.service.id)

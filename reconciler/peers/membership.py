@@ -146,9 +146,12 @@ class Membership:
 
     async def run(self, host: Host) -> None:
         """See `Member`."""
-        self._sources.host = host
-        host.listen(self._heard)
-        self._heard("")
+        self._sources.begin(host)
+        with host.listening(self._heard):
+            self._heard("")
+            await self._run(host)
+
+    async def _run(self, host: Host) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._publish, host)
             tasks.start_soon(self._sources.collect)

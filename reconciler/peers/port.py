@@ -12,6 +12,7 @@ from manifests.model.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from hyper.port import Database, Hyper, RecordPath
     from manifests.model.snapshot import Snapshot, Source
@@ -189,8 +190,8 @@ class Host(Protocol):
         """The folders of packages that something runs from, or may run from again."""
         ...
 
-    def listen(self, heard: Callable[[str], None]) -> None:
-        """Calls `heard` with the id of each service whose entry may have changed; "" is any of them.
+    def listening(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Meanwhile, calls `heard` with the id of each service whose entry may have changed; "" is any.
 
         It is called from inside the loop, so it only notes what it hears.
         """

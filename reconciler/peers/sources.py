@@ -31,10 +31,10 @@ COLLECT = 60.0
 
 
 class RecordSources:
-    """Makes them, and knows what to tell of them. `host` is there once the node runs; `wall` the time."""
+    """Makes them, and knows what to tell of them. `wall` is the time."""
 
     def __init__(self, hyper: Hyper, home: Path, place: Place, wall: Callable[[], float]) -> None:
-        self.host: Host | None = None
+        self._host: Host | None = None
         self._hyper = hyper
         self._snapshots = snapshots(home)
         self._place = place
@@ -44,6 +44,10 @@ class RecordSources:
         # Of each source, by type: the status that a condition had when it was last looked at, and since when.
         self._transitions: dict[str, dict[str, tuple[str, float]]] = {}
         self._advanced = anyio.Event()
+
+    def begin(self, host: Host) -> None:
+        """The node runs: from now on it is told which sources come and go."""
+        self._host = host
 
     def own(self) -> RecordSource:
         """That of this node's own records."""
@@ -55,8 +59,8 @@ class RecordSources:
 
     def add(self, source: RecordSource) -> None:
         """While the node runs."""
-        if self.host is not None:
-            self.host.add_source(source)
+        if self._host is not None:
+            self._host.add_source(source)
 
     def judge_by(self, follow: Follow) -> None:
         """The policy of a follow is another."""
@@ -67,8 +71,8 @@ class RecordSources:
 
     def remove(self, name: str) -> None:
         """With all that was kept of it."""
-        if self.host is not None:
-            self.host.remove_source(name)
+        if self._host is not None:
+            self._host.remove_source(name)
         self._transitions.pop(name, None)
         if (source := self._sources.pop(name, None)) is not None:
             source.forget()
@@ -105,7 +109,7 @@ class RecordSources:
 
     def applied(self, name: str) -> Position | None:
         """The position that the loop was told of; None before the first."""
-        told = self.host.applied(name) if self.host else None
+        told = self._host.applied(name) if self._host else None
         source = self._sources[name]
         if told is None:
             return None
@@ -123,9 +127,9 @@ class RecordSources:
         """Deletes fetched packages that nobody needs, now and then, until cancelled."""
         while True:
             await anyio.sleep(COLLECT)
-            assert self.host is not None
+            assert self._host is not None
             with suppress(OSError):
-                await self._drives.collect(self.host.packages_in_use())
+                await self._drives.collect(self._host.packages_in_use())
 
     def _make(
         self, name: str, kind: SourceKind, database: Callable[[], Awaitable[Database]], policy: Policy | None

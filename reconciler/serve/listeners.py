@@ -100,8 +100,15 @@ def _bind_patiently(address: str, port: int, patience: float) -> socket.socket:
         time.sleep(_LOOK_AGAIN)
 
 
-def make_router(sockets: Sockets, settings: Settings, home: Path, tokens: Sequence[str]) -> RouterProcess:
-    """The router for these sockets, not yet running."""
+def make_router(
+    sockets: Sockets,
+    settings: Settings,
+    home: Path,
+    tokens: Sequence[str],
+    *,
+    died: Callable[[str], None],
+) -> RouterProcess:
+    """The router for these sockets, not yet running; `died` hears of one that ended by itself."""
     router = settings.router
     start: dict[str, Any] = {
         "domain": settings.domain,
@@ -114,7 +121,7 @@ def make_router(sockets: Sockets, settings: Settings, home: Path, tokens: Sequen
             "holding": router.hold_timeout,
         },
     }
-    return RouterProcess((*sockets.tcp, sockets.gateway), start)
+    return RouterProcess((*sockets.tcp, sockets.gateway), start, died)
 
 
 async def serve(

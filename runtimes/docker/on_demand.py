@@ -14,10 +14,10 @@ import anyio
 from runtimes.docker.folders import SWARM_NODE_FILE, Folders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     from manifests.model.service import Service
-    from runtimes.base import Exit, Kept, Launch, Progress, Running, RuntimeUnavailable
+    from runtimes.base import Exit, Kept, Launch, Progress, Running, Watch
     from runtimes.docker.runtime import DockerRuntime
     from runtimes.docker.swarm import SwarmRuntime
     from runtimes.docker.swarm_handles import Swarmed
@@ -27,14 +27,12 @@ R = TypeVar("R", "DockerRuntime", "SwarmRuntime")
 
 
 class OnDemand(ABC, Generic[R]):
-    """Implements `runtimes.base.Runtime`. `run` has to run as long as instances are to be waited for."""
+    """Implements `runtimes.base.Engine`."""
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
         self._made: R | None = None
         self._needed = anyio.Event()
-        #: Told when the engine is found to be away.
-        self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
 
     @property
     @abstractmethod
@@ -43,10 +41,10 @@ class OnDemand(ABC, Generic[R]):
     @abstractmethod
     def _make(self) -> R: ...
 
-    async def run(self) -> None:
+    async def run(self, watch: Watch) -> None:
         """Until cancelled."""
         await self._needed.wait()
-        await self._runtime().run()
+        await self._runtime().run(watch)
 
     async def observe(self) -> Sequence[Running]:
         return await self._runtime().observe() if self._is_needed() else ()
@@ -86,7 +84,6 @@ class OnDemand(ABC, Generic[R]):
     def _runtime(self) -> R:
         if self._made is None:
             self._made = self._make()
-            self._made.lost = lambda failure: self.lost(failure)
             self._needed.set()
         return self._made
 
@@ -123,8 +120,6 @@ class SwarmOnDemand(OnDemand["SwarmRuntime"]):
     def __init__(self, paths: Paths) -> None:
         super().__init__(Folders(paths, mark=SWARM_NODE_FILE))
         self._paths = paths
-        #: Told when tasks of an instance come or go: where it runs now, what is lacking, what went wrong.
-        self.moved: Callable[[Running, str, Sequence[str]], None] = lambda _, __, ___: None
 
     @property
     def name(self) -> str:
@@ -133,9 +128,7 @@ class SwarmOnDemand(OnDemand["SwarmRuntime"]):
     def _make(self) -> SwarmRuntime:
         from runtimes.docker.swarm import SwarmRuntime
 
-        made = SwarmRuntime(self._paths)
-        made.moved = lambda running, lacking, lines: self.moved(running, lacking, lines)
-        return made
+        return SwarmRuntime(self._paths)
 
     def handle(self, running: Running) -> Swarmed | None:
         """What is known of an instance by now; None when it is gone."""

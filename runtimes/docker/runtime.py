@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from manifests.model.service import Service
-    from runtimes.base import Launch, Progress, Running
+    from runtimes.base import Launch, Progress, Running, Watch
     from runtimes.paths import Paths
 
 #: First and longest pause until an engine that is away is looked for again, seconds.
@@ -52,7 +52,7 @@ SAID = 0.25
 
 
 class DockerRuntime:
-    """Implements `runtimes.base.Runtime`. `run` has to run as long as instances are to be waited for."""
+    """Implements `runtimes.base.Engine`."""
 
     def __init__(self, paths: Paths, *, engine: Engine | None = None, binds: Sequence[str] = ()) -> None:
         self._paths = paths
@@ -76,8 +76,6 @@ class DockerRuntime:
         self._burying: dict[str, str] = {}
         self._buried = anyio.Event()
         self._tasks: TaskGroup | None = None
-        #: Told when the engine is found to be away, or back.
-        self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
 
     @property
     def name(self) -> str:
@@ -214,27 +212,27 @@ class DockerRuntime:
 
     # -- what it does all the time
 
-    async def run(self) -> None:
+    async def run(self, watch: Watch) -> None:
         """Listens to the engine, copies output, and clears up, until cancelled."""
         try:
-            await self._run()
+            await self._run(watch)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._engine.aclose()
 
-    async def _run(self) -> None:
+    async def _run(self, watch: Watch) -> None:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
                 for handle in self._handles:
                     self._keep(handle)
                 tasks.start_soon(self._resync)
-                await self._listen_always()
+                await self._listen_always(watch)
             finally:
                 self._tasks = None
                 tasks.cancel_scope.cancel()
 
-    async def _listen_always(self) -> None:
+    async def _listen_always(self, watch: Watch) -> None:
         pause = FIRST_LOOK
         while True:
             try:
@@ -242,7 +240,7 @@ class DockerRuntime:
                     async for _ in news:
                         pause = FIRST_LOOK
             except RuntimeUnavailable as failure:
-                self.lost(failure)
+                watch.lost(self.name, failure)
             except (EngineAnswer, ValueError):
                 # It answers, but not as it should; perhaps it is about to end.
                 pass

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from manifests.model.service import Service
-    from runtimes.base import Copy, Launch, Progress
+    from runtimes.base import Copy, Launch, Progress, Watch
     from runtimes.docker.swarm_tasks import Machine, Task
     from runtimes.paths import Paths
 
@@ -48,7 +48,7 @@ _NO_MANAGER = 503
 
 
 class SwarmRuntime:
-    """Implements `runtimes.base.Runtime`. `run` has to run as long as instances are to be waited for."""
+    """Implements `runtimes.base.Engine`. Before it runs, whoever observes it is told where everything is."""
 
     def __init__(self, paths: Paths, *, engine: Engine | None = None) -> None:
         self._engine = engine or Engine()
@@ -62,10 +62,7 @@ class SwarmRuntime:
         self._tasks: TaskGroup | None = None
         self._wake = anyio.Event()
         self._looking = anyio.Lock()
-        #: Told when the swarm is found to be away.
-        self.lost: Callable[[RuntimeUnavailable], None] = lambda _: None
-        #: Told when tasks of an instance come or go: where it runs now, what is lacking, what went wrong.
-        self.moved: Callable[[Running, str, Sequence[str]], None] = lambda _, __, ___: None
+        self._watch: Watch | None = None
 
     @property
     def name(self) -> str:
@@ -156,21 +153,22 @@ class SwarmRuntime:
 
     # -- what it does all the time
 
-    async def run(self) -> None:
+    async def run(self, watch: Watch) -> None:
         """Looks at the swarm, and copies output, until cancelled."""
+        self._watch = watch
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 for handle in self._handles.values():
                     self._keep(handle)
                 tasks.start_soon(self._listen_always)
-                await self._look_always()
+                await self._look_always(watch)
         finally:
             self._tasks = None
             with anyio.CancelScope(shield=True):
                 await self._engine.aclose()
 
-    async def _look_always(self) -> None:
+    async def _look_always(self, watch: Watch) -> None:
         while True:
             with anyio.move_on_after(self._pause()):
                 await self._wake.wait()
@@ -180,7 +178,7 @@ class SwarmRuntime:
             try:
                 await self._look()
             except RuntimeUnavailable as failure:
-                self.lost(failure)
+                watch.lost(self.name, failure)
                 self._engine.forget()
             except EngineAnswer:
                 # It answers, but not as it should; the next look may tell.
@@ -327,7 +325,8 @@ class SwarmRuntime:
         handle.tasks, handle.removed = tasks, removed
         if places != handle.running.copies or missing != handle.lacking or lines:
             handle.take(places, missing)
-            self.moved(handle.running, missing, lines)
+            if self._watch is not None:
+                self._watch.moved(handle.running, missing, lines)
         if removed and not lingering(tasks, machines):
             handle.end(None)
         elif not removed and (ended := end(handle.running.service.manifest, tasks)) is not None:

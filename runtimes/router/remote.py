@@ -38,8 +38,13 @@ class RouterProcess:
     sentence when a router ended by itself.
     """
 
-    def __init__(self, sockets: Sequence[socket.socket], settings: Mapping[str, Any]) -> None:
-        self.died: Callable[[str], None] = lambda _: None
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        settings: Mapping[str, Any],
+        died: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._died = died
         self._sockets = sockets
         self._settings = settings
         self._routes: dict[str, Any] = {}
@@ -93,7 +98,7 @@ class RouterProcess:
         while True:
             begin = anyio.current_time()
             status = await self._run_one()
-            self.died(f"the router ended unexpectedly ({status}); another one is started")
+            self._died(f"the router ended unexpectedly ({status}); another one is started")
             if anyio.current_time() - begin > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             await anyio.sleep(pause)

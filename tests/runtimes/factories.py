@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from manifests.model.manifest import Manifest
 from manifests.model.service import Package, Service, make_service
-from runtimes.base import Launch, Running, Runtime
+from runtimes.base import Launch, Running, Runtime, RuntimeUnavailable
 from runtimes.fake import Behaviour, FakeMachine
 from runtimes.paths import Paths, make_run_directory
 from runtimes.processes.marks import instance_of, is_of_node, seal, seal_of
@@ -53,6 +53,14 @@ def service(
 
 def launch(of: Service, instance: str = "i1", slot: int = 0) -> Launch:
     return Launch(instance, of, slot, {"key": "the-key", "token": "the-token"})
+
+
+class Unwatched:
+    """Implements `runtimes.base.Watch` for a test that does not ask."""
+
+    def lost(self, runtime: str, failure: RuntimeUnavailable) -> None: ...
+
+    def moved(self, running: Running, lacking: str, news: Sequence[str]) -> None: ...
 
 
 class Collects(Protocol):

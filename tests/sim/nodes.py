@@ -6,6 +6,7 @@ import errno
 import itertools
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,19 @@ import anyio
 from manifests.model.manifest import Manifest
 from manifests.model.service import Package, make_service
 from manifests.sources.memory import MemorySource
-from reconciler.node import Node
+from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Alone
 from reconciler.state.store import MemoryStore
 from runtimes.fake import FakeMachine
 from tests.sim.router import FakeRouter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from manifests.model.merge import Winner
     from manifests.model.service import Service
-    from manifests.model.snapshot import Source
+    from reconciler.decide.conditions import Verdict
+    from reconciler.drive.packages import Host, Root
     from reconciler.peers.port import Member
 
 
@@ -34,15 +36,27 @@ def manifest(service_id: str, marker: str = "a", **rest: Any) -> Manifest:
     return Manifest.model_validate({"id": service_id, "command": ["run", marker], **rest})
 
 
-async def resolve_fake(winner: Winner, generation: int) -> Service:
-    """A package's content is its marker."""
-    declared = winner.declared
-    found = declared.manifest
-    package = Package("/app", str(found.command)) if found.source else None
-    return make_service(
-        found, runtime="process", package=package, source=winner.source, generation=generation,
-        exports=found.exports or (),
-    )  # fmt: skip
+class FakePackages:
+    """Implements `reconciler.drive.packages.PackageStore`: a package's content is its marker."""
+
+    async def resolve(self, winner: Winner, generation: int) -> Service:
+        found = winner.declared.manifest
+        package = Package("/app", str(found.command)) if found.source else None
+        return make_service(
+            found, runtime="process", package=package, source=winner.source, generation=generation,
+            exports=found.exports or (),
+        )  # fmt: skip
+
+    def note(self, winner: Winner) -> Verdict | None:
+        return None
+
+    def want(self, roots: Collection[Root], service_ids: Collection[str]) -> None: ...
+
+    async def changed(self) -> Collection[Root]:
+        await anyio.sleep_forever()
+        return ()
+
+    async def run(self, host: Host) -> None: ...
 
 
 class MemoryFolders:
@@ -89,26 +103,29 @@ class Home:
         self._started[service_id] += 1
         return self._started[service_id]
 
-    def make_node(self, sources: Sequence[Source] = ()) -> Node:
-        """A new life, with a router of its own."""
+    def make_node(self, **others: Any) -> Node:
+        """A new life, with a router of its own; `others` are ports that are not the usual ones."""
         self.lives += 1
         self.router = FakeRouter(self.machine, self.requests)
-        node = self.router.node = Node(
+        node = self.router.node = Node(replace(self.ports(), **others))
+        return node
+
+    def ports(self) -> Ports:
+        return Ports(
             about=self.about,
-            sources=sources or [self.source],
-            resolver=resolve_fake,
+            sources=[self.source],
+            packages=FakePackages(),
             runtimes={"process": self.machine.runtime()},
             prober=self.machine.prober(),
             store=self.store,
             data=self.data,
             router=self.router,
-            nodes=self.make_member(),
+            member=self.make_member(),
             identity=lambda service_id: {"key": f"key-{service_id}"},
             new_id=lambda: f"i{next(self._ids)}",
             new_token=lambda service_id: f"token-{service_id}-{self._count_start(service_id)}",
             jitter=self._random.random,
         )
-        return node
 
     @asynccontextmanager
     async def node(self) -> AsyncIterator[Node]:

@@ -10,7 +10,7 @@ import pytest
 from reconciler.decide.plan import plan
 from reconciler.decide.routes import route_of
 from reconciler.drive.status import service_status
-from tests.sim.nodes import Home, eventually, manifest, ready, resolve_fake, service
+from tests.sim.nodes import FakePackages, Home, eventually, manifest, ready, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -58,13 +58,15 @@ async def test_in_the_decision_and_again_once_it_is_mended(monkeypatch: pytest.M
 
 
 async def test_in_resolving(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolver(winner: Winner, generation: int) -> Service:
+    real = FakePackages.resolve
+
+    async def resolve(packages: FakePackages, winner: Winner, generation: int) -> Service:
         if winner.declared.manifest.id == "odd":
             raise ValueError("embedded null byte \ud800")
-        return await resolve_fake(winner, generation)
+        return await real(packages, winner, generation)
 
     home = Home()
-    monkeypatch.setattr("tests.sim.nodes.resolve_fake", resolver)
+    monkeypatch.setattr(FakePackages, "resolve", resolve)
     async with living(home) as alive:
         assert "InternalError" in str(service(alive, "odd")["conditions"])
         assert "embedded null byte \N{REPLACEMENT CHARACTER}" in str(service(alive, "odd")["conditions"])
@@ -74,7 +76,10 @@ async def test_in_its_route_its_status_and_where_its_package_comes_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = Home()
-    for place, real in (("drive.routing.route_of", route_of), ("node.service_status", service_status)):
+    for place, real in (
+        ("drive.routing.route_of", route_of),
+        ("drive.overview.service_status", service_status),
+    ):
         monkeypatch.setattr(f"reconciler.{place}", odd_only(real, lambda controller, *_: controller.id))
     of_declared = odd_only(lambda _: None, lambda declared: declared.manifest.id)
     monkeypatch.setattr("reconciler.drive.desired.package_path", of_declared)

@@ -17,6 +17,7 @@ from manifests.model.releases import Offer, Release
 from manifests.model.snapshot import Declared
 from manifests.resolve import ResolveError
 from reconciler.drive.git_packages import FETCHING, LOOK_AGAIN, SELDOM, GitPackages, NotHere
+from reconciler.state.releases import Releases
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
@@ -69,16 +70,20 @@ class FakeVersions:
 class World:
     def __init__(self) -> None:
         self.versions = FakeVersions()
-        self.git = GitPackages(self.versions)
         self.changed: list[GitPackage] = []
         self.failures: list[str] = []
-        self.git.changed = self.changed.append
-        self.git.failed = lambda failure: self.failures.append(failure.message)
+        self.git = GitPackages(
+            self.versions,
+            Releases(),
+            ran=lambda _: "",
+            changed=self.changed.append,
+            failed=lambda failure: self.failures.append(failure.message),
+        )
 
-    def source(self, package: GitPackage, *, of: str = "manifests") -> str | None:
+    def source(self, package: GitPackage, *, own: bool = True) -> str | None:
         """The folder that a service with this package is resolved from. Raises ResolveError."""
         manifest = Manifest(id="x", source=str(package))
-        return self.git.located(Winner(Declared(manifest, "/", "x.yaml"), of)).declared.manifest.source
+        return self.git.located(Winner(Declared(manifest, "/", "x.yaml"), "x", own)).declared.manifest.source
 
 
 @asynccontextmanager
@@ -168,9 +173,8 @@ async def test_a_folder_that_it_does_not_have_needs_a_person() -> None:
 async def test_other_nodes_packages_are_fetched_as_a_stranger() -> None:
     async with running(A) as world:
         seen: list[GitPackage] = []
-        world.git.own = lambda source: source == "manifests"
         world.versions.find = lambda package: seen.append(package) or "/x"  # type: ignore[method-assign,func-returns-value]
-        world.source(A), world.source(A, of="laptop")
+        world.source(A), world.source(A, own=False)
         assert [package.own for package in seen] == [True, False]
 
 

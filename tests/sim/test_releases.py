@@ -78,9 +78,14 @@ def commit(name: str) -> str:
 class World:
     def __init__(self, server: Server, file: Path | None = None) -> None:
         self.server = server
-        self.git = GitPackages(server, Releases(file))
         self.changed: list[GitPackage] = []
-        self.git.changed = self.changed.append
+        self.ran: dict[str, str] = {}
+        self.git = GitPackages(
+            server,
+            Releases(file),
+            ran=lambda service_id: self.ran.get(service_id, ""),
+            changed=self.changed.append,
+        )
 
     def winner(self, service_id: str = "notes", version: str | None = None, ref: str = "") -> Winner:
         manifest = Manifest(id=service_id, source=URL + ref, version=version)
@@ -208,7 +213,7 @@ async def test_without_releases_the_default_branch_is_followed(server: Server) -
 async def test_what_ran_before_releases_were_followed_stays_and_says_so(server: Server) -> None:
     server.here, server.away = {commit("old")}, True
     async with life(server) as world:
-        world.git.ran = lambda service_id: f"/{commit('old')}" if service_id == "notes" else ""
+        world.ran["notes"] = f"/{commit('old')}"
         notes, fresh = world.winner(), world.winner("fresh")
         # Before anybody was asked, too.
         assert world.runs(notes) == commit("old")
@@ -236,7 +241,7 @@ async def test_what_ran_is_told_only_where_it_is_no_release(
 ) -> None:
     server.here, server.tags, server.head = {commit("old")}, tags, commit("old")
     async with life(server) as world:
-        world.git.ran = lambda _: f"/{commit('old')}"
+        world.ran["notes"] = f"/{commit('old')}"
         notes = world.winner()
         world.want(notes)
         await anyio.sleep(1)

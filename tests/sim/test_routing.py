@@ -505,7 +505,7 @@ async def test_the_api_belongs_to_the_source_with_precedence(home: Home) -> None
     first = MemorySource("first", "config")
     first.declare(manifest("z", exports=[API]))
     home.source.declare(manifest("a", exports=[API]))
-    node = home.make_node([first, home.source])
+    node = home.make_node(sources=[first, home.source])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(node.run)
         await eventually(lambda: ready(node, "a") and ready(node, "z"))

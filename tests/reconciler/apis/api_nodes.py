@@ -6,7 +6,6 @@ import itertools
 import json
 import time
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -18,23 +17,17 @@ from reconciler.apis.inspect import InspectApi
 from reconciler.apis.rename import open_installed
 from reconciler.apis.repositories import GitRepositories
 from reconciler.apis.services import ServicesApi
-from reconciler.decide.rewriting import Rewriting
-from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.controllers import Controllers
+from reconciler.drive.events import EventLog
+from reconciler.drive.packages import open_packages
 from reconciler.drive.sources import make_sources
 from reconciler.http.messages import Request, Response, json_response
-from reconciler.node import Node
+from reconciler.node import Node, Ports
 from reconciler.peers.membership import Membership
 from reconciler.peers.standalone import Alone
 from reconciler.state.data_owners import DataFolders
-from reconciler.state.habits import FILE as HABITS
-from reconciler.state.habits import HabitsFile
-from reconciler.state.releases import FILE as RELEASES
-from reconciler.state.releases import Releases
 from reconciler.state.store import MemoryStore
-from reconciler.up import resolve_in_thread, want_packages, wire_packages
 from runtimes.fake import FakeMachine
-from runtimes.packages.git import Repositories
-from runtimes.paths import REPOSITORIES
 from runtimes.router.port import NoRouter
 
 if TYPE_CHECKING:
@@ -145,33 +138,32 @@ class World:
         def identity(service_id: str) -> dict[str, str]:
             return installed.identity(service_id, {"key": f"key of {service_id}"})
 
-        git = GitPackages(Repositories(self.home / REPOSITORIES), Releases(self.home / RELEASES))
-        habits = HabitsFile(self.home / HABITS)
-        rewriting = Rewriting(habits.read())
-        node = Node(
+        controllers, events = Controllers(), EventLog()
+        packages = open_packages(self.home, controllers, events)
+        ports = Ports(
             about={"name": "fake"},
+            controllers=controllers,
+            events=events,
             sources=make_sources(self.home, [], None),
-            resolver=partial(resolve_in_thread, git, rewriting, habits),
+            packages=packages,
             runtimes={name: self.machine.runtime(name) for name in ("node", "python", "process")},
             prober=self.machine.prober(),
             store=self._store,
             data=DataFolders(self.home),
             router=NoRouter(),
-            nodes=self._member(lambda each: identity(each)["key"]),
+            member=self._member(lambda each: identity(each)["key"]),
             identity=identity,
             new_id=lambda: f"i{next(self._ids)}",
             new_token=lambda _: "secret",
             jitter=lambda: 0.0,
         )
-        wire_packages(node, git, rewriting)
-        repositories = GitRepositories(git, node.sources_of)
+        node = Node(ports)
+        repositories = GitRepositories(packages.git, node.is_own)
         declarations = Declarations(
             node, self.home, installed, lambda each: identity(each)["key"], repositories
         )
         services = ServicesApi(node, declarations, patience=PATIENCE)
         async with anyio.create_task_group() as tasks:
-            node.desired.roots_changed = partial(want_packages, git)
-            tasks.start_soon(git.run)
             await tasks.start(_run, node)
             yield Apis(node, services, InspectApi(node, self.config), installed)
             tasks.cancel_scope.cancel()

@@ -10,24 +10,16 @@ import pytest
 
 from manifests import resolve
 from manifests.model.manifest import Manifest
+from manifests.model.merge import Winner
 from manifests.model.snapshot import Declared
-from reconciler.up import resolve_in_thread
+from reconciler.drive.controllers import Controllers
+from reconciler.drive.events import EventLog
+from reconciler.drive.packages import open_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-class Located:
-    """What the packages from Git say of a folder of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        manifest = Manifest.model_validate({"id": "a", "source": str(folder), "command": ["true"]})
-        self._found = Declared(manifest, str(folder), "a.yaml"), "home"
-
-    def located(self, winner: object) -> tuple[Declared, str]:
-        return self._found
 
 
 async def test_a_cancelled_look_at_a_package_ends_at_the_next_file(
@@ -43,14 +35,14 @@ async def test_a_cancelled_look_at_a_package_ends_at_the_next_file(
         return infer(*words)
 
     monkeypatch.setattr(resolve, "infer_runtime", slowly)
-    nobody: Any = None
-    git: Any = Located(tmp_path)
+    manifest = Manifest.model_validate({"id": "a", "source": str(tmp_path), "command": ["true"]})
+    packages = open_packages(tmp_path / "home", Controllers(), EventLog())
     ended: list[bool] = []
 
     async def look() -> None:
         with anyio.CancelScope() as scope:
             scopes.append(scope)
-            await resolve_in_thread(git, nobody, nobody, nobody, 0)
+            await packages.resolve(Winner(Declared(manifest, str(tmp_path), "a.yaml"), "home"), 0)
         ended.append(scope.cancelled_caught)
 
     scopes: list[anyio.CancelScope] = []

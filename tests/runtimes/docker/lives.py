@@ -15,7 +15,7 @@ from runtimes.docker.network import Networks
 from runtimes.docker.runtime import DockerRuntime
 from runtimes.docker.starting import remove_container
 from tests.runtimes.docker.engines import IMAGE
-from tests.runtimes.factories import Lives, make_home, make_paths, service
+from tests.runtimes.factories import Lives, Unwatched, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +38,6 @@ class DockerLives:
         self.home = make_home()
         self.paths = make_paths(self.home)
         self.engine = Engine(lambda: socket)
-        self.lost: list[RuntimeUnavailable] = []
         self.socket = socket
         self._tasks = tasks
         self._life = anyio.CancelScope()
@@ -51,13 +50,12 @@ class DockerLives:
         self._life, self._ended = anyio.CancelScope(), anyio.Event()
         self._engines.append(Engine(lambda: self.socket))
         runtime = DockerRuntime(self.paths, engine=self._engines[-1], **settings)
-        runtime.lost = self.lost.append
         self._tasks.start_soon(self._live, runtime, self._life, self._ended)
         return runtime
 
     async def _live(self, runtime: DockerRuntime, life: anyio.CancelScope, ended: anyio.Event) -> None:
         with life:
-            await runtime.run()
+            await runtime.run(Unwatched())
         ended.set()
 
     async def end_life(self) -> None:

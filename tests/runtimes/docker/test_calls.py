@@ -16,7 +16,7 @@ from runtimes.docker import runtime as docker
 from runtimes.docker.engine import Engine
 from runtimes.docker.network import Networks
 from runtimes.docker.runtime import DockerRuntime
-from tests.runtimes.factories import make_home, make_paths, service
+from tests.runtimes.factories import Unwatched, make_home, make_paths, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ async def test_a_resync_is_one_call_whatever_the_number_of_containers(
     runtime = DockerRuntime(paths, engine=engine)
     assert len(await runtime.observe()) == MANY
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(runtime.run)
+        tasks.start_soon(runtime.run, Unwatched())
         with anyio.fail_after(20):
             while sum(call.endswith("/logs") for call in engine.calls) < MANY:
                 await anyio.sleep(0.01)

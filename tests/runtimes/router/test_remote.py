@@ -57,11 +57,15 @@ def anyio_backend() -> str:
 
 
 class Node(Surroundings):
-    """Runs its router from `run` on. `deaths` are what it was told about routers that ended."""
+    """Runs its router from `run` on. `deaths` are what it was told about routers that ended.
+
+    `meanwhile`: what is published while none runs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.deaths: list[str] = []
+        self.meanwhile: dict[str, ServiceRoute] = {}
         self.running = anyio.CancelScope()
 
     async def _open(self, stack: AsyncExitStack) -> None:
@@ -74,9 +78,12 @@ class Node(Surroundings):
         self.port = tcp.getsockname()[1]
         self.log = self.folder / "access.log"
         settings = {"domain": "localhost", "adminTokens": [ADMIN], "accessLog": str(self.log)}
-        self.router = RouterProcess((tcp, unix), settings)
-        self.router.died = self.deaths.append
+        self.router = RouterProcess((tcp, unix), settings, self._died)
         stack.callback(self.running.cancel)
+
+    def _died(self, message: str) -> None:
+        self.deaths.append(message)
+        self.router.publish(self.meanwhile)
 
     def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
         self.router.publish(routes)
@@ -266,8 +273,8 @@ async def test_a_router_that_is_killed_is_replaced_and_the_next_one_knows_everyt
 async def test_what_was_published_while_it_was_away_is_known_too(node: Node) -> None:
     node.run()
     await node.ask()
-    node.router.died = lambda _: node.router.publish({"notes": service.route})
     service = await node.service()
+    node.meanwhile = {"notes": service.route}
     node.router.publish({"notes": None})
     await until_published(node)
     await node.kill()

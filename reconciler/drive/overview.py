@@ -1,0 +1,84 @@
+"""What `atek status` says about everything: the node, its sources, and each service that it knows of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.decide.internal_error import defect
+from reconciler.drive.status import defective_status, held_back_status, service_status, source_status, unready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reconciler.drive.desired import DesiredState
+    from reconciler.drive.loop import Reconciler
+    from reconciler.drive.routing import Routing
+
+
+class Overview:
+    """Read at this moment. `more`: what else is to be said about the source of a name."""
+
+    def __init__(
+        self,
+        about: Mapping[str, Any],
+        reconciler: Reconciler,
+        desired: DesiredState,
+        routing: Routing,
+        *,
+        notices: Sequence[str],
+        more: Callable[[str], Mapping[str, Any]],
+    ) -> None:
+        self._about = about
+        self._reconciler = reconciler
+        self._controllers = reconciler.controllers
+        self._desired = desired
+        self._routing = routing
+        self._notices = notices
+        self._more = more
+
+    def status(self) -> dict[str, Any]:
+        """The value of `atek status --json`."""
+        return {
+            "node": {**self._about, "problems": self._problems()},
+            "services": [entry for _, entry in sorted(self.entries().items())],
+            "sources": [
+                {
+                    **source_status(source, self._desired.merged, self._desired.last_read.get(source.name)),
+                    **self._more(source.name),
+                }
+                for source in self._desired.sources
+            ],
+        }
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Id → the service's entry in `status`, of all services."""
+        ids = self._controllers.keys() | self._desired.held_back.keys()
+        return {service_id: entry for service_id in ids if (entry := self.service(service_id))}
+
+    def service(self, service_id: str) -> dict[str, Any] | None:
+        """One of them; None when there is nothing of it (any more)."""
+        controller = self._controllers.get(service_id)
+        held = self._desired.held_back.get(service_id)
+        if controller is None:
+            return held_back_status(service_id, held) if held else None
+        try:
+            node = str(self._about.get("address", ""))
+            return service_status(controller, self._routing.lost.get(service_id), held, node)
+        except Exception as error:
+            # One that cannot be told of hides none of the others.
+            return defective_status(service_id, defect(error))
+
+    def unready(self) -> dict[str, str]:
+        """Id → why; the empty id stands for the node itself."""
+        if not self._desired.loaded:
+            return {"": "the sources are not read yet"}
+        if self._reconciler.stopping:
+            return {"": "the node is stopping"}
+        reasons = unready(list(self._controllers.values()))
+        if not self._reconciler.observed:
+            reasons[""] = "a runtime cannot say what runs"
+        return reasons
+
+    def _problems(self) -> list[str]:
+        failure = self._reconciler.saver.failure
+        return [*self._notices, *([failure] if failure else [])]

@@ -1,0 +1,172 @@
+"""What services run from: folders of this machine, and repositories that are fetched to it.
+
+    want(roots) ─► folders are watched, repositories fetched ─► changed() ─► resolve(winner) ─► service
+
+`DesiredState` says what is wanted, and resolves again what changed. What a program writes into its own
+package is no change (`decide.rewriting`).
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from manifests.model.git import GitPackage
+from manifests.resolve import files_of, resolve
+from manifests.sources.packages import PackageWatcher
+from reconciler.decide.rewriting import Rewriting, as_fetched
+from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.keep_going import keep_going
+from reconciler.state.habits import FILE as HABITS
+from reconciler.state.habits import HabitsFile
+from reconciler.state.releases import FILE as RELEASES
+from reconciler.state.releases import Releases
+from runtimes.packages.git import Repositories
+from runtimes.paths import REPOSITORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from manifests.model.merge import Winner
+    from manifests.model.service import Service
+    from reconciler.decide.conditions import Verdict
+    from reconciler.drive.controllers import Controllers
+    from reconciler.drive.events import EventLog
+    from reconciler.drive.git_packages import Versions
+    from runtimes.base import RuntimeFailure
+
+    #: Where a package comes from: its folder, or a repository.
+    Root = str | GitPackage
+
+
+class Host(Protocol):
+    """The node, as its packages see it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every source was read, so that no service may be wanted that none mentions yet."""
+        ...
+
+    def packages_in_use(self) -> Collection[str]:
+        """The folders of packages that something runs from, or may run from again."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """A part of the node that is no service's has a defect; it is tried again."""
+        ...
+
+
+class PackageStore(Protocol):
+    """Where the packages of services come from, and what of them is run."""
+
+    async def resolve(self, winner: Winner, generation: int) -> Service:
+        """The service that a declaration makes, with its package as it is now. Raises ResolveError."""
+        ...
+
+    def note(self, winner: Winner) -> Verdict | None:
+        """What a person should know about a service's package, though it keeps nobody from running."""
+        ...
+
+    def want(self, roots: Collection[Root], service_ids: Collection[str]) -> None:
+        """Follows these roots, for these services, and no others."""
+        ...
+
+    async def changed(self) -> Collection[Root]:
+        """The roots that are not as they were at the last call, once there are any."""
+        ...
+
+    async def run(self, host: Host) -> None:
+        """Looks after them until cancelled."""
+        ...
+
+
+def open_packages(home: Path, controllers: Controllers, events: EventLog) -> Packages:
+    """Those of the node in this home."""
+    return Packages(
+        Repositories(home / REPOSITORIES),
+        Releases(home / RELEASES),
+        HabitsFile(home / HABITS),
+        controllers,
+        events,
+    )
+
+
+class Packages:
+    """Implements `PackageStore` over folders and git. `git` answers those who ask about single packages."""
+
+    def __init__(
+        self,
+        versions: Versions,
+        releases: Releases,
+        habits: HabitsFile,
+        controllers: Controllers,
+        events: EventLog,
+    ) -> None:
+        self._controllers = controllers
+        self._habits = habits
+        self._events = events
+        self._changed: set[Root] = set()
+        self._news = anyio.Event()
+        self._watcher = PackageWatcher(self._note_changed)
+        self._rewriting = Rewriting(habits.read())
+        self.git = GitPackages(
+            versions, releases, ran=controllers.ran_from, changed=self._note_changed, failed=self._git_failed
+        )
+
+    async def resolve(self, winner: Winner, generation: int) -> Service:
+        """Reading a package takes a while on a slow disk; a bare command takes none."""
+        located = self.git.located(winner)
+        if located.declared.manifest.source is None:
+            return resolve(located.declared, located.source, generation)
+        # A thread knows nothing of a cancellation by itself, and a node that ends would wait for it.
+        in_thread = partial(
+            resolve, located.declared, located.source, generation, check=anyio.from_thread.check_cancelled
+        )
+        service = await anyio.to_thread.run_sync(in_thread)
+        if self.git.has(winner):
+            return as_fetched(service, self._controllers.packages_of(service.id))
+        files = files_of(service.package.path) if service.package else {}
+        service = self._rewriting.taken(service, files, time.monotonic())
+        if self._habits.differs(found := self._rewriting.found_out()):
+            await anyio.to_thread.run_sync(self._habits.write, found)
+        return service
+
+    def note(self, winner: Winner) -> Verdict | None:
+        """See `PackageStore`."""
+        return self.git.note(winner) or self._rewriting.note(winner.declared.manifest.id)
+
+    def want(self, roots: Collection[Root], service_ids: Collection[str]) -> None:
+        """See `PackageStore`."""
+        self._watcher.set_roots([root for root in roots if isinstance(root, str)])
+        self.git.want([root for root in roots if isinstance(root, GitPackage)])
+        self._rewriting.keep(service_ids)
+
+    async def changed(self) -> Collection[Root]:
+        """See `PackageStore`."""
+        await self._news.wait()
+        self._news = anyio.Event()
+        changed, self._changed = self._changed, set()
+        return changed
+
+    async def run(self, host: Host) -> None:
+        """Watches, fetches, and deletes what nobody needs, until cancelled."""
+
+        def in_use() -> Collection[str] | None:
+            return host.packages_in_use() if host.complete else None
+
+        async with anyio.create_task_group() as tasks:
+            for run in (self._watcher.run, self.git.run, partial(self.git.collect, in_use)):
+                tasks.start_soon(keep_going, run, host.failed)
+
+    def _note_changed(self, root: Root) -> None:
+        self._changed.add(root)
+        self._news.set()
+
+    def _git_failed(self, failure: RuntimeFailure) -> None:
+        self._events.emit("", failure.reason, failure.message, warning=True)
