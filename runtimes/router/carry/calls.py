@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.table import Backend, Caller, RouteTable
-    from runtimes.router.protocol.head import RequestHead
     from runtimes.router.protocol.jsonrpc import Incoming
     from runtimes.router.protocol.large import Pieces
+    from runtimes.router.protocol.request_head import RequestHead
 
 #: Calls of one batch that are on their way at the same time.
 AT_A_TIME = 32

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, cast
 
 from runtimes.router.carry.lingering_close import Lingering
 from runtimes.router.protocol.body import BadBody, Body, body_of
-from runtimes.router.protocol.head import END, BadHead
 from runtimes.router.protocol.lines import no_request
 from runtimes.router.protocol.pages import CONTINUE, error_page
+from runtimes.router.protocol.request_head import END, BadHead
 
 if TYPE_CHECKING:
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 #: Bytes that a client may send ahead before its reading is paused.
 MOST_AHEAD = 64 * 1024

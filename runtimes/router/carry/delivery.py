@@ -7,8 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from runtimes.router.protocol import jsonrpc, large
-from runtimes.router.protocol.head import known_answers
 from runtimes.router.protocol.large import SMALL, TINY
+from runtimes.router.protocol.request_head import known_answers
 
 if TYPE_CHECKING:
     from runtimes.router.carry.calls import Deliver
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from runtimes.router.carry.pool import Pool
     from runtimes.router.carry.turns import Work
     from runtimes.router.carry.upstream import Upstream
-    from runtimes.router.protocol.head import AnswerHead
     from runtimes.router.protocol.large import Pieces
+    from runtimes.router.protocol.request_head import AnswerHead
 
 
 _ANSWERS = known_answers(b"POST")

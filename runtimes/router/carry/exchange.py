@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from runtimes.router.carry.pool import Pool
     from runtimes.router.carry.upstream import Upstream
-    from runtimes.router.protocol.head import AnswerHead
+    from runtimes.router.protocol.request_head import AnswerHead
 
 
 class Exchange(Protocol):

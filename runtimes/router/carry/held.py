@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
     from runtimes.router.decide.table import Caller, ServiceRoute
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 

@@ -23,13 +23,13 @@ from runtimes.router.carry.pool import Pool
 from runtimes.router.carry.rate_limit import Strangers
 from runtimes.router.carry.request_ids import request_ids
 from runtimes.router.carry.turns import Turns
+from runtimes.router.decide.access import decide_foreign, decide_host
 from runtimes.router.decide.binding import Bindings
-from runtimes.router.decide.gateway import decide_own
-from runtimes.router.decide.hosts import decide_foreign, decide_host
+from runtimes.router.decide.place import decide_own
 from runtimes.router.decide.table import changed, make_table
 from runtimes.router.limits import Limits
-from runtimes.router.protocol.head import END, REMEMBERED, REMEMBERED_LENGTH, parse_request
 from runtimes.router.protocol.pages import error_page
+from runtimes.router.protocol.request_head import END, REMEMBERED, REMEMBERED_LENGTH, parse_request
 from runtimes.router.tell.access_log import AccessLog
 from runtimes.router.tell.metrics import BUCKETS, Metrics
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from runtimes.router.decide.decision import Decision
     from runtimes.router.decide.table import Backend, RouteTable, ServiceRoute, Session
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 #: Looks into /proc: they take the interpreter from those that are answered meanwhile.
 LOOKS_AT_A_TIME = 2

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from runtimes.router.carry.tunnel import Tunnel
 from runtimes.router.protocol.body import LAST_CHUNK, chunk
 from runtimes.router.protocol.frames import goodbye
-from runtimes.router.protocol.head import WEBSOCKET
 from runtimes.router.protocol.pages import error_page
+from runtimes.router.protocol.request_head import WEBSOCKET
 from runtimes.router.tell.metrics import LEFT
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.pool import Pool
     from runtimes.router.carry.upstream import Upstream
     from runtimes.router.decide.proxy import Pass
-    from runtimes.router.protocol.head import AnswerHead
+    from runtimes.router.protocol.request_head import AnswerHead
 
 #: Bytes of a body that wait for a connection before the client has to.
 MOST_WAITING = 64 * 1024

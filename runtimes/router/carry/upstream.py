@@ -15,8 +15,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from runtimes.router.protocol.body import BadBody, Body, body_of
-from runtimes.router.protocol.head import END, AnswerHead, BadHead, parse_answer
 from runtimes.router.protocol.lines import no_answer
+from runtimes.router.protocol.request_head import END, AnswerHead, BadHead, parse_answer
 
 if TYPE_CHECKING:
     from runtimes.router.carry.exchange import Exchange

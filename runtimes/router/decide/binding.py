@@ -17,7 +17,7 @@ from urllib.parse import quote
 from runtimes.router.protocol.query import values_of
 
 if TYPE_CHECKING:
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 BIND_PATH = b"/_atek/bind-session"
 LOGIN_PATH = b"/_atek/login"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.table import Caller
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 
 class Decision(Protocol):

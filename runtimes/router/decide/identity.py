@@ -14,7 +14,7 @@ from runtimes.router.decide.table import SYSTEM, Caller
 
 if TYPE_CHECKING:
     from runtimes.router.decide.table import RouteTable, ServiceRoute
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 SESSION_COOKIE = b"session"
 #: What instances' tokens begin with, of this node and of all others; 64 hex digits follow.

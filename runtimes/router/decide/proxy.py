@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runtimes.router.carry.proxying import CLOSE, Forward
 from runtimes.router.decide.identity import fields_of, passed_fields
-from runtimes.router.protocol.head import WEBSOCKET, known_answers
+from runtimes.router.protocol.request_head import WEBSOCKET, known_answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.plane import Plane
     from runtimes.router.carry.pool import Pool
     from runtimes.router.decide.table import Backend, Caller, RouteTable, ServiceRoute
-    from runtimes.router.protocol.head import AnswerHead, RequestHead
+    from runtimes.router.protocol.request_head import AnswerHead, RequestHead
 
 #: Methods whose requests say their length even when it is 0 (RFC 9110, section 8.6).
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtimes.router.protocol.head import RequestHead, parse_request
+from runtimes.router.protocol.request_head import RequestHead, parse_request
 
 
 def request(

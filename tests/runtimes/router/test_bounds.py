@@ -11,7 +11,7 @@ from runtimes.router.carry import rate_limit as strangers
 from runtimes.router.carry.client import MOST_AHEAD
 from runtimes.router.carry.rate_limit import Strangers
 from runtimes.router.limits import Limits
-from runtimes.router.protocol.head import REMEMBERED
+from runtimes.router.protocol.request_head import REMEMBERED
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.instances import Held
 from tests.runtimes.router.wire import request

@@ -17,7 +17,7 @@ from runtimes.router.decide.binding import (
     login_location,
     without_binding,
 )
-from runtimes.router.decide.gateway import api_of
+from runtimes.router.decide.place import api_of
 from runtimes.router.protocol.query import values_of
 from tests.runtimes.router.heads import request
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol.head import (
+from runtimes.router.protocol.request_head import (
     AnswerHead,
     BadHead,
     RequestHead,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol.head import parse_request
+from runtimes.router.protocol.request_head import parse_request
 from tests.runtimes.router.protocol.raw_heads import END, HOST, LINE, names, parse, passed, refused
 
 # -- the request line

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
     from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
-    from runtimes.router.protocol.head import RequestHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 _HOST = ("host", "")
 
