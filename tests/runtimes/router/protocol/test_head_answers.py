@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol import head as heads
+from runtimes.router.protocol import request_head as heads
 from runtimes.router.protocol.request_head import BadHead, known_answers, parse_answer, parse_request
 from tests.runtimes.router.protocol.raw_heads import END, HOST, LINE, answer, parse
 
