@@ -39,4 +39,4 @@ class Limits:
     held: int = 5_000
     held_bytes: int = 64 * 1024 * 1024
     #: Requests a minute and address of callers that are not known (the original's number).
-    strangers: int = 10_000
+    anonymous: int = 10_000

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uvloop
 
-from runtimes.router.carry.client import Client
+from runtimes.router.carry.handlers import accept
 from runtimes.router.carry.plane import Plane
 from runtimes.router.decide.table import Session, route_from_json
 from runtimes.router.limits import Limits
@@ -95,8 +95,8 @@ async def _obey(reader: asyncio.StreamReader, answer: Answerer) -> None:
 async def _listen(plane: Plane, listener: socket.socket) -> asyncio.AbstractServer:
     loop = asyncio.get_running_loop()
     if listener.family == socket.AF_UNIX:
-        return await loop.create_unix_server(lambda: Client(plane), sock=listener, backlog=_BACKLOG)
-    return await loop.create_server(lambda: Client(plane), sock=listener, backlog=_BACKLOG)
+        return await loop.create_unix_server(lambda: accept(plane), sock=listener, backlog=_BACKLOG)
+    return await loop.create_server(lambda: accept(plane), sock=listener, backlog=_BACKLOG)
 
 
 async def _sweep(plane: Plane) -> None:

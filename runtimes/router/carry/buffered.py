@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Room:
+class Buffered:
     """Counts. Whoever takes some gives it back, also when there was not enough."""
 
     __slots__ = ("_limit", "used")
@@ -13,7 +13,7 @@ class Room:
         self.used = 0
 
     def take(self, size: int) -> bool:
-        """Whether there was room for it."""
+        """Whether there was enough left for it."""
         self.used += size
         return self.used <= self._limit
 

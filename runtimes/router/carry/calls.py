@@ -6,117 +6,24 @@ to the instance that is least busy at that moment; one that fails is an error am
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.delivery import Delivery, length_line
-from runtimes.router.carry.own_answer import LONGEST_AWAITED
+from runtimes.router.carry.delivery import Delivery
+from runtimes.router.carry.handler import LONGEST_AWAITED
 from runtimes.router.carry.sending import Sending
-from runtimes.router.decide.identity import OPEN_METHODS, fields_of
 from runtimes.router.protocol import jsonrpc, large
-from runtimes.router.protocol.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE, Call, Malformed
+from runtimes.router.protocol.jsonrpc import UNAVAILABLE, Call, Malformed
 from runtimes.router.protocol.large import SMALL
 from runtimes.router.protocol.pages import CORS, page, rpc_head
 from runtimes.router.tell.metrics import LEFT
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.client import Client
-    from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.table import Backend, Caller, RouteTable
     from runtimes.router.protocol.jsonrpc import Incoming
     from runtimes.router.protocol.large import Pieces
-    from runtimes.router.protocol.request_head import RequestHead
 
 #: Calls of one batch that are on their way at the same time.
 AT_A_TIME = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """A decision: the calls in the body go to whoever exports the API.
-
-    `caller` is None for somebody who may only log in. `refused` is the error that every call gets instead,
-    and `held` says that it need not, since calls may wait.
-    `prefixes` begin the requests to each instance, up to the request's id; `length` goes on from there to a
-    body that is as long as the client's. `only` names the instance where there is just one.
-    """
-
-    table: RouteTable
-    head: RequestHead
-    api: str
-    caller: Caller | None
-    service_id: str
-    name: str
-    backends: tuple[Backend, ...]
-    only: str
-    prefixes: dict[str, bytes]
-    length: bytes
-    refused: tuple[int, str] | None
-    held: bool
-    series: tuple[str, str]
-
-    @classmethod
-    def make(cls, table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Deliver:
-        """Everything that can be known before the body."""
-        route = table.api(api, "rpc")
-        targets = route.targets if route else ()
-        return cls(
-            table=table,
-            head=head,
-            api=api,
-            caller=caller,
-            service_id=route.service.id if route else "",
-            name=(route.service.id if route else "") or "the node",
-            backends=tuple(target.backend for target in targets),
-            only=targets[0].backend.instance if len(targets) == 1 else "",
-            prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
-            length=length_line(head.length),
-            refused=_refusal(table, api, caller),
-            held=route is not None and route.service.held and (caller is None or caller.may_call(api)),
-            series=("gateway", api if route else ""),
-        )
-
-    def by(self, table: RouteTable) -> Deliver:
-        """The same by the table of the moment: a body or a batch may take longer than the first one lasts."""
-        return self if table is self.table else Deliver.make(table, self.head, self.api, self.caller)
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        return SingleCall(plane, client, self)
-
-    def may(self, method: str) -> bool:
-        """Whether whoever calls may call that; somebody who is not known may only log in."""
-        return self.caller is not None or method in OPEN_METHODS
-
-    def refusal(self, call_id: object, method: str) -> bytes | None:
-        """The answer to a call that is not delivered; None when it is."""
-        if not self.may(method):
-            return jsonrpc.failed(call_id, UNAVAILABLE, "Not authorized")
-        return jsonrpc.failed(call_id, *self.refused) if self.refused else None
-
-
-def _prefix(path: str, head: RequestHead, caller: Caller | None) -> bytes:
-    """None of the client's own fields but the one that belongs to a trace."""
-    trace = b"traceparent: %b\r\n" % head.traceparent if head.traceparent else b""
-    return b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b%bX-Request-Id: " % (
-        path.encode(),
-        fields_of(caller),
-        trace,
-    )
-
-
-def _refusal(table: RouteTable, api: str, caller: Caller | None) -> tuple[int, str] | None:
-    if not api:
-        return INVALID_PARAMS, "the parameter api is missing: /_atek/gateway?api=ID"
-    route = table.api(api, "rpc")
-    if route is None:
-        return NO_SUCH_METHOD, f"No service available which matches {api}"
-    if caller is not None and not caller.may_call(api):
-        return UNAVAILABLE, f"Not authorized: this service may not call {api}"
-    if not route.targets:
-        return NO_SUCH_METHOD, f"No service available which matches {api}: {route.service.id} is not ready"
-    return None
 
 
 class SingleCall(Delivery):
@@ -164,8 +71,8 @@ class SingleCall(Delivery):
 
     def body(self, payload: bytes, *, done: bool) -> None:
         self._pieces.append(payload)
-        fits = self.take_room(len(payload))
-        if self.room > self._most:
+        fits = self.take_buffer(len(payload))
+        if self.buffer > self._most:
             self._too_large()
         elif not fits:
             self._refuse(503, UNAVAILABLE, "too much has to be kept in memory at the moment")
@@ -196,14 +103,14 @@ class SingleCall(Delivery):
     def delivered(self, answer: bytes | Pieces, now: float) -> None:
         plane, decision, client = self.plane, self.decision, self.client
         if type(answer) is list:
-            room, self.room = self.room, 0
+            buffer, self.buffer = self.buffer, 0
             client.hand_over(
-                Sending(plane, client, decision, answer, began=self.began, request_id=self.id, room=room)
+                Sending(plane, client, decision, answer, began=self.began, request_id=self.id, buffer=buffer)
             )
             return
         assert type(answer) is bytes
-        if self.room:
-            self.give_room()
+        if self.buffer:
+            self.give_buffer()
         # `client.keeps`, where all of the request was read.
         keep = decision.head.keep_alive and not plane.ending
         send = client.send
@@ -222,7 +129,7 @@ class SingleCall(Delivery):
     def _refuse(self, status: int, code: int, message: str) -> None:
         """An answer without having read what is asked."""
         client, body = self.client, jsonrpc.failed(None, code, message)
-        self.give_room()
+        self.give_buffer()
         client.send(page(status, body, kind=b"application/json", fields=[CORS], close=True))
         self.plane.answered(client, self.decision, status, monotonic() - self.began)
         client.finish(keep=False)
@@ -269,7 +176,7 @@ class Batch:
         self._under_way: set[Part] = set()
         #: Bytes of answers, and of what has come of others: together no more than one answer may have.
         self.kept = 0
-        self._room, first.room = first.room, 0
+        self._buffer, first.buffer = first.buffer, 0
 
     # -- handler.Handler
 
@@ -288,7 +195,7 @@ class Batch:
         self._next = len(self._calls)
         for part in list(self._under_way):
             part.abandon()
-        self.plane.room.give(self._room)
+        self.plane.buffered.give(self._buffer)
         self.plane.answered(self.client, self.decision, LEFT, monotonic() - self._began, self.id)
 
     def client_paused(self) -> None: ...
@@ -322,7 +229,7 @@ class Batch:
         """One call is done. None is the answer to a notification."""
         self._under_way.discard(part)
         self.kept -= part.kept
-        self._room, part.room = self._room + part.room, 0
+        self._buffer, part.buffer = self._buffer + part.buffer, 0
         self._note(index, self._fitting(part, answer))
         self._deliver_more()
 
@@ -349,12 +256,12 @@ class Batch:
             pieces = large.join(answers) if self._is_list else large.join(answers)[1:-1]
             sending = Sending(
                 self.plane, client, self.decision, pieces,
-                began=self._began, request_id=self.id, room=self._room,
+                began=self._began, request_id=self.id, buffer=self._buffer,
             )  # fmt: skip
             client.hand_over(sending)
             return
         keep = client.keeps
-        self.plane.room.give(self._room)
+        self.plane.buffered.give(self._buffer)
         client.send(page(204, fields=[CORS], close=not keep))
         self.plane.answered(client, self.decision, 204, monotonic() - self._began, self.id)
         client.finish(keep=keep)

@@ -1,49 +1,54 @@
 """One connection of a client: requests in, one at a time and in order, answers out.
 
-A connection reads a head, asks the plane what is to happen with it (a `Handler`), gives that the body as it
-comes, and goes on with the next request when the handler is done. What a client sends ahead waits here,
-bounded by not reading on; what breaks the rules is answered with the fitting status, and the connection ends.
+A connection reads a head, asks the plane what is to be done with it (a `Decision`), gives the handler for
+that the body as it comes, and goes on with the next request when the handler is done. What a client sends
+ahead waits here, bounded by not reading on; what breaks the rules is answered with the fitting status, and
+the connection ends.
 """
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
-from runtimes.router.carry.lingering_close import Lingering
+from runtimes.router.carry.client_transport import ClientTransport
+from runtimes.router.carry.lingering_close import LingeringClose
 from runtimes.router.protocol.body import BadBody, Body, body_of
-from runtimes.router.protocol.lines import no_request
+from runtimes.router.protocol.fields import END, BadHead
+from runtimes.router.protocol.lines import after_empty_lines, no_request
 from runtimes.router.protocol.pages import CONTINUE, error_page
-from runtimes.router.protocol.request_head import END, BadHead
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
     from runtimes.router.protocol.request_head import RequestHead
 
+    #: By the type of what was decided.
+    Handlers = Mapping[type[Any], Callable[[Plane, "Client", Any], Handler]]
+
 #: Bytes that a client may send ahead before its reading is paused.
 MOST_AHEAD = 64 * 1024
-#: Bytes of empty lines before a request that are lost without a word.
-MOST_EMPTY = 8
-_ORIGIN = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\n\r\n"
 
 
-class Client(asyncio.Protocol):
-    """One connection. `peer` is the client's address, empty on a Unix socket; `ended`: no more will come."""
+class Client(ClientTransport):
+    """Implements `connection.Connection`; `ended`: no more will come.
+
+    `handlers` are what carries out each kind of decision.
+    """
 
     __slots__ = (
-        "_ahead", "_body", "_full", "_handler", "_last", "_last_of", "_paused", "_raw", "_slow", "_taking",
-        "ended", "head", "origin", "peer", "plane", "send", "transport", "used",
+        "_ahead", "_body", "_full", "_handler", "_handlers", "_last", "_last_of", "_raw", "_slow", "_taking",
+        "ended", "head", "plane", "used",
     )  # fmt: skip
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, handlers: Handlers) -> None:
+        super().__init__()
         self.plane = plane
-        self.peer = ""
-        #: The last field lines of a request that is passed on: who is at the other end.
-        self.origin = b""
-        self.transport: asyncio.Transport
+        self._handlers = handlers
         self.head: RequestHead | None = None
         self._ahead = b""
         self._handler: Handler | None = None
@@ -53,13 +58,16 @@ class Client(asyncio.Protocol):
         self._last_of: dict[bytes, Decision] | None = None
         self.ended = False
         self._full = False
-        self._paused = False
         self._raw = False
         self._slow = False
         self._taking = False
         self.used = monotonic()
 
     # -- for handlers
+
+    def start(self, decision: Decision) -> Handler:
+        """What carries it out for this client. It is told of the request by whoever asked for it."""
+        return self._handlers[type(decision)](self.plane, self, decision)
 
     def send_continue(self) -> None:
         """Lets a client go on that waits with its body; from then on it has to be read."""
@@ -116,11 +124,6 @@ class Client(asyncio.Protocol):
         """Whether it does not take what it is sent."""
         return self._full
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether nothing is read of it at the moment."""
-        return self._paused
-
     def abort(self) -> None:
         """The answer cannot be completed: the client has to see that it is cut off."""
         self._handler = None
@@ -130,20 +133,6 @@ class Client(asyncio.Protocol):
         """Ends it once it was sent what is on its way, for which it has as long as any reader."""
         self.transport.close()
         self.plane.closing.start(self)
-
-    def abort_all(self) -> None:
-        """Ends it, whatever it is doing."""
-        self.transport.abort()
-
-    def pause_body(self) -> None:
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume_body(self) -> None:
-        if self._paused and not self.transport.is_closing():
-            self._paused = False
-            self.transport.resume_reading()
 
     def splice(self) -> bytes:
         """From now on bytes go to `client_ahead` as they are; returns those that came already."""
@@ -156,10 +145,6 @@ class Client(asyncio.Protocol):
         """Nothing more will be sent to it, and it has as long as any reader to have its say."""
         self.write_eof()
         self.plane.closing.start(self)
-
-    def write_eof(self) -> None:
-        if not self.transport.is_closing() and self.transport.can_write_eof():
-            self.transport.write_eof()
 
     # -- for the plane
 
@@ -183,13 +168,7 @@ class Client(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none by class.
-        transport = cast("asyncio.Transport", transport)
-        self.transport = transport
-        self.send = transport.write
-        name = transport.get_extra_info("peername")
-        self.peer = name[0] if isinstance(name, tuple) else ""
-        self.origin = _ORIGIN % (self.peer.encode() or b"unix")
+        super().connection_made(transport)
         self.plane.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -216,7 +195,7 @@ class Client(asyncio.Protocol):
             # As in `_begin`, but without the calls that lead there.
             self.head = decision.head
             plane.metrics.in_flight += 1
-            handler = self._handler = decision.start(plane, self)
+            handler = self._handler = self._handlers[type(decision)](plane, self, decision)
             handler.whole(payload)
         elif self._raw:
             handler.client_ahead(data)
@@ -295,43 +274,29 @@ class Client(asyncio.Protocol):
         decision = plane.decisions.get(data[: end - 4])
         if decision is None:
             if data.startswith(b"\r\n"):
-                return self._after_empty_lines(data)
+                rest = after_empty_lines(data)
+                return self._refuse(400, "not HTTP") if rest is None else rest
             try:
                 decision = plane.decide(data[:end])
             except BadHead as error:
-                self._refuse(error.status, error.message)
-                return b""
+                return self._refuse(error.status, error.message)
         if self._slow:
             self._slow = False
             plane.reading.drop(self)
         return self._begin(decision, data, end)
 
-    def _after_empty_lines(self, data: bytes) -> bytes:
-        """RFC 9112, section 2.2: an empty line before a request is harmless. Many are no request."""
-        end = 0
-        while end <= MOST_EMPTY and data.startswith(b"\r\n", end):
-            end += 2
-        if end <= MOST_EMPTY:
-            return data[end:]
-        self._refuse(400, "not HTTP")
-        return b""
-
     def _take_part(self, data: bytes) -> bytes:
         """A head that is not complete: no more than fits, and nothing that can never become one."""
         if len(data) > self.plane.limits.head:
-            self._refuse(431, "the head of the request is too long")
-            return b""
-        if no_request(data):
-            self._refuse(400, "not HTTP")
-            return b""
-        return data
+            return self._refuse(431, "the head of the request is too long")
+        return self._refuse(400, "not HTTP") if no_request(data) else data
 
     def _begin(self, decision: Decision, data: bytes, end: int) -> bytes:
         """The request whose head ends at `end`; returns what is not yet used of the data."""
         self.head = decision.head
         length = decision.head.length
         self.plane.metrics.in_flight += 1
-        handler = self._handler = decision.start(self.plane, self)
+        handler = self._handler = self.start(decision)
         if 0 <= length <= len(data) - end:
             handler.whole(data[end : end + length])
             return data[end + length :]
@@ -399,10 +364,12 @@ class Client(asyncio.Protocol):
 
     # -- ending
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: int, message: str) -> bytes:
+        """Nothing is left of what came after it."""
         self.plane.refused(self, status, message)
         self.send(error_page(status, message, close=True))
         self._end(linger=True)
+        return b""
 
     def _end(self, *, linger: bool) -> None:
         """Closing on unread bytes resets the connection, and the client may lose the answer it was sent."""
@@ -412,6 +379,8 @@ class Client(asyncio.Protocol):
             self.close()
             return
         self.write_eof()
-        self._handler, self._ahead, self._raw = Lingering(self), b"", True
+        plane = self.plane
+        self._handler = LingeringClose(self, plane.lingering, plane.limits.lingering_at_most)
+        self._ahead, self._raw = b"", True
         self.resume_body()
-        self.plane.sending.drop(self)
+        plane.sending.drop(self)

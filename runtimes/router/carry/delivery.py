@@ -6,19 +6,20 @@ from abc import abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from runtimes.router.decide.rpc import length_line
 from runtimes.router.protocol import jsonrpc, large
+from runtimes.router.protocol.answer_head import known_answers
 from runtimes.router.protocol.large import SMALL, TINY
-from runtimes.router.protocol.request_head import known_answers
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.calls import Deliver
     from runtimes.router.carry.client import Client
+    from runtimes.router.carry.exchange import Upstream
     from runtimes.router.carry.plane import Plane
     from runtimes.router.carry.pool import Pool
     from runtimes.router.carry.turns import Work
-    from runtimes.router.carry.upstream import Upstream
+    from runtimes.router.decide.rpc import Deliver
+    from runtimes.router.protocol.answer_head import AnswerHead
     from runtimes.router.protocol.large import Pieces
-    from runtimes.router.protocol.request_head import AnswerHead
 
 
 _ANSWERS = known_answers(b"POST")
@@ -29,13 +30,28 @@ class Delivery:
 
     What it delivers is said by the public attributes, before `deliver`. `id` is the request's name, `began`
     the moment (`monotonic`) from which it is counted, `kept` how many bytes of its answer wait for the rest.
-    `room` is what it has of the plane's.
+    `buffer` is what it has of the plane's.
     """
 
     # One is made for each request: slots are read by their place, but defaults of the class slowly.
     __slots__ = (
-        "_answer", "_pool", "_tried", "_upstream", "_work", "asked", "began",
-        "call_id", "client", "decision", "endless", "id", "kept", "plane", "request", "room", "sent",
+        "_answer",
+        "_pool",
+        "_tried",
+        "_upstream",
+        "_work",
+        "asked",
+        "began",
+        "buffer",
+        "call_id",
+        "client",
+        "decision",
+        "endless",
+        "id",
+        "kept",
+        "plane",
+        "request",
+        "sent",
     )  # fmt: skip
     request: bytes
     call_id: Any
@@ -55,7 +71,7 @@ class Delivery:
         self._upstream: Upstream | None = None
         self._tried: tuple[Pool, ...] = ()
         self._work: Work[Any] | None = None
-        self.room = 0
+        self.buffer = 0
 
     @abstractmethod
     def delivered(self, answer: bytes | Pieces, now: float) -> None:
@@ -98,7 +114,7 @@ class Delivery:
         self.plane.holding.leave(self.decision.service_id, self)
         if self._work is not None:
             self._work.cancel()
-        self.give_room()
+        self.give_buffer()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abandon()
@@ -110,16 +126,18 @@ class Delivery:
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
         upstream.known = _ANSWERS
-        decision, body = self.decision, self.request
-        prefix = decision.prefixes[upstream.pool.backend.instance]
+        decision, body, pool = self.decision, self.request, self._pool
+        assert pool is not None
+        prefix = decision.prefixes[pool.backend.instance]
         # Most bodies go out as they came, and so does their length, which is part of the head.
         length = decision.length if decision.head.length == len(body) else length_line(len(body))
         write = upstream.write
         write(b"".join((prefix, self.id, length, body)))
 
-    def unreachable(self, pool: Pool, reason: str) -> None:
+    def unreachable(self, reason: str) -> None:
         self.plane.metrics.failed(self.decision.service_id)
-        self._tried = (*self._tried, pool)
+        assert self._pool is not None
+        self._tried = (*self._tried, self._pool)
         self.deliver(monotonic())
 
     def complete(self, answer: AnswerHead, payload: bytes, now: float) -> None:
@@ -161,7 +179,7 @@ class Delivery:
         limit = self.plane.limits.answer
         if self.keep(len(payload)) > limit:
             self._give_up(f"answered with more than {limit} bytes")
-        elif not self.take_room(len(payload)):
+        elif not self.take_buffer(len(payload)):
             self._give_up("answered while too much else had to be kept in memory")
         elif done:
             self._look_at(self._answer, self.asked)
@@ -173,14 +191,14 @@ class Delivery:
         self.kept += size
         return self.kept
 
-    def take_room(self, size: int) -> bool:
+    def take_buffer(self, size: int) -> bool:
         """Whether so many bytes more may be kept in memory."""
-        self.room += size
-        return self.plane.room.take(size)
+        self.buffer += size
+        return self.plane.buffered.take(size)
 
-    def give_room(self) -> None:
-        self.plane.room.give(self.room)
-        self.room = 0
+    def give_buffer(self) -> None:
+        self.plane.buffered.give(self.buffer)
+        self.buffer = 0
 
     def broken(self, reason: str) -> None:
         self._upstream = None
@@ -209,8 +227,3 @@ class Delivery:
         self.plane.metrics.failed(self.decision.service_id)
         answer = jsonrpc.failed(self.call_id, jsonrpc.UNAVAILABLE, f"{self.decision.name} {what}")
         self.delivered(answer, monotonic())
-
-
-def length_line(length: int) -> bytes:
-    """What follows the id of a request, up to its body."""
-    return b"\r\nContent-Length: %d\r\n\r\n" % length

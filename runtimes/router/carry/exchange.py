@@ -1,13 +1,56 @@
-"""What a connection to an instance carries: one request and its answer, as the connection sees it."""
+"""One request to an instance and its answer: what is told of them, and the connection that carries them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.pool import Pool
-    from runtimes.router.carry.upstream import Upstream
-    from runtimes.router.protocol.request_head import AnswerHead
+    from collections.abc import Callable
+
+    from runtimes.router.protocol.answer_head import AnswerHead
+
+
+class Upstream(Protocol):
+    """A connection to an instance. It is its exchange's own from `connected` until the answer is complete.
+
+    `known` is the memory of answers to the exchange's method, which has to be set before anything comes back.
+    """
+
+    exchange: Exchange | None
+    known: dict[bytes, AnswerHead]
+    write: Callable[[bytes], None]
+    idle_since: float
+    keep_for: float
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether a request may be risked on one that was idle."""
+        ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def rest(self) -> None:
+        """Reads on in the next turn of the loop: one connection's bytes do not keep the others waiting."""
+        ...
+
+    def splice(self) -> bytes:
+        """From now on bytes go through as they are; returns those that came already."""
+        ...
+
+    def write_eof(self) -> None: ...
+
+    def close(self) -> None:
+        """Whatever was written is still sent."""
+        ...
+
+    def leave(self) -> None:
+        """The end of a tunnel: what is on its way still arrives, if the instance takes it in time."""
+        ...
+
+    def abandon(self) -> None:
+        """Its exchange is of no interest any more, and half an answer cannot be taken back."""
+        ...
 
 
 class Exchange(Protocol):
@@ -22,7 +65,7 @@ class Exchange(Protocol):
 
     def connected(self, upstream: Upstream) -> None: ...
 
-    def unreachable(self, pool: Pool, reason: str) -> None:
+    def unreachable(self, reason: str) -> None:
         """Nothing was sent: another instance may be tried."""
         ...
 

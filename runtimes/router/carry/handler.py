@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+#: Bytes of a request's body that wait here before its client has to.
+MOST_WAITING = 64 * 1024
+#: A body up to this length, in bytes, is read and lost for the sake of the connection.
+LONGEST_AWAITED = 64 * 1024
+
 
 class Handler(Protocol):
     """Told about the client; answers through `Client.send`, then `Client.next` or `Client.finish`."""

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import select
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.proxying import MOST_WAITING
+from runtimes.router.carry.handler import MOST_WAITING
 from runtimes.router.tell.metrics import LEFT
 
 if TYPE_CHECKING:
     from runtimes.router.carry.client import Client
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.decision import Decision
-    from runtimes.router.decide.table import Caller, ServiceRoute
-    from runtimes.router.protocol.request_head import RequestHead
+    from runtimes.router.decide.decision import Decision, Hold
 
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A decision: the request waits while its service is held; where it may not, `otherwise`."""
-
-    service_id: str
-    otherwise: Decision
-
-    @property
-    def head(self) -> RequestHead:
-        return self.otherwise.head
-
-    @property
-    def series(self) -> tuple[str, str]:
-        return self.otherwise.series
-
-    @property
-    def caller(self) -> Caller | None:
-        return self.otherwise.caller
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        waiting = Waiting(plane, client, self)
-        if plane.holding.admit(self.service_id, waiting, len(self.head.raw)):
-            return waiting
-        return self.otherwise.start(plane, client)
-
-
-def held(route: ServiceRoute, decision: Decision) -> Decision:
-    """The decision about a request for that service, which may have to wait."""
-    return Hold(route.id, decision) if route.held else decision
-
-
-class Waiting:
+class Held:
     """Implements `handler.Handler` and `holding.Waiter`. Reads no more of a body than comes with its head."""
 
     __slots__ = ("_began", "_body", "_client", "_done", "_hold", "_plane", "_whole")
@@ -120,7 +86,7 @@ class Waiting:
 
     def _hand_over(self, decision: Decision) -> None:
         client = self._client
-        handler = decision.start(self._plane, client)
+        handler = client.start(decision)
         client.hand_to(handler)
         body, self._body = b"".join(self._body), []
         if self._whole:
@@ -131,3 +97,11 @@ class Waiting:
             client.resume_body()
             if body or self._done:
                 handler.body(body, done=self._done)
+
+
+def held(plane: Plane, client: Client, decision: Hold) -> Handler:
+    """Waits, where there is still room for one more."""
+    waiting = Held(plane, client, decision)
+    if plane.holding.admit(decision.service_id, waiting, len(decision.head.raw)):
+        return waiting
+    return client.start(decision.otherwise)

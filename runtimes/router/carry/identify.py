@@ -1,8 +1,8 @@
 """A WebSocket without a token: one of the node's own programs may open it, since the kernel knows who it is.
 
 The original's clients send no token there. Whose process is at the other end takes a look into /proc, so it
-is done in a thread while the request waits, for a few at a time. Only who turns out to be nobody counts as a
-stranger: strangers may come from the same address as the programs.
+is done in a thread while the request waits, for a few at a time. Only who turns out to be nobody counts as
+anonymous: others may come from the same address as the programs.
 """
 
 from __future__ import annotations
@@ -10,29 +10,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.own_answer import Stranger, refusal
+from runtimes.router.decide.access import not_authorized
 from runtimes.router.decide.table import caller_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runtimes.router.carry.client import Client
     from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.decision import Decision
-    from runtimes.router.decide.table import Caller
-    from runtimes.router.protocol.request_head import RequestHead
+    from runtimes.router.decide.decision import Decision, IdentifyPeer
 
 
-class UnknownPeer:
-    """Implements `client.Handler` until it is known who asks; then `admitted` makes the one that goes on."""
+class Identifying:
+    """Implements `handler.Handler` until it is known who asks, and by that, what is to be done."""
 
-    def __init__(
-        self, plane: Plane, client: Client, head: RequestHead, admitted: Callable[[Caller], Decision]
-    ) -> None:
+    def __init__(self, plane: Plane, client: Client, decision: IdentifyPeer) -> None:
         self._plane = plane
         self._client = client
-        self._head = head
-        self._admitted = admitted
+        self._head = decision.head
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None: ...
@@ -55,13 +48,10 @@ class UnknownPeer:
         if services and is_local(sock):
             async with plane.looking:
                 pid = await asyncio.to_thread(session_of, sock, frozenset(services))
-        if pid is None:
-            decision: Decision = Stranger(
-                self._head, refusal(self._head, 401, "Not authorized", kind="gateway")
-            )
-        else:
-            decision = self._admitted(caller_of(services[pid]))
-        self._client.hand_over(decision.start(plane, self._client))
+        decision: Decision = not_authorized(self._head)
+        if pid is not None:
+            decision = plane.decide_for(self._head, caller_of(services[pid]))
+        self._client.hand_over(self._client.start(decision))
 
     def body(self, payload: bytes, *, done: bool) -> None: ...
 

@@ -6,20 +6,22 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.client import Client
+    from runtimes.router.carry.connection import Connection
+    from runtimes.router.carry.deadlines import Deadlines
 
 
-class Lingering:
-    """Loses what a refused client goes on sending, so that it gets to read why (nginx's numbers).
+class LingeringClose:
+    """Loses what a refused client goes on sending, so that it gets to read why (nginx's way and numbers).
 
-    Implements `handler.Handler`. Who pauses for `Limits.lingering`, or does not come to an end within
-    `Limits.lingering_at_most`, has seen enough.
+    Implements `handler.Handler`. Who pauses for longer than the clock allows, or does not come to an end
+    within `at_most` seconds, has seen enough.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Connection, clock: Deadlines[Connection], at_most: float) -> None:
         self._client = client
-        self._until = monotonic() + client.plane.limits.lingering_at_most
-        client.plane.lingering.add(client)
+        self._clock = clock
+        self._until = monotonic() + at_most
+        clock.add(client)
 
     def whole(self, payload: bytes) -> None: ...
 
@@ -29,7 +31,7 @@ class Lingering:
 
     def client_ahead(self, data: bytes) -> None:
         if monotonic() < self._until:
-            self._client.plane.lingering.add(self._client)
+            self._clock.add(self._client)
 
     def client_ended(self) -> None:
         self._client.close()

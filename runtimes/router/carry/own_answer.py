@@ -2,71 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.protocol.pages import CORS, error_page
+from runtimes.router.carry.handler import LONGEST_AWAITED
+from runtimes.router.decide.decision import refusal
+from runtimes.router.protocol.pages import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runtimes.router.carry.client import Client
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.decision import Decision
-    from runtimes.router.decide.table import Caller
-    from runtimes.router.protocol.request_head import RequestHead
-
-    #: Makes the answer, once it is known whether the connection closes after it.
-    Page = Callable[[bool], bytes]
-
-#: A body up to this length, in bytes, is read and lost for the sake of the connection.
-LONGEST_AWAITED = 64 * 1024
+    from runtimes.router.decide.decision import Answer, RateLimited
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A decision: this page, whoever asks."""
+class OwnAnswer:
+    """Implements `handler.Handler`: one answer that is known already.
 
-    head: RequestHead
-    status: int
-    page: Page
-    series: tuple[str, str] = ("node", "")
-    caller: Caller | None = None
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        return LocalAnswer(plane, client, self)
-
-
-def refusal(head: RequestHead, status: int, message: str, *, kind: str = "node", route: str = "") -> Answer:
-    """An error in JSON. Those of the gateway may be read by any page, as its answers."""
-    head_only = head.method == b"HEAD"
-    fields = (CORS,) if kind == "gateway" else ()
-
-    def make(close: bool) -> bytes:
-        return error_page(status, message, fields=fields, close=close, head_only=head_only)
-
-    return Answer(head, status, make, (kind, route))
-
-
-@dataclass(frozen=True, slots=True)
-class Stranger:
-    """A decision about somebody who is not known: `otherwise`, unless it asks too often."""
-
-    head: RequestHead
-    otherwise: Decision
-    series: tuple[str, str] = ("gateway", "")
-    caller: Caller | None = None
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        if plane.strangers.admit(plane.address(client, self.head)):
-            return self.otherwise.start(plane, client)
-        return refusal(self.head, 429, "Too many requests", kind="gateway").start(plane, client)
-
-
-class LocalAnswer:
-    """One answer that is known already. The request's body is lost, and with a long one the connection."""
+    The request's body is lost, and with a long one the connection.
+    """
 
     __slots__ = ("_answer", "_began", "_client", "_plane")
 
@@ -92,7 +46,17 @@ class LocalAnswer:
     def _send(self) -> None:
         client, answer = self._client, self._answer
         keep = client.keeps
-        client.send(answer.page(not keep))
+        head_only = answer.head.method == b"HEAD"
+        client.send(
+            page(
+                answer.status,
+                answer.body,
+                kind=answer.kind,
+                fields=answer.fields,
+                close=not keep,
+                head_only=head_only,
+            )
+        )
         self._plane.answered(client, answer, answer.status, monotonic() - self._began)
         client.finish(keep=keep)
 
@@ -106,3 +70,10 @@ class LocalAnswer:
     def client_paused(self) -> None: ...
 
     def client_resumed(self) -> None: ...
+
+
+def rate_limited(plane: Plane, client: Client, decision: RateLimited) -> Handler:
+    """What was decided otherwise, unless there was too much of it from the client's address."""
+    if plane.anonymous.admit(plane.address(client, decision.head)):
+        return client.start(decision.otherwise)
+    return OwnAnswer(plane, client, refusal(decision.head, 429, "Too many requests", kind="gateway"))

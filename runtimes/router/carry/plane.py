@@ -1,9 +1,5 @@
-"""What all connections share: the table of the moment, the pools, the clocks, the counters; and the first
-decision about each request.
-
-    a service's host      → `Forward` to one of its instances
-    the node's own host   → the gateway, or `Forward` to the node itself
-    any other host        → nothing that could be reached under a name that is not ours
+"""What all connections share: the table of the moment and what was decided by it, the pools, the clocks, the
+counters.
 """
 
 from __future__ import annotations
@@ -13,36 +9,35 @@ from bisect import bisect_left
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.buffered import Room
-from runtimes.router.carry.client import Client
+from runtimes.router.carry.bindings import Bindings
+from runtimes.router.carry.buffered import Buffered
+from runtimes.router.carry.connecting import connect
 from runtimes.router.carry.deadlines import Deadlines
-from runtimes.router.carry.held import Hold
 from runtimes.router.carry.holding import Holding
-from runtimes.router.carry.own_answer import Stranger
 from runtimes.router.carry.pool import Pool
-from runtimes.router.carry.rate_limit import Strangers
+from runtimes.router.carry.rate_limit import RateLimit
 from runtimes.router.carry.request_ids import request_ids
 from runtimes.router.carry.turns import Turns
-from runtimes.router.decide.access import decide_foreign, decide_host
-from runtimes.router.decide.binding import Bindings
-from runtimes.router.decide.place import decide_own
+from runtimes.router.decide import request
+from runtimes.router.decide.place import names_of
 from runtimes.router.decide.table import changed, make_table
 from runtimes.router.limits import Limits
+from runtimes.router.protocol.fields import END, remember
 from runtimes.router.protocol.pages import error_page
-from runtimes.router.protocol.request_head import END, REMEMBERED, REMEMBERED_LENGTH, parse_request
+from runtimes.router.protocol.request_head import parse_request
 from runtimes.router.tell.access_log import AccessLog
 from runtimes.router.tell.metrics import BUCKETS, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from runtimes.router.carry.connection import Connection
     from runtimes.router.decide.decision import Decision
-    from runtimes.router.decide.table import Backend, RouteTable, ServiceRoute, Session
+    from runtimes.router.decide.table import Backend, Caller, RouteTable, ServiceRoute, Session
     from runtimes.router.protocol.request_head import RequestHead
 
 #: Looks into /proc: they take the interpreter from those that are answered meanwhile.
 LOOKS_AT_A_TIME = 2
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Plane:
@@ -58,32 +53,30 @@ class Plane:
         trusted_proxies: Iterable[str] = (),
     ) -> None:
         self.limits = limits = limits or Limits()
-        self.domain = domain
-        self.own_names = LOOPBACK_NAMES | {domain, ""}
-        self._suffixes = tuple({f".{domain}", ".localhost"})
+        self._names = names_of(domain)
         self.table = make_table({}, admin_tokens=admin_tokens)
         #: Of this table, by the bytes of the head without its empty line.
         self.decisions: dict[bytes, Decision] = {}
         self.metrics = Metrics()
         self.access_log = AccessLog(access_log) if access_log else None
         self.trusted_proxies = frozenset(trusted_proxies)
-        self.strangers = Strangers(limits.strangers)
+        self.anonymous = RateLimit(limits.anonymous)
         self.bindings = Bindings()
         self.holding = Holding(limits)
-        self.room = Room(limits.buffered)
+        self.buffered = Buffered(limits.buffered)
         self.turns = Turns()
         self.looking = asyncio.Semaphore(LOOKS_AT_A_TIME)
         self.ending = False
-        self._leaving: set[Client | None] = set()
+        self._leaving: set[Connection | None] = set()
         self._left = asyncio.Event()
-        self.clients: set[Client] = set()
+        self.clients: set[Connection] = set()
         self.pools: dict[str, Pool] = {}
-        self.idle: Deadlines[Client] = Deadlines(limits.idle, self._idled)
-        self.reading: Deadlines[Client] = Deadlines(limits.reading_head, Client.too_slow)
-        self.sending: Deadlines[Client] = Deadlines(limits.stalled, Client.too_slow)
-        self.stalled: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
-        self.closing: Deadlines[Client] = Deadlines(limits.stalled, Client.abort_all)
-        self.lingering: Deadlines[Client] = Deadlines(limits.lingering, Client.abort_all)
+        self.idle: Deadlines[Connection] = Deadlines(limits.idle, self._idled)
+        self.reading: Deadlines[Connection] = Deadlines(limits.reading_head, _too_slow)
+        self.sending: Deadlines[Connection] = Deadlines(limits.stalled, _too_slow)
+        self.stalled: Deadlines[Connection] = Deadlines(limits.stalled, _abort)
+        self.closing: Deadlines[Connection] = Deadlines(limits.stalled, _abort)
+        self.lingering: Deadlines[Connection] = Deadlines(limits.lingering, _abort)
         self._turn = 0
         self.ids = request_ids()
 
@@ -120,7 +113,7 @@ class Plane:
     def pool(self, backend: Backend) -> Pool:
         pool = self.pools.get(backend.instance)
         if pool is None:
-            pool = self.pools[backend.instance] = Pool(backend, self.limits)
+            pool = self.pools[backend.instance] = Pool(backend, self.limits, connect)
         return pool
 
     def choose(self, service_id: str, backends: Sequence[Backend], tried: Sequence[Pool] = ()) -> Pool | None:
@@ -145,47 +138,36 @@ class Plane:
 
     def decide(self, head: bytes) -> Decision:
         """What is to be done with a request, by its head with the empty line. Raises BadHead."""
-        decision = self._decide(parse_request(head))
-        if len(head) <= REMEMBERED_LENGTH:
-            if len(self.decisions) >= REMEMBERED:
-                self.decisions.clear()
-            self.decisions[head[: -len(END)]] = decision
+        decision = request.decide(self.table, self._names, parse_request(head))
+        remember(self.decisions, head[: -len(END)], decision)
         return decision
 
-    def _decide(self, head: RequestHead) -> Decision:
-        name = head.host
-        if name in self.own_names:
-            return decide_own(self.table, head)
-        for suffix in self._suffixes:
-            if name.endswith(suffix):
-                return decide_host(self.table, self.domain, head, name[: -len(suffix)])
-        return decide_foreign(head)
+    def decide_for(self, head: RequestHead, caller: Caller) -> Decision:
+        """As `decide`, now that it is known who asks."""
+        return request.decide(self.table, self._names, head, caller)
 
     def decide_again(self, head: RequestHead) -> Decision:
         """As `decide`, about a request that was admitted already and has waited long enough."""
-        decision = self._decide(head)
-        if isinstance(decision, Stranger):
-            decision = decision.otherwise
-        return decision.otherwise if isinstance(decision, Hold) else decision
+        return request.decide_again(self.table, self._names, head)
 
     def _swap(self, table: RouteTable) -> None:
         self.table = table
         self.decisions = {}
 
-    def address(self, client: Client, head: RequestHead) -> str:
-        """Whom a stranger's requests are counted for. Only a proxy that is known may speak for others."""
+    def address(self, client: Connection, head: RequestHead) -> str:
+        """Whom anonymous requests are counted for. Only a proxy that is known may speak for others."""
         if head.forwarded_for and client.peer in self.trusted_proxies:
             return head.forwarded_for.rpartition(b",")[2].strip().decode("latin-1")
         return client.peer
 
-    def scheme(self, client: Client, head: RequestHead) -> bytes:
+    def scheme(self, client: Connection, head: RequestHead) -> bytes:
         """How a person's browser got here: by https where a proxy that is known says so."""
         return (
             head.forwarded_proto if head.forwarded_proto and client.peer in self.trusted_proxies else b"http"
         )
 
     def answered(
-        self, client: Client, decision: Decision, status: int, seconds: float, request_id: bytes = b""
+        self, client: Connection, decision: Decision, status: int, seconds: float, request_id: bytes = b""
     ) -> None:
         """Counts a request that took so long, and writes it down."""
         metrics = self.metrics
@@ -203,7 +185,7 @@ class Plane:
                 decision, peer=client.peer, status=status, seconds=seconds, request_id=request_id
             )
 
-    def refused(self, client: Client, status: int, message: str) -> None:
+    def refused(self, client: Connection, status: int, message: str) -> None:
         """A request that broke the rules."""
         self.metrics.refuse(status)
         if self.access_log is not None:
@@ -211,7 +193,7 @@ class Plane:
 
     # -- connections
 
-    def opened(self, client: Client) -> None:
+    def opened(self, client: Connection) -> None:
         self.clients.add(client)
         self.metrics.connections += 1
         self.idle.add(client)
@@ -219,7 +201,7 @@ class Plane:
             client.send(error_page(503, "too many connections", close=True))
             client.close()
 
-    def closed(self, client: Client) -> None:
+    def closed(self, client: Connection) -> None:
         self.clients.discard(client)
         self.metrics.connections -= 1
         if self.ending:
@@ -227,7 +209,7 @@ class Plane:
         for clock in (self.idle, self.reading, self.sending, self.stalled, self.closing, self.lingering):
             clock.drop(client)
 
-    def _idled(self, client: Client) -> None:
+    def _idled(self, client: Connection) -> None:
         """Idle connections keep their place in line while they work; it is looked at when it is due."""
         if client.waits and monotonic() - client.used >= self.limits.idle:
             client.close()
@@ -269,9 +251,17 @@ class Plane:
         self._leave(None)
         return self._left
 
-    def _leave(self, client: Client | None) -> None:
+    def _leave(self, client: Connection | None) -> None:
         self._leaving.discard(client)
         if not self._leaving:
             # The node may end the router right after this.
             self.flush()
             self._left.set()
+
+
+def _too_slow(client: Connection) -> None:
+    client.too_slow()
+
+
+def _abort(client: Connection) -> None:
+    client.abort_all()

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from runtimes.loopback import addresses
-from runtimes.router.carry.upstream import Upstream
-
 if TYPE_CHECKING:
-    from runtimes.router.carry.exchange import Exchange
+    from collections.abc import Awaitable, Callable
+
+    from runtimes.router.carry.exchange import Exchange, Upstream
     from runtimes.router.decide.table import Backend
     from runtimes.router.limits import Limits
 
-#: Pauses before a connection is tried again whose listener's queue was full, seconds.
-_QUEUE_FULL_PAUSES = (0.002, 0.01, 0.05, 0.2, 0.5)
 #: A connection that was idle for longer than this is looked at before it is used: it may be closed by now.
 _DOUBTFUL_AFTER = 0.05
-_NO_LISTENER = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.EAGAIN, errno.ECONNRESET, errno.ETIMEDOUT})
+
+
+class Unreachable(Exception):
+    """An instance accepts no connection; its text says why."""
 
 
 class Pool:
     """One instance: its connections, and how many exchanges are in flight to it.
 
-    `retired`: none begins here any more. `leaving`: none that may never end goes on.
+    `retired`: none begins here any more. `leaving`: none that may never end goes on. `connect` makes another
+    connection, or raises Unreachable.
     """
 
-    def __init__(self, backend: Backend, limits: Limits) -> None:
+    def __init__(
+        self, backend: Backend, limits: Limits, connect: Callable[[Pool], Awaitable[Upstream]]
+    ) -> None:
         self.backend = backend
         self.limits = limits
+        self._open = connect
         self.in_flight: set[Exchange] = set()
         self.idle: list[Upstream] = []
         self.retired = self.leaving = False
@@ -54,12 +56,11 @@ class Pool:
 
     async def _connect(self, exchange: Exchange) -> None:
         try:
-            async with asyncio.timeout(self.limits.connecting):
-                upstream = await self._open()
-        except (OSError, TimeoutError) as error:
+            upstream = await self._open(self)
+        except Unreachable as error:
             if exchange in self.in_flight:
                 self.finished(exchange)
-                exchange.unreachable(self, _reason(error))
+                exchange.unreachable(str(error))
             return
         if exchange not in self.in_flight:
             # Its client left meanwhile.
@@ -67,33 +68,6 @@ class Pool:
             return
         upstream.exchange = exchange
         exchange.connected(upstream)
-
-    async def _open(self) -> Upstream:
-        for pause in _QUEUE_FULL_PAUSES:
-            try:
-                return await self._open_once()
-            except BlockingIOError:
-                await asyncio.sleep(pause)
-        return await self._open_once()
-
-    async def _open_once(self) -> Upstream:
-        loop, backend = asyncio.get_running_loop(), self.backend
-        if backend.socket is not None:
-            _, upstream = await loop.create_unix_connection(lambda: Upstream(self), backend.socket)
-            return upstream
-        first, *others = addresses(backend.host)
-        try:
-            return await self._open_tcp(first)
-        except ConnectionRefusedError:
-            for address in others:
-                with suppress(OSError):
-                    return await self._open_tcp(address)
-            raise
-
-    async def _open_tcp(self, address: str) -> Upstream:
-        loop, port = asyncio.get_running_loop(), self.backend.port or 0
-        _, upstream = await loop.create_connection(lambda: Upstream(self), address, port)
-        return upstream
 
     def finished(self, exchange: Exchange) -> None:
         """The exchange is over, or never began."""
@@ -150,9 +124,3 @@ class Pool:
             waiters, self.waiters = self.waiters, []
             for event in waiters:
                 event.set()
-
-
-def _reason(error: OSError | TimeoutError) -> str:
-    if isinstance(error, TimeoutError):
-        return "it did not accept a connection in time"
-    return "nothing listens there" if error.errno in _NO_LISTENER else f"{error.strerror or error}"

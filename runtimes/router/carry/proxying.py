@@ -11,29 +11,27 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from runtimes.router.carry.handler import MOST_WAITING
 from runtimes.router.carry.tunnel import Tunnel
 from runtimes.router.protocol.body import LAST_CHUNK, chunk
+from runtimes.router.protocol.fields import WEBSOCKET
 from runtimes.router.protocol.frames import goodbye
-from runtimes.router.protocol.pages import error_page
-from runtimes.router.protocol.request_head import WEBSOCKET
+from runtimes.router.protocol.pages import CLOSE, error_page
 from runtimes.router.tell.metrics import LEFT
 
 if TYPE_CHECKING:
     from runtimes.router.carry.client import Client
+    from runtimes.router.carry.exchange import Upstream
     from runtimes.router.carry.plane import Plane
     from runtimes.router.carry.pool import Pool
-    from runtimes.router.carry.upstream import Upstream
-    from runtimes.router.decide.proxy import Pass
-    from runtimes.router.protocol.request_head import AnswerHead
+    from runtimes.router.decide.proxy import Proxy
+    from runtimes.router.protocol.answer_head import AnswerHead
 
-#: Bytes of a body that wait for a connection before the client has to.
-MOST_WAITING = 64 * 1024
-CLOSE = b"Connection: close\r\n"
 _KEEP = b"Connection: keep-alive\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
-class Forward:
+class Proxying:
     """Implements `handler.Handler` towards the client and `exchange.Exchange` towards the instance."""
 
     # One is made for each request: slots are read by their place, but defaults of the class slowly.
@@ -43,7 +41,7 @@ class Forward:
         "asked", "endless", "sent",
     )  # fmt: skip
 
-    def __init__(self, plane: Plane, client: Client, decision: Pass) -> None:
+    def __init__(self, plane: Plane, client: Client, decision: Proxy) -> None:
         self._plane = plane
         self._client = client
         self._decision = decision
@@ -82,12 +80,20 @@ class Forward:
         self._pool = pool
         pool.acquire(self, now)
 
+    @property
+    def _instance(self) -> Pool:
+        """Whom the request goes to."""
+        assert self._pool is not None
+        return self._pool
+
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
         decision, head = self._decision, self._decision.head
         upstream.known = decision.known
         self._id = head.request_id or next(self._plane.ids)
-        prefix = decision.prefix if decision.paths is None else decision.prefix_for(upstream.pool)
+        prefix = decision.prefix
+        if decision.paths is not None:
+            prefix = decision.prefix_for(self._instance.backend.instance)
         origin = self._origin() if head.for_another else self._client.origin
         write = upstream.write
         write(b"".join((prefix, self._id, origin, self._first)))
@@ -108,9 +114,9 @@ class Forward:
         if self.sent:
             self.asked = monotonic()
 
-    def unreachable(self, pool: Pool, reason: str) -> None:
+    def unreachable(self, reason: str) -> None:
         self._plane.metrics.failed(self._decision.service_id)
-        self._tried = (*self._tried, pool)
+        self._tried = (*self._tried, self._instance)
         self._choose(monotonic())
 
     def body(self, payload: bytes, *, done: bool) -> None:
@@ -179,7 +185,7 @@ class Forward:
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
         self._client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
-        if self.endless and self._upstream is not None and self._upstream.pool.leaving:
+        if self.endless and self._upstream is not None and self._instance.leaving:
             self.restart()
 
     def _framing(self, answer: AnswerHead) -> tuple[bytes, bytes]:
@@ -302,7 +308,7 @@ class Forward:
             client.send(self._tunnel.take(rest))
         if client.ended:
             self.client_ended()
-        if upstream.pool.leaving:
+        if self._instance.leaving:
             self.restart()
 
     def client_ahead(self, data: bytes) -> None:

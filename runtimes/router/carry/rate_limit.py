@@ -1,4 +1,4 @@
-"""How often somebody who is not known may ask: a count for each address and minute."""
+"""How often anonymous callers may ask: a count for each address and minute."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MINUTE = 60.0
 _MOST_ADDRESSES = 10_000
 
 
-class Strangers:
+class RateLimit:
     """Counts start anew each minute. Requests with a good token or session are never counted."""
 
     def __init__(self, limit: int) -> None:

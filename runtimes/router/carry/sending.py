@@ -20,7 +20,7 @@ PIECE = 64 * 1024
 
 
 class Sending:
-    """Implements `handler.Handler`. `room` are bytes of the plane's that it gives back in the end."""
+    """Implements `handler.Handler`. `buffer` are bytes of the plane's that it gives back in the end."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Sending:
         *,
         began: float,
         request_id: bytes,
-        room: int,
+        buffer: int,
     ) -> None:
         self._plane = plane
         self._client = client
@@ -40,7 +40,7 @@ class Sending:
         self._size = sum(map(len, pieces))
         self._began = began
         self._id = request_id
-        self._room = room
+        self._buffer = buffer
         self._paused = False
 
     def whole(self, payload: bytes) -> None:
@@ -63,7 +63,7 @@ class Sending:
 
     def _end(self, status: int) -> None:
         self._pieces = iter(())
-        self._plane.room.give(self._room)
+        self._plane.buffered.give(self._buffer)
         self._plane.answered(self._client, self._decision, status, monotonic() - self._began, self._id)
 
     def begin(self) -> None: ...

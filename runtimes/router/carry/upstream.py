@@ -1,7 +1,7 @@
 """A connection to an instance, kept for the next request.
 
-An `Upstream` carries one exchange at a time. What comes back is taken apart here and handed to the exchange
-as an answer's head and pieces of its body; framing that cannot be trusted ends the connection.
+An `UpstreamConnection` carries one exchange at a time. What comes back is taken apart here and handed to the
+exchange as an answer's head and pieces of its body; framing that cannot be trusted ends the connection.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from runtimes.router.protocol.answer_head import AnswerHead, parse_answer
 from runtimes.router.protocol.body import BadBody, Body, body_of
+from runtimes.router.protocol.fields import END, BadHead
 from runtimes.router.protocol.lines import no_answer
-from runtimes.router.protocol.request_head import END, AnswerHead, BadHead, parse_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtimes.router.carry.exchange import Exchange
     from runtimes.router.carry.pool import Pool
 
@@ -30,8 +33,8 @@ MOST_HEADS = 100
 MOST_LAST_WORDS = 64
 
 
-class Upstream(asyncio.Protocol):
-    """One connection to an instance. Whoever has it sets `known` by the method that it asks with."""
+class UpstreamConnection(asyncio.Protocol):
+    """Implements `exchange.Upstream`."""
 
     __slots__ = (
         "_answer", "_body", "_buffer", "_doubt", "_last", "_last_of", "_raw", "_transport",
@@ -122,7 +125,7 @@ class Upstream(asyncio.Protocol):
         # uvloop's transports are none by class.
         transport = cast("asyncio.Transport", transport)
         self._transport = transport
-        self.write = transport.write
+        self.write: Callable[[bytes], None] = transport.write
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange

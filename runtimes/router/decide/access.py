@@ -1,108 +1,106 @@
-"""What happens with requests to host names: a service's pages, and who may see them."""
+"""Whether somebody may have what it asks for. What stands in the way is a decision of its own.
+
+An instance's token calls the APIs that its manifest allows. Host names are open to everybody, unless they are
+private: then to a service's owner and to administrators, and a browser is sent to log in.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.held import held
-from runtimes.router.carry.own_answer import Answer, refusal
-from runtimes.router.decide.binding import bind_location, without_binding
-from runtimes.router.decide.identity import caller_of, may_reach, may_visit
-from runtimes.router.decide.proxy import Pass
-from runtimes.router.protocol.pages import page, redirect
+from runtimes.router.decide.binding import AskForSession, TakeSession, without_binding
+from runtimes.router.decide.decision import IdentifyPeer, RateLimited, refusal
+from runtimes.router.decide.place import Calls, Host, Socket
+from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.client import Client
-    from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
+    from runtimes.router.decide.place import Place
     from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
     from runtimes.router.protocol.request_head import RequestHead
 
-_HOST = ("host", "")
+USER_SESSIONS_API = "atek.cloud/user-sessions-api"
+#: What somebody without a session needs to get one.
+OPEN_METHODS = frozenset({"login", "whoami"})
 
 
-def decide_host(table: RouteTable, domain: str, head: RequestHead, service_id: str) -> Decision:
-    """All methods and paths go to the service, whoever asks, unless hosts are private."""
-    route = table.services.get(service_id) if service_id else None
-    if route is None:
-        return _unknown_host(head)
-    caller = caller_of(table, head, route)
-    if caller is not None and not may_reach(caller, route):
-        message = f"Not authorized: this service may not call what {route.id} exports"
-        return refusal(head, 403, message, kind="host", route=route.id)
-    if table.private:
-        hindrance = _hindrance(head, domain, route, caller)
-        if hindrance is not None:
-            return hindrance
-    return held(route, Pass.make(table, head, route, route.backends, caller, kind="host"))
+def objection(
+    table: RouteTable, domain: str, head: RequestHead, place: Place, caller: Caller | None
+) -> Decision | None:
+    """What happens instead of what was asked for; None where nothing is in the way.
+
+    Of calls, each gets its answer in JSON-RPC's way (`rpc`), so here it is only asked who may send any.
+    """
+    match place:
+        case Host(service):
+            return _at_host(table, domain, head, service, caller)
+        case Socket():
+            return _at_socket(head, place, caller)
+        case Calls(api):
+            return _at_calls(head, api, caller)
+    return None
 
 
-def decide_foreign(head: RequestHead) -> Decision:
-    """A name that is not ours: somebody made it lead here (DNS rebinding), or made a mistake."""
-    return refusal(head, 421, "this node has no such host name", kind="host")
+def _at_host(
+    table: RouteTable, domain: str, head: RequestHead, service: ServiceRoute, caller: Caller | None
+) -> Decision | None:
+    if caller is not None and not may_reach(caller, service):
+        message = f"Not authorized: this service may not call what {service.id} exports"
+        return refusal(head, 403, message, kind="host", route=service.id)
+    return _at_private_host(domain, head, service, caller) if table.private else None
 
 
-def _unknown_host(head: RequestHead) -> Decision:
-    body = b"Not found: no service is currently hosted at %b" % head.authority
-    head_only = head.method == b"HEAD"
-    return Answer(head, 404, lambda close: page(404, body, close=close, head_only=head_only), _HOST)
-
-
-def _hindrance(head: RequestHead, domain: str, route: ServiceRoute, caller: Caller | None) -> Decision | None:
-    """Where somebody goes who may not see this host, or has yet to say who it is; None for who may."""
+def _at_private_host(
+    domain: str, head: RequestHead, service: ServiceRoute, caller: Caller | None
+) -> Decision | None:
+    """Where somebody goes who may not see this host, or has yet to say who it is."""
     if (binding := without_binding(head)) is not None:
-        token, target = binding
-        return Bind(head, route, token, target)
+        return TakeSession(head, service.id, *binding)
     if caller is not None:
-        allowed = may_visit(caller, route)
-        return None if allowed else refusal(head, 403, "Not authorized", kind="host", route=route.id)
+        if may_visit(caller, service):
+            return None
+        return refusal(head, 403, "Not authorized", kind="host", route=service.id)
     if head.method in (b"GET", b"HEAD") and head.accepts_html and not head.upgrade:
-        return AskForBinding(head, route, domain)
-    return refusal(head, 401, "Not authorized", kind="host", route=route.id)
+        return AskForSession(head, service.id, domain)
+    return refusal(head, 401, "Not authorized", kind="host", route=service.id)
 
 
-@dataclass(frozen=True, slots=True)
-class AskForBinding:
-    """The way to the node's own host, for a browser that has no session at this one."""
-
-    head: RequestHead
-    route: ServiceRoute
-    domain: str
-    caller: Caller | None = None
-
-    @property
-    def series(self) -> tuple[str, str]:
-        return "host", self.route.id
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        location = bind_location(self.head, plane.scheme(client, self.head), self.route.id, self.domain)
-        answer = Answer(self.head, 302, lambda close: redirect(location, close=close), self.series)
-        return answer.start(plane, client)
+def _at_socket(head: RequestHead, place: Socket, caller: Caller | None) -> Decision | None:
+    if caller is None:
+        if head.authorization or head.origin or head.for_another:
+            # A page or a proxy asks for somebody else than whose process it is.
+            return not_authorized(head)
+        return IdentifyPeer(head)
+    if place.service is None:
+        return refusal(head, 404, f"No service available which matches {place.api}", kind="gateway")
+    if not caller.may_call(place.api):
+        message = f"Not authorized to call {place.api}"
+        return refusal(head, 403, message, kind="gateway", route=place.api)
+    return None
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """The way back from the node's own host, with a token that is good for one time: it becomes a cookie."""
+def _at_calls(head: RequestHead, api: str, caller: Caller | None) -> Decision | None:
+    if caller is None and (api != USER_SESSIONS_API or head.method != b"POST"):
+        return not_authorized(head)
+    return None if head.method == b"POST" else refusal(head, 404, "Not found", kind="gateway")
 
-    head: RequestHead
-    route: ServiceRoute
-    token: str
-    target: bytes
-    caller: Caller | None = None
 
-    @property
-    def series(self) -> tuple[str, str]:
-        return "host", self.route.id
+def not_authorized(head: RequestHead) -> RateLimited:
+    """For somebody at the gateway who is not known; whoever goes on asking gets to hear that instead."""
+    return RateLimited(head, refusal(head, 401, "Not authorized", kind="gateway"))
 
-    def start(self, plane: Plane, client: Client) -> Handler:
-        session = plane.bindings.take(self.token, self.route.id, monotonic())
-        cookie = b"session=%b; Path=/; HttpOnly; SameSite=Lax" % session.encode() if session else b""
-        target = self.target
 
-        def make(close: bool) -> bytes:
-            return redirect(target, cookie=cookie, close=close)
+def may_visit(caller: Caller, service: ServiceRoute) -> bool:
+    """Whether a caller may see a service's host: its owner, an admin, or anybody if it is for all."""
+    return caller.admin or service.owner in (SYSTEM, caller.user)
 
-        return Answer(self.head, 302, make, self.series).start(plane, client)
+
+def may_reach(caller: Caller, service: ServiceRoute) -> bool:
+    """Whether a caller may be told of at a service's host, where the service's APIs are within reach too.
+
+    Which of its paths lead to an API only the service knows; so all of its APIs have to be allowed.
+    """
+    if caller.allow is None or caller.service == service.key:
+        return True
+    offered = (*service.exports, *(export for backend in service.backends for export in backend.exports))
+    return all(caller.may_call(export.api) for export in offered)

@@ -10,47 +10,78 @@ The token never reaches the service, is good for 30 seconds, once, for that serv
 from __future__ import annotations
 
 import re
-import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from runtimes.router.decide.decision import Answer, refusal
+from runtimes.router.decide.sessions import session_token
+from runtimes.router.decide.table import NODE
+from runtimes.router.protocol.pages import redirect_fields
 from runtimes.router.protocol.query import values_of
 
 if TYPE_CHECKING:
+    from runtimes.router.decide.table import Caller, RouteTable
     from runtimes.router.protocol.request_head import RequestHead
 
 BIND_PATH = b"/_atek/bind-session"
 LOGIN_PATH = b"/_atek/login"
 PARAMETER = b"bst"
-#: Seconds in which a browser follows a redirect.
-GOOD_FOR = 30.0
-_MOST = 10_000
 # What may stand in a request line; browsers read a backslash as a slash.
 _LOCAL = re.compile(rb"/(?:[\x21\x22\x24-\x2e\x30-\x5b\x5d-\x7e][\x21\x22\x24-\x7e]*)?")
 
 
-class Bindings:
-    """The tokens that are on their way."""
+@dataclass(frozen=True, slots=True)
+class AskForSession:
+    """At a service's host: a browser that has no session there is sent to the node's own."""
 
-    def __init__(self) -> None:
-        self._tokens: dict[str, tuple[str, str, float]] = {}
+    head: RequestHead
+    service_id: str
+    domain: str
+    caller: Caller | None = None
 
-    def __len__(self) -> int:
-        return len(self._tokens)
+    @property
+    def series(self) -> tuple[str, str]:
+        return "host", self.service_id
 
-    def make(self, session: str, service_id: str, now: float) -> str:
-        """A token that stands for a session at one service's host."""
-        self._tokens = {key: value for key, value in self._tokens.items() if value[2] > now}
-        while len(self._tokens) >= _MOST:
-            del self._tokens[next(iter(self._tokens))]
-        token = secrets.token_urlsafe(32)
-        self._tokens[token] = (session, service_id, now + GOOD_FOR)
-        return token
 
-    def take(self, token: str, service_id: str, now: float) -> str:
-        """The session; empty for a token that was used, is too old, or is for another service."""
-        session, wanted, until = self._tokens.pop(token, ("", "", 0.0))
-        return session if wanted == service_id and until > now else ""
+@dataclass(frozen=True, slots=True)
+class GiveSession:
+    """At the node's own host: who is logged in gets a token for a service's, if that has any use for one."""
+
+    head: RequestHead
+    service_id: str
+    path: bytes
+    session: str
+    private: bool
+    series: tuple[str, str] = ("node", "")
+    caller: Caller | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSession:
+    """Back at the service's host, with a token that is good for one time: it becomes a cookie."""
+
+    head: RequestHead
+    service_id: str
+    token: str
+    target: bytes
+    caller: Caller | None = None
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return "host", self.service_id
+
+
+def give_session(table: RouteTable, head: RequestHead) -> GiveSession | Answer:
+    """What a request to bind-session leads to: back with a session, and to the login page without one."""
+    service_id, path = asked_for(head)
+    if service_id not in table.services or service_id == NODE:
+        return refusal(head, 404, "Not found")
+    session = session_token(table, head.cookie)
+    if not session:
+        return Answer(head, 302, fields=redirect_fields(login_location(head)))
+    return GiveSession(head, service_id, path, session, table.private)
 
 
 def without_binding(head: RequestHead) -> tuple[str, bytes] | None:

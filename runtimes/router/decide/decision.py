@@ -1,20 +1,23 @@
 """What is to be done with a request: a value that depends on its head and the route table alone.
 
 So it is made once for each head and table, and remembered: a client that sends the same head again (programs
-do, and most of a browser's requests are alike) costs one look-up, however much there was to check. `start`
-turns it into the `Handler` of one request; what depends on the moment is looked at there.
+do, and most of a browser's requests are alike) costs one look-up, however much there was to check. `carry`
+has a handler for each kind; what depends on the moment is looked at there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from runtimes.router.protocol.pages import CORS, JSON, TEXT, error_body
+
 if TYPE_CHECKING:
-    from runtimes.router.carry.client import Client
-    from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.table import Caller
     from runtimes.router.protocol.request_head import RequestHead
+
+#: A field's name and value.
+Field = tuple[bytes, bytes]
 
 
 class Decision(Protocol):
@@ -31,6 +34,60 @@ class Decision(Protocol):
     @property
     def caller(self) -> Caller | None: ...
 
-    def start(self, plane: Plane, client: Client) -> Handler:
-        """Begins to carry it out for one request of a client."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The router answers this by itself. `kind` is that of the body, a media type."""
+
+    head: RequestHead
+    status: int
+    body: bytes = b""
+    kind: bytes = TEXT
+    fields: tuple[Field, ...] = ()
+    series: tuple[str, str] = ("node", "")
+    caller: Caller | None = None
+
+
+def refusal(head: RequestHead, status: int, message: str, *, kind: str = "node", route: str = "") -> Answer:
+    """An error in JSON. Those of the gateway may be read by any page, as its answers."""
+    fields = (CORS,) if kind == "gateway" else ()
+    return Answer(head, status, error_body(message), JSON, fields, (kind, route))
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """From somebody who is not known: `otherwise`, unless its address asks too often."""
+
+    head: RequestHead
+    otherwise: Decision
+    series: tuple[str, str] = ("gateway", "")
+    caller: Caller | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyPeer:
+    """A WebSocket that says nothing about who opens it: the kernel knows whose process it is."""
+
+    head: RequestHead
+    series: tuple[str, str] = ("gateway", "")
+    caller: Caller | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The request waits while its service is held; where it may not, `otherwise`."""
+
+    service_id: str
+    otherwise: Decision
+
+    @property
+    def head(self) -> RequestHead:
+        return self.otherwise.head
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return self.otherwise.series
+
+    @property
+    def caller(self) -> Caller | None:
+        return self.otherwise.caller

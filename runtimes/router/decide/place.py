@@ -1,140 +1,125 @@
-"""The node's own host: the JSON-RPC gateway, its WebSockets, and the node's pages.
+"""What a request asks for: a service's host, the gateway, a page of the node, or nothing that there is.
 
-`POST /_atek/gateway?api=ID` delivers calls to whoever exports the API; `GET` with an upgrade makes a tunnel
-to it. Who calls is known by a token or a session; everybody else may only log in.
+a service's host name → all of its methods and paths
+the node's own names  → /_atek/gateway?api=ID, by POST for calls and with an upgrade for a WebSocket;
+                        the node's pages; /_atek/bind-session
+any other host        → nothing that could be reached under a name that is not ours
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from runtimes.router.carry.calls import Deliver
-from runtimes.router.carry.held import Hold, held
-from runtimes.router.carry.identify import UnknownPeer
-from runtimes.router.carry.own_answer import Answer, Stranger, refusal
-from runtimes.router.decide.binding import BIND_PATH, asked_for, back_location, login_location
-from runtimes.router.decide.identity import USER_SESSIONS_API, caller_of, session_token
-from runtimes.router.decide.proxy import Pass
+from runtimes.router.decide.binding import BIND_PATH, give_session
+from runtimes.router.decide.decision import Answer, refusal
 from runtimes.router.decide.table import NODE
-from runtimes.router.protocol.pages import preflight_page, redirect
+from runtimes.router.protocol.fields import WEBSOCKET
+from runtimes.router.protocol.pages import PREFLIGHT
 from runtimes.router.protocol.query import values_of
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.client import Client
-    from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.decision import Decision
-    from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
+    from runtimes.router.decide.binding import GiveSession
+    from runtimes.router.decide.table import RouteTable, ServiceRoute, Target
     from runtimes.router.protocol.request_head import RequestHead
 
 GATEWAY_PATH = b"/_atek/gateway"
 #: What the node itself answers to everybody.
 NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
-_GATEWAY = ("gateway", "")
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def decide_own(table: RouteTable, head: RequestHead) -> Decision:
-    """A request to the node's own names."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Host names of a node: its own (`domain` among them), and how those of its services end."""
+
+    domain: str
+    own: frozenset[str]
+    suffixes: tuple[str, ...]
+
+
+def names_of(domain: str) -> Names:
+    """The names of a node with that domain."""
+    return Names(domain, LOOPBACK_NAMES | {domain, ""}, tuple({f".{domain}", ".localhost"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A service, under a name of its own."""
+
+    kind: ClassVar = "host"
+    service: ServiceRoute
+
+
+@dataclass(frozen=True, slots=True)
+class NodePage:
+    """What the node says to everybody about itself; `service` stands for the node."""
+
+    kind: ClassVar = "node"
+    service: ServiceRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """JSON-RPC for whoever exports the API, if anybody does."""
+
+    kind: ClassVar = "gateway"
+    api: str
+    service: ServiceRoute | None
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A WebSocket to whoever exports the API over the proxy transport: to one of `targets`."""
+
+    kind: ClassVar = "gateway"
+    api: str
+    service: ServiceRoute | None
+    targets: tuple[Target, ...]
+
+
+Place = Host | NodePage | Calls | Socket
+
+
+def place_of(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer | GiveSession:
+    """Where a request wants to go; the decision itself, where nothing more has to be asked."""
+    name = head.host
+    if name in names.own:
+        return _own(table, head)
+    for suffix in names.suffixes:
+        if name.endswith(suffix):
+            return _host(table, head, name[: -len(suffix)])
+    # Somebody made that name lead here (DNS rebinding), or made a mistake.
+    return refusal(head, 421, "this node has no such host name", kind="host")
+
+
+def _host(table: RouteTable, head: RequestHead, service_id: str) -> Place | Answer:
+    route = table.services.get(service_id) if service_id else None
+    if route is not None:
+        return Host(route)
+    body = b"Not found: no service is currently hosted at %b" % head.authority
+    return Answer(head, 404, body, series=("host", ""))
+
+
+def _own(table: RouteTable, head: RequestHead) -> Place | Answer | GiveSession:
     if head.path == GATEWAY_PATH:
-        return _decide_gateway(table, head)
+        return _gateway(table, head)
     node = table.services.get(NODE)
     if head.path in NODE_PAGES and node is not None:
-        if head.length:
-            # Half of one would keep the node waiting for the rest.
-            return refusal(head, 413, "this page takes no body")
-        return Pass.make(table, head, node, node.backends, None, kind="node")
-    if head.path == BIND_PATH:
-        return BindSession(head)
-    return refusal(head, 404, "Not found")
+        # Half of a body would keep the node waiting for the rest.
+        return refusal(head, 413, "this page takes no body") if head.length else NodePage(node)
+    return give_session(table, head) if head.path == BIND_PATH else refusal(head, 404, "Not found")
 
 
-def _decide_gateway(table: RouteTable, head: RequestHead) -> Decision:
+def _gateway(table: RouteTable, head: RequestHead) -> Place | Answer:
     if head.method == b"OPTIONS":
-        return Answer(head, 204, lambda close: preflight_page(close=close), _GATEWAY)
+        return Answer(head, 204, fields=PREFLIGHT, series=("gateway", ""))
     api = api_of(head.query)
-    if head.upgrade == b"websocket" and head.method == b"GET" and not head.length:
-        return _decide_socket(table, head, api)
-    caller = caller_of(table, head, _exporter(table, api, "rpc"))
-    if caller is None and (api != USER_SESSIONS_API or head.method != b"POST"):
-        return Stranger(head, refusal(head, 401, "Not authorized", kind="gateway"))
-    if head.method != b"POST":
-        return refusal(head, 404, "Not found", kind="gateway")
-    deliver = _decide_call(table, head, api, caller)
-    return deliver if caller else Stranger(head, deliver)
-
-
-def _decide_call(table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Decision:
-    deliver = Deliver.make(table, head, api, caller)
-    return Hold(deliver.service_id, deliver) if deliver.held else deliver
-
-
-def _decide_socket(table: RouteTable, head: RequestHead, api: str) -> Decision:
-    caller = caller_of(table, head, _exporter(table, api, "proxy"))
-    if caller is not None:
-        return decide_tunnel(table, head, api, caller)
-    if head.authorization or head.origin or head.for_another:
-        # A page or a proxy asks for somebody else than whose process it is.
-        return Stranger(head, refusal(head, 401, "Not authorized", kind="gateway"))
-    return Unknown(head, api)
-
-
-def decide_tunnel(table: RouteTable, head: RequestHead, api: str, caller: Caller) -> Decision:
-    """A WebSocket to whoever exports the API over the proxy transport."""
-    route = table.api(api, "proxy")
-    if route is None:
-        return refusal(head, 404, f"No service available which matches {api}", kind="gateway")
-    if not caller.may_call(api):
-        return refusal(head, 403, f"Not authorized to call {api}", kind="gateway", route=api)
-    paths = {target.backend.instance: target.path for target in route.targets}
-    backends = tuple(target.backend for target in route.targets)
-    return held(
-        route.service, Pass.make(table, head, route.service, backends, caller, kind="gateway", paths=paths)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A WebSocket that says nothing about who opens it."""
-
-    head: RequestHead
-    api: str
-    series: tuple[str, str] = _GATEWAY
-    caller: Caller | None = None
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        def admit(caller: Caller) -> Decision:
-            return decide_tunnel(plane.table, self.head, self.api, caller)
-
-        return UnknownPeer(plane, client, self.head, admit)
-
-
-@dataclass(frozen=True, slots=True)
-class BindSession:
-    """Gives a browser that is logged in here a token for a service's host; others are sent to log in."""
-
-    head: RequestHead
-    series: tuple[str, str] = ("node", "")
-    caller: Caller | None = None
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        head, table = self.head, plane.table
-        service_id, path = asked_for(head)
-        if service_id not in table.services or service_id == NODE:
-            return refusal(head, 404, "Not found").start(plane, client)
-        session = session_token(table, head.cookie)
-        location = login_location(head)
-        if session:
-            # Hosts that are for everybody take no token: it would reach the service.
-            token = plane.bindings.make(session, service_id, monotonic()) if table.private else ""
-            location = back_location(head, plane.scheme(client, head), service_id, path, token)
-        return Answer(head, 302, lambda close: redirect(location, close=close)).start(plane, client)
-
-
-def _exporter(table: RouteTable, api: str, transport: str) -> ServiceRoute | None:
-    route = table.api(api, transport)
-    return route.service if route else None
+    if head.upgrade == WEBSOCKET and head.method == b"GET" and not head.length:
+        route = table.api(api, "proxy")
+        return Socket(api, route.service, route.targets) if route else Socket(api, None, ())
+    route = table.api(api, "rpc")
+    return Calls(api, route.service if route else None)
 
 
 def api_of(query: bytes) -> str:

@@ -5,32 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.proxying import CLOSE, Forward
-from runtimes.router.decide.identity import fields_of, passed_fields
-from runtimes.router.protocol.request_head import WEBSOCKET, known_answers
+from runtimes.router.decide.passed_fields import identity_fields, passed_fields
+from runtimes.router.decide.place import Host, NodePage, Socket
+from runtimes.router.protocol.answer_head import known_answers
+from runtimes.router.protocol.fields import WEBSOCKET
+from runtimes.router.protocol.pages import CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runtimes.router.carry.client import Client
-    from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
-    from runtimes.router.carry.pool import Pool
-    from runtimes.router.decide.table import Backend, Caller, RouteTable, ServiceRoute
-    from runtimes.router.protocol.request_head import AnswerHead, RequestHead
+    from runtimes.router.decide.table import Backend, Caller, RouteTable
+    from runtimes.router.protocol.answer_head import AnswerHead
+    from runtimes.router.protocol.request_head import RequestHead
 
 #: Methods whose requests say their length even when it is 0 (RFC 9110, section 8.6).
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Proxy:
     """A decision: the request goes to one of these instances of a service.
 
     `prefix` is the request up to its id: the same for all requests with this head. `paths` are by instance,
     where they are not the request's own; then the prefix has no request line. `only` names the instance where
     there is just one. `plain`: nothing has to be added to most answers. `upgrade` are the protocols that the
-    service may switch to.
+    service may switch to. `held`: there is no instance, but about to be one.
     """
 
     head: RequestHead
@@ -42,52 +41,49 @@ class Pass:
     plain: bool
     prefix: bytes
     known: dict[bytes, AnswerHead]
+    held: bool
     upgrade: bytes = b""
     paths: Mapping[str, str] | None = None
-
-    @classmethod
-    def make(
-        cls,
-        table: RouteTable,
-        head: RequestHead,
-        route: ServiceRoute,
-        backends: tuple[Backend, ...],
-        caller: Caller | None,
-        *,
-        kind: str,
-        paths: Mapping[str, str] | None = None,
-    ) -> Pass:
-        """Everything that can be known before there is a client."""
-        upgrade = _upgrade(head) if kind != "node" else b""
-        line = b"" if paths else b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
-        return cls(
-            head=head,
-            service_id=route.id,
-            backends=backends,
-            only=backends[0].instance if len(backends) == 1 else "",
-            caller=caller,
-            series=(kind, route.id),
-            plain=head.keep_alive and not head.http_1_0,
-            prefix=line + _fields(table, head, caller, upgrade),
-            known=known_answers(head.method),
-            upgrade=upgrade,
-            paths=paths,
-        )
-
-    def start(self, plane: Plane, client: Client) -> Handler:
-        return Forward(plane, client, self)
 
     @property
     def name(self) -> str:
         """Of whoever is asked, for messages."""
         return self.service_id or "the node"
 
-    def prefix_for(self, pool: Pool) -> bytes:
+    def prefix_for(self, instance: str) -> bytes:
         """The request to this instance, up to its id, where `paths` say it."""
         assert self.paths is not None
-        return b"%b %b HTTP/1.1\r\n%b" % (
-            self.head.method, self.paths[pool.backend.instance].encode(), self.prefix,
-        )  # fmt: skip
+        return b"%b %b HTTP/1.1\r\n%b" % (self.head.method, self.paths[instance].encode(), self.prefix)
+
+
+def proxy(
+    table: RouteTable, head: RequestHead, place: Host | NodePage | Socket, caller: Caller | None
+) -> Proxy:
+    """To the service at that place. A WebSocket goes to the path at which each instance has the API."""
+    route = place.service
+    assert route is not None
+    kind, backends, line = place.kind, route.backends, b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
+    paths: dict[str, str] | None = None
+    if isinstance(place, Socket):
+        backends = tuple(target.backend for target in place.targets)
+        paths = {target.backend.instance: target.path for target in place.targets}
+        if paths:
+            line = b""
+    upgrade = _upgrade(head) if kind != "node" else b""
+    return Proxy(
+        head=head,
+        service_id=route.id,
+        backends=backends,
+        only=backends[0].instance if len(backends) == 1 else "",
+        caller=caller,
+        series=(kind, route.id),
+        plain=head.keep_alive and not head.http_1_0,
+        prefix=line + _fields(table, head, caller, upgrade),
+        known=known_answers(head.method),
+        held=route.held,
+        upgrade=upgrade,
+        paths=paths,
+    )
 
 
 def _upgrade(head: RequestHead) -> bytes:
@@ -98,7 +94,7 @@ def _upgrade(head: RequestHead) -> bytes:
 
 
 def _fields(table: RouteTable, head: RequestHead, caller: Caller | None, upgrade: bytes) -> bytes:
-    lines = [passed_fields(table, head), fields_of(caller)]
+    lines = [passed_fields(table, head), identity_fields(caller)]
     if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
         lines.append(b"Content-Length: %d\r\n" % head.length)
     elif head.length < 0:

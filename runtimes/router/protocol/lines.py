@@ -15,6 +15,8 @@ _URL = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 # A line ends in CRLF; a CR at the end of what is there may be half of one.
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\0")
 _VERSION = b"HTTP/1."
+#: Bytes of empty lines before a request that are lost without a word.
+MOST_EMPTY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ def _path(method: bytes, rest: bytes) -> bytes:
     if not rest and method == b"OPTIONS":
         return b"*"
     return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def after_empty_lines(data: bytes) -> bytes | None:
+    """RFC 9112, section 2.2: an empty line before a request is harmless. None for many: no request."""
+    end = 0
+    while end <= MOST_EMPTY and data.startswith(b"\r\n", end):
+        end += 2
+    return data[end:] if end <= MOST_EMPTY else None
 
 
 def no_request(data: bytes) -> bool:

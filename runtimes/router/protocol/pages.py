@@ -12,23 +12,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CLOSE = b"Connection: close\r\n"
 #: The gateway is for programs, which say who they are by a token; a page of any origin has none to send.
 CORS = (b"Access-Control-Allow-Origin", b"*")
-_CORS_LINE = b"%b: %b\r\n" % CORS
-_PREFLIGHT = (
-    _CORS_LINE + b"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
-    b"Access-Control-Allow-Headers: Authorization, Content-Type, X-Request-Id, traceparent\r\n"
-    b"Access-Control-Max-Age: 86400\r\n"
+#: What a browser asks before it lets a page call the gateway.
+PREFLIGHT = (
+    CORS,
+    (b"Access-Control-Allow-Methods", b"GET, POST, OPTIONS"),
+    (b"Access-Control-Allow-Headers", b"Authorization, Content-Type, X-Request-Id, traceparent"),
+    (b"Access-Control-Max-Age", b"86400"),
 )
-_CLOSE = b"Connection: close\r\n"
-_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + _CORS_LINE + b"Content-Length: "
+TEXT, JSON = b"text/plain; charset=utf-8", b"application/json"
+_RPC = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%b: %b\r\nContent-Length: " % CORS
 
 
 def page(
     status: int,
     body: bytes = b"",
     *,
-    kind: bytes = b"text/plain; charset=utf-8",
+    kind: bytes = TEXT,
     fields: Iterable[tuple[bytes, bytes]] = (),
     close: bool = False,
     head_only: bool = False,
@@ -39,42 +41,31 @@ def page(
         lines.append(b"Content-Type: %b\r\nContent-Length: %d\r\n" % (kind, len(body)))
     lines += [b"%b: %b\r\n" % field for field in fields]
     if close:
-        lines.append(_CLOSE)
+        lines.append(CLOSE)
     lines.append(b"\r\n")
     if not head_only:
         lines.append(body)
     return b"".join(lines)
 
 
-def error_page(
-    status: int,
-    message: str,
-    *,
-    fields: Iterable[tuple[bytes, bytes]] = (),
-    close: bool = False,
-    head_only: bool = False,
-) -> bytes:
+def error_page(status: int, message: str, *, close: bool = False, head_only: bool = False) -> bytes:
+    """A whole answer that says what is wrong."""
+    fields = [(b"Retry-After", b"1")] if status == 503 else []
+    return page(status, error_body(message), kind=JSON, fields=fields, close=close, head_only=head_only)
+
+
+def error_body(message: str) -> bytes:
     """`{"error": true, "message": …}`, as the original answers."""
-    body = orjson.dumps({"error": True, "message": message})
-    if status == 503:
-        fields = [*fields, (b"Retry-After", b"1")]
-    return page(status, body, kind=b"application/json", fields=fields, close=close, head_only=head_only)
+    return orjson.dumps({"error": True, "message": message})
 
 
 @lru_cache(1024)
 def rpc_head(length: int, *, close: bool = False) -> bytes:
     """What comes before an answer of the gateway, whose errors are JSON-RPC's."""
-    return b"%b%d\r\n%b\r\n" % (_RPC, length, _CLOSE if close else b"")
+    return b"%b%d\r\n%b\r\n" % (_RPC, length, CLOSE if close else b"")
 
 
-def preflight_page(*, close: bool = False) -> bytes:
-    """What a browser asks before it lets a page call the gateway."""
-    return b"HTTP/1.1 204 No Content\r\n%b%b\r\n" % (_PREFLIGHT, _CLOSE if close else b"")
-
-
-def redirect(location: bytes, *, cookie: bytes = b"", close: bool = False) -> bytes:
-    """302, for people's browsers; optionally with a cookie."""
-    fields = [(b"Location", location), (b"Cache-Control", b"no-store")]
-    if cookie:
-        fields.append((b"Set-Cookie", cookie))
-    return page(302, fields=fields, close=close)
+def redirect_fields(location: bytes, cookie: bytes = b"") -> tuple[tuple[bytes, bytes], ...]:
+    """Of a 302, for people's browsers; optionally with a cookie."""
+    fields = ((b"Location", location), (b"Cache-Control", b"no-store"))
+    return (*fields, (b"Set-Cookie", cookie)) if cookie else fields

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from runtimes.router.carry.client import Client
+from runtimes.router.carry.handlers import accept
 from runtimes.router.carry.plane import Plane
 from runtimes.router.decide.table import SYSTEM, Backend, Credential, Export, ServiceRoute
 from tests.runtimes.router.instances import Instance, Serve, echo
@@ -208,6 +209,13 @@ class World(Surroundings):
     def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
         self.plane.update(routes)
 
+    @property
+    def only_client(self) -> Client:
+        """The router's side of the only connection."""
+        (client,) = self.plane.clients
+        assert isinstance(client, Client)
+        return client
+
     def replace_plane(self, limits: Limits | None = None, **settings: Any) -> None:
         """Another router, set up as a test wants it, for everything that comes after."""
         self.plane = Plane(admin_tokens=[ADMIN], limits=limits, **settings)
@@ -215,10 +223,10 @@ class World(Surroundings):
     async def _open(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
         # The plane of the moment: a test may want another one before anybody connects.
-        tcp = await loop.create_server(lambda: Client(self.plane), "127.0.0.1", 0)
+        tcp = await loop.create_server(lambda: accept(self.plane), "127.0.0.1", 0)
         stack.callback(tcp.close)
         self.port = tcp.sockets[0].getsockname()[1]
-        unix = await loop.create_unix_server(lambda: Client(self.plane), self.path)
+        unix = await loop.create_unix_server(lambda: accept(self.plane), self.path)
         stack.callback(unix.close)
         stack.callback(self._close_plane)
 

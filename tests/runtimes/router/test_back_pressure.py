@@ -92,7 +92,7 @@ async def test_a_service_that_does_not_read_stops_its_client(world: World, tunne
     if tunnel:
         assert (await client.head()).status == 101
     await until(lambda: world.plane.clients)
-    (router_side,) = world.plane.clients
+    router_side = world.only_client
     world.start(source.pour, client)
     await until(lambda: router_side._paused)
     await others_are_served(world)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from runtimes.router.carry import rate_limit as strangers
+from runtimes.router.carry import rate_limit
 from runtimes.router.carry.client import MOST_AHEAD
-from runtimes.router.carry.rate_limit import Strangers
+from runtimes.router.carry.rate_limit import RateLimit
 from runtimes.router.limits import Limits
-from runtimes.router.protocol.request_head import REMEMBERED
+from runtimes.router.protocol.fields import REMEMBERED
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.instances import Held
 from tests.runtimes.router.wire import request
@@ -177,7 +177,7 @@ async def test_who_sends_ahead_is_not_read_for_ever(world: World) -> None:
     ahead = request("GET", "/" + "x" * 900, host=HOST)
     count = 40 * MOST_AHEAD // len(ahead)
     world.start(client.send, ahead * count)
-    (router_side,) = world.plane.clients
+    router_side = world.only_client
     await until(lambda: router_side._paused)
     assert len(router_side._ahead) <= MOST_AHEAD + ONE_READ
 
@@ -243,13 +243,13 @@ async def test_what_is_remembered_of_heads_is_bounded(world: World) -> None:
         assert len(world.plane.decisions) <= REMEMBERED
 
 
-# -- strangers
+# -- anonymous callers
 
 
-def test_strangers_are_counted_by_address_and_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anonymous_callers_are_counted_by_address_and_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(strangers, "monotonic", lambda: now)
-    counted = Strangers(2)
+    monkeypatch.setattr(rate_limit, "monotonic", lambda: now)
+    counted = RateLimit(2)
     assert [counted.admit("a") for _ in range(3)] == [True, True, False]
     assert counted.admit("b")
     now += 59.9
@@ -259,7 +259,7 @@ def test_strangers_are_counted_by_address_and_minute(monkeypatch: pytest.MonkeyP
 
 
 def test_whoever_invents_addresses_shares_one_count() -> None:
-    counted = Strangers(1)
+    counted = RateLimit(1)
     assert all(counted.admit(str(number)) for number in range(10_000))
     assert counted.admit("one more")
     assert not counted.admit("and another")

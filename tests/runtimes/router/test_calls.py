@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes.router.decide.identity import OPEN_METHODS, USER_SESSIONS_API
+from runtimes.router.decide.access import OPEN_METHODS, USER_SESSIONS_API
 from runtimes.router.decide.table import Export, Session
 from runtimes.router.limits import Limits
 from runtimes.router.protocol.jsonrpc import MOST_CALLS
@@ -205,16 +205,16 @@ async def test_a_body_in_pieces_is_one_call(world: World) -> None:
     assert (await client.answer()).json["result"] == [1]
 
 
-async def test_strangers_may_ask_only_so_often_and_proxies_speak_for_others_only_if_known(
+async def test_anonymous_callers_may_ask_only_so_often_and_proxies_speak_for_others_only_if_known(
     world: World,
 ) -> None:
-    world.replace_plane(Limits(strangers=3))
+    world.replace_plane(Limits(anonymous=3))
     await world.service()
 
-    async def stranger(*fields: str) -> int:
+    async def anonymous(*fields: str) -> int:
         return (await world.post(call(), *fields, token=None)).status
 
-    assert [await stranger(f"X-Forwarded-For: 1.2.3.{number}") for number in range(5)] == [
+    assert [await anonymous(f"X-Forwarded-For: 1.2.3.{number}") for number in range(5)] == [
         401,
         401,
         401,
@@ -222,8 +222,8 @@ async def test_strangers_may_ask_only_so_often_and_proxies_speak_for_others_only
         429,
     ]
     assert (await world.post(call())).status == 200
-    world.replace_plane(Limits(strangers=3), trusted_proxies=["127.0.0.1"])
-    assert [await stranger(f"X-Forwarded-For: 1.2.3.{number}") for number in range(5)] == [401] * 5
+    world.replace_plane(Limits(anonymous=3), trusted_proxies=["127.0.0.1"])
+    assert [await anonymous(f"X-Forwarded-For: 1.2.3.{number}") for number in range(5)] == [401] * 5
 
 
 async def test_nothing_of_the_node_is_reached_around_the_gateway(world: World) -> None:

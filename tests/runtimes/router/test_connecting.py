@@ -10,8 +10,8 @@ import anyio
 import orjson
 import pytest
 
-from runtimes.router.carry.pool import Pool
-from runtimes.router.carry.proxying import MOST_WAITING
+from runtimes.router.carry import connecting
+from runtimes.router.carry.handler import MOST_WAITING
 from runtimes.router.decide.table import Backend
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.harness import RPC as EXPORTS
@@ -19,7 +19,8 @@ from tests.runtimes.router.instances import Instance, echo
 from tests.runtimes.router.wire import chunks, request
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.upstream import Upstream
+    from runtimes.router.carry.pool import Pool
+    from runtimes.router.carry.upstream import UpstreamConnection
     from tests.runtimes.router.harness import World
 
 pytestmark = pytest.mark.anyio
@@ -36,14 +37,14 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting = 0
         self._open = anyio.Event()
-        really = Pool._open_once
+        really = connecting.open_once
 
-        async def later(pool: Pool) -> Upstream:
+        async def later(pool: Pool) -> UpstreamConnection:
             self.waiting += 1
             await self._open.wait()
             return await really(pool)
 
-        monkeypatch.setattr(Pool, "_open_once", later)
+        monkeypatch.setattr(connecting, "open_once", later)
 
     def open(self) -> None:
         self._open.set()
@@ -66,7 +67,7 @@ async def test_a_body_that_arrives_meanwhile_is_sent_afterwards(
     await client.send(chunks(b"hello ", b"world") if chunked else b"hello world")
     # The next request is read when the whole body was.
     await client.send(request("GET", "/next", host=HOST))
-    (router_side,) = world.plane.clients
+    router_side = world.only_client
     await until(lambda: router_side.body_done)
     gate.open()
     assert (await client.answer()).body == b"POST /\nhello world"
@@ -81,7 +82,7 @@ async def test_a_large_body_waits_with_its_client(world: World, gate: Gate) -> N
     await client.send(request("PUT", "/", f"Content-Length: {len(body)}", host=HOST))
     await until(lambda: gate.waiting)
     world.start(client.send, body)
-    (router_side,) = world.plane.clients
+    router_side = world.only_client
     await until(lambda: router_side._paused)
     gate.open()
     assert (await client.answer()).body == b"PUT /\n" + body

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
+from runtimes.router.carry import deadlines, lingering_close
 from runtimes.router.decide.table import Backend
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import call, until
@@ -100,7 +102,7 @@ async def test_sending_on_fails_before_the_answer_was_read(
         with instance:
             await anyio.wait_readable(instance)
             instance.sendall(raw)
-        (side,) = world.plane.clients
+        side = world.only_client
         side.data_received(bytes(MIB))
         await send_all(client, bytes(UPLOAD - MIB - 5))
         answer = await client.answer()
@@ -144,9 +146,14 @@ async def test_a_call_that_is_answered_before_it_was_read(world: World) -> None:
         assert answer.json["result"] == "enough"
 
 
-async def test_who_goes_on_sending_is_told_for_as_long_as_it_sends(world: World) -> None:
+async def test_who_goes_on_sending_is_told_for_as_long_as_it_sends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not only within the time that is left to somebody who does nothing."""
-    world.replace_plane(Limits(lingering=0.05, lingering_at_most=20))
+    later = 0.0
+    for module in (deadlines, lingering_close):
+        monkeypatch.setattr(module, "monotonic", lambda: monotonic() + later)
+    world.replace_plane(Limits(lingering=30, lingering_at_most=300))
 
     async def serve(asked: Asked) -> None:
         await asked.respond(413, "no", "Connection: close")
@@ -155,11 +162,15 @@ async def test_who_goes_on_sending_is_told_for_as_long_as_it_sends(world: World)
     await world.service(serve=serve)
     client = await world.connect()
     await client.send(request("PUT", "/up", "Content-Length: 1000000000", host=HOST))
-    (side,) = world.plane.clients
-    for _ in range(40):
+    side = world.only_client
+    clock = world.plane.lingering
+    await until(lambda: len(clock))
+    for _ in range(10):
+        end, later = clock._ends[side], later + 20
         await client.send(bytes(1000))
-        await anyio.sleep(0.01)
+        await until(lambda end=end: clock._ends[side] > end)  # type: ignore[misc]
         world.plane.sweep()
     assert side in world.plane.clients
     assert (await client.answer()).status == 413
+    later += 31
     await swept(world, lambda: not world.plane.clients)

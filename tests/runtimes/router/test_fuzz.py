@@ -21,7 +21,7 @@ import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtimes.router.carry.client import Client
+from runtimes.router.carry.handlers import accept
 from runtimes.router.carry.plane import Plane
 from runtimes.router.decide.table import Backend, Credential, Export, ServiceRoute
 from runtimes.router.limits import Limits
@@ -90,7 +90,7 @@ class Arena:
         loop.set_exception_handler(lambda _, context: self.wrong.append(str(context)))
         path = str(self.folder / "b.sock")
         self._backend = await asyncio.start_unix_server(self._serve, path)
-        self._server = await loop.create_server(lambda: Client(self.plane), "127.0.0.1", 0)
+        self._server = await loop.create_server(lambda: accept(self.plane), "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         backend = Backend("i", socket=path, exports=EXPORTS)
         route = ServiceRoute(

@@ -23,7 +23,7 @@ import uvloop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runtimes.router.carry.client import Client
+from runtimes.router.carry.handlers import accept
 from runtimes.router.carry.plane import Plane
 from runtimes.router.decide.table import Backend, Credential, Export, ServiceRoute
 from runtimes.router.limits import Limits
@@ -151,7 +151,7 @@ class Stage:
         self.servers: list[asyncio.AbstractServer] = [
             await asyncio.start_unix_server(lane.serve, lane.socket) for lane in self.lanes
         ]
-        router = await loop.create_server(lambda: Client(self.plane), "127.0.0.1", 0)
+        router = await loop.create_server(lambda: accept(self.plane), "127.0.0.1", 0)
         self.port = router.sockets[0].getsockname()[1]
         self.servers.append(router)
         self.plane.update({lane.id: lane.route for lane in self.lanes})

@@ -137,7 +137,7 @@ async def test_a_body_is_not_read_meanwhile(world: World, framing: str) -> None:
         await client.send(bytes(size))
     else:
         world.start(client.send, bytes(size) + (b"\r\n0\r\n\r\n" if framing == "chunked" else b""))
-        (side,) = world.plane.clients
+        side = world.only_client
         await until(lambda: side.is_paused)
         assert world.plane.holding.size < 1024 * 1024
         service.publish(await world.instance("notes"), awaits="")

@@ -9,7 +9,7 @@ import anyio
 import orjson
 import pytest
 
-from runtimes.router.carry.upstream import Upstream
+from runtimes.router.carry.upstream import UpstreamConnection
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import result, sends
@@ -221,14 +221,14 @@ async def test_a_service_that_takes_nothing_keeps_no_tunnel(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.replace_plane(Limits(stalled=0.05))
-    lost: list[Upstream] = []
-    really = Upstream.connection_lost
+    lost: list[UpstreamConnection] = []
+    really = UpstreamConnection.connection_lost
 
-    def connection_lost(upstream: Upstream, error: Exception | None) -> None:
+    def connection_lost(upstream: UpstreamConnection, error: Exception | None) -> None:
         lost.append(upstream)
         really(upstream, error)
 
-    monkeypatch.setattr(Upstream, "connection_lost", connection_lost)
+    monkeypatch.setattr(UpstreamConnection, "connection_lost", connection_lost)
 
     async def serve(asked: Asked) -> None:
         await asked.send(SWITCHED)
@@ -239,7 +239,7 @@ async def test_a_service_that_takes_nothing_keeps_no_tunnel(
     await client.send(request("GET", "/", *UPGRADE, host=HOST))
     assert (await client.head()).status == 101
     world.start(send_until_closed, client)
-    (router_side,) = world.plane.clients
+    router_side = world.only_client
     await until(lambda: router_side._paused)
     router_side.abort_all()
     await nothing_is_left(world)

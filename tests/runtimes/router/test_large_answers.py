@@ -40,11 +40,11 @@ def post(body: Any, api: str = API) -> bytes:
 
 
 def at_rest(plane: Plane) -> bool:
-    return plane.room.used == 0 and plane.metrics.in_flight == 0 and not plane.turns.busy
+    return plane.buffered.used == 0 and plane.metrics.in_flight == 0 and not plane.turns.busy
 
 
 def uses(world: World, size: int) -> bool:
-    return world.plane.room.used == size
+    return world.plane.buffered.used == size
 
 
 @pytest.mark.parametrize("call_id", [b"7", b"1"], ids=["wrong id", "right id"])
@@ -70,7 +70,7 @@ async def test_a_slow_reader_gets_it_piece_by_piece(world: World) -> None:
     await world.service(serve=answer_at_length)
     client = await world.connect()
     await client.send(post(call()) + post(call(call_id=2)))
-    (side,) = world.plane.clients
+    side = world.only_client
     await until(lambda: side.is_stalled)
     assert side.transport.get_write_buffer_size() < 4 * large.SMALL + MIB // 4
     assert [(await client.answer()).json["id"] for _ in range(2)] == [1, 2]
@@ -84,7 +84,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(world: World, moment: 
     await client.send(post(call()))
     await until(lambda: world.plane.turns.busy)
     if moment == "sending":
-        (side,) = world.plane.clients
+        side = world.only_client
         await until(lambda: side.is_stalled)
     await client.close()
     await until(lambda: not world.plane.clients)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.router.decide.binding import GOOD_FOR
+from runtimes.router.carry.bindings import GOOD_FOR
 from runtimes.router.decide.table import Session
 from tests.runtimes.router.harness import ADMIN
 

@@ -14,7 +14,6 @@ from tests.runtimes.router.wire import request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.router.carry.client import Client
     from tests.runtimes.router.harness import World
     from tests.runtimes.router.instances import Asked
 
@@ -23,12 +22,6 @@ pytestmark = pytest.mark.anyio
 HOST = "notes.localhost"
 #: An answer that arrives in one piece or two, and more of them than any kernel's buffers hold.
 SIZE, MANY = 200 * 1024, 200
-
-
-def only(world: World) -> Client:
-    """The router's side of the only connection."""
-    (client,) = world.plane.clients
-    return client
 
 
 def more_than(answers: dict[int, int], count: int) -> bool:
@@ -50,13 +43,13 @@ async def test_who_does_not_read_gets_no_further_answers(world: World) -> None:
     held: list[int] = []
 
     async def serve(asked: Asked) -> None:
-        held.append(only(world).transport.get_write_buffer_size())
+        held.append(world.only_client.transport.get_write_buffer_size())
         await asked.respond(200, b"x" * SIZE)
 
     await world.service(serve=serve)
     client = await world.connect()
     await client.send(request("GET", host=HOST) * MANY)
-    await until(lambda: only(world).waits_for_reader or len(held) == MANY)
+    await until(lambda: world.only_client.waits_for_reader or len(held) == MANY)
     assert len(held) < MANY
     assert max(held) < 2 * SIZE
     for _ in range(MANY):
@@ -71,7 +64,7 @@ async def test_who_does_not_read_leaves_the_connections_to_instances_to_others(w
     await world.service(serve=serve)
     client = await world.connect()
     await client.send(request("GET", host=HOST) * MANY)
-    await until(lambda: only(world).waits_for_reader)
+    await until(lambda: world.only_client.waits_for_reader)
     for _ in range(3):
         assert len((await world.ask(host=HOST)).body) == SIZE
     assert len(world.plane.pools["notes-1"].idle) == 1
@@ -89,7 +82,7 @@ async def test_who_never_takes_the_rest_of_an_answer_is_cut_off(world: World, ho
     client = await world.connect(unix=True)
     await client.send(request("GET", host=HOST))
     await until(lambda: world.plane.clients)
-    router_side, metrics = only(world), world.plane.metrics
+    router_side, metrics = world.only_client, world.plane.metrics
     answers = metrics.series("host", "notes").statuses
     while not router_side.transport.get_write_buffer_size():
         count = answers.get(200, 0)

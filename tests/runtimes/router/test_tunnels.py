@@ -235,9 +235,9 @@ async def test_a_program_of_the_nodes_own_needs_no_token(world: World, unix: boo
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-async def test_a_program_of_the_nodes_own_is_no_stranger(world: World, unix: bool) -> None:
-    """However many strangers come from its address, and however often it comes itself."""
-    world.replace_plane(Limits(strangers=2))
+async def test_a_program_of_the_nodes_own_is_not_anonymous(world: World, unix: bool) -> None:
+    """However many anonymous callers come from its address, and however often it comes itself."""
+    world.replace_plane(Limits(anonymous=2))
     await world.service(serve=mirror, exports=SOCKET)
     statuses = [(await refused(world, unix=unix)).status for _ in range(4)]
     assert statuses == [401, 401, 429, 429]
@@ -284,7 +284,7 @@ async def test_a_client_that_stops_sending_before_the_switch_has_stopped_after_i
     await client.send(request("GET", "/", *UPGRADE, host="notes.localhost") + b"early")
     await until(lambda: held.waiting)
     await client.end()
-    (router_side,) = world.plane.clients
+    router_side = world.only_client
     await until(lambda: router_side.ended)
     held.release()
     assert (await client.head()).status == 101

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtimes.router.carry.bindings import GOOD_FOR, Bindings
 from runtimes.router.decide.binding import (
-    GOOD_FOR,
-    Bindings,
     asked_for,
     back_location,
     bind_location,

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol.request_head import (
-    AnswerHead,
-    BadHead,
-    RequestHead,
-    known_answers,
-    parse_answer,
-    parse_request,
-)
+from runtimes.router.protocol.answer_head import AnswerHead, known_answers, parse_answer
+from runtimes.router.protocol.fields import BadHead
+from runtimes.router.protocol.request_head import RequestHead, parse_request
 
 LINE = b"GET /a?b=c HTTP/1.1\r\n"
 HOST = b"Host: notes.localhost:2835\r\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol import request_head as heads
-from runtimes.router.protocol.request_head import BadHead, known_answers, parse_answer, parse_request
+from runtimes.router.protocol import answer_head, fields, request_head
+from runtimes.router.protocol.answer_head import known_answers, parse_answer
+from runtimes.router.protocol.fields import BadHead
+from runtimes.router.protocol.request_head import parse_request
 from tests.runtimes.router.protocol.raw_heads import END, HOST, LINE, answer, parse
 
 # -- answers
@@ -102,18 +104,18 @@ def test_event_streams_are_endless() -> None:
 
 
 def test_heads_that_are_remembered_are_bounded() -> None:
-    for number in range(3 * heads.REMEMBERED):
+    for number in range(3 * fields.REMEMBERED):
         parse(b"X-A: %d" % number)
         answer(b"X-A: %d" % number)
         answer(b"X-A: %d" % number, method=b"HEAD")
-    for memory in (heads._requests, heads._answers, heads._answers_to_head):
-        assert 0 < len(memory) <= heads.REMEMBERED
+    for memory in (request_head._requests, answer_head._answers, answer_head._answers_to_head):
+        assert 0 < len(memory) <= fields.REMEMBERED
 
 
 def test_long_heads_are_not_remembered() -> None:
-    raw = LINE + HOST + b"X-A: " + b"a" * heads.REMEMBERED_LENGTH + b"\r\n" + END
+    raw = LINE + HOST + b"X-A: " + b"a" * fields.REMEMBERED_LENGTH + b"\r\n" + END
     assert parse_request(raw) == parse_request(raw)
-    assert raw not in heads._requests
+    assert raw not in request_head._requests
 
 
 def test_what_is_remembered_of_answers_to_head_is_not_an_answer_to_get() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runtimes.router.protocol.request_head import BadHead, parse_request
+from runtimes.router.protocol.fields import BadHead
+from runtimes.router.protocol.request_head import parse_request
 from tests.runtimes.router.protocol.raw_heads import END, HOST, LINE, names, parse, passed, refused
 
 # -- hop by hop

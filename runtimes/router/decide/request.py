@@ -1,0 +1,57 @@
+"""A request's way to a decision, from top to bottom.
+
+That it is well formed was asked before, by `protocol`, and is why there is a head at all. What depends on
+the moment (who is least busy, whether there is room to wait, how often an address asked) is not asked here
+but by `carry`, when the decision is carried out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtimes.router.decide.access import objection
+from runtimes.router.decide.decision import Hold, RateLimited
+from runtimes.router.decide.identity import caller_of
+from runtimes.router.decide.place import Calls, Host, NodePage, Socket, place_of
+from runtimes.router.decide.proxy import proxy
+from runtimes.router.decide.rpc import deliver
+
+if TYPE_CHECKING:
+    from runtimes.router.decide.decision import Decision
+    from runtimes.router.decide.place import Names
+    from runtimes.router.decide.proxy import Proxy
+    from runtimes.router.decide.rpc import Deliver
+    from runtimes.router.decide.table import Caller, RouteTable
+    from runtimes.router.protocol.request_head import RequestHead
+
+
+def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | None = None) -> Decision:
+    """What is to be done with a request. `peer` is who sends it, where that is known already."""
+    # 1. What does it ask for?
+    place = place_of(table, names, head)
+    if not isinstance(place, (Host, NodePage, Calls, Socket)):
+        return place
+    # 2. Who asks? Pages of the node are for everybody, and are told of nobody.
+    caller = None if isinstance(place, NodePage) else peer or caller_of(table, head, place.service)
+    # 3. May they?
+    if (objected := objection(table, names.domain, head, place, caller)) is not None:
+        return objected
+    # 4. Where does it go? Calls are delivered one by one, all else goes to an instance as it is.
+    decision: Deliver | Proxy | Hold
+    if isinstance(place, Calls):
+        decision = deliver(table, head, place.api, caller)
+    else:
+        decision = proxy(table, head, place, caller)
+    # 5. Is there an instance? Where there is about to be one, the request waits for it.
+    if decision.held:
+        decision = Hold(decision.service_id, decision)
+    # 6. Who is not known and gets as far as a call wants to log in, which nobody may try without end.
+    return RateLimited(head, decision) if isinstance(place, Calls) and caller is None else decision
+
+
+def decide_again(table: RouteTable, names: Names, head: RequestHead) -> Decision:
+    """As `decide`, about a request that was admitted already and has waited long enough."""
+    decision = decide(table, names, head)
+    if isinstance(decision, RateLimited):
+        decision = decision.otherwise
+    return decision.otherwise if isinstance(decision, Hold) else decision

@@ -1,0 +1,125 @@
+"""The heads of answers: parsed strictly, and made ready to be passed on. Pure. As `request_head`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import httptools
+
+from runtimes.router.protocol.fields import (
+    END,
+    BadHead,
+    Collector,
+    Values,
+    by_name,
+    connection_options,
+    content_length,
+    feed,
+    is_chunked,
+    keeps_alive,
+    only,
+    passed_lines,
+    remember,
+    upgrade_of,
+)
+from runtimes.router.protocol.lines import STATUS_LINE
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """An answer without its body.
+
+    `length` is that of the body in bytes, -1 when it is chunked, -2 when it ends with the connection.
+    `passed` are the status line and the field lines that go to the client, `complete` the same with the empty
+    line. `lasting`: the connection is kept, for nobody says how long. `endless` is an event stream. `raw` is
+    all of it as it came, with its empty line.
+    """
+
+    raw: bytes
+    status: int
+    length: int
+    keep_alive: bool
+    keep_alive_seconds: float | None
+    lasting: bool
+    upgrade: bytes
+    endless: bool
+    passed: bytes
+    complete: bytes
+
+
+def parse_answer(head: bytes, known: dict[bytes, AnswerHead]) -> AnswerHead:
+    """The head of an answer, given with its empty line. Raises BadHead.
+
+    `known` is what was remembered of answers to that method: `known_answers`.
+    """
+    answer = known.get(head[: -len(END)])
+    if answer is None:
+        answer = _parse_answer(head, bodiless=known is _answers_to_head)
+        if answer.status >= 200:
+            remember(known, head[: -len(END)], answer)
+    return answer
+
+
+def known_answers(method: bytes) -> dict[bytes, AnswerHead]:
+    """The memory for answers to a method: those to HEAD have the length of a body that does not come.
+
+    Its keys are heads without their empty line, and it holds no interim answers.
+    """
+    return _answers_to_head if method == b"HEAD" else _answers
+
+
+_answers: dict[bytes, AnswerHead] = {}
+_answers_to_head: dict[bytes, AnswerHead] = {}
+
+
+def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
+    if not STATUS_LINE.match(head):
+        raise BadHead(502, "its answer does not begin with an HTTP/1.1 status line")
+    collector = Collector()
+    parser = httptools.HttpResponseParser(collector)
+    feed(parser, head)
+    status, fields = parser.get_status_code(), collector.fields
+    http_1_0 = parser.get_http_version() == "1.0"
+    values = by_name(fields)
+    options = connection_options(values)
+    length, passed_length = _answer_length(values, status, bodiless=bodiless, http_1_0=http_1_0)
+    line = b"HTTP/1.1" + head[8 : head.index(b"\r\n") + 2]
+    kind = only(values, b"content-type").lower()
+    passed = line + passed_lines(fields, options) + passed_length
+    keep_alive = keeps_alive(options, http_1_0=http_1_0) and length != -2
+    seconds = _keep_alive_seconds(values)
+    return AnswerHead(
+        raw=head,
+        status=status,
+        length=length,
+        keep_alive=keep_alive,
+        keep_alive_seconds=seconds,
+        lasting=keep_alive and seconds is None,
+        upgrade=upgrade_of(values, options),
+        endless=kind.startswith(b"text/event-stream"),
+        passed=passed,
+        complete=passed + b"\r\n",
+    )
+
+
+def _answer_length(values: Values, status: int, *, bodiless: bool, http_1_0: bool) -> tuple[int, bytes]:
+    """How long the body is, and what the client is told of it (RFC 9112, section 6.3)."""
+    length = content_length(values)
+    chunked = is_chunked(values, http_1_0=http_1_0)
+    if chunked and length is not None:
+        raise BadHead(502, "its answer has two lengths")
+    told = b"" if length is None else b"Content-Length: %d\r\n" % length
+    if status < 200 or status == 204:
+        return 0, b""
+    if bodiless or status == 304:
+        return 0, told
+    if chunked:
+        return -1, b""
+    return (-2, b"") if length is None else (length, told)
+
+
+def _keep_alive_seconds(values: Values) -> float | None:
+    """How long the other side says that it keeps a connection: `Keep-Alive: timeout=5`."""
+    match = re.search(rb"timeout=([0-9]{1,6})", only(values, b"keep-alive"))
+    return float(match[1]) if match else None
