@@ -12,11 +12,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from runtimes.router.carry.handler import MOST_WAITING
-from runtimes.router.carry.tunnel import Tunnel
 from runtimes.router.protocol.body import LAST_CHUNK, chunk
 from runtimes.router.protocol.fields import WEBSOCKET
 from runtimes.router.protocol.frames import goodbye
 from runtimes.router.protocol.pages import CLOSE, error_page
+from runtimes.router.protocol.tunnel import Tunnel
 from runtimes.router.tell.metrics import LEFT
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.router.carry.tunnel import Tunnel
 from runtimes.router.protocol.frames import SERVICE_RESTART, Frames, goodbye
+from runtimes.router.protocol.tunnel import Tunnel
 from tests.runtimes.router.frames import BINARY, TEXT, frame
 
 SIZES = (0, 1, 125, 126, 127, 65_535, 65_536, 70_000)
