@@ -18,7 +18,6 @@ from reconciler.peers.records import OwnRecords
 from tests.reconciler.apis.api_nodes import PATIENCE, Apis, Failure, World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -27,12 +26,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path, FakeHyper(name="pi"))
-
-
-@pytest.fixture
-async def apis(world: World) -> AsyncIterator[Apis]:
-    async with world.node() as apis:
-        yield apis
 
 
 async def database(apis: Apis) -> str:

@@ -11,21 +11,9 @@ from tests.reconciler.apis.api_nodes import Apis, Failure, World
 from tests.runtimes.packages.git_server import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-async def apis(world: World) -> AsyncIterator[Apis]:
-    async with world.node() as made:
-        yield made
 
 
 @pytest.fixture

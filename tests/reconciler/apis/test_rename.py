@@ -20,20 +20,9 @@ from tests.reconciler.apis.api_nodes import Apis, Failure, World
 from tests.runtimes.factories import service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-async def apis(world: World) -> AsyncIterator[Apis]:
-    async with world.node() as apis:
-        yield apis
 
 
 async def install(apis: Apis, world: World, **options: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -16,26 +16,11 @@ from reconciler.peers.port import FOLLOW
 from runtimes.fake import Behaviour
 from tests.reconciler.apis.api_nodes import Apis, Failure, World
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 pytestmark = pytest.mark.anyio
 
 ORDERS = ["get", "uninstall", "configure", "start", "stop", "restart", "updatePackage"]
 ORDERS += ["checkForPackageUpdates"]
 COMMAND = "id: {id}\ncommand: [run, a]\n"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-async def apis(world: World) -> AsyncIterator[Apis]:
-    async with world.node() as apis:
-        yield apis
 
 
 async def declare(apis: Apis, world: World, service_id: str, text: str = COMMAND) -> None:

@@ -17,11 +17,12 @@ from reconciler.errors import UserError
 from reconciler.http.messages import Request, Response, json_response
 from reconciler.http.server import bind_unix, serve_http
 from reconciler.state.tokens import ensure_tokens, read_tokens, token_file
-from tests.reconciler.cli.atek import Atek
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from tests.reconciler.cli.atek import Atek
 
 
 class Gateway:
@@ -52,15 +53,10 @@ async def serving(gateway: Gateway, home: Path) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(atek: Atek) -> Path:
     for folder in ("state", "run"):
-        (tmp_path / folder).mkdir(mode=0o700)
-    return tmp_path
-
-
-@pytest.fixture
-def atek(home: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(home, capsys)
+        (atek.home / folder).mkdir(mode=0o700, parents=True)
+    return atek.home
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtimes import doctor
-from tests.reconciler.cli.atek import Atek
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.reconciler.cli.atek import Atek
 
 
 @dataclass
@@ -22,11 +23,6 @@ class Check:
     message: str
     hint: str = ""
     necessary: bool = True
-
-
-@pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path, capsys)
 
 
 def log(home: Path, service_id: str, name: str = "service.log") -> None:
@@ -83,6 +79,7 @@ def test_doctor_looks_at_the_port_that_the_node_is_to_have(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        atek.home.mkdir()
         (atek.home / "config.toml").write_text(f"port = {port}\n")
         assert f"port {port} is in use by " in atek("doctor").out
         monkeypatch.setenv("ATEK_PORT", "0")

@@ -24,7 +24,6 @@ from tests.reconciler.fakes import FakeNode, service, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 LOCKER = """
 import fcntl, signal, sys, time
@@ -38,15 +37,10 @@ time.sleep(0.3)
 
 
 @pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path, capsys)
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[FakeNode]:
+def node(atek: Atek) -> Iterator[FakeNode]:
     fake = FakeNode()
     fake.add(service("notes"), service("wiki"))
-    with running_node(tmp_path, fake):
+    with running_node(atek.home, fake):
         yield fake
 
 
@@ -112,13 +106,13 @@ def test_a_dead_nodes_socket_is_no_node(atek: Atek) -> None:
 
 
 def test_the_home_comes_from_the_environment(
-    node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    node: FakeNode, atek: Atek, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ATEK_HOME", str(tmp_path))
+    monkeypatch.setenv("ATEK_HOME", str(atek.home))
     assert main(["status"]) == 0
-    monkeypatch.setenv("ATEK_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("ATEK_HOME", str(atek.home / "other"))
     assert main(["status"]) == 1
-    assert main(["--home", str(tmp_path), "status"]) == 0
+    assert main(["--home", str(atek.home), "status"]) == 0
 
 
 def test_faults_are_one_sentence_unless_asked_for(
@@ -141,10 +135,10 @@ def test_the_persons_error_is_found_in_a_group() -> None:
     assert as_user_error(group).message.startswith("something unexpected")
 
 
-def test_a_closed_pipe_is_silent(node: FakeNode, tmp_path: Path) -> None:
+def test_a_closed_pipe_is_silent(node: FakeNode, atek: Atek) -> None:
     for number in range(1000):
         node.tell("notes", "Ready", f"{number} {'x' * 200}")
-    command = [sys.executable, "-m", "reconciler.cli", "events", "-n", "1000", "--home", str(tmp_path)]
+    command = [sys.executable, "-m", "reconciler.cli", "events", "-n", "1000", "--home", str(atek.home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
@@ -155,11 +149,11 @@ def test_a_closed_pipe_is_silent(node: FakeNode, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["status"], ["--help"], ["events"]])
-def test_a_pipe_that_was_never_read_is_silent(node: FakeNode, tmp_path: Path, words: list[str]) -> None:
+def test_a_pipe_that_was_never_read_is_silent(node: FakeNode, atek: Atek, words: list[str]) -> None:
     node.tell("notes", "Ready")
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "reconciler.cli", "--home", str(tmp_path), *words]
+    command = [sys.executable, "-m", "reconciler.cli", "--home", str(atek.home), *words]
     # Buffered, as for everyone: the pipe breaks only when the interpreter or `main` flushes.
     env = os.environ | {"PYTHONUNBUFFERED": ""}
     try:
@@ -188,10 +182,10 @@ def test_down_waits_until_the_home_is_free(atek: Atek, node: FakeNode) -> None:
     assert node.shut_downs == 1
 
 
-def test_a_node_that_is_gone_before_it_could_answer_is_down(tmp_path: Path, atek: Atek) -> None:
-    (tmp_path / "run").mkdir()
+def test_a_node_that_is_gone_before_it_could_answer_is_down(atek: Atek) -> None:
+    (atek.home / "run").mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "run" / "control.sock"))
+        listener.bind(str(atek.home / "run" / "control.sock"))
         listener.listen()
         with ThreadPoolExecutor(1) as pool:
             pool.submit(hang_up, listener)
@@ -218,10 +212,10 @@ def test_events(atek: Atek, node: FakeNode) -> None:
     assert lines[1].endswith("node      Listening         on port 2835")
 
 
-def test_events_are_followed_until_the_node_ends(atek: Atek, tmp_path: Path) -> None:
+def test_events_are_followed_until_the_node_ends(atek: Atek) -> None:
     fake = FakeNode()
-    command = [sys.executable, "-m", "reconciler.cli", "events", "-f", "--home", str(tmp_path)]
-    with running_node(tmp_path, fake):
+    command = [sys.executable, "-m", "reconciler.cli", "events", "-f", "--home", str(atek.home)]
+    with running_node(atek.home, fake):
         fake.tell("notes", "Started", "before")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None

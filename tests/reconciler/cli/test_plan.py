@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.reconciler.cli.atek import Atek
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.reconciler.cli.atek import Atek
 
 
 @dataclass
@@ -31,11 +29,6 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     module.preview = lambda home, paths, past: found  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "reconciler.cli.preview", module)
     return found
-
-
-@pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path, capsys)
 
 
 def test_nothing_to_change(atek: Atek, changes: list[Change]) -> None:

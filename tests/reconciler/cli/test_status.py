@@ -16,18 +16,12 @@ from tests.reconciler.fakes import FakeNode, condition, service, source, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
-def atek(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Atek:
-    return Atek(tmp_path, capsys)
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[FakeNode]:
+def node(atek: Atek) -> Iterator[FakeNode]:
     fake = FakeNode()
-    with running_node(tmp_path, fake):
+    with running_node(atek.home, fake):
         yield fake
 
 
@@ -121,11 +115,11 @@ def test_json_is_the_nodes_own_status(atek: Atek, node: FakeNode) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_watching_prints_each_change(tmp_path: Path, words: list[str]) -> None:
+def test_watching_prints_each_change(atek: Atek, words: list[str]) -> None:
     fake = FakeNode()
     fake.add(service("notes", ready=False))
-    command = [sys.executable, "-m", "reconciler.cli", "status", "--watch", "--home", str(tmp_path), *words]
-    with running_node(tmp_path, fake):
+    command = [sys.executable, "-m", "reconciler.cli", "status", "--watch", "--home", str(atek.home), *words]
+    with running_node(atek.home, fake):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None
         while "Starting" not in process.stdout.readline():
