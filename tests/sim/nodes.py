@@ -167,3 +167,31 @@ def ready(node: Node, service_id: str) -> bool:
     """Whether its Ready condition is True."""
     controller = node.reconciler.controllers.get(service_id)
     return controller is not None and controller.ready
+
+
+def states(node: Node, service_id: str) -> list[str]:
+    return [instance["state"] for instance in service(node, service_id)["instances"]]
+
+
+def events(node: Node, service_id: str) -> list[tuple[str, str]]:
+    return [(each.reason, each.message) for each in node.events.recent() if each.service == service_id]
+
+
+def reconciling(node: Node, service_id: str) -> tuple[str, str]:
+    conditions = {each["type"]: each for each in service(node, service_id)["conditions"]}
+    return conditions["Reconciling"]["reason"], conditions["Reconciling"]["message"]
+
+
+@asynccontextmanager
+async def whole_life(home: Home) -> AsyncIterator[Node]:
+    """A life that ends in good order: the block has to ask for it."""
+    node = home.make_node()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(node.run)
+        yield node
+
+
+def condition(node: Any, service_id: str, kind: str = "Ready") -> tuple[str, str]:
+    controller = node.reconciler.controllers.get(service_id)
+    found = controller.condition(kind) if controller else None
+    return (found.status, found.reason) if found else ("", "")

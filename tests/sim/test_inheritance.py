@@ -23,11 +23,6 @@ pytestmark = pytest.mark.anyio
 DELETE = Change("somebody", "delete")
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
 async def owned(node: Node) -> None:
     """Waits until the service is refused, and is not run for a long time."""
     await eventually(lambda: "notes" in node.entries() and not ready(node, "notes"))

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 30.0
+#: A manifest of a person's own.
+COMMAND = "id: {id}\ncommand: [run, a]\n"
 
 
 class Failure(Exception):
@@ -175,3 +177,9 @@ async def _run(node: Node, *, task_status: anyio.abc.TaskStatus[None]) -> None:
 
 async def _not_found(request: Request) -> Response:
     return json_response(404, {"error": True, "message": "Not found"})
+
+
+async def declare(apis: Apis, world: World, service_id: str, text: str = COMMAND) -> None:
+    """As `atek apply` does it."""
+    world.write(f"{service_id}.yaml", text.format(id=service_id))
+    await apis.until(lambda: world.machine.live(service_id) or service_id in apis.node.declared())
