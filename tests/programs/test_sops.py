@@ -107,7 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
         (
             "yaml",
             "yaml",
-            "# x\na: 'ä: b'\nb: [1, {c: x}]\nd: true\ne: 1.5\nf: ''\ng_unencrypted: 5\nh: |\n  two\n  lines\n",
+            "# x\na: 'ä: b'\nb: [1, {c: x}]\nd: true\ne: 1.5\nf: ''\ng_unencrypted: 5\nh: |\n two\n li\n",
             {
                 "a": "ä: b",
                 "b": [1, {"c": "x"}],
@@ -115,7 +115,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
                 "e": 1.5,
                 "f": "",
                 "g_unencrypted": 5,
-                "h": "two\nlines\n",
+                "h": "two\nli\n",
             },
         ),
         ("json", "json", '{"a": 1, "b": ["x", false]}', {"a": 1, "b": ["x", False]}),
