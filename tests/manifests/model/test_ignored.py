@@ -11,7 +11,7 @@ from hyper.fake.drives import read_folder
 from manifests.model.ignored import IGNORED, is_ignored
 from manifests.package import Digests, package_files
 from manifests.sources.listing import list_folder
-from manifests.sources.packages import roots_of
+from manifests.sources.trees import roots_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def test_they_are_no_part_of_a_package(package: Path, where: str) -> None:
     root = str(package)
     changed = [os.path.join(root, where, name) for name in LEFT]
     changed += [os.path.join(root, where, name, "deep", "main.py") for name in FOLDERS]
-    assert roots_of(map(os.path.normpath, changed), {root}) == set()
+    assert not any(roots_of(os.path.normpath(path), {root}) for path in changed)
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -73,7 +73,7 @@ def test_what_only_looks_like_it_counts(package: Path, name: str) -> None:
     (package / name).write_text("x")
     assert Digests().digest(str(package)) != before
     assert name in read_folder(package, IGNORED)
-    assert roots_of([str(package / name)], {str(package)}) == {str(package)}
+    assert roots_of(str(package / name), {str(package)}) == {str(package)}
 
 
 @pytest.mark.parametrize("name", LEFT)

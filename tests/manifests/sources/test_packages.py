@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -11,10 +12,11 @@ import anyio
 import pytest
 
 from manifests.sources import packages
-from manifests.sources.packages import PackageWatcher, identities, roots_of
+from manifests.sources.packages import PackageWatcher, identities
+from manifests.sources.trees import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -88,14 +90,19 @@ async def test_roots_can_change_at_run_time(roots: tuple[Path, Path]) -> None:
 async def test_a_root_that_is_replaced_is_watched_anew(roots: tuple[Path, Path]) -> None:
     one, two = roots
     heard = Heard()
-    async with running(heard, one):
+    away = one.with_name("away")
+    async with running(heard, one, away / "deep"):
         await heard.of(one)
-        one.rename(one.with_name("away"))
+        one.rename(away)
         two.rename(one)
-        await heard.of(one)
-        await anyio.sleep(1.5)
+        (away / "deep").mkdir()
+        # Once this is known, so is all that was there before.
+        await heard.of(away / "deep")
         heard.counts.clear()
         (one / "lib" / "a").touch()
+        await heard.of(one)
+        (away / "a").touch()
+        (one / "b").touch()
         await heard.of(one)
 
 
@@ -107,28 +114,43 @@ async def test_a_root_that_appears_later(roots: tuple[Path, Path], tmp_path: Pat
         await heard.of(tmp_path / "later")
 
 
+async def test_a_root_that_is_emptied_and_filled_again(roots: tuple[Path, Path]) -> None:
+    one, _ = roots
+    heard = Heard()
+    async with running(heard, one):
+        await heard.of(one)
+        shutil.rmtree(one)
+        one.mkdir()
+        await heard.of(one)
+        with anyio.fail_after(10):
+            while not heard.counts[str(one)]:
+                (one / "a").touch()
+                await anyio.sleep(0.05)
+
+
+async def test_where_the_kernel_has_no_queue_left_it_is_asked_again(
+    roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: Iterator[OSError | Trees] = iter([OSError(24, "Too many open files"), Trees()])
+
+    def scarce() -> Trees:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(packages, "Trees", scarce)
+    heard = Heard()
+    async with running(heard, *roots):
+        await heard.of(*roots)
+
+
 async def test_cancelling_takes_no_longer_than_a_step(roots: tuple[Path, Path]) -> None:
     heard = Heard()
     async with running(heard, *roots):
         await heard.of(*roots)
         before = time.monotonic()
     assert time.monotonic() - before < 2
-
-
-def test_which_roots_a_path_belongs_to() -> None:
-    roots = {"/a", "/a/b", "/a/node_modules/c", "/d~/e"}
-    for path, expected in {
-        "/a": {"/a"},
-        "/a/x": {"/a"},
-        "/a/b/x/y": {"/a", "/a/b"},
-        "/a/b/node_modules/y": set(),
-        "/a/node_modules/c/index.js": {"/a/node_modules/c"},
-        "/a/b/.git/HEAD": set(),
-        "/a/b/x~": set(),
-        "/d~/e/x": {"/d~/e"},
-        "/other": set(),
-    }.items():
-        assert roots_of([path], roots) == expected, path
 
 
 def test_what_the_system_shows_is_not_watched(tmp_path: Path) -> None:
