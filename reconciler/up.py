@@ -16,11 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 
 from manifests.model.nodes import Place
 from reconciler.apis.inspect import public_config
 from reconciler.apis.rename import open_installed
+from reconciler.apis.rename_recorded import finish_recorded
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.events import EventLog
 from reconciler.drive.keep_going import keep_going
@@ -44,7 +44,7 @@ from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.packages.store import in_use
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
-from runtimes.processes.logs import Sizes, trim_all
+from runtimes.processes.logs import keep_trimmed
 from runtimes.processes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
@@ -65,8 +65,6 @@ if TYPE_CHECKING:
 VERSION = "0.3.0"
 #: Seconds after the sources were read until everything else begins that is not needed to start programs.
 AFTER_BOOT = 0.02
-#: Seconds between two looks at the size of the services' logs.
-LOG_CHECK = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,8 +240,8 @@ async def _live(parts: Parts, node: Node, console: Console) -> None:
         tasks.start_soon(console, node)
         for run in (
             parts.opened.host.run,
-            partial(_trim_logs, parts.opened.host.paths),
-            partial(_finish_rename, node, parts.installed),
+            partial(keep_trimmed, parts.opened.host.paths.log_root),
+            partial(finish_recorded, node, parts.installed),
         ):
             tasks.start_soon(keep_going, run, node.failed)
         await node.run()
@@ -275,18 +273,3 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
         answer_timeout=settings.router.answer_timeout,
         otherwise=health(node),
     )
-
-
-async def _finish_rename(node: Node, installed: InstalledServices) -> None:
-    if installed.renaming is not None:
-        from reconciler.apis.rename_recorded import finish_recorded
-
-        await finish_recorded(node, installed)
-
-
-async def _trim_logs(paths: Paths) -> None:
-    sizes = Sizes(paths.log_root)
-    while True:
-        await anyio.sleep(LOG_CHECK)
-        if too_long := sizes.too_long():
-            await anyio.to_thread.run_sync(trim_all, too_long)

@@ -24,6 +24,7 @@ from reconciler.drive.desired import only_here
 from reconciler.drive.git_packages import GitPackages, NotHere
 from reconciler.drive.sources import make_sources
 from reconciler.peers.checkout import RecordsAsOf
+from reconciler.peers.differences import differences, flatten
 from reconciler.peers.follows import FollowsFile
 from reconciler.peers.offline import kept_sources
 from reconciler.peers.port import FOLLOW
@@ -43,7 +44,7 @@ from runtimes.processes.proc import boot_id, read_stat
 from runtimes.processes.records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from manifests.model.merge import Merged, Winner
@@ -211,7 +212,7 @@ class Judge:
             done = after.manifest.replicas == 0
             kind: Kind = "none" if done else "create"
             return Change(after.id, kind, f"{after.runtime}, revision {after.revision}")
-        details = list(_lines(_flat(before), _flat(after)))
+        details = list(differences(_flat(before), _flat(after)))
         if before.revision == after.revision:
             if details:
                 return Change(after.id, "update", "applies without a restart", details)
@@ -223,32 +224,7 @@ class Judge:
 
 
 def _flat(service: Service) -> dict[str, str]:
-    """Every value of a service by its dotted path; those of env only as far as their names tell."""
-    flat: dict[str, str] = {"runtime": service.runtime}
-    if service.package is not None:
-        flat["package"] = service.package.digest
-    _flatten("", service.manifest.model_dump(mode="json", by_alias=True), flat)
-    return flat
-
-
-def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _flatten(f"{prefix}.{key}" if prefix else key, item, flat)
-    elif value is not None:
-        flat[prefix] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _lines(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key), after.get(key)
-        if old != new:
-            yield f"{key}: {_shown(key, old)} → {_shown(key, new)}"
-
-
-def _shown(key: str, value: str | None) -> str:
-    """Values of variables that sound secret stay secret."""
-    if value is None:
-        return "(none)"
-    secret = any(word in key.upper() for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))
-    return "(hidden)" if secret and key.startswith("env.") else value
+    """Every value of a service by its dotted path."""
+    package = service.package.digest if service.package else None
+    manifest = service.manifest.model_dump(mode="json", by_alias=True)
+    return flatten({**manifest, "runtime": service.runtime, "package": package})

@@ -22,7 +22,8 @@ from reconciler.errors import UserError
 from reconciler.http.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, respond
 from reconciler.http.messages import Request, Response, json_response
 from reconciler.serve.health import health
-from reconciler.serve.peer_methods import METHODS as NODES_METHODS
+from reconciler.serve.params import number, text
+from reconciler.serve.peer_methods import METHODS as PEER_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -88,47 +89,38 @@ async def _call(node: NodeApi, name: str, params: Any) -> object:
 async def _status(node: NodeApi, params: dict[str, Any]) -> object:
     """With `id` somebody wants to know all about that one, and it is looked at more closely."""
     if "id" in params:
-        await node.look_at_kept(_id(params))
+        await node.look_at_kept(text(params, "id"))
     return node.status()
 
 
 async def _recent(node: NodeApi, params: dict[str, Any]) -> object:
-    limit = params.get("limit", 200)
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-        raise RpcError(INVALID_PARAMS, "limit must be a whole number from 0")
-    return [asdict(event) for event in node.events.recent(min(limit, _MOST_EVENTS))]
+    limit = min(number(params, "limit", 200), _MOST_EVENTS)
+    return [asdict(event) for event in node.events.recent(limit)]
 
 
 async def _stop(node: NodeApi, params: dict[str, Any]) -> object:
-    await node.stop_service(_id(params))
+    await node.stop_service(text(params, "id"))
     return {}
 
 
 async def _start(node: NodeApi, params: dict[str, Any]) -> object:
-    await node.start_service(_id(params))
+    await node.start_service(text(params, "id"))
     return {}
 
 
 async def _restart(node: NodeApi, params: dict[str, Any]) -> object:
-    await node.restart_service(_id(params))
+    await node.restart_service(text(params, "id"))
     return {}
 
 
 async def _adopt(node: NodeApi, params: dict[str, Any]) -> object:
-    await node.adopt_data(_id(params))
+    await node.adopt_data(text(params, "id"))
     return {}
 
 
 async def _down(node: NodeApi, params: dict[str, Any]) -> object:
     node.shut_down()
     return {"pid": os.getpid()}
-
-
-def _id(params: dict[str, Any]) -> str:
-    service_id = params.get("id")
-    if not isinstance(service_id, str) or not service_id:
-        raise RpcError(INVALID_PARAMS, "id must be the id of a service")
-    return service_id
 
 
 _METHODS: dict[str, Method] = {
@@ -139,7 +131,7 @@ _METHODS: dict[str, Method] = {
     "restart": _restart,
     "adopt": _adopt,
     "down": _down,
-    **NODES_METHODS,
+    **PEER_METHODS,
 }
 
 

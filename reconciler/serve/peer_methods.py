@@ -20,6 +20,7 @@ from reconciler.peers.history import history, records_at, rollback
 from reconciler.peers.port import Change, Follow
 from reconciler.peers.push import push
 from reconciler.peers.remote_status import remote_status
+from reconciler.serve.params import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -65,7 +66,7 @@ async def _followed(node: NodeApi, follow: Follow) -> dict[str, Any]:
 
 async def _follow(node: NodeApi, params: dict[str, Any]) -> object:
     """What is known of a node's way stays known when only its policy is given anew."""
-    name, key = _text(params, "name"), _text(params, "key")
+    name, key = text(params, "name"), text(params, "key")
     before = next((each for each in node.nodes.follows() if (each.name, each.key) == (name, key)), None)
     noise, at = params.get("noise", ""), params.get("at", "")
     policy = _policy(params.get("policy", {}))
@@ -83,7 +84,7 @@ def _policy(value: Any) -> Policy:
 
 
 async def _unfollow(node: NodeApi, params: dict[str, Any]) -> object:
-    await node.nodes.unfollow(_text(params, "name"))
+    await node.nodes.unfollow(text(params, "name"))
     return {}
 
 
@@ -91,7 +92,7 @@ async def _node_status(node: NodeApi, params: dict[str, Any]) -> object:
     """`since`, as it was answered before: waits up to `wait` seconds for something newer."""
     since, wait = params.get("since"), min(float(params.get("wait") or 0.0), _LONGEST_WAIT)
     position = Position(*since) if since else None
-    return await remote_status(node.nodes, _text(params, "name"), since=position, seconds=wait)
+    return await remote_status(node.nodes, text(params, "name"), since=position, seconds=wait)
 
 
 async def _push(node: NodeApi, params: dict[str, Any]) -> object:
@@ -107,12 +108,12 @@ async def _history(node: NodeApi, params: dict[str, Any]) -> object:
 
 
 async def _rollback(node: NodeApi, params: dict[str, Any]) -> object:
-    done = await rollback(node.nodes, to=_version(params, "to"), service_id=params.get("id") or "")
+    done = await rollback(node.nodes, to=number(params, "to"), service_id=params.get("id") or "")
     return asdict(done)
 
 
 async def _records_at(node: NodeApi, params: dict[str, Any]) -> object:
-    found = await records_at(node.nodes, _version(params, "version"), params.get("node") or "")
+    found = await records_at(node.nodes, number(params, "version"), params.get("node") or "")
     return [
         {"path": list(each.path), "seq": each.seq, "value": each.value}
         for each in found
@@ -136,13 +137,13 @@ async def _suspend(node: NodeApi, params: dict[str, Any]) -> object:
     suspended = params.get("suspended") is True
     keys = await node.nodes.keys()
     change = Change(keys.name, "stop" if suspended else "start")
-    return {"version": await node.nodes.services.suspend(_text(params, "id"), change, suspended=suspended)}
+    return {"version": await node.nodes.services.suspend(text(params, "id"), change, suspended=suspended)}
 
 
 async def _remove(node: NodeApi, params: dict[str, Any]) -> object:
     keys = await node.nodes.keys()
     change = Change(keys.name, "delete")
-    return {"version": await node.nodes.services.remove(_text(params, "id"), change)}
+    return {"version": await node.nodes.services.remove(text(params, "id"), change)}
 
 
 async def _backup(node: NodeApi, params: dict[str, Any]) -> object:
@@ -156,20 +157,6 @@ async def _repair(node: NodeApi, params: dict[str, Any]) -> object:
         for database in (keys.records, keys.status):
             await node.nodes.hyper.repair(database)
     return {}
-
-
-def _text(params: Mapping[str, Any], name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise RpcError(INVALID_PARAMS, f"{name} must be text")
-    return value
-
-
-def _version(params: Mapping[str, Any], name: str) -> int:
-    value = params.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RpcError(INVALID_PARAMS, f"{name} must be a whole number")
-    return value
 
 
 METHODS: dict[str, Method] = {

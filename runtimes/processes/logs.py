@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from runtimes.processes.log_lines import LineCutter
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 KEEP = 10 * 2**20
 #: Seconds between two looks at a log that somebody follows.
 LOOK_AGAIN = 0.1
+#: Seconds between two looks at how long the logs are.
+CHECK = 1.0
 #: Bytes before the end of a log among which its last lines are looked for.
 LOOK_BACK = 64 * 2**20
 #: Bytes above what is kept that are not worth a trim yet.
@@ -77,6 +80,15 @@ def _held(log: str) -> int:
     except OSError:
         return 0
     return min(found.st_blocks * 512, found.st_size)
+
+
+async def keep_trimmed(folder: Path) -> None:
+    """Looks after the logs in a folder until cancelled."""
+    sizes = Sizes(folder)
+    while True:
+        await anyio.sleep(CHECK)
+        if too_long := sizes.too_long():
+            await anyio.to_thread.run_sync(trim_all, too_long)
 
 
 def trim_all(logs: Sequence[Path], keep: int = KEEP) -> None:
