@@ -29,6 +29,7 @@ from reconciler.drive.metrics import Metrics
 from reconciler.drive.overview import Overview
 from reconciler.drive.routing import Routing
 from reconciler.peers.orders import Orders
+from reconciler.port import NoNotifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.decide.inheritance import DataOwners
     from reconciler.drive.packages import PackageStore
     from reconciler.peers.port import Member
+    from reconciler.port import Notifications
     from reconciler.state.store import Store
     from runtimes.base import Engine, Runtime
     from runtimes.probes import Prober
@@ -75,6 +77,8 @@ class Ports:
     member: Member
     #: The disk.
     store: Store
+    #: People.
+    notifications: Notifications = field(default_factory=NoNotifications)
     #: Folders of packages that are needed for another reason than that a service runs from there.
     also_in_use: Callable[[], set[str]] = set
     #: A service's key, and whatever else says who it is, by its id.
@@ -96,6 +100,7 @@ class Node:
         self.metrics = Metrics()
         self.router = ports.router
         self.nodes = ports.member
+        self.notifications = ports.notifications
         self.routing = Routing(ports.router, ports.identity, self.events, stranger=self._stranger)
         self.reconciler = Reconciler(
             controllers=ports.controllers, runtimes=ports.runtimes, make_effects=self._effects_of(ports),
@@ -134,6 +139,7 @@ class Node:
             tasks.start_soon(self.desired.run, tasks)
             tasks.start_soon(keep_going, partial(self._ports.packages.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self._ports.member.run, self), self.failed)
+            tasks.start_soon(keep_going, partial(self.notifications.run, self), self.failed)
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()

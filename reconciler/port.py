@@ -16,6 +16,37 @@ if TYPE_CHECKING:
     from runtimes.router.port import Router
 
 
+class Notifications(Protocol):
+    """Whom the node tells what; `reconciler.notify.notifier` is the real one."""
+
+    async def run(self, node: NodeApi) -> None:
+        """Tells people what happens, until cancelled."""
+        ...
+
+    def status(self) -> list[dict[str, Any]]:
+        """Of each address: where it is, what it wants, what it is owed, and how it went last."""
+        ...
+
+    async def test(self) -> list[dict[str, Any]]:
+        """Sends a message to each address at once; like `status`, with how that went."""
+        ...
+
+
+class NoNotifications:
+    """Nobody wants to be told anything."""
+
+    async def run(self, node: NodeApi) -> None:
+        """Nothing to do."""
+
+    def status(self) -> list[dict[str, Any]]:
+        """Of no address."""
+        return []
+
+    async def test(self) -> list[dict[str, Any]]:
+        """To no address."""
+        return []
+
+
 class NodeApi(Protocol):
     """A running node."""
 
@@ -31,6 +62,11 @@ class NodeApi(Protocol):
     @property
     def nodes(self) -> Nodes:
         """Its databases, and the other nodes that it follows."""
+        ...
+
+    @property
+    def notifications(self) -> Notifications:
+        """Whom it tells what."""
         ...
 
     def status(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from reconciler.drive.status import timestamp
 from reconciler.errors import UserError
 from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Alone
+from reconciler.port import NoNotifications
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from reconciler.drive.packages import Packages
     from reconciler.http.messages import Handler
     from reconciler.peers.port import Member
-    from reconciler.port import Console
+    from reconciler.port import Console, Notifications
     from reconciler.serve.listeners import Sockets
     from reconciler.state.settings import Settings
     from runtimes.router.remote import RouterProcess
@@ -187,6 +188,7 @@ def _make_ports(parts: Parts) -> Ports:
         router=parts.router,
         member=_make_member(parts),
         store=FileStore(home / "state" / "services"),
+        notifications=_make_notifications(parts),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
         new_id=lambda: secrets.token_hex(5),
@@ -222,6 +224,23 @@ def _make_member(parts: Parts) -> Member:
         known_peers=[peer.key for peer in settings.hyper.peers],
         open_to_all=not settings.hyper.known_peers_only,
     )
+
+
+def _make_notifications(parts: Parts) -> Notifications:
+    home, settings = parts.opened.home.path, parts.opened.settings
+    if not settings.notify:
+        return NoNotifications()
+    from reconciler.notify.kept import OutboxFile
+    from reconciler.notify.notifier import Notifier, disk_of
+    from reconciler.notify.sending import Sender
+
+    failed = partial(_notify_failed, parts.events)
+    disk = partial(disk_of, home)
+    return Notifier(settings.name, settings.notify, OutboxFile(home), Sender().send, disk, failed)
+
+
+def _notify_failed(events: EventLog, message: str) -> None:
+    events.emit("", "NotifyFailed", message, warning=True)
 
 
 def _router_died(events: EventLog, message: str) -> None:

@@ -175,6 +175,14 @@ def _add_calling(commands: Commands) -> None:
     call.add_argument("api", metavar="API", help="an id like atek.cloud/services-api")
     call.add_argument("method", metavar="METHOD")
     call.add_argument("params", metavar="PARAMS", nargs="?", type=_json, default=[], help="JSON ([])")
+    notify = commands.add(
+        "notify",
+        "notify",
+        "show whom the node tells what, and how that went",
+        "Whom: [[notify]] in config.toml, see README. --test sends a message to each address now.",
+    )
+    notify.add_argument("--test", action="store_true", help="send a message to each address")
+    notify.add_argument("--json", action="store_true", help="for programs")
     commands.add(
         "token",
         "token",

@@ -8,6 +8,7 @@ keeps nobody waiting but itself.
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
-from reconciler.notify.facts import facts_of
+from reconciler.notify.facts import Disk, facts_of
 from reconciler.notify.outbox import Queue, address_id, due, sent, tell, written
 from reconciler.notify.sending import NotSent, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from reconciler.drive.events import EventLog
-    from reconciler.notify.facts import Disk
     from reconciler.notify.kept import OutboxFile
     from reconciler.notify.outbox import Outbox
+    from reconciler.port import NodeApi
     from reconciler.state.notify_settings import NotifySettings
 
 #: Seconds between hearing of something and looking: what happens together is seen together.
@@ -34,17 +35,6 @@ TOGETHER = 0.5
 LOOK = 60.0
 #: Seconds until an address that failed is tried again: doubled each time, up to the second.
 AGAIN, LONGEST = 5.0, 900.0
-
-
-class Told(Protocol):
-    """What the notifier asks of a node."""
-
-    @property
-    def events(self) -> EventLog: ...
-
-    def status(self) -> dict[str, Any]: ...
-
-    def unready(self) -> dict[str, str]: ...
 
 
 class Send(Protocol):
@@ -61,7 +51,10 @@ class _Address:
 
 
 class Notifier:
-    """`name` is the node's, `disk` looks at its home's; `minute` the time of day by this machine's clock."""
+    """`name` is the node's, `disk` looks at its home's, `failed` hears of an address that takes nothing.
+
+    `minute`: the time of day by this machine's clock.
+    """
 
     def __init__(
         self,
@@ -70,6 +63,7 @@ class Notifier:
         file: OutboxFile,
         send: Send,
         disk: Callable[[], Disk | None],
+        failed: Callable[[str], None],
         *,
         wall: Callable[[], float] = time.time,
         minute: Callable[[], int] | None = None,
@@ -79,6 +73,7 @@ class Notifier:
         self._file = file
         self._send = send
         self._disk = disk
+        self._failed = failed
         self._wall = wall
         self._minute = minute or minute_of_day
         self._outbox: Outbox = file.read()
@@ -86,11 +81,11 @@ class Notifier:
         self._changed = anyio.Event()
         self._writing = anyio.Lock()
 
-    async def run(self, node: Told) -> None:
+    async def run(self, node: NodeApi) -> None:
         """Until cancelled."""
         async with anyio.create_task_group() as tasks:
             for address in self._addresses:
-                tasks.start_soon(self._serve, address, node)
+                tasks.start_soon(self._serve, address)
             await self._watch(node)
 
     def status(self) -> list[dict[str, Any]]:
@@ -120,7 +115,7 @@ class Notifier:
 
     # -- what is so
 
-    async def _watch(self, node: Told) -> None:
+    async def _watch(self, node: NodeApi) -> None:
         with node.events.subscribe() as events:
             while True:
                 pause = await self._look(node)
@@ -129,7 +124,7 @@ class Notifier:
                         break
                     await anyio.sleep(TOGETHER)
 
-    async def _look(self, node: Told) -> float:
+    async def _look(self, node: NodeApi) -> float:
         """Seconds until the next look, unless something happens."""
         now, whole = self._wall(), "" not in node.unready()
         facts = facts_of(node.status(), self._disk(), self._outbox.known, now, whole=whole)
@@ -152,7 +147,7 @@ class Notifier:
 
     # -- who is told
 
-    async def _serve(self, address: _Address, node: Told) -> None:
+    async def _serve(self, address: _Address) -> None:
         pause = AGAIN
         while True:
             await self._until_due(address)
@@ -162,8 +157,7 @@ class Notifier:
                 pause = AGAIN
                 continue
             if pause == AGAIN:
-                where = shown(address.settings.url)
-                node.events.emit("", "NotifyFailed", f"{where}: {address.error}", warning=True)
+                self._failed(f"{shown(address.settings.url)}: {address.error}")
             await anyio.sleep(pause)
             pause = min(LONGEST, 2 * pause)
 
@@ -184,6 +178,15 @@ class Notifier:
 
     def _queue(self, address: _Address) -> Queue:
         return self._outbox.queues.get(address_id(address.settings), Queue())
+
+
+def disk_of(home: Path) -> Disk | None:
+    """How full the file system of the home is; None where nobody can say."""
+    try:
+        usage = shutil.disk_usage(home)
+    except OSError:
+        return None
+    return Disk(usage.total, usage.free)
 
 
 def minute_of_day() -> int:

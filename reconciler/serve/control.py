@@ -118,6 +118,14 @@ async def _adopt(node: NodeApi, params: dict[str, Any]) -> object:
     return {}
 
 
+async def _notifications(node: NodeApi, params: dict[str, Any]) -> object:
+    return node.notifications.status()
+
+
+async def _test_notifications(node: NodeApi, params: dict[str, Any]) -> object:
+    return await node.notifications.test()
+
+
 async def _down(node: NodeApi, params: dict[str, Any]) -> object:
     node.shut_down()
     return {"pid": os.getpid()}
@@ -130,6 +138,8 @@ _METHODS: dict[str, Method] = {
     "start": _start,
     "restart": _restart,
     "adopt": _adopt,
+    "notifications": _notifications,
+    "testNotifications": _test_notifications,
     "down": _down,
     **PEER_METHODS,
 }

@@ -30,6 +30,7 @@ from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
 from reconciler.errors import UserError
 from reconciler.state.mistakes import sentences
+from reconciler.state.notify_settings import NotifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +145,7 @@ class _Values(BaseModel):
     docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
     remote: RemoteSettings = RemoteSettings()
+    notify: tuple[NotifySettings, ...] = ()
 
     @field_validator("name")
     @classmethod

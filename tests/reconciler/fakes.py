@@ -17,6 +17,7 @@ from reconciler.drive.metrics import Metrics
 from reconciler.errors import UserError
 from reconciler.http.server import bind_unix, serve_http
 from reconciler.peers.standalone import Alone
+from reconciler.port import NoNotifications
 from reconciler.serve.control import control, is_owner
 from runtimes.router.port import NoRouter
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.peers.port import Nodes
+    from reconciler.port import Notifications
     from runtimes.router.port import Router
 
 
@@ -102,6 +104,7 @@ class FakeNode:
     metrics: Metrics = field(default_factory=Metrics)
     router: Router = field(default_factory=NoRouter)
     nodes: Nodes = field(default_factory=Alone)
+    notifications: Notifications = field(default_factory=NoNotifications)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.
     stop_takes: float = 0.0
