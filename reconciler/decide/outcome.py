@@ -1,4 +1,6 @@
-"""Says what a decision means for people: the three conditions, and the outcome.
+"""Step 9: what does all this mean for people, and when is it looked at again?
+
+Here the three conditions get their reasons, and the decision its outcome.
 
 "Why isn't it running yet?" has its answer in the message of one condition.
 """
@@ -9,38 +11,46 @@ from typing import TYPE_CHECKING
 
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.lifecycle import State
-from reconciler.decide.rollout import completed_slots
-from reconciler.decide.world import Failed, RetryAfter, Settled, Stalled
+from reconciler.decide.world import Decision, Failed, RetryAfter, Settled, Stalled
 
 if TYPE_CHECKING:
     from manifests.model.service import Service
-    from reconciler.decide.rollout import Draft
+    from reconciler.decide.draft import Draft
     from reconciler.decide.world import Outcome, World
 
 
-def outcome_of(world: World, target: Service | None, draft: Draft) -> Outcome:
-    """Stalled, Failed (to be tried again), RetryAfter, or Settled."""
-    if stalled := _stalled(world, draft):
-        return Stalled(stalled)
-    failure = _failure(world, draft)
-    if failure and draft.wake is not None:
-        return Failed(draft.wake, failure)
-    return Settled() if draft.wake is None else RetryAfter(draft.wake)
-
-
-def conditions_of(world: World, target: Service | None, draft: Draft) -> tuple[Condition, ...]:
-    """Ready, Reconciling and Stalled, always all three, in this order."""
+def conclude(world: World, target: Service | None, draft: Draft) -> Decision:
+    """The decision as a whole. What is stalled is not worked at."""
     stalled = _stalled(world, draft)
     working = None if stalled else _working(world, target, draft)
-    return (
+    conditions = (
         _ready(world, target, draft, stalled or working),
-        Condition("Reconciling", "True", working.reason, working.message)
-        if working
-        else Condition("Reconciling", "False", "Stalled" if stalled else "Settled"),
-        Condition("Stalled", "True", stalled.reason, stalled.message)
-        if stalled
-        else Condition("Stalled", "False", "Converging" if working else "Settled"),
+        _reconciling(stalled, working),
+        _stalled_condition(stalled, working),
     )
+    outcome = _outcome(stalled, _failure(world, draft), draft.wake)
+    return Decision(tuple(draft.actions), draft.history, outcome, conditions, gone=world.gone)
+
+
+def _outcome(stalled: Verdict | None, failure: Verdict | None, wake: float | None) -> Outcome:
+    """Stalled, Failed (to be tried again), RetryAfter, or Settled."""
+    if stalled:
+        return Stalled(stalled)
+    if wake is None:
+        return Settled()
+    return Failed(wake, failure) if failure else RetryAfter(wake)
+
+
+def _reconciling(stalled: Verdict | None, working: Verdict | None) -> Condition:
+    if working:
+        return Condition("Reconciling", "True", working.reason, working.message)
+    return Condition("Reconciling", "False", "Stalled" if stalled else "Settled")
+
+
+def _stalled_condition(stalled: Verdict | None, working: Verdict | None) -> Condition:
+    if stalled:
+        return Condition("Stalled", "True", stalled.reason, stalled.message)
+    return Condition("Stalled", "False", "Converging" if working else "Settled")
 
 
 def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | None) -> Condition:
@@ -52,7 +62,7 @@ def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | No
     ready = {instance.slot for instance in world.instances if instance.ready}
     if world.suspended:
         return Condition("Ready", "False", "Suspended", "stopped on request")
-    done = completed_slots(target, draft.history) if target else set()
+    done = draft.history.completed_slots(target) if target else frozenset()
     if done and len(ready | done) >= needed:
         return _completed(target, draft)
     if len(ready) >= needed:
@@ -89,7 +99,7 @@ def _stalled(world: World, draft: Draft) -> Verdict | None:
     if world.problem and not world.problem.passing:
         return world.problem
     rejected = draft.history.rejected
-    if rejected and world.service and rejected.revision == world.service.revision:
+    if rejected and world.service and draft.history.rejects(world.service):
         return rejected.verdict
     attempt = world.service and draft.history.preparations.get(world.service.revision)
     return attempt.failure if attempt and attempt.permanent else None
@@ -102,20 +112,17 @@ def _failure(world: World, draft: Draft) -> Verdict | None:
     attempt = draft.history.preparations.get(world.service.revision)
     if attempt and attempt.failure:
         return attempt.failure
-    waiting = draft.waiting
-    crashes = waiting and waiting.reason in ("CrashLoopBackOff", draft.history.last_reason)
-    return waiting if crashes else None
+    return draft.hold.verdict if draft.hold and draft.hold.failing else None
 
 
 def _working(world: World, target: Service | None, draft: Draft) -> Verdict | None:
     """What the node is still busy with."""
-    if world.shutdown or (world.service is None and world.problem is None and world.known):
-        return _ending(world)
-    if world.suspended:
+    if world.stop_reason:
         return _ending(world)
     if not world.observed:
         return world.unobserved or Verdict("Unobservable", "waits until the runtime can say what runs")
-    return world.problem or _preparing(world, draft) or draft.waiting or _moving(world, target, draft)
+    held = draft.hold.verdict if draft.hold else None
+    return world.problem or _preparing(world, draft) or held or _moving(world, target, draft)
 
 
 def _ending(world: World) -> Verdict | None:

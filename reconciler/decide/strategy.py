@@ -1,4 +1,4 @@
-"""One after the other, or the new beside the old: which of the two holds for a service, and why. Pure.
+"""Step 6: one after the other, or the new beside the old? Which of the two holds for a service, and why.
 
 Two writers of the same files are no good idea for any program that was not made for it. So a service that has
 kept something, wherever it did, is recreated unless its author says otherwise; one that keeps nothing is
@@ -10,8 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from reconciler.decide.actions import Look
+
 if TYPE_CHECKING:
     from manifests.model.service import Service
+    from reconciler.decide.draft import Draft
+    from reconciler.decide.replicas import Replicas
+    from reconciler.decide.world import World
     from runtimes.base import Kept
 
 Strategy = Literal["rolling", "recreate"]
@@ -23,6 +28,25 @@ class Choice:
 
     strategy: Strategy
     because: str
+
+
+def decide_strategy(world: World, replicas: Replicas, draft: Draft) -> Strategy | None:
+    """How the target takes over from what is there; None when nobody has to, or somebody has to look first.
+
+    That is looked at once, when the target is about to take over.
+    """
+    if not replicas.vacant:
+        return None
+    target = replicas.target
+    keeps = draft.history.kept_for(target)
+    if keeps is None and world.instances and depends_on_what_it_keeps(target):
+        running = next((i for i in world.instances if i.revision != target.revision), world.instances[0])
+        draft.actions.append(Look(target, running.service))
+        return None
+    what = keeps.what if keeps else ""
+    # The way back from a declared revision is no other than the way to it.
+    asked = {choose(each, what).strategy for each in (target, world.service) if each}
+    return "recreate" if "recreate" in asked else "rolling"
 
 
 def choose(service: Service, keeps: str) -> Choice:

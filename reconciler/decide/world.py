@@ -74,6 +74,25 @@ class World:
     waiting_for: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
 
+    @property
+    def absent(self) -> bool:
+        """No source declares it, as far as they could be read."""
+        return self.service is None and self.problem is None
+
+    @property
+    def stop_reason(self) -> str:
+        """Why nothing of the service should run, or an empty string."""
+        if self.shutdown:
+            return "NodeStopping"
+        if self.suspended:
+            return "Suspended"
+        return "Pruned" if self.absent and self.known else ""
+
+    @property
+    def gone(self) -> bool:
+        """Nothing is left of a service that nobody declares any more."""
+        return self.absent and self.known and self.observed and not self.instances
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:

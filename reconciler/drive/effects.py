@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from manifests.model.quantities import format_duration
-from reconciler.decide import history as past
+from reconciler.decide import backoff, preparations
 from reconciler.decide.actions import CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.controller import Tracked
+from reconciler.decide.history import Keeps
 from reconciler.decide.internal_error import defect
 from reconciler.decide.lifecycle import Event, State
 from reconciler.decide.routes import backends_of, restarts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from reconciler.decide.actions import Action
     from reconciler.decide.controller import Controller, Preparing
+    from reconciler.decide.history import History
     from reconciler.drive.events import EventLog
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
@@ -144,7 +146,9 @@ class Effects:
         controller.unswept = False
         for runtime in self._runtimes.values():
             keep = needed()
-            controller.history = past.swept(controller.history, {service.revision for service in keep})
+            controller.history = preparations.swept(
+                controller.history, {service.revision for service in keep}
+            )
             try:
                 told = await runtime.rescue(controller.id, keep, controller.history.healthy)
                 for line in told:
@@ -178,7 +182,7 @@ class Effects:
 
     async def _look(self, controller: Controller, action: Look) -> None:
         kept = await self.look_at_kept(controller, action.running)
-        keeps = past.Keeps(action.service.revision, kept.what)
+        keeps = Keeps(action.service.revision, kept.what)
         controller.history = replace(controller.history, keeps=keeps)
         choice = choose(action.service, kept.what)
         self._events.emit(controller.id, "UpdateStrategy", f"{choice.strategy}: {choice.because}")
@@ -209,7 +213,9 @@ class Effects:
         except RuntimeFailure as failure:
             self._crashed(controller, service, str(failure), ready_for=0.0, reason=failure.reason)
             if failure.permanent:
-                controller.history = past.refused(controller.history, service, _for_good(failure, service))
+                controller.history = backoff.after_refusal(
+                    controller.history, service, _for_good(failure, service)
+                )
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
             return
         self._track(controller, running, tasks)
@@ -284,7 +290,7 @@ class Effects:
         if tracked.crash:
             self._crashed(controller, view.service, tracked.crash, ready_for=ready_for)
         elif not asked:
-            controller.history = past.after_exit(
+            controller.history = backoff.after_exit(
                 controller.history, view.service, view.slot, exit,
                 now=now, ready_for=ready_for, jitter=self._jitter(),
             )  # fmt: skip
@@ -298,7 +304,7 @@ class Effects:
     def _crashed(
         self, controller: Controller, service: Service, cause: str, *, ready_for: float, reason: str = ""
     ) -> None:
-        controller.history = past.after_crash(
+        controller.history = backoff.after_crash(
             controller.history, service, cause,
             now=anyio.current_time(), ready_for=ready_for, jitter=self._jitter(), reason=reason,
         )  # fmt: skip
@@ -363,7 +369,7 @@ class Effects:
 
     def _begin_preparing(self, controller: Controller, service: Service, tasks: TaskGroup) -> None:
         revision = service.revision
-        controller.history = past.prepare_started(controller.history, revision)
+        controller.history = preparations.started(controller.history, revision)
         self._events.emit(controller.id, "Preparing", f"revision {revision}")
         work = _Preparing(service, tuple(controller.preparing))
         controller.preparing.append(work)
@@ -383,7 +389,7 @@ class Effects:
         controller.unswept = True
         self._changed(controller.id)
 
-    async def _prepared(self, controller: Controller, service: Service) -> past.History:
+    async def _prepared(self, controller: Controller, service: Service) -> History:
         """Prepares, and returns the history with the result in it."""
 
         def progress(line: str) -> None:
@@ -397,29 +403,29 @@ class Effects:
                 await self._runtime(service).prepare(service, progress)
         except RuntimeUnavailable as failure:
             self._lost(service.runtime, failure)
-            return past.prepare_cancelled(controller.history, service.revision)
+            return preparations.cancelled(controller.history, service.revision)
         except RuntimeFailure as failure:
             verdict = (
                 _for_good(failure, service) if failure.permanent else Verdict(failure.reason, str(failure))
             )
             self._events.emit(controller.id, failure.reason, str(failure), warning=True)
-            return past.prepare_failed(
+            return preparations.failed(
                 controller.history, service.revision, verdict,
                 permanent=failure.permanent, now=anyio.current_time(),
             )  # fmt: skip
         except Exception as error:
             # A defect in preparing one package must not take the node down with it.
             verdict = self._defect(controller, error)
-            return past.prepare_failed(
+            return preparations.failed(
                 controller.history, service.revision, verdict, permanent=False, now=anyio.current_time()
             )
         took = format_duration(round(anyio.current_time() - begin, 1))
         self._events.emit(controller.id, "Prepared", f"revision {service.revision}, in {took}")
-        return past.prepare_done(controller.history, service.revision)
+        return preparations.done(controller.history, service.revision)
 
     def _cancel_preparing(self, controller: Controller, revision: str) -> None:
         """At once for the planner, which may ask for it again; its folders are another's once it is over."""
-        controller.history = past.prepare_cancelled(controller.history, revision)
+        controller.history = preparations.cancelled(controller.history, revision)
         for work in controller.preparing:
             if work.service.revision == revision:
                 work.cancel()

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reconciler.decide import history as past
+from reconciler.decide import backoff, preparations
 from reconciler.decide.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
 from reconciler.decide.conditions import Verdict
-from reconciler.decide.history import History, Keeps
+from reconciler.decide.history import History, Keeps, asked_again
 from reconciler.decide.lifecycle import TRANSITIONS, Event, State
 from reconciler.decide.plan import plan
 from reconciler.decide.world import Failed, Instance, RetryAfter, World
@@ -113,7 +113,7 @@ class Convergence(RuleBasedStateMachine):
     def suspend(self, suspended: bool) -> None:
         self.suspended = suspended
         if not suspended:
-            self.history = past.asked_again(self.history)
+            self.history = asked_again(self.history)
 
     @rule(
         marker=st.sampled_from(MARKERS),
@@ -209,10 +209,10 @@ class Convergence(RuleBasedStateMachine):
     def carry_out(self, action: Action) -> None:
         match action:
             case Prepare(service):
-                self.history = past.prepare_started(self.history, service.revision)
+                self.history = preparations.started(self.history, service.revision)
                 self.finish_preparing(service)
             case CancelPrepare(revision):
-                self.history = past.prepare_cancelled(self.history, revision)
+                self.history = preparations.cancelled(self.history, revision)
             case Start(service, slot):
                 self.start(service, slot)
             case Stop():
@@ -232,11 +232,11 @@ class Convergence(RuleBasedStateMachine):
     def finish_preparing(self, service: Service) -> None:
         if service.manifest.command and service.manifest.command[1] in self.machine.cannot_prepare:
             verdict = Verdict("PrepareFailed", "npm install failed")
-            self.history = past.prepare_failed(
+            self.history = preparations.failed(
                 self.history, service.revision, verdict, permanent=False, now=self.now
             )
         else:
-            self.history = past.prepare_done(self.history, service.revision)
+            self.history = preparations.done(self.history, service.revision)
 
     def start(self, service: Service, slot: int) -> None:
         if service.manifest.command and service.manifest.command[1] in self.machine.cannot_start:
@@ -281,7 +281,7 @@ class Convergence(RuleBasedStateMachine):
             self.crashed(process.service, str(exit), ready_for)
 
     def crashed(self, service: Service, cause: str, ready_for: float) -> None:
-        self.history = past.after_crash(
+        self.history = backoff.after_crash(
             self.history, service, cause, now=self.now, ready_for=ready_for, jitter=0.5
         )
 
@@ -333,7 +333,7 @@ class Convergence(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.machine.heal()
         self.observable = True
-        self.history = past.asked_again(self.history)
+        self.history = asked_again(self.history)
         self.settle()
         self.world_is_as_declared()
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.decide import history as past
 from reconciler.decide.actions import Look
+from reconciler.decide.backoff import after_exit
 from reconciler.decide.conditions import Verdict
-from reconciler.decide.history import Completed, History, Keeps, Preparation, Rejected, Rollout
+from reconciler.decide.history import Completed, History, Keeps, Preparation, Rejected, Rollout, asked_again
 from reconciler.decide.lifecycle import State
 from reconciler.decide.world import Failed, Instance, RetryAfter, Settled, Stalled
 from runtimes.base import Exit
@@ -78,6 +78,12 @@ def test_prepares_before_anything_is_stopped() -> None:
     assert summary(decide(b, instance("old", A), history=running)) == []
 
 
+def test_what_served_before_is_prepared_once_when_the_node_comes_back() -> None:
+    """It is what is declared and what was healthy, both, and nothing of it runs."""
+    a = service("a", package=True)
+    assert summary(decide(a, history=History(healthy=a))) == ["prepare a"]
+
+
 def test_the_old_revision_is_replaced_while_the_new_one_is_prepared() -> None:
     b = service("b", package=True)
     history = History(healthy=A, preparations={b.revision: Preparation()})
@@ -134,7 +140,7 @@ def test_a_rejected_revision_is_not_tried_again_until_something_changes() -> Non
     assert summary(decide(B, history=history)) == ["start a/0"]
     c = service("c")
     assert summary(decide(c, instance("old", A), history=history)) == ["start c/0"]
-    asked = past.asked_again(history)
+    asked = asked_again(history)
     assert summary(decide(B, instance("old", A), history=asked)) == ["start b/0"]
 
 
@@ -247,11 +253,11 @@ def test_a_revision_that_was_healthy_once_is_replaced_but_never_rejected() -> No
 def test_the_first_crash_is_replaced_at_once_and_the_next_ones_wait_longer() -> None:
     history, waits = History(healthy=A), []
     for _ in range(13):
-        history = past.after_exit(history, A, 0, Exit(code=1), now=0.0, ready_for=0.0, jitter=0.0)
+        history = after_exit(history, A, 0, Exit(code=1), now=0.0, ready_for=0.0, jitter=0.0)
         waits.append(history.not_before)
     assert waits[:5] == [0.0, 0.1, 0.2, 0.4, 0.8]
     assert waits[-1] == 60.0
-    again = past.after_exit(history, A, 0, Exit(code=1), now=0.0, ready_for=60.0, jitter=0.0)
+    again = after_exit(history, A, 0, Exit(code=1), now=0.0, ready_for=60.0, jitter=0.0)
     assert again.not_before == 0.0
 
 
@@ -259,7 +265,7 @@ def test_what_never_was_ready_waits_although_any_readiness_is_a_fresh_start() ->
     touchy, waits = service("a", restart={"resetAfter": 0}), []
     history = History()
     for ready_for in (0.0, 0.0, 0.0, 0.01):
-        history = past.after_exit(history, touchy, 0, Exit(code=1), now=0.0, ready_for=ready_for, jitter=0.0)
+        history = after_exit(history, touchy, 0, Exit(code=1), now=0.0, ready_for=ready_for, jitter=0.0)
         waits.append(history.not_before)
     assert waits == [0.0, 0.1, 0.2, 0.0]
 
@@ -267,10 +273,10 @@ def test_what_never_was_ready_waits_although_any_readiness_is_a_fresh_start() ->
 def test_crash_loop_backoff_says_why_and_when() -> None:
     history = History(healthy=A)
     for _ in range(4):
-        history = past.after_exit(history, A, 0, Exit(code=3), now=100.0, ready_for=0.0, jitter=0.0)
+        history = after_exit(history, A, 0, Exit(code=3), now=100.0, ready_for=0.0, jitter=0.0)
     decision = decide(A, history=history, now=100.1)
     assert summary(decision) == []
-    told = f"{past.describe_crashes(history)}; `atek logs app` shows its output"
+    told = f"{history.describe_crashes()}; `atek logs app` shows its output"
     assert decision.outcome == Failed(100.4, Verdict("CrashLoopBackOff", told))
     assert ready(decision) == ("False", "CrashLoopBackOff")
     assert "exited with status 3, 4 times in a row; waits 400ms" in decision.conditions[0].message
@@ -280,13 +286,13 @@ def test_crash_loop_backoff_says_why_and_when() -> None:
 def test_what_ended_it_is_the_reason_while_it_waits() -> None:
     history = History(healthy=A)
     for _ in range(2):
-        history = past.after_exit(
+        history = after_exit(
             history, A, 0, Exit(signal=9, why="OOMKilled"), now=0.0, ready_for=0.0, jitter=0.0
         )
     decision = decide(A, history=history, now=0.05)
     assert ready(decision) == ("False", "OOMKilled")
     assert decision.conditions[0].message.startswith("killed by signal 9 (SIGKILL), 2 times in a row")
-    history = past.after_exit(history, A, 0, Exit(code=1), now=0.1, ready_for=0.0, jitter=0.0)
+    history = after_exit(history, A, 0, Exit(code=1), now=0.1, ready_for=0.0, jitter=0.0)
     assert ready(decide(A, history=history, now=0.15)) == ("False", "CrashLoopBackOff")
 
 
@@ -303,7 +309,7 @@ def test_what_ended_it_is_the_reason_while_it_waits() -> None:
 )
 def test_restart_policies(policy: str, code: int, expected: list[str]) -> None:
     job = service("a", restart={"policy": policy})
-    history = past.after_exit(History(), job, 0, Exit(code=code), now=100.0, ready_for=0.0, jitter=0.0)
+    history = after_exit(History(), job, 0, Exit(code=code), now=100.0, ready_for=0.0, jitter=0.0)
     assert summary(decide(job, history=history)) == expected
 
 
@@ -353,7 +359,7 @@ def test_dependencies_hold_the_first_start_only() -> None:
     held = decide(A, waiting_for=("db to be ready",))
     assert summary(held) == []
     assert held.conditions[0].message == "waits for db to be ready"
-    crashed = past.after_exit(History(healthy=A), A, 0, Exit(code=1), now=100.0, ready_for=5.0, jitter=0.0)
+    crashed = after_exit(History(healthy=A), A, 0, Exit(code=1), now=100.0, ready_for=5.0, jitter=0.0)
     assert summary(decide(A, history=crashed, waiting_for=("db to be ready",))) == ["start a/0"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.decide.history import History, Rollout
 from reconciler.decide.lifecycle import State
-from reconciler.decide.rollout import CRASHING, MANY_CRASHES
+from reconciler.decide.progress import CRASHING, MANY_CRASHES
 from reconciler.decide.world import Stalled
 from tests.reconciler.decide.decisions import A, B, decide, instance, summary
 

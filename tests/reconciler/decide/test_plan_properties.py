@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reconciler.decide.actions import Action, CancelPrepare, EndDrain, Look, Prepare, Resume, Start, Stop
+from reconciler.decide.history import Preparation
 from reconciler.decide.lifecycle import State
 from reconciler.decide.plan import plan
 from reconciler.decide.strategy import choose, depends_on_what_it_keeps
@@ -105,6 +106,13 @@ def stops_what_should_not_run(world: World, decision: Decision) -> None:
         assert not any(isinstance(action, Prepare) for action in decision.actions)
     if (world.suspended or world.shutdown) and world.observed and not world.held_by:
         assert {stop.instance for stop in stops(decision)} == {i.id for i in world.instances if i.live}
+
+
+def prepares_a_revision_once(world: World, decision: Decision) -> None:
+    """Also one that is declared, was healthy before, and has to be prepared again after a restart."""
+    asked = [action.service.revision for action in decision.actions if isinstance(action, Prepare)]
+    assert len(asked) == len(set(asked))
+    assert not any(decision.history.preparations.get(each) == Preparation() for each in asked)
 
 
 def starts_only_what_is_prepared_and_due(world: World, decision: Decision) -> None:
@@ -213,6 +221,7 @@ PROPERTIES = (
     never_acts_on_unknown,
     touches_only_what_it_was_shown,
     stops_what_should_not_run,
+    prepares_a_revision_once,
     starts_only_what_is_prepared_and_due,
     starts_only_what_is_wanted,
     keeps_the_old_until_the_new_is_ready,
