@@ -1,8 +1,9 @@
-"""The `atek` command.
+"""The `atek` command: `arguments` takes its words apart, and each command has a module with a `run`.
 
-Each command lives in a module of its own that is imported when the command is given, so that none pays
-for what another needs. Whatever goes wrong, a person gets one sentence and a hint; ATEK_DEBUG=1 shows the
-rest.
+That is imported when the command is given, so that none pays for what another needs. Words come in; what a
+running node knows comes by its control socket (`client`), the rest from its home; text goes out, by `output`.
+Whatever goes wrong, a person gets one sentence and a hint; ATEK_DEBUG=1 shows the rest. It may
+import every room, and nobody imports it. Only `up` runs a node.
 """
 
 from __future__ import annotations

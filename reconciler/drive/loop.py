@@ -399,7 +399,7 @@ class Reconciler:
         self.heard(controller.id)
         self.events.emit(controller.id, "Pruned", "nothing declares it any more")
 
-    # -- wiring
+    # -- what effects tell it
 
     def _changed(self, service_id: str) -> None:
         self.queue.wake(service_id)

@@ -1,4 +1,4 @@
-"""Counters that the loop keeps while it works; `exposition` turns them into Prometheus' text.
+"""Counters that the loop keeps while it works; `serve.prometheus` turns them into Prometheus' text.
 
 Reconcile durations are a cumulative histogram in seconds with buckets from 50 µs to 1 s.
 """

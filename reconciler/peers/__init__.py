@@ -1,8 +1,9 @@
 """This node among the user's other nodes: its own databases, those it follows, and what it tells them.
 
-    Node ◄── sources (own records, follows) ── Membership ──► Hyper (the daemon)
-      └────── status ──► Publisher ──► status database ──► whoever follows this node
+    node ◄── sources (own records, follows) ── membership ──► Hyper (the daemon)
+      └────── status ──► publisher ──► status database ──► whoever follows this node
 
-`port` is what others may ask of it. Nothing here waits for the daemon where a node boots: which databases
-there are, and what they said last, is known from the state directory.
+Questions and orders come in by `port` and `orders`, records as sources of `drive`; out go records and status.
+Nothing waits for the daemon where a node boots: what its databases said last is in the state directory.
+Imports `drive` and what lies below, the client of `hyper`, manifests; no runtime, no listener.
 """

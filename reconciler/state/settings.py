@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -127,7 +126,7 @@ class RemoteSettings(Model):
 
 def default_name() -> str:
     """The machine's name, as far as it can be a label of a host name."""
-    name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().split(".")[0].lower())
+    name = re.sub(r"[^a-z0-9]+", "-", os.uname().nodename.split(".")[0].lower())
     return name[:63].strip("-") or "node"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,7 +75,7 @@ def test_no_core_services_is_not_the_same_as_nothing_said(tmp_path: Path) -> Non
     [("Pi", "pi"), ("my_host.example.com", "my-host"), ("-x-", "x"), ("äö", "node"), ("a" * 80, "a" * 63)],
 )
 def test_the_default_name_is_a_label(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename=host))
     assert default_name() == name
 
 
