@@ -11,23 +11,14 @@ from hyper.fake.log import Block
 from hyper.port import Record, Undecodable
 from manifests.documents.record import read_record, record_path
 from manifests.sources import judging
-from tests.manifests.sources.test_records import World, spec, watching
+from tests.manifests.sources.records.worlds import World, spec, watching
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hyper.port import RecordPath
     from manifests.documents.record import Recorded
     from manifests.model.snapshot import Problem
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> World:
-    made = World(tmp_path)
-    made.db = (await made.laptop.create("records")).db_id
-    return made
 
 
 def poison(world: World, path: RecordPath, value: bytes = b"{") -> None:
