@@ -9,7 +9,7 @@ from manifests.documents.record import read_record, service_of
 from manifests.model.nodes import Place, runs_on
 from manifests.model.policy import Policy, judge, judge_package, narrow
 from manifests.model.snapshot import INTERNAL_ERROR, Problem
-from manifests.resolve import ResolveError, infer_runtime, package_exports
+from manifests.packages.resolve import ResolveError, infer_runtime, package_exports
 
 if TYPE_CHECKING:
     from hyper.port import Drive, Record

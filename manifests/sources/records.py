@@ -2,7 +2,7 @@
 
 What cannot be run as it was written is told by problems that name the service and a reason: BrokenRecord (it
 is no service), PolicyForbids (the follow does not allow it), Fetching and FetchFailed (its package is not
-here yet; it is tried for ever), or what `manifests.resolve` says of its package. Until then the service stays
+here yet; it is tried for ever), or what `packages.resolve` says of its package. Until then the service stays
 what it last was. Problems of the whole source have a reason and no service: LogForked, AllowEmpty, Damaged,
 Away, Unreadable; then all services stay as they were.
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from manifests.sources import inotify
-from manifests.sources.inotify import Inotify
+from manifests import inotify
+from manifests.inotify import Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from manifests.sources.inotify import Event
+    from manifests.inotify import Event
 
 #: Seconds between two looks without inotify, and between two looks for a folder that is gone.
 POLL = 2.0

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from manifests.documents.parse import parse_file
 from manifests.model.git import is_git
-from manifests.resolve import PROGRAM_FILES, absolute_source
+from manifests.packages.resolve import PROGRAM_FILES, absolute_source
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.apis.installed import Installed
 from reconciler.apis.manifest_store import Files, Records, record_file

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests.resolve import git_package, package_path, read_atek_json
+from manifests.packages.resolve import git_package, package_path, read_atek_json
 
 if TYPE_CHECKING:
     from manifests.model.snapshot import Declared

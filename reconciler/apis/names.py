@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from manifests.model.git import is_git, parse_git
-from manifests.resolve import read_atek_json
+from manifests.packages.resolve import read_atek_json
 from reconciler.apis.caller import BAD_PARAMS
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import RpcError

@@ -17,7 +17,7 @@ from manifests.documents.document import BrokenText
 from manifests.documents.scalars import coerce
 from manifests.documents.text import SUFFIXES, read_documents
 from manifests.model.manifest import Manifest
-from manifests.resolve import absolute_source
+from manifests.packages.resolve import absolute_source
 from manifests.sources.formats import parse_manifests
 from reconciler.cli.recorded import recorded, replace
 from reconciler.errors import UserError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from manifests.model.nodes import Place
-from manifests.resolve import ResolveError, files_of, resolve
+from manifests.packages.resolve import ResolveError, files_of, resolve
 from reconciler.decide.admission import admit
 from reconciler.decide.inheritance import LOCAL, Inheritance
 from reconciler.decide.internal_error import defect

@@ -13,7 +13,7 @@ from manifests.documents.parse import parse_manifest
 from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.manifest import Manifest
-from manifests.resolve import PROGRAM_FILES, absolute_source
+from manifests.packages.resolve import PROGRAM_FILES, absolute_source
 from reconciler.cli.apply import read_manifests
 from reconciler.cli.client import Client
 from reconciler.cli.delivery import Delivery

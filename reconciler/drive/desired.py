@@ -18,7 +18,7 @@ import anyio
 from manifests.model.merge import Merged
 from manifests.model.nodes import runs_on
 from manifests.model.snapshot import SourceKind
-from manifests.resolve import ResolveError, package_path
+from manifests.packages.resolve import ResolveError, package_path
 from reconciler.decide.admission import admit
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from manifests.model.releases import Pin
-from manifests.resolve import ResolveError, git_package
+from manifests.packages.resolve import ResolveError, git_package
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.internal_error import defect
 from runtimes.base import RuntimeFailure

@@ -17,8 +17,8 @@ import anyio.from_thread
 import anyio.to_thread
 
 from manifests.model.git import GitPackage
-from manifests.resolve import files_of, resolve
-from manifests.sources.packages import PackageWatcher
+from manifests.packages.resolve import files_of, resolve
+from manifests.packages.watcher import PackageWatcher
 from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.keep_going import keep_going

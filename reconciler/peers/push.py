@@ -16,7 +16,7 @@ from manifests.documents.record import drive_url
 from manifests.model.ignored import IGNORED
 from manifests.model.nodes import Place, runs_on
 from manifests.model.snapshot import Declared
-from manifests.resolve import ResolveError, read_atek_json, resolve
+from manifests.packages.resolve import ResolveError, read_atek_json, resolve
 from reconciler.errors import UserError
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import NODE_SELF, Change

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.files import write_atomically
 from manifests.model.ignored import is_ignored
-from manifests.package import Digests, package_files
+from manifests.packages.digests import Digests, package_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

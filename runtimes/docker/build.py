@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from manifests.model.containers import Build
-from manifests.package import package_files
+from manifests.packages.digests import package_files
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.failures import EngineAnswer, other_failure
 from runtimes.docker.ignore import Ignore, read_ignore

@@ -31,7 +31,7 @@ import anyio
 import anyio.to_thread
 
 from manifests.model.service import digest
-from manifests.package import Digests, package_files
+from manifests.packages.digests import Digests, package_files
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.data.inventory import author_files, find_out, leave_open, take_inventory
 from runtimes.data.removal import remove_folder

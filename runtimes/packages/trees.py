@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 import anyio.to_thread
 
-from manifests.package import package_files
+from manifests.packages.digests import package_files
 from runtimes.packages.store import TREE_ON_ITS_WAY, remove_tree
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ def service(
     service_id: str = "app", *, runtime: str = "process", package: str = "", **manifest: Any
 ) -> Service:
     """A service; `package` is a folder."""
-    from manifests.package import Digests
+    from manifests.packages.digests import Digests
 
     document = {"id": service_id, **manifest}
     if package:

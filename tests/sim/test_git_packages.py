@@ -15,7 +15,7 @@ from manifests.model.manifest import Manifest
 from manifests.model.merge import Winner
 from manifests.model.releases import Offer, Release
 from manifests.model.snapshot import Declared
-from manifests.resolve import ResolveError
+from manifests.packages.resolve import ResolveError
 from reconciler.drive.git_packages import FETCHING, LOOK_AGAIN, SELDOM, GitPackages, NotHere
 from reconciler.state.releases import Releases
 from runtimes.base import RuntimeFailure

@@ -15,7 +15,7 @@ from manifests.model.merge import Winner
 from manifests.model.releases import Offer, Release
 from manifests.model.semver import parse_version
 from manifests.model.snapshot import Declared
-from manifests.resolve import ResolveError
+from manifests.packages.resolve import ResolveError
 from reconciler.drive.git_packages import KEPT, LOOK_AGAIN, NO_RELEASE, GitPackages
 from reconciler.state.releases import Releases
 from runtimes.base import RuntimeFailure

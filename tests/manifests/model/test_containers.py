@@ -10,7 +10,7 @@ from manifests.model.containers import Published, Volume, capability, parse_publ
 from manifests.model.manifest import Manifest
 from manifests.model.service import make_service
 from manifests.model.snapshot import Declared
-from manifests.resolve import ResolveError, resolve
+from manifests.packages.resolve import ResolveError, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path

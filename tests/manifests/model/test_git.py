@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from manifests.model.git import GitPackage, is_git, parse_git
-from manifests.resolve import absolute_source, git_package
+from manifests.packages.resolve import absolute_source, git_package
 
 
 @pytest.mark.parametrize(

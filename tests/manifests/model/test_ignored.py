@@ -9,9 +9,9 @@ import pytest
 
 from hyper.fake.drives import read_folder
 from manifests.model.ignored import IGNORED, is_ignored
-from manifests.package import Digests, package_files
+from manifests.packages.digests import Digests, package_files
+from manifests.packages.trees import roots_of
 from manifests.sources.listing import list_folder
-from manifests.sources.trees import roots_of
 
 if TYPE_CHECKING:
     from pathlib import Path

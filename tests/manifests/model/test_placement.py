@@ -10,7 +10,7 @@ from manifests.model.manifest import Manifest
 from manifests.model.nodes import Place, runs_on
 from manifests.model.policy import Policy, judge
 from manifests.model.snapshot import Declared
-from manifests.resolve import resolve
+from manifests.packages.resolve import resolve
 
 if TYPE_CHECKING:
     from manifests.model.service import Service

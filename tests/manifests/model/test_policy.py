@@ -20,7 +20,7 @@ from manifests.model.manifest import Manifest
 from manifests.model.nodes import Place
 from manifests.model.patterns import matches
 from manifests.model.policy import Policy, judge, judge_package, narrow
-from manifests.resolve import infer_runtime, package_exports
+from manifests.packages.resolve import infer_runtime, package_exports
 from manifests.sources.drives import DriveCache
 from manifests.sources.judging import Judge
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.resolve import package_path
+from manifests.packages.resolve import package_path
 from manifests.sources.config import ConfigSource, parse_config
 from manifests.sources.last_good import LastGood
 from tests.manifests.sources.folders import find, ids, problems, watching, write

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from manifests import inotify
 from manifests.model.merge import merge
-from manifests.sources import inotify, watcher
+from manifests.sources import watcher
 from manifests.sources.folder import FolderSource
 from manifests.sources.last_good import LastGood
 from tests.manifests.sources.folders import find, ids, manifest, watching, write

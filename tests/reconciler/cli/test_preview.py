@@ -8,7 +8,7 @@ from manifests.model.manifest import Manifest
 from manifests.model.merge import Merged, Winner
 from manifests.model.service import Package, make_service
 from manifests.model.snapshot import Declared
-from manifests.resolve import resolve
+from manifests.packages.resolve import resolve
 from reconciler.cli import preview as module
 from reconciler.cli.preview import Judge, preview
 from reconciler.decide.rewriting import Rewriting

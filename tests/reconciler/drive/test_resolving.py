@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from manifests import resolve
 from manifests.model.manifest import Manifest
 from manifests.model.merge import Winner
 from manifests.model.snapshot import Declared
+from manifests.packages import resolve
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.events import EventLog
 from reconciler.drive.packages import open_packages

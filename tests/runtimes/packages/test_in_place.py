@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from manifests.model.manifest import Manifest
 from manifests.model.policy import Policy, judge
 from manifests.model.service import Package, Service, make_service
-from manifests.package import Digests
+from manifests.packages.digests import Digests
 from reconciler.decide.strategy import choose
 from runtimes.base import PermanentFailure
 from runtimes.packages.node import NodePreparer

@@ -11,7 +11,7 @@ import pytest
 
 from manifests.model.git import GitPackage
 from manifests.model.service import Package
-from manifests.package import Digests
+from manifests.packages.digests import Digests
 from runtimes.packages.git import Repositories, is_pristine
 from runtimes.packages.native import NativePreparer
 from runtimes.packages.store import in_use

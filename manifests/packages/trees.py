@@ -15,14 +15,14 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from manifests import inotify
+from manifests.inotify import Inotify
 from manifests.model.ignored import is_ignored
-from manifests.sources import inotify
-from manifests.sources.inotify import Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from manifests.sources.inotify import Event
+    from manifests.inotify import Event
 
 #: Seconds. Changes belong together that follow one another so soon; nobody waits longer for the last of them.
 STEP, DEBOUNCE = 0.1, 0.2

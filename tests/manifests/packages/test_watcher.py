@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from manifests.sources import packages
-from manifests.sources.packages import PackageWatcher, identities
-from manifests.sources.trees import Trees
+from manifests.packages import watcher as packages
+from manifests.packages.trees import Trees
+from manifests.packages.watcher import PackageWatcher, identities
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

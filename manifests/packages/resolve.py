@@ -16,7 +16,7 @@ from manifests.files import read_json
 from manifests.model.git import is_git, parse_git
 from manifests.model.service import SWARM, Package, Service, make_service
 from manifests.model.spec import Export
-from manifests.package import Digests, is_the_systems
+from manifests.packages.digests import Digests, is_the_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

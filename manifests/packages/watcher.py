@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from manifests.package import is_the_systems
-from manifests.sources.trees import Trees
+from manifests.packages.digests import is_the_systems
+from manifests.packages.trees import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from manifests.sources import trees as module
-from manifests.sources.trees import Trees, roots_of
+from manifests.packages import trees as module
+from manifests.packages.trees import Trees, roots_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

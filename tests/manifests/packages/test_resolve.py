@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from manifests.model.manifest import Manifest
 from manifests.model.service import Service, make_service
 from manifests.model.snapshot import Declared
-from manifests.package import Digests, package_files
-from manifests.resolve import ResolveError, package_path, read_atek_json, resolve
+from manifests.packages.digests import Digests, package_files
+from manifests.packages.resolve import ResolveError, package_path, read_atek_json, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
