@@ -1,0 +1,41 @@
+"""What the README of the commands says is so: its commands, their options, and its settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli import main
+from reconciler.state.settings import load_settings
+
+README = (Path(__file__).parents[3] / "reconciler" / "cli" / "README.md").read_text("utf-8")
+TABLE = README.split("\n\n")[1]
+#: Each command as it is written there: its words up to the next one, or to what it does.
+WRITTEN = re.findall(r"atek ([a-z]+)((?: (?! )\S+)*)", TABLE)
+
+
+def helped(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_it_has_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    there = set(re.findall(r"^    ([a-z]+) ", helped(capsys), re.MULTILINE))
+    assert {name for name, _ in WRITTEN} == there
+
+
+@pytest.mark.parametrize(("name", "rest"), WRITTEN)
+def test_every_option_is_one(name: str, rest: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = helped(capsys, name)
+    for option in re.findall(r"--?[a-z]+", rest):
+        assert re.search(rf"(?<![\w-]){option}\b", text), f"atek {name} has no {option}"
+
+
+@pytest.mark.parametrize("written", re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
+def test_every_setting_is_one(written: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(written.replace('"…"', f'"{"0" * 64}"'))
+    assert load_settings(tmp_path, {}) != load_settings(tmp_path / "nowhere", {})
