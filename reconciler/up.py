@@ -54,12 +54,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.client import HyperClient
-    from reconciler.apis.installed import InstalledServices
     from reconciler.drive.packages import Packages
     from reconciler.http.messages import Handler
     from reconciler.peers.port import Member
     from reconciler.port import Console, Notifications
     from reconciler.serve.listeners import Sockets
+    from reconciler.state.installed import InstalledServices
     from reconciler.state.settings import Settings
     from runtimes.router.remote import RouterProcess
 

@@ -12,10 +12,10 @@ from reconciler.apis.services import ServicesApi
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.apis.installed import InstalledServices
     from reconciler.apis.port import ApiNode
     from reconciler.apis.repositories import GitRepositories
     from reconciler.http.messages import Handler
+    from reconciler.state.installed import InstalledServices
 
 #: Of the time that the router gives an answer, what a call may wait for the world.
 _SHARE = 0.9

@@ -21,12 +21,12 @@ from manifests.documents.parse import parse_file
 from manifests.model.git import is_git
 from manifests.packages.resolve import PROGRAM_FILES, absolute_source
 from reconciler.apis.caller import BAD_PARAMS
-from reconciler.apis.installed import Installed
 from reconciler.apis.manifest_store import Files, Records, record_file
 from reconciler.apis.names import free_id, source_of
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import RpcError
 from reconciler.peers.port import Change
+from reconciler.state.installed import Installed
 from reconciler.state.own_manifests import file_of, manifest_text
 from runtimes.docker.volume_names import has_volumes
 from runtimes.router.decide.table import SYSTEM
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from manifests.model.manifest import Manifest
-    from reconciler.apis.installed import InstalledServices
     from reconciler.apis.manifest_store import Keeper
     from reconciler.apis.params import ConfigureOptions, ConfigValue, InstallOptions
     from reconciler.apis.port import ApiNode
     from reconciler.apis.repositories import GitRepositories
+    from reconciler.state.installed import InstalledServices
 
 
 class Declarations:

@@ -11,8 +11,8 @@ from manifests.packages.resolve import git_package, package_path, read_atek_json
 
 if TYPE_CHECKING:
     from manifests.model.snapshot import Declared
-    from reconciler.apis.installed import Installed
     from reconciler.drive.git_packages import Installed as Fetched
+    from reconciler.state.installed import Installed
 
 
 def service_info(

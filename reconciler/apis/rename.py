@@ -16,10 +16,10 @@ import anyio
 import anyio.to_thread
 
 from reconciler.apis.declare import checked
-from reconciler.apis.installed import InstalledServices, Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
 from reconciler.apis.rename_recorded import move_recorded, with_version
 from reconciler.errors import UserError
+from reconciler.state.installed import InstalledServices, Renaming
 from reconciler.state.own_manifests import file_of, write_manifest
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from manifests.model.manifest import Manifest
     from reconciler.apis.convergence import Convergence, Outcome
     from reconciler.apis.declare import Declarations
-    from reconciler.apis.installed import Installed
     from reconciler.apis.params import ConfigureOptions
     from reconciler.apis.port import ApiNode
+    from reconciler.state.installed import Installed
 
 
 async def rename(

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from reconciler.apis.installed import Renaming
 from reconciler.apis.moving import move_back, move_what_it_names
 from reconciler.errors import UserError
 from reconciler.peers.port import Change
+from reconciler.state.installed import Renaming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.apis.declare import Declarations
-    from reconciler.apis.installed import Installed, InstalledServices
     from reconciler.apis.port import ApiNode
     from reconciler.peers.port import ServiceRecords
+    from reconciler.state.installed import Installed, InstalledServices
 
 #: Seconds until records that cannot be read yet are looked at again.
 AGAIN = 1.0

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.fake import FakeHyper
-    from reconciler.apis.installed import InstalledServices
     from reconciler.peers.port import Member
+    from reconciler.state.installed import InstalledServices
 
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 30.0

@@ -10,11 +10,11 @@ import pytest
 from hyper.fake import FakeHyper
 from manifests.documents.record import SERVICES
 from reconciler.apis import moving, rename, rename_recorded
-from reconciler.apis.installed import InstalledServices
 from reconciler.apis.rename_recorded import finish_recorded
 from reconciler.peers.history import history
 from reconciler.peers.port import CHANGE, Change
 from reconciler.peers.records import OwnRecords
+from reconciler.state.installed import InstalledServices
 from tests.reconciler.apis.api_nodes import PATIENCE, Apis, Failure, World
 
 if TYPE_CHECKING:

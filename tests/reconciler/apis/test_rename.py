@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from reconciler.apis import moving, rename
-from reconciler.apis.installed import Installed, InstalledServices, Renaming
+from reconciler.state.installed import Installed, InstalledServices, Renaming
 from reconciler.state.own_manifests import write_manifest
 from reconciler.state.store import FileStore, Remembered
 from runtimes.fake import Behaviour

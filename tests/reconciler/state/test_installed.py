@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.apis.installed import Installed, InstalledServices, Renaming
+from reconciler.state.installed import Installed, InstalledServices, Renaming
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ async def test_what_is_not_on_disk_is_not_so(home: Path, monkeypatch: pytest.Mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reconciler.apis.installed.write_atomically", full)
+    monkeypatch.setattr("reconciler.state.installed.write_atomically", full)
     with pytest.raises(OSError, match="No space"):
         await installed.put("notes", Installed("other", "bob"))
     with pytest.raises(OSError, match="No space"):
