@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _LEAST_PAUSE = 0.2
 _MOST_PAUSE = 5.0
+#: Conditions of what keeps nobody from running, and yet wants a person's attention.
+_NOTES = ("Updatable", "DataFound")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,7 +86,7 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
             f" and {more} more" if more else ""
         )
         yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"
-    for kind in ("FilesAsWritten", "Updatable"):
+    for kind in ("FilesAsWritten", *_NOTES):
         if (found := condition(service, kind))["status"] == "False":
             yield f"{found['reason']}: {found['message']}"
 
@@ -109,8 +111,9 @@ def _service_troubles(services: list[dict[str, Any]]) -> Iterator[str]:
         served = condition(service, "ExportsServed")
         if served["status"] == "False":
             yield clean(f"{service['id']} exports in vain: {served['message']}")
-        if (stays := condition(service, "Updatable"))["status"] == "False":
-            yield clean(f"{service['id']} {stays['message']}")
+        for kind in _NOTES:
+            if (note := condition(service, kind))["status"] == "False":
+                yield clean(f"{service['id']} {note['message']}")
 
 
 def _problem(problem: dict[str, Any]) -> str:

@@ -76,6 +76,10 @@ class Inheritance:
                 refused[service_id] = _owned(service_id, winner)
         return refused, noted
 
+    def is_held(self, service_id: str) -> bool:
+        """Whether anything is left of the id's services."""
+        return self._folders.is_held(service_id)
+
     def hand_over(self, service_id: str, source: str) -> None:
         """A person says that the source's service may have what is there. Raises OSError."""
         self._folders.note({service_id: self._owner_of(source)})

@@ -11,7 +11,7 @@ from reconciler.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from manifests.model.service import Package
+    from manifests.model.service import Package, Service
     from manifests.model.snapshot import Declared
 
 
@@ -37,6 +37,11 @@ class Controllers(dict[str, Controller]):
     def declared(self) -> Mapping[str, Declared]:
         """Id → the declaration that the node works towards, or says why it cannot."""
         return {each.id: each.wish.declared for each in self.values() if each.wish.declared}
+
+    def used_services(self) -> Mapping[str, Service]:
+        """Id → what is wanted of a service, or else was healthy last."""
+        used = ((each.id, each.used_services()) for each in self.values())
+        return {service_id: services[0] for service_id, services in used if services}
 
     # -- packages
 

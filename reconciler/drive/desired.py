@@ -24,6 +24,7 @@ from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
 from reconciler.decide.internal_error import defect
 from reconciler.decide.refused import held_back
+from reconciler.decide.renamed import Renames, program_of
 from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
 
@@ -60,6 +61,7 @@ class DesiredState:
         self._wall = wall
         self._place = place
         self._inheritance = inheritance
+        self._renames = Renames(inheritance.is_held)
         self.sources: list[Guarded] = []
         self._ranks: dict[str, int] = {}
         self._next_rank = itertools.count()
@@ -145,6 +147,7 @@ class DesiredState:
             for service_id, winner in self.merged.services.items()
             if winner.declared.manifest.source is not None
         )
+        self._again.update(self._renames.ids())
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -155,6 +158,7 @@ class DesiredState:
             snapshots = [only_here(source.snapshot, self._place) for source in self.sources]
             self.merged, admitted = admit(snapshots, before.services, self._inheritance.refused)
             self._again = set()
+            self._look_for_new_ids(before)
             changed = changes(before, self.merged) | (again & self.merged.services.keys())
             wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
             wishes |= self._absent(changed)
@@ -165,6 +169,19 @@ class DesiredState:
             if changed:
                 self._find_roots(changed)
             self._tell(admitted)
+
+    def _look_for_new_ids(self, before: Merged) -> None:
+        if before.services is self.merged.services or not self.merged.complete:
+            return
+        now, used = self.merged.services, self._reconciler.controllers.used_services()
+        gone = {each: program_of(service.source, service.manifest) for each, service in used.items()}
+        new = {
+            each: program_of(winner.source, winner.declared.manifest)
+            for each, winner in now.items()
+            if each not in used and each not in before.services
+        }
+        self._renames.look({each: program for each, program in gone.items() if each not in now}, new)
+        self._renames.keep(now.keys())
 
     def _hold_back(self, snapshots: Sequence[Snapshot]) -> None:
         before, self.held_back = (
@@ -269,13 +286,16 @@ class DesiredState:
         return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank, note=note)
 
     def _noted(self, winner: Winner, before: Noted | None) -> Noted | None:
-        if (verdict := self._packages.note(winner)) is None:
+        service_id, kind = winner.declared.manifest.id, "Updatable"
+        verdict = self._packages.note(winner)
+        if verdict is None:
+            verdict, kind = self._renames.note(service_id), "DataFound"
+        if verdict is None:
             return None
-        condition = Condition("Updatable", "False", verdict.reason, verdict.message)
+        condition = Condition(kind, "False", verdict.reason, verdict.message)
         if before and before.condition == condition:
             return before
         if before is None or before.condition.reason != verdict.reason:
-            service_id = winner.declared.manifest.id
             self._reconciler.events.emit(service_id, verdict.reason, verdict.message, warning=True)
         return Noted(condition, self._wall())
 
