@@ -18,6 +18,7 @@ from manifests.packages.resolve import ResolveError, files_of, resolve
 from reconciler.decide.admission import admit
 from reconciler.decide.inheritance import LOCAL, Inheritance
 from reconciler.decide.internal_error import defect
+from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.decide.strategy import choose
 from reconciler.drive.desired import only_here
@@ -109,7 +110,9 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     )
     ids = sorted(merged.services.keys() | running.keys())
     rewriting = Rewriting(HabitsFile(home / HABITS).read())
-    judge = Judge(merged, running, git, Paths(home, run_directory(home), 0), rewriting)
+    renames = Renames(DataFolders(home).is_held)
+    renames.look(_used(running, memories), merged.services)
+    judge = Judge(merged, running, git, Paths(home, run_directory(home), 0), rewriting, renames)
     return changes + [judge.change(each, memories.get(each, Remembered())) for each in ids]
 
 
@@ -117,6 +120,11 @@ def _ran(running: Service | None, memory: Remembered) -> str:
     """The folder that a service ran from last."""
     service = running or memory.healthy
     return service.package.path if service and service.package else ""
+
+
+def _used(running: Mapping[str, Service], memories: Mapping[str, Remembered]) -> dict[str, Service]:
+    healthy = {each: memory.healthy for each, memory in memories.items() if memory.healthy}
+    return {**healthy, **running}
 
 
 def _inheritance(
@@ -170,6 +178,7 @@ class Judge:
     git: GitPackages
     paths: Paths
     rewriting: Rewriting
+    renames: Renames
 
     def change(self, service_id: str, memory: Remembered) -> Change:
         """Never raises: one that is a surprise hides none of the others."""
@@ -211,7 +220,9 @@ class Judge:
         if before is None:
             done = after.manifest.replicas == 0
             kind: Kind = "none" if done else "create"
-            return Change(after.id, kind, f"{after.runtime}, revision {after.revision}")
+            note = self.renames.note(after.id)
+            message = f"{after.runtime}, revision {after.revision}"
+            return Change(after.id, kind, message, [note.message] if note else [])
         details = list(differences(_flat(before), _flat(after)))
         if before.revision == after.revision:
             if details:

@@ -15,20 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from manifests.model.manifest import Manifest
+    from manifests.model.merge import Winner
+    from manifests.model.service import Service
 
 DATA_UNDER_OLD_ID = "DataUnderOldId"
 
 
-class Program(NamedTuple):
+class _Program(NamedTuple):
     """What makes a service the same as another one: who declares it, and what it runs."""
 
     declared_by: str
     runs: tuple[object, ...]
-
-
-def program_of(source: str, manifest: Manifest) -> Program:
-    """`source` is the name of the source that declares it."""
-    return Program(source, (manifest.source, manifest.image, manifest.command))
 
 
 class Renames:
@@ -38,8 +35,15 @@ class Renames:
         self._is_held = is_held
         self._before: dict[str, str] = {}
 
-    def look(self, gone: Mapping[str, Program], new: Mapping[str, Program]) -> None:
-        """Ids that are not declared any more, and such as were not known until now."""
+    def look(
+        self, used: Mapping[str, Service], now: Mapping[str, Winner], before: Collection[str] = ()
+    ) -> None:
+        """`used`: what runs, is wanted or was healthy last. `before`: ids that were declared until now."""
+        gone = {each: _program(used[each].source, used[each].manifest) for each in used.keys() - now.keys()}
+        new = {
+            each: _program(now[each].source, now[each].declared.manifest)
+            for each in now.keys() - used.keys() - set(before)
+        }
         ended, begun = _by_program(gone), _by_program(new)
         for program, ids in begun.items():
             if len(ids) == 1 and len(ended.get(program, ())) == 1:
@@ -68,8 +72,12 @@ class Renames:
         )
 
 
-def _by_program(services: Mapping[str, Program]) -> Mapping[Program, list[str]]:
-    found: defaultdict[Program, list[str]] = defaultdict(list)
+def _program(source: str, manifest: Manifest) -> _Program:
+    return _Program(source, (manifest.source, manifest.image, manifest.command))
+
+
+def _by_program(services: Mapping[str, _Program]) -> Mapping[_Program, list[str]]:
+    found: defaultdict[_Program, list[str]] = defaultdict(list)
     for service_id, program in services.items():
         found[program].append(service_id)
     return found

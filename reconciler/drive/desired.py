@@ -24,7 +24,7 @@ from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
 from reconciler.decide.internal_error import defect
 from reconciler.decide.refused import held_back
-from reconciler.decide.renamed import Renames, program_of
+from reconciler.decide.renamed import Renames
 from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
 
@@ -171,17 +171,10 @@ class DesiredState:
             self._tell(admitted)
 
     def _look_for_new_ids(self, before: Merged) -> None:
-        if before.services is self.merged.services or not self.merged.complete:
-            return
-        now, used = self.merged.services, self._reconciler.controllers.used_services()
-        gone = {each: program_of(service.source, service.manifest) for each, service in used.items()}
-        new = {
-            each: program_of(winner.source, winner.declared.manifest)
-            for each, winner in now.items()
-            if each not in used and each not in before.services
-        }
-        self._renames.look({each: program for each, program in gone.items() if each not in now}, new)
-        self._renames.keep(now.keys())
+        if self.merged.complete and before.services is not self.merged.services:
+            used = self._reconciler.controllers.used_services()
+            self._renames.look(used, self.merged.services, before.services.keys())
+            self._renames.keep(self.merged.services.keys())
 
     def _hold_back(self, snapshots: Sequence[Snapshot]) -> None:
         before, self.held_back = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from manifests.model.manifest import Manifest
@@ -11,7 +12,9 @@ from manifests.model.snapshot import Declared
 from manifests.packages.resolve import resolve
 from reconciler.cli import preview as module
 from reconciler.cli.preview import Judge, preview
+from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting
+from reconciler.drive.sources import make_sources
 from reconciler.state.store import Remembered
 from runtimes.paths import Paths
 
@@ -58,5 +61,24 @@ def test_what_was_written_into_a_commit_is_no_change(tmp_path: Path) -> None:
 
     git: Any = FromGit()
     merged = Merged({"p": winner}, {}, {}, complete=True)
-    judge = Judge(merged, {"p": before}, git, Paths(tmp_path, tmp_path, 0), Rewriting())
+    judge = Judge(merged, {"p": before}, git, Paths(tmp_path, tmp_path, 0), Rewriting(), Renames(bool))
     assert judge.change("p", Remembered()).kind == "none"
+
+
+def test_a_new_id_that_begins_empty_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "state" / "services").mkdir(parents=True)
+    (home / "data" / "notes").mkdir(parents=True)
+    (home / "data" / "notes" / "db").touch()
+    (home / "config.toml").write_text("coreServices = []\n")
+    (tmp_path / "m").mkdir()
+    file = tmp_path / "m" / "notes.yaml"
+    file.write_text("id: diary\ncommand: [sleep, '9']\n")
+    manifest = Manifest.model_validate({"id": "notes", "command": ["sleep", "9"]})
+    (source,) = [each.name for each in make_sources(home, [tmp_path / "m"], None)[2:]]
+    healthy = make_service(manifest, runtime="process", package=None, source=source)
+    memory = Remembered(healthy=healthy)
+    (home / "state" / "services" / "notes.json").write_text(json.dumps(memory.to_json()))
+    (found,) = preview(home, [tmp_path / "m"])
+    assert (found.id, found.kind) == ("diary", "create")
+    assert "data/notes" in found.details[0]
