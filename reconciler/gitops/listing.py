@@ -31,6 +31,11 @@ class Seen:
     refs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def kept_as(self) -> str:
+        """Its name in a mirror: by the commit, and by what else leads there and may be signed."""
+        return self.commit if self.object in ("", self.commit) else f"{self.commit}-{self.object}"
+
+    @property
     def shown(self) -> str:
         """As people know it: `main@sha1:ab12…`."""
         name = self.ref.removeprefix(_BRANCH).removeprefix(_TAG)

@@ -174,6 +174,12 @@ def objects(mirror: Path) -> Iterator[Objects]:
         TABLE.forget(process.pid)
 
 
+def read(mirror: Path, commit: str) -> Commit:
+    """One commit. For threads. Raises GitTrouble."""
+    with objects(mirror) as found:
+        return found.commit(commit)
+
+
 def read_commit(name: str, data: bytes) -> Commit:
     """Of a commit as it is written, whatever its author wrote."""
     head, _, message = data.partition(b"\n\n")

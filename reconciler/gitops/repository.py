@@ -25,16 +25,19 @@ import anyio.to_thread
 from reconciler.gitops import credentials
 from reconciler.gitops.fetching import fetch
 from reconciler.gitops.git import ASK, git
+from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.listing import Listing, Seen, read_listing
+from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.objects import Commit, objects
 from reconciler.gitops.tree import seal, walk, write
 from reconciler.gitops.troubles import GitTrouble
+from reconciler.gitops.verify import verified
 from runtimes.packages.store import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from manifests.model.git_source import GitSource, Limits, Ref
+    from manifests.model.git_source import GitSource, Limits, Ref, Verify
     from reconciler.gitops.git import Access
 
 _UNFINISHED = ".new-"
@@ -121,7 +124,23 @@ class Repository:
         """Gets what a folder of the commit needs. What is here already costs no way to the server."""
         async with self._memory.busy:
             self._sweep()
-            return await fetch(self.mirror, seen, path, self.source, self._access(), self._server)
+            return await fetch(self._mirror(), seen, path)
+
+    async def verified(self, seen: Seen, since: str | None, verify: Verify) -> str:
+        """By whom a fetched commit was signed, in words; `since`: the one that was applied last.
+
+        Raises also NotVerified, with what was found instead.
+        """
+        async with self._memory.busy:
+            self._sweep()
+            with _explained(self.url):
+                return await verified(self._mirror(), seen, since, verify, self._home)
+
+    async def lineage(self, seen: Seen, since: str) -> Lineage:
+        """What came since the commit that was applied last, and whether that was pushed away."""
+        async with self._memory.busy:
+            self._sweep()
+            return await lineage(self._mirror(), seen, since)
 
     async def checkout(self, commit: str, path: str = "") -> Path:
         """The folder `path` of a fetched commit, as files that nobody writes: whole, or not there.
@@ -152,6 +171,9 @@ class Repository:
         text = said.decode("utf-8", "replace")
         return before if before is not None and before.text == text else read_listing(text)
 
+    def _mirror(self) -> Mirror:
+        return Mirror(self.mirror, self.source, self._access(), self._server)
+
     def _access(self) -> Access:
         with _explained(self.url):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -172,7 +194,7 @@ class Repository:
             if path.is_dir() and path.name.partition("-")[0] not in keep:
                 _remove(path)
         for path in (self.mirror / "refs" / "atek").glob("*"):
-            if path.name not in keep:
+            if path.name.partition("-")[0] not in keep:
                 path.unlink()
 
 
