@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from reconciler.cli.preview import Change, Past
+    from reconciler.cli.dry_run import Change
+    from reconciler.cli.preview import Past
 
 _SIGNS = {
     "create": ("+", "green"),

@@ -10,8 +10,9 @@ from manifests.model.merge import Merged, Winner
 from manifests.model.service import Package, make_service
 from manifests.model.snapshot import Declared
 from manifests.packages.resolve import resolve
-from reconciler.cli import preview as module
-from reconciler.cli.preview import Judge, preview
+from reconciler.cli import dry_run
+from reconciler.cli.dry_run import Judge, Known
+from reconciler.cli.preview import preview
 from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.sources import make_sources
@@ -37,7 +38,7 @@ def test_a_surprise_in_one_service_hides_no_other(tmp_path: Path, monkeypatch: p
             raise ValueError("embedded null byte")
         return resolve(declared, *rest)
 
-    monkeypatch.setattr(module, "resolve", odd)
+    monkeypatch.setattr(dry_run, "resolve", odd)
     found = {each.id: (each.kind, each.message) for each in preview(tmp_path / "home", [folder])}
     assert found["good"][0] == "create"
     assert found["odd"] == ("blocked", "InternalError: ValueError: embedded null byte")
@@ -61,8 +62,8 @@ def test_what_was_written_into_a_commit_is_no_change(tmp_path: Path) -> None:
 
     git: Any = FromGit()
     merged = Merged({"p": winner}, {}, {}, complete=True)
-    judge = Judge(merged, {"p": before}, git, Paths(tmp_path, tmp_path, 0), Rewriting(), Renames(bool))
-    assert judge.change("p", Remembered()).kind == "none"
+    known, paths = Known({"p": before}, {}), Paths(tmp_path, tmp_path, 0)
+    assert Judge(merged, known, git, paths, Rewriting(), Renames(bool)).change("p").kind == "none"
 
 
 def test_a_new_id_that_begins_empty_is_told(tmp_path: Path) -> None:
