@@ -218,7 +218,14 @@ class Runtime(Protocol):
         ...
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Deletes prepared revisions of a service that are not kept. Called right after `rescue`."""
+        """Takes prepared revisions of a service out of their place that are not kept.
+
+        Called right after `rescue`; nothing of the service is started meanwhile.
+        """
+        ...
+
+    async def purge(self) -> None:
+        """Deletes what was taken out of its place, of any service. Takes its time, beside everything else."""
         ...
 
     async def anticipate(self, service: Service) -> None:

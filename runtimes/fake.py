@@ -239,6 +239,9 @@ class FakeRuntime:
             if key[0] == service_id and key[1] not in kept:
                 self._machine.violations.append(f"{key} was cleared away while it was prepared")
 
+    async def purge(self) -> None:
+        """Nothing waits to be deleted."""
+
     async def anticipate(self, service: Service) -> None:
         """Nothing that would help."""
 

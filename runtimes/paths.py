@@ -56,6 +56,11 @@ class Paths:
         return self.home / "packages" / ".cache"
 
     @property
+    def trash(self) -> Path:
+        """What nobody needs any more."""
+        return self.home / "packages" / ".trash"
+
+    @property
     def records(self) -> Path:
         return self.home / "state" / "instances"
 

@@ -59,7 +59,11 @@ class Preparer(Protocol):
         ...
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Deletes what no kept revision needs and was rescued."""
+        """Takes what no kept revision needs, and was rescued, out of its place."""
+        ...
+
+    async def purge(self) -> None:
+        """Deletes what was taken out of its place; beside everything else."""
         ...
 
     async def anticipate(self, service: Service) -> None:

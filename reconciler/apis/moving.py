@@ -14,8 +14,9 @@ from reconciler.apis.declare import holds_anything
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.store import FileStore
+from runtimes.data.removal import remove_tree
 from runtimes.docker.volume_names import move_note
-from runtimes.packages.store import PackageStore, remove_tree
+from runtimes.packages.store import PackageStore
 from runtimes.paths import Paths
 
 if TYPE_CHECKING:

@@ -142,7 +142,7 @@ class Effects:
                 self._happened(controller, tracked, Event.PASS, "")
 
     async def sweep(self, controller: Controller, needed: Callable[[], Collection[Service]]) -> None:
-        """Deletes all prepared packages but those that are needed, asked anew before each step."""
+        """Takes away all prepared packages but those that are needed, asked anew before each step."""
         controller.unswept = False
         for runtime in self._runtimes.values():
             keep = needed()
@@ -187,11 +187,18 @@ class Effects:
         choice = choose(action.service, kept.what)
         self._events.emit(controller.id, "UpdateStrategy", f"{choice.strategy}: {choice.because}")
 
-    async def anticipate(self, controller: Controller) -> None:
+    async def purge(self, controller: Controller) -> None:
+        """Deletes what was taken away, beside everything else: nothing of it is anybody's any more."""
+        for runtime in self._runtimes.values():
+            try:
+                await runtime.purge()
+            except (RuntimeFailure, OSError) as failure:
+                self._events.emit(controller.id, "CollectFailed", str(failure), warning=True)
+            except Exception as error:
+                self._defect(controller, error)
+
+    async def _anticipate(self, controller: Controller, service: Service) -> None:
         """Makes the next edit of a service quicker, beside everything else."""
-        service = controller.wish.service
-        if service is None or service.package is None:
-            return
         try:
             await self._runtime(service).anticipate(service)
         except (RuntimeFailure, OSError):
@@ -388,6 +395,12 @@ class Effects:
         controller.progress = ""
         controller.unswept = True
         self._changed(controller.id)
+        made = controller.history.preparations.get(work.service.revision)
+        if made is not None and made.done:
+            await self._anticipate(controller, work.service)
+        else:
+            # It may fail again and again.
+            await self.purge(controller)
 
     async def _prepared(self, controller: Controller, service: Service) -> History:
         """Prepares, and returns the history with the result in it."""

@@ -337,7 +337,7 @@ class Reconciler:
             controller.again = False
             self.queue.wake(controller.id)
         self._signal_if_empty(controller)
-        await self._effects.anticipate(controller)
+        await self._effects.purge(controller)
 
     def _world(self, controller: Controller) -> World:
         wish = controller.wish
@@ -392,6 +392,7 @@ class Reconciler:
         else:
             self.queue.wake(controller.id)
         self._signal_if_empty(controller)
+        await self._effects.purge(controller)
 
     def _forget(self, controller: Controller) -> None:
         del self.controllers[controller.id]

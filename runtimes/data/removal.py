@@ -23,6 +23,14 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def remove_tree(place: Path) -> None:
+    """Removes a folder, a file or a link; no error when there is none. Raises OSError."""
+    if place.is_dir() and not place.is_symlink():
+        remove_folder(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
 def make_writable(folder: Path) -> None:
     """For its owner; root writes everywhere. Raises OSError."""
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):

@@ -74,6 +74,9 @@ class OnDemand(ABC, Generic[R]):
         if self._is_needed():
             await self._runtime().collect(service_id, keep)
 
+    async def purge(self) -> None:
+        """Nothing waits to be deleted."""
+
     async def anticipate(self, service: Service) -> None:
         """Nothing that would help."""
 

@@ -186,6 +186,9 @@ class DockerRuntime:
         except EngineAnswer as answer:
             raise other_failure(answer, f"what {service_id} left cannot be removed") from answer
 
+    async def purge(self) -> None:
+        """Nothing waits to be deleted."""
+
     async def anticipate(self, service: Service) -> None:
         """Nothing that would help."""
 

@@ -142,6 +142,9 @@ class SwarmRuntime:
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Nothing is prepared on this machine."""
 
+    async def purge(self) -> None:
+        """Nothing waits to be deleted."""
+
     async def anticipate(self, service: Service) -> None:
         """Nothing that would help."""
 

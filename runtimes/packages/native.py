@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
@@ -23,6 +23,8 @@ from runtimes.packages.stored import StoredPreparer
 from runtimes.preparer import Program
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from manifests.model.service import Service
     from runtimes.base import Progress
 
@@ -73,5 +75,6 @@ class NativePreparer(StoredPreparer):
             raise RuntimeFailure("PrepareFailed", message) from error
 
 
-async def _nothing(copy: Path) -> None:
+async def _nothing(copy: Path) -> Mapping[str, Any]:
     """There is nothing to install or to build."""
+    return {}

@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from manifests.model.service import digest
 from runtimes.base import Notice, RuntimeFailure
+from runtimes.data.removal import remove_tree
 from runtimes.packages.environment import build_environment
 from runtimes.packages.node_package import (
     INSTALL_KEYS,
@@ -41,17 +42,16 @@ from runtimes.packages.node_versions import (
     older_releases,
     wished,
 )
-from runtimes.packages.store import remove_tree
 from runtimes.packages.stored import InstallingPreparer, copier
 from runtimes.packages.tools import ToolLog, run_tool
-from runtimes.packages.trees import About, Tree, contents, listing
+from runtimes.packages.trees import About, contents, listing
 from runtimes.packages.workspaces import of_node, workspace_notice
 from runtimes.packages.written_files import watching
 from runtimes.preparer import Program
 from runtimes.processes.children import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from manifests.model.service import Service
     from runtimes.base import Progress
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from runtimes.packages.node_versions import NodeTools, Wish
     from runtimes.packages.store import PackageStore
     from runtimes.packages.stored import Steps
-    from runtimes.packages.trees import Run
+    from runtimes.packages.trees import Run, Tree
     from runtimes.packages.written_files import Seen
     from runtimes.paths import Paths
 
@@ -128,7 +128,7 @@ class _Installation:
         self._progress = progress
         self._log = ToolLog(paths.logs(service.id))
 
-    async def finish(self, copy: Path) -> None:
+    async def finish(self, copy: Path) -> Mapping[str, Any]:
         """Dependencies, then the build, then a look whether there is something to run."""
         package = read_package(copy)
         wish = wished(copy, package)
@@ -143,9 +143,9 @@ class _Installation:
             if build:
                 command = await self._command(manager, node)
                 await self._run(copy, manager, command, ["run", "build"])
-        self._store.note(copy, {**notes, "node": os.fspath(node.node), "npm": os.fspath(node.npm)})
         if not self._service.manifest.command:
             entry_point(copy, package, node_words(copy, node))
+        return {**notes, "node": os.fspath(node.node), "npm": os.fspath(node.npm)}
 
     async def _choose_node(self, wishes: list[Wish]) -> NodeTools:
         node = await self._nodes.choose(wishes, self._log, self._progress)
@@ -169,7 +169,7 @@ class _Installation:
         self, copy: Path, package: dict[str, Any], manager: Manager, wish: Wish | None, node: NodeTools
     ) -> tuple[NodeTools, dict[str, Any]]:
         """The Node it was installed for, and what is to be noted about it."""
-        tree = Tree(self._store.tree(self._service, self._key(copy, package, manager)))
+        tree = self._store.tree(self._service, self._key(copy, package, manager))
         about = tree.about()
         if about and (before := await self._usable(copy, about)):
             await tree.lay(copy, about, self._copier(copy))

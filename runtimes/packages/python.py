@@ -27,7 +27,7 @@ from runtimes.packages.python_newest import find_older, newest_words
 from runtimes.packages.python_way import Way, choose_way, read_project, read_text, table, without_project
 from runtimes.packages.stored import InstallingPreparer, copier
 from runtimes.packages.tools import ToolLog, run_tool
-from runtimes.packages.trees import About, Tree
+from runtimes.packages.trees import About
 from runtimes.packages.uv import find_uv, uv_settings
 from runtimes.packages.workspaces import of_uv, workspace_notice
 from runtimes.preparer import Program
@@ -78,24 +78,25 @@ class _Installation:
         #: What pip's configuration says, once it was asked.
         self._settings: dict[str, str] | None = None
 
-    async def finish(self, copy: Path) -> None:
+    async def finish(self, copy: Path) -> Mapping[str, Any]:
         """The environment, then a look whether there is something to run."""
         project = read_project(copy)
         way = choose_way(copy, project)
         asked = _asked_python(copy, project)
         self._tell_workspace(copy)
         try:
-            await self._fill(copy, way, asked)
+            uses = await self._fill(copy, way, asked)
         except RuntimeFailure as failure:
             rest = without_project(copy, way) if self._is_application(copy, failure) else None
             if rest is None:
                 raise
             await anyio.to_thread.run_sync(_remove, copy / _VENV)
-            await self._fill(copy, rest, asked)
+            uses = await self._fill(copy, rest, asked)
         else:
             await self._install_project(copy, way)
         if not self._service.manifest.command:
             _entry_point(copy, copy / _VENV / "bin")
+        return {"uses": uses} if uses else {}
 
     def _tell_workspace(self, copy: Path) -> None:
         assert self._service.package is not None
@@ -103,14 +104,15 @@ class _Installation:
         if not locked and (alone := workspace_notice(Path(self._service.package.path), of_uv)):
             self._say(alone)
 
-    async def _fill(self, copy: Path, way: Way, asked: str) -> None:
+    async def _fill(self, copy: Path, way: Way, asked: str) -> list[str]:
+        """Returns the names of the trees that it has clones of now."""
         if not way.words and not asked:
-            return
+            return []
         if way.words and not way.depends_on:
             await self._make_environment(copy, asked, way)
             await self._tell_older(copy, way)
-            return
-        tree = Tree(self._store.tree(self._service, self._key(way, asked)))
+            return []
+        tree = self._store.tree(self._service, self._key(way, asked))
         about, run = tree.about(), copier(copy, self._log, self._progress)
         if about is None:
             await self._make_environment(copy, asked, way)
@@ -119,7 +121,7 @@ class _Installation:
             await tree.keep(copy, About((_VENV,), size), run)
         else:
             await tree.lay(copy, about, run)
-        self._store.note(copy, {"uses": [tree.folder.name]})
+        return [tree.folder.name]
 
     def _key(self, way: Way, asked: str) -> str:
         """All that an environment depends on; what is built for it may read the service's variables."""

@@ -7,6 +7,7 @@
     packages/<id>/.made-<copy>          what its preparer has to know about it: what it uses, what runs it
     packages/<id>/<copy> -> checkout    of a process that 0.3 started: it ran in the fetched files themselves
     packages/<id>/tree-<key>/           what was installed, for the next copy: see runtimes.packages.trees
+    packages/.trash/                    what nobody needs any more
 
 A copy is made where it stays: tools write absolute paths into what they build. Whatever the moment of a
 crash, nothing half made is taken for finished, and what a running revision uses is never written to again.
@@ -21,8 +22,7 @@ import errno
 import json
 import os
 import shutil
-import uuid
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,14 @@ import anyio
 import anyio.to_thread
 
 from manifests.model.service import digest
-from manifests.packages.digests import Digests, package_files
-from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.base import RuntimeFailure
 from runtimes.data.inventory import author_files, find_out, leave_open, take_inventory
-from runtimes.data.removal import remove_folder
 from runtimes.data.retention import Copy, has_run, keep_current, rescue, settle
+from runtimes.data.trash import Trash
+from runtimes.packages.copying import copy_package, require_content
 from runtimes.packages.git_history import history_of
 from runtimes.packages.tools import disk_full
+from runtimes.packages.trees import TREE_ON_ITS_WAY, Tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -48,12 +49,10 @@ if TYPE_CHECKING:
 
 _DEPENDENCIES = "deps-"
 _TREE = "tree-"
-#: Beside a copy: a tree that is being taken from it, or given to it.
-TREE_ON_ITS_WAY = ".tree-"
 _UNFINISHED = ".new-"
 _NOTES = ".made-"
-_TRASH = ".old-"
 _RUNTIME = "runtime"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: The runtimes that run what is prepared here.
 _RUNTIMES = ("node", "python")
 
@@ -63,6 +62,9 @@ class PackageStore:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
+        self._trash = Trash(paths.trash)
+        #: Trees of which a spare is being made; who needs one waits for it.
+        self._making: dict[Path, anyio.Event] = {}
         #: Copies that can go without taking anything with them that a program wrote.
         self._rescued: set[Path] = set()
 
@@ -95,13 +97,14 @@ class PackageStore:
         self,
         service: Service,
         progress: Progress,
-        finish: Callable[[Path], Awaitable[None]],
+        finish: Callable[[Path], Awaitable[Mapping[str, Any]]],
         *,
         authors: bool = True,
     ) -> None:
         """Copies the package, lets `finish` complete it, and then only takes it for prepared.
 
-        `authors`: all that is in the package is its author's.
+        `finish` returns what has to be known about the copy. `authors`: all that is in the package is its
+        author's.
         """
         assert service.package is not None
         place = self.copy(service)
@@ -112,19 +115,47 @@ class PackageStore:
             return
         with _explained(service.id):
             progress("copying the package")
-            await anyio.to_thread.run_sync(_begin, place)
-            async with _whole_or_gone(place, _beside(place, _UNFINISHED)):
-                await anyio.to_thread.run_sync(_copy, Path(service.package.path), place)
-                await anyio.to_thread.run_sync(_require_content, place, service)
-                authored = await anyio.to_thread.run_sync(author_files, place)
+            async with self._whole_or_gone(place):
+                authored = await anyio.to_thread.run_sync(self._begin, place, service)
                 with history_of(Path(service.package.path), place):
-                    await finish(place)
-                self.note(place, {**_notes(place), _RUNTIME: service.runtime})
-                if authors:
-                    await anyio.to_thread.run_sync(take_inventory, place, authored)
-                else:
-                    await anyio.to_thread.run_sync(leave_open, place)
-                _beside(place, _UNFINISHED).unlink()
+                    notes = {**await finish(place), _RUNTIME: service.runtime}
+                await anyio.to_thread.run_sync(_complete, place, notes, authored if authors else None)
+
+    def _begin(self, place: Path, service: Service) -> set[str]:
+        """From here on until the mark is gone, whatever is in the place is not prepared.
+
+        Returns what of it is its author's.
+        """
+        assert service.package is not None
+        mark = _beside(place, _UNFINISHED)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # 0.3 made its copies in a folder of this name.
+        if mark.is_dir():
+            self._trash.throw(mark)
+        mark.touch()
+        # What a death left, also of a tree that was on its way into this copy or out of it.
+        for left in (place, _beside(place, TREE_ON_ITS_WAY)):
+            if os.path.lexists(left):
+                self._throw_away(left)
+        copy_package(Path(service.package.path), place)
+        require_content(place, service.package.digest)
+        return author_files(place)
+
+    @asynccontextmanager
+    async def _whole_or_gone(self, place: Path) -> AsyncIterator[None]:
+        """What failed leaves its place at once, and where there is no space left it is deleted at once."""
+        try:
+            yield
+        except (OSError, RuntimeFailure) as error:
+            full = getattr(error, "errno", None) in _FULL or getattr(error, "reason", "") == "DiskFull"
+            if full:
+                await anyio.to_thread.run_sync(partial(shutil.rmtree, place, ignore_errors=True))
+            else:
+                with suppress(OSError):
+                    self._throw_away(place)
+            if not place.exists():
+                _beside(place, _UNFINISHED).unlink(missing_ok=True)
+            raise
 
     def stay(self, service: Service) -> None:
         """The revision has run in its package's own folder, and that is its copy. Raises OSError."""
@@ -136,20 +167,21 @@ class PackageStore:
             leave_open(place)
             place.symlink_to(service.package.path)
 
-    def note(self, copy: Path, notes: Mapping[str, Any]) -> None:
-        """Keeps what has to be known about a copy as long as there is that copy."""
-        place = _beside(copy, _NOTES)
-        unfinished = place.with_name(f"{place.name}.new")
-        unfinished.write_text(json.dumps(notes))
-        unfinished.rename(place)
-
     def notes(self, copy: Path) -> dict[str, Any]:
         """What was noted about a copy; nothing where nothing was, as for those that 0.3 made."""
         return _notes(copy)
 
-    def tree(self, service: Service, key: str) -> Path:
-        """Where what is installed under that key is kept for copies to come."""
-        return self.paths.packages(service.id) / f"{_TREE}{key}"
+    def tree(self, service: Service, key: str) -> Tree:
+        """What is installed under that key, for copies to come."""
+        return self._tree(self.paths.packages(service.id) / f"{_TREE}{key}")
+
+    def trees(self, service: Service) -> list[Tree]:
+        """Those that a prepared revision has clones of."""
+        folder = self.paths.packages(service.id)
+        return [self._tree(folder / name) for name in self.notes(self.copy(service)).get("uses", ())]
+
+    def _tree(self, folder: Path) -> Tree:
+        return Tree(folder, self._making, self._trash)
 
     async def settle(self, service: Service, holder: Service | None) -> bool:
         """Gives the copy what the last healthy revision's program wrote in its own, before a first start.
@@ -200,7 +232,10 @@ class PackageStore:
         return told
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Takes what no kept revision needs out of its place at once, and deletes it."""
+        """Takes what no kept revision needs out of its place; `purge` deletes it.
+
+        In one step: what begins to be made from now on finds either all of something or nothing.
+        """
         folder = self.paths.packages(service_id)
         if not folder.is_dir():
             return
@@ -208,14 +243,33 @@ class PackageStore:
             copies = [self.copy(one) for one in keep if one.package]
             ours = [self.copy(one) for one in keep if one.package and one.runtime in _RUNTIMES]
             making = any(not _is_prepared(copy) for copy in ours)
-            # In one step: what begins to be made from now on finds either all of something or nothing.
             spared = [copy for copy in _copies(folder) if copy not in self._rescued]
             self._rescued -= set(_copies(folder))
-            _throw_away(folder, [*copies, *spared], making=making)
-            for trash in folder.glob(f"{_TRASH}*"):
-                await anyio.to_thread.run_sync(remove_tree, trash)
+            for entry in _unneeded(folder, [*copies, *spared], making=making):
+                self._throw_away(entry)
             if not copies and not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _throw_away(self, entry: Path) -> None:
+        """What was installed in it is taken back, if it is a copy, once nobody can take it for one any more.
+
+        Raises OSError.
+        """
+        thrown = self._trash.throw(entry)
+        for tree in entry.parent.glob(f"{_TREE}*"):
+            self._tree(tree).take_back(entry.name, thrown)
+
+    async def purge(self) -> None:
+        """Deletes what was taken out of its place, or makes it of use again. Takes its time."""
+        try:
+            for used in (self.paths.home / "packages").glob(f"*/{_TREE}*/used"):
+                await self._tree(used.parent).restore()
+            await self._trash.empty()
+        except OSError as error:
+            message = (
+                f"what nobody needs cannot be deleted: {error.strerror or error}: {error.filename or ''}"
+            )
+            raise RuntimeFailure("CollectFailed", message) from error
 
 
 def in_use(paths: Paths) -> set[str]:
@@ -257,15 +311,22 @@ def _names(copy: Path) -> set[str]:
     return {copy.name, old.name} if _is_of_0_3(old) else {copy.name}
 
 
-def _begin(place: Path) -> None:
-    """From here on until the mark is gone, whatever is in the place is not prepared."""
-    mark = _beside(place, _UNFINISHED)
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # 0.3 made its copies in a folder of this name.
-    remove_tree(mark)
-    mark.touch()
-    # What a death left of a tree that was on its way into this copy or out of it.
-    remove_tree(_beside(place, TREE_ON_ITS_WAY))
+def _complete(place: Path, notes: Mapping[str, Any], authored: Collection[str] | None) -> None:
+    """What `authored` is None of was its program's already, in part."""
+    _note(place, notes)
+    if authored is None:
+        leave_open(place)
+    else:
+        take_inventory(place, authored)
+    _beside(place, _UNFINISHED).unlink()
+
+
+def _note(copy: Path, notes: Mapping[str, Any]) -> None:
+    """Keeps what has to be known about a copy as long as there is that copy."""
+    place = _beside(copy, _NOTES)
+    unfinished = place.with_name(f"{place.name}.new")
+    unfinished.write_text(json.dumps(notes))
+    unfinished.rename(place)
 
 
 def _notes(copy: Path) -> dict[str, Any]:
@@ -286,19 +347,18 @@ def _is_kept(name: str, kept: Collection[Path]) -> bool:
     return any(name in _names(copy) for copy in kept)
 
 
-def _throw_away(folder: Path, kept: Collection[Path], *, making: bool) -> None:
-    """Gives everything that no kept copy needs the name of trash, copies before what they need."""
+def _unneeded(folder: Path, kept: Collection[Path], *, making: bool) -> list[Path]:
+    """Everything that no kept copy needs, copies before what they need."""
     known = {name for copy in kept for name in _names(copy)}
     used = {name for copy in map(folder.joinpath, known) for name in _dependencies(copy)}
 
     def is_needed(name: str) -> bool:
         if name.startswith((_TREE, _DEPENDENCIES)):
             return making or name in used
-        return name in known or name.startswith(_TRASH) or _owner(name) in known
+        return name in known or _owner(name) in known
 
     unneeded = [entry for entry in folder.iterdir() if not is_needed(entry.name)]
-    for entry in sorted(unneeded, key=lambda entry: _turn_to_go(entry.name)):
-        entry.rename(folder / f"{_TRASH}{uuid.uuid4().hex[:8]}-{entry.name}")
+    return sorted(unneeded, key=lambda entry: _turn_to_go(entry.name))
 
 
 def _turn_to_go(name: str) -> int:
@@ -311,70 +371,18 @@ def _owner(name: str) -> str:
     return name.partition("-")[2].partition(".")[0] if name.startswith(".") else ""
 
 
-@asynccontextmanager
-async def _whole_or_gone(folder: Path, mark: Path | None = None) -> AsyncIterator[None]:
-    """What failed gives its space back: the disk may be full, and the node has more to write."""
-    try:
-        yield
-    except (OSError, RuntimeFailure):
-        await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
-        if mark is not None and not folder.exists():
-            mark.unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
 def _explained(service_id: str) -> Iterator[None]:
     """Translates what the file system says about a package of this service."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise disk_full(service_id) from error
         raise RuntimeFailure(
             "PrepareFailed",
             f"the package of {service_id} cannot be kept: {error.strerror or error}: {error.filename or ''}",
         ) from error
-
-
-def remove_tree(folder: Path) -> None:
-    """Removes a folder, a file or a link; no error when there is none."""
-    if folder.is_dir() and not folder.is_symlink():
-        remove_folder(folder)
-    else:
-        folder.unlink(missing_ok=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """The files that the package's digest covers, with their execute bits; links stay links."""
-    remove_tree(target)
-    target.mkdir(mode=0o700, parents=True)
-    for name, entry in package_files(os.fspath(source)):
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if entry.is_symlink():
-            place.symlink_to(_inside(os.readlink(entry.path), name))
-        elif entry.is_dir(follow_symlinks=False):
-            place.mkdir(exist_ok=True)
-        else:
-            shutil.copy(entry.path, place, follow_symlinks=False)
-
-
-def _inside(link: str, name: str) -> str:
-    """A link that leads out of the package would let a pushed package read this machine's files."""
-    where = os.path.normpath(os.path.join(os.path.dirname(name), link))
-    if os.path.isabs(link) or where.startswith(".."):
-        raise PermanentFailure(
-            "InvalidPackage", f"the link {name} leads out of the package", hint="replace it by a copy"
-        )
-    return link
-
-
-def _require_content(copy: Path, service: Service) -> None:
-    """The package may have been edited while it was copied; then a newer revision is on its way."""
-    assert service.package is not None
-    if Digests().digest(os.fspath(copy)) != service.package.digest:
-        raise RuntimeFailure("PackageChanged", "the package changed while it was copied")
 
 
 def _dependencies(copy: Path) -> list[str]:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.to_thread
 
 from runtimes.packages.environment import tool_environment
 from runtimes.packages.store import PackageStore
 from runtimes.packages.tools import ToolLog, run_tool
-from runtimes.packages.trees import Tree
 from runtimes.preparer import Preparer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from manifests.model.service import Service
@@ -51,6 +50,9 @@ class StoredPreparer(Preparer):
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._store.collect(service_id, keep)
 
+    async def purge(self) -> None:
+        await self._store.purge()
+
     async def anticipate(self, service: Service) -> None:
         """Nothing that would help."""
 
@@ -58,8 +60,11 @@ class StoredPreparer(Preparer):
 class Steps(Protocol):
     """What has to be done in one copy of a package."""
 
-    async def finish(self, copy: Path) -> None:
-        """Installs, builds, and looks whether there is something to run. Raises RuntimeFailure."""
+    async def finish(self, copy: Path) -> Mapping[str, Any]:
+        """Installs, builds, and looks whether there is something to run. Raises RuntimeFailure.
+
+        Returns what has to be known about the copy; `uses`: the names of the trees that it has clones of.
+        """
         ...
 
 
@@ -81,8 +86,7 @@ class InstallingPreparer(StoredPreparer):
         if service.package is None:
             return
         log = ToolLog(self._paths.logs(service.id), name="spare.log")
-        for name in self._store.notes(self._store.copy(service)).get("uses", ()):
-            tree = Tree(self._paths.packages(service.id) / name)
+        for tree in self._store.trees(service):
             await tree.anticipate(copier(tree.folder, log, lambda _: None))
 
 

@@ -77,6 +77,9 @@ class ProcessRuntime:
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._preparer.collect(service_id, keep)
 
+    async def purge(self) -> None:
+        await self._preparer.purge()
+
     async def kept(self, service: Service) -> Kept:
         copy = self._preparer.copy(service)
         return await anyio.to_thread.run_sync(look, self._host.paths, service, copy)

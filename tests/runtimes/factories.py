@@ -72,6 +72,8 @@ class Collects(Protocol):
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None: ...
 
+    async def purge(self) -> None: ...
+
 
 async def clear(
     where: Collects, service_id: str, keep: Collection[Service], holder: Service | None = None
@@ -79,6 +81,7 @@ async def clear(
     """As a node clears away; returns where it put something."""
     told = await where.rescue(service_id, keep, holder)
     await where.collect(service_id, keep)
+    await where.purge()
     return told
 
 

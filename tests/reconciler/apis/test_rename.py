@@ -295,7 +295,8 @@ async def test_what_a_program_wrote_beside_its_code_goes_with_it(tmp_path: Path)
     package, old = tmp_path / "package", service("old", package=_package(tmp_path))
     store = PackageStore(Paths(tmp_path, tmp_path / "run", 0))
 
-    async def finish(copy: Path) -> None: ...
+    async def finish(copy: Path) -> dict[str, str]:
+        return {}
 
     await store.make_copy(old, print, finish)
     (store.require(old) / "db.sqlite3").write_text("accounts")

@@ -14,8 +14,8 @@ import pytest
 from runtimes.data import carry as carrying
 from runtimes.data.carry import read_carried
 from runtimes.data.inventory import author_files, beside, take_inventory
+from runtimes.data.removal import remove_tree
 from runtimes.data.retention import HELD, Copy, rescue, settle
-from runtimes.packages.store import remove_tree
 
 
 @dataclass

@@ -386,10 +386,11 @@ async def test_a_build_that_asks_git_for_its_version_gets_an_answer(
     of = service("app", package=store.find(wanted) or "")
     seen: list[str] = []
 
-    async def build(copy: Path) -> None:
+    async def build(copy: Path) -> dict[str, str]:
         for words in (["describe", "--tags", "--long", "--dirty"], ["rev-parse", "--show-toplevel"]):
             seen.append((await anyio.run_process(["git", *words], cwd=copy)).stdout.decode().strip())
         seen.append(str(copy))
+        return {}
 
     (tmp_path / "home").mkdir()
     paths = make_paths(tmp_path / "home")

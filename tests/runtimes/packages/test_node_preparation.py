@@ -70,6 +70,7 @@ class App:
         for preparer in (self.preparer, PythonPreparer(self.paths)):
             await preparer.rescue("app", keep, None)
             await preparer.collect("app", keep)
+            await preparer.purge()
 
     @property
     def installed(self) -> bool:
@@ -168,12 +169,13 @@ async def test_the_spare_is_taken_as_it_is_and_made_anew(app: App) -> None:
     lib = app.vendor("lib", files={"index.js": ""})
     first = await app.prepare({"package.json": {"dependencies": {"lib": lib}}, "index.js": "1"})
     await app.preparer.anticipate(first)
-    (spare,) = app.paths.packages("app").glob("tree-*/spare/node_modules")
+    (spare,) = app.paths.packages("app").glob("tree-*/spares/*/node_modules")
     taken = spare.stat().st_ino
     second = await app.prepare({"index.js": "2"})
     assert (app.copy(second) / "node_modules").stat().st_ino == taken and not spare.exists()
     await app.preparer.anticipate(second)
-    assert spare.exists()
+    (spare,) = app.paths.packages("app").glob("tree-*/spares/*/node_modules")
+    assert spare.stat().st_ino != taken
 
 
 async def test_what_deaths_left_half_made_goes(app: App) -> None:
@@ -183,7 +185,7 @@ async def test_what_deaths_left_half_made_goes(app: App) -> None:
     (tree,) = packages.glob("tree-*")
     (tree / ".spare-1-abc/node_modules").mkdir(parents=True)
     await app.preparer.anticipate(first)
-    assert sorted(entry.name for entry in tree.iterdir()) == ["about.json", "spare", "tree"]
+    assert sorted(entry.name for entry in tree.iterdir()) == ["about.json", "seals", "spares", "tree"]
     app.write({"index.js": "2"})
     of = service(runtime="node", package=os.fspath(app.source))
     assert of.package

@@ -14,7 +14,7 @@ import pytest
 
 from runtimes.base import RuntimeFailure
 from runtimes.packages.store import PackageStore
-from runtimes.packages.trees import About, Tree
+from runtimes.packages.trees import About
 from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 import anyio
+from runtimes.data import trash
 from runtimes.packages import store as packages
 from runtimes.packages.trees import About, Tree
 from tests.runtimes.factories import clear, make_paths, service
@@ -49,18 +50,20 @@ async def run(words):
 
 async def finish(copy):
     (copy / ".venv").mkdir()
-    await Tree(store.tree(of, "key")).keep(copy, About((".venv",)), run)
-    store.note(copy, {"uses": ["tree-key"]})
+    await store.tree(of, "key").keep(copy, About((".venv",)), run)
     if point == "finishing":
         die()
+    return {"uses": ["tree-key"]}
 
 async def main():
     if point == "copying":
-        packages.shutil.copy = die
+        packages.copy_package = die
     await store.make_copy(of, print, finish)
-    if point == "collecting":
-        packages.remove_tree = lambda folder: folder.exists() and die()
-        await clear(store, "app", [])
+    if point == "throwing":
+        Tree.take_back = die
+    if point == "purging":
+        trash.remove_tree = die
+    await clear(store, "app", [])
 
 anyio.run(main)
 """
@@ -86,21 +89,21 @@ async def complete(store: PackageStore, of: Service) -> list[str]:
     async def run(words: list[str]) -> None:
         await anyio.run_process(words)
 
-    async def finish(copy: Path) -> None:
-        tree = Tree(store.tree(of, "key"))
+    async def finish(copy: Path) -> dict[str, list[str]]:
+        tree = store.tree(of, "key")
         if (about := tree.about()) is None:
             (copy / ".venv").mkdir()
             installed.append(tree.folder.name)
             await tree.keep(copy, About((".venv",)), run)
         else:
             await tree.lay(copy, about, run)
-        store.note(copy, {"uses": [tree.folder.name]})
+        return {"uses": [tree.folder.name]}
 
     await store.make_copy(of, lambda _: None, finish)
     return installed
 
 
-@pytest.mark.parametrize("point", ["copying", "keeping", "finishing", "collecting"])
+@pytest.mark.parametrize("point", ["copying", "keeping", "finishing", "throwing", "purging"])
 async def test_a_death_leaves_nothing_that_is_taken_for_finished(paths: Paths, point: str) -> None:
     words = [sys.executable, "-c", DYING, os.fspath(paths.home), point]
     done = await anyio.run_process(words, check=False)
@@ -110,7 +113,7 @@ async def test_a_death_leaves_nothing_that_is_taken_for_finished(paths: Paths, p
         store.require(of)
     installed = await complete(store, of)
     # What was marked complete before the death is used again; half of something, or trash, is not.
-    assert installed == ([] if point == "finishing" else ["tree-key"])
+    assert installed == ([] if point in ("finishing", "throwing") else ["tree-key"])
     assert (store.require(of) / "index.js").read_text() == "1"
     await clear(store, "app", [of])
     kept = {entry.name for entry in paths.packages("app").iterdir()}
@@ -143,7 +146,7 @@ async def test_what_cannot_be_deleted_is_told_as_a_failure(
         raise PermissionError(13, "Permission denied", os.fspath(folder))
 
     await complete(PackageStore(paths), app(paths))
-    monkeypatch.setattr("runtimes.packages.store.remove_tree", refuse)
+    monkeypatch.setattr("runtimes.data.trash.remove_tree", refuse)
     with pytest.raises(RuntimeFailure, match="Permission denied"):
         await clear(PackageStore(paths), "app", [])
 
@@ -162,7 +165,7 @@ async def test_what_failed_gives_its_space_back(paths: Paths, monkeypatch: pytes
         target.write_text("half")
         raise OSError(28, "No space left on device", source)
 
-    monkeypatch.setattr("runtimes.packages.store.shutil.copy", full)
+    monkeypatch.setattr("runtimes.packages.copying.shutil.copy", full)
     with pytest.raises(RuntimeFailure) as caught:
         await complete(PackageStore(paths), app(paths))
     assert caught.value.reason == "DiskFull" and "no space left" in caught.value.message
