@@ -20,7 +20,7 @@ from reconciler.gitops.git import git
 from reconciler.gitops.mirror import REFS
 from reconciler.gitops.objects import Missing, objects, read
 from reconciler.gitops.troubles import GitTrouble
-from runtimes.packages.store import remove_tree
+from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
     from reconciler.gitops.listing import Seen

@@ -32,7 +32,7 @@ from reconciler.gitops.objects import Commit, objects
 from reconciler.gitops.tree import seal, walk, write
 from reconciler.gitops.troubles import GitTrouble
 from reconciler.gitops.verify import verified
-from runtimes.packages.store import remove_tree
+from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection

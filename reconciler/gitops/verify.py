@@ -21,7 +21,7 @@ from reconciler.gitops.history import lineage
 from reconciler.gitops.mirror import stdin_of
 from reconciler.gitops.objects import objects, read
 from reconciler.gitops.troubles import GitTrouble
-from runtimes.packages.store import remove_tree
+from runtimes.data.removal import remove_tree
 from runtimes.processes.children import TABLE, NotStarted
 
 if TYPE_CHECKING:
