@@ -35,7 +35,7 @@ from manifests.documents.document import BrokenText
 from manifests.documents.explain import explain, format_path
 from manifests.documents.text import read_documents
 from manifests.model.expansion import literal
-from manifests.model.manifest import Manifest, refuse_unbuilt
+from manifests.model.manifest import Manifest, unbuilt
 from manifests.model.snapshot import Problem
 
 if TYPE_CHECKING:
@@ -236,8 +236,8 @@ class _Project:
         return {"id": self._ids[name], "condition": condition}
 
     def _validate(self, manifest: dict[str, Any], path: Path) -> None:
-        if refused := refuse_unbuilt(manifest):
-            raise Invalid((*path, "build"), f"it is for {refused[1]}, which this version does not have yet")
+        if features := " and ".join(unbuilt(manifest).values()):
+            raise Invalid((*path, "build"), f"it is for {features}, which this version does not have yet")
         if "image" not in manifest and "source" not in manifest:
             raise Invalid(path, "a service needs an image or a build")
         try:

@@ -15,11 +15,11 @@ from manifests.documents.explain import explain, format_path
 from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.base import printable
-from manifests.model.manifest import Manifest, refuse_unbuilt
+from manifests.model.manifest import Manifest, unbuilt
 from manifests.model.snapshot import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from manifests.documents.document import LineOf, Path
 
@@ -73,9 +73,10 @@ def parse_manifest(
         )
     document = coerce(document, Manifest)
     service = _service(document)
-    problems = [*_unbuilt(document, file, line_of), *_unprintable(document, file, line_of)]
+    refused = unbuilt(document)
+    problems = [*_unbuilt(refused, file, line_of), *_unprintable(document, file, line_of)]
     # What is refused by itself is left out, so that the rest is told as well.
-    rest = {key: value for key, value in document.items() if not _refused(key, value)}
+    rest = {key: value for key, value in document.items() if key not in refused}
     rest = _with_printable_keys(rest) if problems else rest
     try:
         manifest = Manifest.model_validate(rest)
@@ -87,12 +88,10 @@ def parse_manifest(
     return None, tuple(replace(problem, service=service) for problem in problems)
 
 
-def _unbuilt(document: dict[str, Any], file: str, line_of: LineOf) -> Iterator[Problem]:
-    for key, value in document.items():
-        if refused := _refused(key, value):
-            path, feature = refused
-            message = f"it is for {feature}, which this version does not have yet"
-            yield Problem(message, file, line_of(tuple(path.split("."))), path, "leave it out")
+def _unbuilt(refused: Mapping[str, str], file: str, line_of: LineOf) -> Iterator[Problem]:
+    for key, feature in refused.items():
+        message = f"it is for {feature}, which this version does not have yet"
+        yield Problem(message, file, line_of((key,)), key, "leave it out")
 
 
 def _unprintable(value: Any, file: str, line_of: LineOf, above: Path = ()) -> Iterator[Problem]:
@@ -117,11 +116,6 @@ def _with_printable_keys(value: Any) -> Any:
 
 def _is_printable(key: Any) -> bool:
     return not isinstance(key, str) or key.isprintable()
-
-
-def _refused(key: Any, value: Any) -> tuple[str, str] | None:
-    """A key's path and the missing feature that it belongs to, also where the key has no value."""
-    return refuse_unbuilt({key: "" if value is None else value})
 
 
 def _service(document: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """A manifest: one service as its author wrote it, right in each key and as a whole.
 
-Keys that belong to a part of the design that this version does not have yet are refused by `refuse_unbuilt`,
-never ignored.
+Keys that belong to a part of the design that this version does not have yet are named by
+`unbuilt` and refused, never ignored.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from manifests.model.spec import Spec
 from manifests.model.validation import violations
 
 
-def refuse_unbuilt(document: dict[str, Any]) -> tuple[str, str] | None:
-    """The path of the first key whose feature this version lacks, with the feature's name; else None."""
+def unbuilt(document: dict[str, Any]) -> dict[str, str]:
+    """Each key that asks for something this version lacks, with the name of that."""
+    found = {}
     if document.get("sandbox") == "strict":
-        return "sandbox", "the strict sandbox"
+        found["sandbox"] = "the strict sandbox"
     source = document.get("source")
     if isinstance(source, str) and source.startswith("hyper://"):
-        return "source", "packages on drives in files"
-    return None
+        found["source"] = "packages on drives in files"
+    return found
 
 
 class Manifest(Spec):

@@ -177,6 +177,14 @@ def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:
     assert "pydantic" not in found[0] and "Input" not in found[0]
 
 
+def test_what_this_version_lacks_is_told_key_by_key_beside_the_rest() -> None:
+    drive = f"hyper://{'0' * 64}?version=2"
+    found = problems(f"id: a\nsandbox: strict\nsource: {drive}\nrestart: {{maxDelay: soon}}")
+    assert [each.partition(" it is")[0] for each in found[:2]] == ["f.yaml:2: sandbox:", "f.yaml:3: source:"]
+    assert "packages on drives in files" in found[1]
+    assert "f.yaml:4: restart.maxDelay" in found[2] and len(found) == 3
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
