@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -57,6 +58,14 @@ def access(source: GitSource, home: Path, folder: Path) -> Access:
         environment["GIT_SSH_COMMAND"] = _ssh(key, trusted_file(home / credentials.known_hosts))
         environment["GIT_SSH_VARIANT"] = "ssh"
     return Access(source.scheme, settings, environment)
+
+
+def with_place(access: Access, source: GitSource, place: str) -> Access:
+    """The same for a repository that its server has moved."""
+    if place in ("", source.url):
+        return access
+    settings = {**access.settings, f"url.{place}.insteadOf": source.url}
+    return replace(access, protocol=f"{access.protocol}:{place.partition('://')[0]}", settings=settings)
 
 
 def read_token(source: GitSource, home: Path) -> str:

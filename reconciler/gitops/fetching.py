@@ -3,7 +3,7 @@
 Each server is asked for the best first, and for less where it cannot:
 
     one commit without its history, for a folder of it without the files of the others (a partial clone)
-    its branch or tag with all history            plain web servers, and those older than short histories
+    one commit with all its history               plain web servers, and those older than short histories
     all branches and tags                         where a commit cannot be asked for by its id
 
 A commit that is here has a name of its own in the mirror, so that nothing is asked for twice.
@@ -19,7 +19,7 @@ import anyio.to_thread
 from reconciler.gitops.git import git
 from reconciler.gitops.mirror import REFS
 from reconciler.gitops.objects import Missing, objects, read
-from reconciler.gitops.troubles import GitTrouble
+from reconciler.gitops.troubles import AGAIN, GitTrouble
 from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 #: Times that a server is asked for what is still missing: folders, then files.
 _ROUNDS = 3
 #: How servers, and git of them, say that they cannot.
-_LACKS = ("shallow", "unadvertised", "not our ref", "filter", "couldn't find remote ref", "did not contain")
+_LACKS = ("shallow", "unadvertised", "filter", "couldn't find remote ref", "did not contain")
+#: How a server says that it does not have an object, as far as anybody may know.
+_NOT_THERE = "not our ref"
+#: Everything, and its history to the first commit.
+_ALL, WHOLE = "+refs/*:refs/all/*", 2**31 - 1
 #: What git says of objects that a power cut took.
 _DAMAGED = ("corrupt", "bad object", "loose object", "unresolved deltas", "not a valid object", "packfile")
 
@@ -74,15 +78,15 @@ async def _get(mirror: Mirror, seen: Seen, path: str) -> None:
     """The commit and its folders; the files too, where all of them are wanted."""
     wanted = f"+{seen.object or seen.commit}:{REFS}/{seen.kept_as}"
     some = "--filter=blob:none" if path else "--no-filter"
-    ways = [(wanted, ("--depth=1", some)), (wanted, (some,)), ("+refs/*:refs/all/*", ())]
-    if seen.ref:
-        ways.insert(2, (f"+{seen.ref}:refs/all/it", ()))
-    for ref, options in ways:
+    ways = ((wanted, "--depth=1", some), (wanted, some), (_ALL, f"--depth={WHOLE}"), (_ALL,))
+    for index, (ref, *options) in enumerate(ways, 1):
         try:
             await mirror.fetch(*options, refs=(ref,))
             break
         except GitTrouble as trouble:
-            if not _cannot(trouble) or ref == ways[-1][0]:
+            if _NOT_THERE in trouble.message:
+                raise _missing(mirror, seen) from trouble
+            if index == len(ways) or not any(each in trouble.message.lower() for each in _LACKS):
                 raise
     if not mirror.has(seen):
         await _name(mirror, seen)
@@ -92,9 +96,15 @@ async def _name(mirror: Mirror, seen: Seen) -> None:
     try:
         await mirror.here("update-ref", f"{REFS}/{seen.kept_as}", seen.object or seen.commit)
     except GitTrouble as trouble:
-        # Somebody pushed since it was looked at, or nobody ever had it.
-        message = f"{mirror.url} has no commit {seen.commit[:12]}"
-        raise GitTrouble("CommitMissing", message, hint="see ref in [[sources.git]]") from trouble
+        raise _missing(mirror, seen) from trouble
+
+
+def _missing(mirror: Mirror, seen: Seen) -> GitTrouble:
+    if seen.ref:
+        message = f"{mirror.url}: {seen.shown} was pushed away while it was fetched"
+        return GitTrouble("MovedMeanwhile", message, hint=AGAIN)
+    message = f"{mirror.url} has no commit {seen.commit[:12]}"
+    return GitTrouble("CommitMissing", message, hint="see ref in [[sources.git]]")
 
 
 async def _complete(mirror: Mirror, commit: Commit, path: str) -> None:
@@ -116,8 +126,3 @@ async def _complete(mirror: Mirror, commit: Commit, path: str) -> None:
 def _folder(mirror: Mirror, commit: str, path: str) -> str:
     with objects(mirror.path) as found:
         return found.folder(commit, path)
-
-
-def _cannot(trouble: GitTrouble) -> bool:
-    """Whether the server lacks something, so that it is asked for less."""
-    return any(each in trouble.message.lower() for each in _LACKS)

@@ -24,9 +24,9 @@ import anyio.to_thread
 
 from reconciler.gitops import credentials
 from reconciler.gitops.fetching import fetch
-from reconciler.gitops.git import ASK, git
 from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.listing import Listing, Seen, read_listing
+from reconciler.gitops.looking import list_refs
 from reconciler.gitops.mirror import Mirror
 from reconciler.gitops.objects import Commit, objects
 from reconciler.gitops.tree import seal, walk, write
@@ -79,6 +79,7 @@ class _Memory:
     listing: Listing | None = None
     #: The clock when it was asked for.
     asked: float = float("-inf")
+    place: str = ""
     swept: bool = False
     busy: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -105,6 +106,11 @@ class Repository:
     @property
     def url(self) -> str:
         return self.source.url
+
+    @property
+    def place(self) -> str:
+        """Where it is, as its server said last; another URL than the source's where it has moved."""
+        return self._memory.place or self.source.url
 
     async def look(self, ref: Ref, *, max_age: float = 0.0) -> Seen:
         """The commit that a ref is now: one ls-remote, for all who ask meanwhile.
@@ -165,14 +171,12 @@ class Repository:
     # -- inside
 
     async def _list(self, before: Listing | None) -> Listing:
-        said = await git(
-            "ls-remote", "--symref", "--", self.url, url=self.url, access=self._access(), seconds=ASK
-        )
-        text = said.decode("utf-8", "replace")
+        text, self._memory.place = await list_refs(self.source, self._access(), self._home, self.place)
         return before if before is not None and before.text == text else read_listing(text)
 
     def _mirror(self) -> Mirror:
-        return Mirror(self.mirror, self.source, self._access(), self._server)
+        access = credentials.with_place(self._access(), self.source, self.place)
+        return Mirror(self.mirror, self.source, access, self._server)
 
     def _access(self) -> Access:
         with _explained(self.url):

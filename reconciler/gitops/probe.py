@@ -1,0 +1,86 @@
+"""What git does not tell of a web server: where it sends us to, and what is wrong with its certificate.
+
+One request without a way on: nothing is followed here. The token is shown to the server only that it is for.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import httpcore
+
+from reconciler.gitops.git import ASK
+from reconciler.gitops.troubles import AGAIN, GitTrouble
+
+if TYPE_CHECKING:
+    from manifests.model.git_source import GitSource
+    from reconciler.gitops.git import Access
+
+_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
+_SERVICE = "/info/refs?service=git-upload-pack"
+
+
+async def moved_to(source: GitSource, url: str, token: str | None, access: Access) -> str:
+    """Where the repository is now, which is the same host as before. Raises GitTrouble: RepositoryMoved.
+
+    Another host, or the same in plain text, is for a person to decide: whoever can answer for the old one
+    could send this node anywhere, also to what only this machine reaches.
+    """
+    location = await _location(source, url, token, access)
+    old, new = urlsplit(url), urlsplit(location)
+    path = new.path.removesuffix("/info/refs")
+    if not location or path == new.path:
+        raise _moved(url, "to somewhere that is no repository")
+    target = new._replace(path=path, query="", fragment="").geturl()
+    upgraded = (old.scheme, new.scheme, old.port, new.port) == ("http", "https", None, None)
+    if new.hostname != old.hostname or not (
+        upgraded or (new.netloc == old.netloc and new.scheme == old.scheme)
+    ):
+        raise _moved(
+            url, f"to {new._replace(netloc=new.netloc.rpartition('@')[2], path=path, query='').geturl()}"
+        )
+    return target
+
+
+async def certificate_trouble(url: str, access: Access) -> GitTrouble | None:
+    """What is wrong with a server's certificate as a matter of time; None where it is something else."""
+    try:
+        await _ask(url, access, {})
+    except _FAILURES as error:
+        words = str(error).lower()
+        if "expired" in words or "not yet valid" in words:
+            what = "has expired" if "expired" in words else "is not valid yet"
+            hint = "see whether this machine's clock is right, then ask the server's owner"
+            return GitTrouble("CertificateNotValidNow", f"{url}: the server's certificate {what}", hint=hint)
+    return None
+
+
+async def _location(source: GitSource, url: str, token: str | None, access: Access) -> str:
+    headers = {}
+    if token is not None and source.credentials is not None:
+        user = f"{source.credentials.username}:{token}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(user).decode()}"
+    try:
+        response = await _ask(url, access, headers)
+    except _FAILURES as error:
+        raise GitTrouble("ServerUnreachable", f"{url}: {type(error).__name__}", hint=AGAIN) from error
+    location = next((value for name, value in response.headers if name.lower() == b"location"), b"")
+    return urljoin(url + _SERVICE, location.decode("ascii", "replace")) if location else ""
+
+
+async def _ask(url: str, access: Access, headers: dict[str, str]) -> httpcore.Response:
+    context = ssl.create_default_context(cafile=access.environment.get("GIT_SSL_CAINFO"))
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), ASK)
+    async with (
+        httpcore.AsyncConnectionPool(ssl_context=context) as pool,
+        pool.stream("GET", url + _SERVICE, headers=headers, extensions={"timeout": timeout}) as response,
+    ):
+        return response
+
+
+def _moved(url: str, where: str) -> GitTrouble:
+    hint = "if that is right, write it as the source's url"
+    return GitTrouble("RepositoryMoved", f"{url}: the server sends us {where}", hint=hint)
