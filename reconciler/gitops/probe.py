@@ -12,10 +12,13 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
+from manifests.model.git_source import checked_url
 from reconciler.gitops.git import ASK
 from reconciler.gitops.troubles import AGAIN, GitTrouble
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from manifests.model.git_source import GitSource
     from reconciler.gitops.git import Access
 
@@ -30,19 +33,18 @@ async def moved_to(source: GitSource, url: str, token: str | None, access: Acces
     could send this node anywhere, also to what only this machine reaches.
     """
     location = await _location(source, url, token, access)
-    old, new = urlsplit(url), urlsplit(location)
-    path = new.path.removesuffix("/info/refs")
-    if not location or path == new.path:
-        raise _moved(url, "to somewhere that is no repository")
-    target = new._replace(path=path, query="", fragment="").geturl()
+    target, ending, _ = location.partition("/info/refs")
+    try:
+        place = checked_url(target)
+    except ValueError:
+        raise _moved(url, "to somewhere that is no repository") from None
+    if not ending:
+        raise _moved(url, f"to {place}, which is no repository")
+    old, new = urlsplit(url), urlsplit(place)
     upgraded = (old.scheme, new.scheme, old.port, new.port) == ("http", "https", None, None)
-    if new.hostname != old.hostname or not (
-        upgraded or (new.netloc == old.netloc and new.scheme == old.scheme)
-    ):
-        raise _moved(
-            url, f"to {new._replace(netloc=new.netloc.rpartition('@')[2], path=path, query='').geturl()}"
-        )
-    return target
+    if (old.scheme, old.netloc) != (new.scheme, new.netloc) and not (upgraded and old.netloc == new.netloc):
+        raise _moved(url, f"to {place}")
+    return place
 
 
 async def certificate_trouble(url: str, access: Access) -> GitTrouble | None:
@@ -59,7 +61,7 @@ async def certificate_trouble(url: str, access: Access) -> GitTrouble | None:
 
 
 async def _location(source: GitSource, url: str, token: str | None, access: Access) -> str:
-    headers = {}
+    headers: dict[bytes | str, bytes | str] = {}
     if token is not None and source.credentials is not None:
         user = f"{source.credentials.username}:{token}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(user).decode()}"
@@ -71,7 +73,7 @@ async def _location(source: GitSource, url: str, token: str | None, access: Acce
     return urljoin(url + _SERVICE, location.decode("ascii", "replace")) if location else ""
 
 
-async def _ask(url: str, access: Access, headers: dict[str, str]) -> httpcore.Response:
+async def _ask(url: str, access: Access, headers: Mapping[bytes | str, bytes | str]) -> httpcore.Response:
     context = ssl.create_default_context(cafile=access.environment.get("GIT_SSL_CAINFO"))
     timeout = dict.fromkeys(("connect", "read", "write", "pool"), ASK)
     async with (

@@ -208,7 +208,8 @@ def ssh_server(folder: Path, *, host_key: str = "host") -> Iterator[SshServer]:
         os.makedirs("/run/sshd", exist_ok=True)
     settings = {
         "Port": port, "ListenAddress": "127.0.0.1", "HostKey": key, "PidFile": "none",
-        "AuthorizedKeysFile": folder / "authorized", "UsePAM": "no", "StrictModes": "no", "PasswordAuthentication": "no",
+        "AuthorizedKeysFile": folder / "authorized", "UsePAM": "no", "StrictModes": "no",
+        "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
         "AcceptEnv": "GIT_PROTOCOL", "PermitRootLogin": "prohibit-password",
     }  # fmt: skip
