@@ -6,23 +6,18 @@ One request without a way on: nothing is followed here. The token is shown to th
 from __future__ import annotations
 
 import base64
-import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
-
-import httpcore
 
 from manifests.model.git_source import checked_url
 from reconciler.gitops.git import ASK
 from reconciler.gitops.troubles import AGAIN, GitTrouble
+from reconciler.http.outside import NoAnswer, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from manifests.model.git_source import GitSource
     from reconciler.gitops.git import Access
 
-_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
 _SERVICE = "/info/refs?service=git-upload-pack"
 
 
@@ -50,8 +45,8 @@ async def moved_to(source: GitSource, url: str, token: str | None, access: Acces
 async def certificate_trouble(url: str, access: Access) -> GitTrouble | None:
     """What is wrong with a server's certificate as a matter of time; None where it is something else."""
     try:
-        await _ask(url, access, {})
-    except _FAILURES as error:
+        await ask(url + _SERVICE, {}, ca_file=access.environment.get("GIT_SSL_CAINFO"), seconds=ASK)
+    except NoAnswer as error:
         words = str(error).lower()
         if "expired" in words or "not yet valid" in words:
             what = "has expired" if "expired" in words else "is not valid yet"
@@ -61,26 +56,17 @@ async def certificate_trouble(url: str, access: Access) -> GitTrouble | None:
 
 
 async def _location(source: GitSource, url: str, token: str | None, access: Access) -> str:
-    headers: dict[bytes | str, bytes | str] = {}
+    headers = {}
     if token is not None and source.credentials is not None:
         user = f"{source.credentials.username}:{token}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(user).decode()}"
+    ca_file = access.environment.get("GIT_SSL_CAINFO")
     try:
-        response = await _ask(url, access, headers)
-    except _FAILURES as error:
-        raise GitTrouble("ServerUnreachable", f"{url}: {type(error).__name__}", hint=AGAIN) from error
-    location = next((value for name, value in response.headers if name.lower() == b"location"), b"")
-    return urljoin(url + _SERVICE, location.decode("ascii", "replace")) if location else ""
-
-
-async def _ask(url: str, access: Access, headers: Mapping[bytes | str, bytes | str]) -> httpcore.Response:
-    context = ssl.create_default_context(cafile=access.environment.get("GIT_SSL_CAINFO"))
-    timeout = dict.fromkeys(("connect", "read", "write", "pool"), ASK)
-    async with (
-        httpcore.AsyncConnectionPool(ssl_context=context) as pool,
-        pool.stream("GET", url + _SERVICE, headers=headers, extensions={"timeout": timeout}) as response,
-    ):
-        return response
+        answer = await ask(url + _SERVICE, headers, ca_file=ca_file, seconds=ASK)
+    except NoAnswer as error:
+        raise GitTrouble("ServerUnreachable", f"{url}: {error}", hint=AGAIN) from error
+    location = answer.headers.get("location", "")
+    return urljoin(url + _SERVICE, location) if location else ""
 
 
 def _moved(url: str, where: str) -> GitTrouble:
