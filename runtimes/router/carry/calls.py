@@ -101,14 +101,19 @@ class SingleCall(Delivery):
         return limits.request if self.decision.caller else min(limits.login, limits.request)
 
     def delivered(self, answer: bytes | Pieces, now: float) -> None:
-        plane, decision, client = self.plane, self.decision, self.client
-        if type(answer) is list:
-            buffer, self.buffer = self.buffer, 0
-            client.hand_over(
-                Sending(plane, client, decision, answer, began=self.began, request_id=self.id, buffer=buffer)
-            )
+        buffer, self.buffer = self.buffer, 0
+        if isinstance(answer, bytes):
+            self.plane.buffered.give(buffer)
+            self.passed(answer, now)
             return
-        assert type(answer) is bytes
+        sending = Sending(
+            self.plane, self.client, self.decision, answer,
+            began=self.began, request_id=self.id, buffer=buffer,
+        )  # fmt: skip
+        self.client.hand_over(sending)
+
+    def passed(self, answer: bytes, now: float) -> None:
+        plane, decision, client = self.plane, self.decision, self.client
         if self.buffer:
             self.give_buffer()
         # `client.keeps`, where all of the request was read.

@@ -77,6 +77,10 @@ class Delivery:
     def delivered(self, answer: bytes | Pieces, now: float) -> None:
         """It is done, since `now`. What is large comes in pieces."""
 
+    def passed(self, answer: bytes, now: float) -> None:
+        """As `delivered`, with an answer that came in one piece and goes on as it is: by far the most."""
+        self.delivered(answer, now)
+
     def deliver(self, now: float) -> None:
         """Leads to `delivered`."""
         plane, decision = self.plane, self.decision
@@ -126,9 +130,8 @@ class Delivery:
     def connected(self, upstream: Upstream) -> None:
         self._upstream = upstream
         upstream.known = _ANSWERS
-        decision, body, pool = self.decision, self.request, self._pool
-        assert pool is not None
-        prefix = decision.prefixes[pool.backend.instance]
+        decision, body = self.decision, self.request
+        prefix = decision.prefixes[upstream.instance]
         # Most bodies go out as they came, and so does their length, which is part of the head.
         length = decision.length if decision.head.length == len(body) else length_line(len(body))
         write = upstream.write
@@ -143,7 +146,7 @@ class Delivery:
     def complete(self, answer: AnswerHead, payload: bytes, now: float) -> None:
         self._upstream = None
         if len(payload) <= SMALL and jsonrpc.is_usual(self.call_id, payload):
-            self.delivered(payload, now)
+            self.passed(payload, now)
         else:
             self._look_at(payload, now)
 

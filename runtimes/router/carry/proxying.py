@@ -93,7 +93,7 @@ class Proxying:
         self._id = head.request_id or next(self._plane.ids)
         prefix = decision.prefix
         if decision.paths is not None:
-            prefix = decision.prefix_for(self._instance.backend.instance)
+            prefix = decision.prefix_for(upstream.instance)
         origin = self._origin() if head.for_another else self._client.origin
         write = upstream.write
         write(b"".join((prefix, self._id, origin, self._first)))

@@ -148,9 +148,9 @@ def is_usual(call_id: Any, body: bytes) -> bool:
     """Whether an answer goes to its caller as it is, as by far the most do."""
     try:
         value = orjson.loads(body)
-        if len(value) == 3 and value["jsonrpc"] == "2.0" and "result" in value:
-            own_id = value["id"]
-            return bool(own_id == call_id and type(own_id) is type(call_id) is not float)
+        own_id = value["id"]
+        if own_id == call_id and len(value) == 3 and value["jsonrpc"] == "2.0" and "result" in value:
+            return type(own_id) is type(call_id) is not float
     except (ValueError, LookupError, TypeError):
         pass
     return False
