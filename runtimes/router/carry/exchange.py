@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Upstream(Protocol):
     """A connection to an instance. It is its exchange's own from `connected` until the answer is complete.
 
-    `instance` is the name of whoever is at its other end. `known` is the memory of answers to the exchange's method, which has to be set before anything comes back.
+    `instance` is the name of whoever is at its other end. `known` is the memory of answers to the exchange's
+    method, which has to be set before anything comes back.
     """
 
     instance: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
 
-#: Bytes that are given to a connection at a time.
-PIECE = 64 * 1024
+#: Bytes that are given to a connection in one turn of the loop, however fast its client takes them.
+PIECE = 32 * 1024
 
 
 class Sending:
@@ -42,6 +43,7 @@ class Sending:
         self._id = request_id
         self._buffer = buffer
         self._paused = False
+        self._next: asyncio.Handle | None = None
 
     def whole(self, payload: bytes) -> None:
         """The request is no matter any more; what is to be sent begins to be."""
@@ -53,16 +55,21 @@ class Sending:
         self._go_on()
 
     def _go_on(self) -> None:
-        while not self._paused:
-            piece = next(self._pieces, None)
-            if piece is None:
-                self._end(200)
-                self._client.finish(keep=self._keep)
-                return
-            self._client.send(piece)
+        self._next = None
+        if self._paused:
+            return
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._end(200)
+            self._client.finish(keep=self._keep)
+            return
+        self._client.send(piece)
+        self._next = asyncio.get_running_loop().call_soon(self._go_on)
 
     def _end(self, status: int) -> None:
         self._pieces = iter(())
+        if self._next is not None:
+            self._next.cancel()
         self._plane.buffered.give(self._buffer)
         self._plane.answered(self._client, self._decision, status, monotonic() - self._began, self._id)
 
@@ -82,7 +89,8 @@ class Sending:
 
     def client_resumed(self) -> None:
         self._paused = False
-        self._go_on()
+        if self._next is None:
+            self._go_on()
 
 
 def _cut(pieces: Sequence[memoryview]) -> Iterator[memoryview]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: Seconds of each turn of the loop; a piece of work may take a little longer.
-BUDGET = 0.00005
+BUDGET = 0.00002
 
 
 class Work(Generic[T]):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Bytes up to which everything is taken apart at once, and up to which it may be written anew at once.
 SMALL, TINY = 16 * 1024, 4 * 1024
 #: Bytes between two turns.
-SLICE = 4 * 1024
+SLICE = 2 * 1024
 _MEMBERS = ("jsonrpc", "id", "method", "params", "result", "error")
 _VERSION = b'"2.0"'
 

@@ -34,7 +34,7 @@ _SHORT = 64
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SCALAR = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 _TOKEN = re.compile(rb"[^\[\]{},:\" \t\r\n]*")
-_QUOTE_OR_ESCAPE = re.compile(rb'["\\]')
+_REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _CLOSING = {ord("["): ord("]"), ord("{"): ord("}")}
 _QUOTE = ord('"')
 _BRACKETS = b"[]{}"
@@ -43,7 +43,18 @@ _PAIRS = (b"[" * 64 + b"]" * 64, b"[" * 8 + b"]" * 8, b"{" * 8 + b"}" * 8, b"{}"
 _OUTSIDE = b'0123456789+-.eEtrufalsn,:" \t\r\n' + _BRACKETS
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 _ALL_BUT_CONTROLS = bytes(set(range(256)) - set(range(32)))
-_NEVER_SIDE_BY_SIDE = (b",,", b"[,", b"{,", b",]", b",}", b"}{", b"][", b"}[", b"]{", b'""')
+#: Signs as bits, and what may not follow a sign: `,,` `[,` `,]` `][` and the like, `""` for two strings.
+_COMMA, _OPENING, _ENDING, _STRING = 1, 2, 4, 8
+_SIGNS = {b",": _COMMA, b"[{": _OPENING, b"]}": _ENDING, b'"': _STRING}
+_NOT_AFTER = {b",": _COMMA | _ENDING, b"[{": _COMMA, b"]}": _OPENING, b'"': _STRING}
+
+
+def _table(values: dict[bytes, int]) -> bytes:
+    """For `translate`: the value of each sign, 0 for all others."""
+    return bytes(next((value for signs, value in values.items() if byte in signs), 0) for byte in range(256))
+
+
+_SIGNS_TABLE, _NOT_AFTER_TABLE = _table(_SIGNS), _table(_NOT_AFTER)
 
 
 class NotJson(ValueError):
@@ -203,18 +214,16 @@ class Skim:
 
     def _to_quote(self, data: bytes, at: int) -> tuple[int, bool]:
         """The place after the string's end, or after what there is of it so far."""
-        begin = at
-        while found := _QUOTE_OR_ESCAPE.search(data, at):
-            at = found.end()
-            if found[0] == b'"':
-                _check_inside(data[begin : at - 1])
-                return at, True
-            if at == len(data):
-                self._escape = b"\\"
-                break
-            at += 1
-        end = len(data) - len(self._escape)
-        _check_inside(data[begin:end])
+        match = _REST_OF_STRING.match(data, at)
+        assert match is not None
+        _check_inside(match[0])
+        end = match.end()
+        if end == len(data):
+            return end, False
+        if data[end] == _QUOTE:
+            return end + 1, True
+        # Half an escape is all that is left.
+        self._escape = b"\\"
         return end, False
 
     # -- everything deeper
@@ -327,7 +336,8 @@ def _unpaired(brackets: bytes, deepest: int) -> bytes:
 def _check_outside(text: bytes) -> None:
     if text.translate(None, _OUTSIDE):
         raise NotJson("something is no string and no number")
-    if any(pair in text for pair in _NEVER_SIDE_BY_SIDE):
+    # All neighbours at once: each sign's own bit, one place further on, beside those that may not follow it.
+    if int.from_bytes(text.translate(_NOT_AFTER_TABLE)) & int.from_bytes(text.translate(_SIGNS_TABLE)) << 8:
         raise NotJson("a comma is missing, or one too many")
 
 
