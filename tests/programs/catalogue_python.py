@@ -55,7 +55,7 @@ exec python -m synapse.app.homeserver -c "$ATEK_DATA_DIR/homeserver.yaml" -c "$A
 """
 HOME_ASSISTANT = """
 cat > "$ATEK_DATA_DIR/configuration.yaml" <<END
-http: {server_host: 127.0.0.1, server_port: $PORT}
+http: {server_host: 127.0.0.1, server_port: $PORT, use_x_forwarded_for: true, trusted_proxies: [127.0.0.1]}
 onboarding:
 END
 exec hass -c "$ATEK_DATA_DIR"
@@ -168,7 +168,8 @@ PROGRAMS = [
         "Home Assistant",
         "2024.3.3",
         shell(HOME_ASSISTANT),
-        files=pypi("homeassistant==2024.3.3"),
+        # What it needs is newer than it by now: acme of that time does not know josepy 2.
+        files=pypi("homeassistant==2024.3.3", "josepy==1.15.0"),
         answers=http("/api/onboarding", "user"),
         manifest={"port": "auto", "update": {"healthyDeadline": "300s"}},
         writes=http("/api/onboarding/users", "auth_code", method="POST", body=OWNER),
