@@ -1,11 +1,10 @@
-"""The data plane: forwards calls between services, and people's requests to services.
+"""The data plane, a process of its own: forwards calls between services, and people's requests to services.
 
-A process of its own, so that the control loop's work never delays a request and what a stranger sends is
-never parsed next to the node's state. The node tells it what is true now, over one socket, as changes to an
-immutable route table:
+    node ─remote─► server ─► carry ──head──► protocol ─► decide ──Decision──► carry ─► instance
+         ◄drained─          └─ what was answered ─► tell: numbers, access log
 
-    node ──changes──► process ──► table (pure) ──► client ──► gateway or forwarding ──► upstream ──► instance
-         ◄─drained──          what leads where     one connection in,  one exchange,        one connection out
-
-`asyncio` by name appears only here: raw protocols on uvloop are what makes it fast.
+The node says what is true now over one socket, as changes to an immutable route table; it has `port` (what it
+may ask), `remote` (its end of the socket) and the values of `decide.table`. Of the rooms and modules, each
+imports those to its right: `server`, `carry`, `tell`, `decide`, `protocol`. `asyncio` by name appears only
+here: raw protocols on uvloop are what makes it fast.
 """

@@ -1,6 +1,9 @@
 """Connections and bodies: what was decided is carried out here, on asyncio's raw protocols.
 
-Bytes come in from clients (`client`) and from instances (`upstream`), and go out to the other side; a
-`Handler` sees to one request, an `Exchange` to its way to an instance and back, and `plane` holds what all of
-them share. Imports the other rooms; none of them imports this one.
+Bytes come in from clients (`client`) and instances (`upstream`, opened by `connecting` alone), and go out to
+the other side. `handlers` says which `Handler` carries out which decision; `proxying` and `delivery` are
+`Exchange`s with an instance, too. `plane` is what all connections share: table, pools, clocks. Imports the
+other rooms; none imports this one, and within it imports go one way:
+
+    handlers → proxying, calls, held, local_answer … → client → plane → connecting → upstream → pool
 """

@@ -8,7 +8,7 @@ from runtimes.router.carry.calls import SingleCall
 from runtimes.router.carry.client import Client
 from runtimes.router.carry.held import held
 from runtimes.router.carry.identify import Identifying
-from runtimes.router.carry.own_answer import OwnAnswer, rate_limited
+from runtimes.router.carry.local_answer import LocalAnswer, rate_limited
 from runtimes.router.carry.proxying import Proxying
 from runtimes.router.carry.session_binding import ask_for_session, give_session, take_session
 from runtimes.router.decide.binding import AskForSession, GiveSession, TakeSession
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HANDLERS: Handlers = {
     Deliver: SingleCall,
     Proxy: Proxying,
-    Answer: OwnAnswer,
+    Answer: LocalAnswer,
     RateLimited: rate_limited,
     Hold: held,
     IdentifyPeer: Identifying,

@@ -35,7 +35,7 @@ class Identifying:
 
     async def _look(self) -> None:
         # Most routers never need it, and it would be a megabyte in each.
-        from runtimes.router.carry.peers import is_local, session_of
+        from runtimes.router.carry.peer_credentials import is_local, session_of
 
         plane, sock = self._plane, self._client.transport.get_extra_info("socket")
         services = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.own_answer import OwnAnswer
+from runtimes.router.carry.local_answer import LocalAnswer
 from runtimes.router.decide.binding import back_location, bind_location
 from runtimes.router.decide.decision import Answer
 from runtimes.router.protocol.pages import redirect_fields
@@ -45,4 +45,4 @@ def _redirect(
     plane: Plane, client: Client, decision: Decision, location: bytes, cookie: bytes = b""
 ) -> Handler:
     fields = redirect_fields(location, cookie)
-    return OwnAnswer(plane, client, Answer(decision.head, 302, fields=fields, series=decision.series))
+    return LocalAnswer(plane, client, Answer(decision.head, 302, fields=fields, series=decision.series))

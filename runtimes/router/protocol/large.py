@@ -1,7 +1,7 @@
 """Calls and answers that are too large to be taken apart at once: looked at slice by slice. Pure.
 
 Each function is a generator that yields after a little work. What `jsonrpc` promises of small ones holds here
-too, but for mistakes in the grammar further down than the first level, which `skim` does not look for.
+too, but for mistakes in the grammar further down than the first level: `json_scanner` does not see them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from runtimes.router.protocol import jsonrpc
+from runtimes.router.protocol.json_scanner import NotJson, Scanner, TooMany
 from runtimes.router.protocol.jsonrpc import Call, Incoming, Malformed
-from runtimes.router.protocol.skim import NotJson, Skim, TooMany
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -31,9 +31,9 @@ def answer(call_id: Any, body: bytes | bytearray, service_id: str) -> Generator[
     """As `jsonrpc.answer`: what the client gets, as pieces of memory that follow each other."""
     view = memoryview(body)
     try:
-        skim = yield from _skimmed(view)
-        members = _members(view, skim)
-        part = _part(members) if skim.is_object else ""
+        scan = yield from _scanned(view)
+        members = _members(view, scan)
+        part = _part(members) if scan.is_object else ""
     except TooMany:
         part = ""
     except NotJson:
@@ -44,7 +44,7 @@ def answer(call_id: Any, body: bytes | bytearray, service_id: str) -> Generator[
     if part == "error" and not _is_error(members[part]):
         message = f"{service_id} answered with an error that is none"
         return _one(jsonrpc.failed(call_id, jsonrpc.BAD_ANSWER, message))
-    if _is_for(call_id, members, skim):
+    if _is_for(call_id, members, scan):
         return [view]
     head = b'{"jsonrpc":"2.0","id":%b,"%b":' % (jsonrpc.dumps(call_id), part.encode())
     return [memoryview(head), members[part], memoryview(b"}")]
@@ -54,11 +54,11 @@ def parse(body: bytes | bytearray) -> Generator[None, None, Incoming]:
     """As `jsonrpc.parse`."""
     view = memoryview(body)
     try:
-        skim = yield from _skimmed(view)
-        if skim.is_object:
-            return Incoming((_call(view, skim),))
+        scan = yield from _scanned(view)
+        if scan.is_object:
+            return Incoming((_call(view, scan),))
         calls: list[Call | Malformed] = []
-        for begin, end in skim.spans:
+        for begin, end in scan.spans:
             calls.append((yield from _item(view[begin:end])))
             yield
     except TooMany:
@@ -74,26 +74,26 @@ def _item(view: memoryview) -> Generator[None, None, Call | Malformed]:
     """One call of a batch."""
     if len(view) <= SMALL:
         return jsonrpc.item(bytes(view))
-    skim = yield from _skimmed(view)
-    if not skim.is_object:
+    scan = yield from _scanned(view)
+    if not scan.is_object:
         return _malformed(None, "a request is a JSON object")
-    return _call(view, skim)
+    return _call(view, scan)
 
 
-def _skimmed(view: memoryview) -> Generator[None, None, Skim]:
-    skim = Skim()
+def _scanned(view: memoryview) -> Generator[None, None, Scanner]:
+    scan = Scanner()
     for at in range(0, len(view), SLICE):
-        skim.feed(bytes(view[at : at + SLICE]))
+        scan.feed(bytes(view[at : at + SLICE]))
         yield
-    skim.finish()
-    return skim
+    scan.finish()
+    return scan
 
 
-def _members(view: memoryview, skim: Skim) -> dict[str, memoryview]:
+def _members(view: memoryview, scan: Scanner) -> dict[str, memoryview]:
     """Those that mean something; of two with one name the last, as most libraries take it."""
     return {
         name: view[begin:end]
-        for name, (begin, end) in zip(skim.names, skim.spans, strict=False)
+        for name, (begin, end) in zip(scan.names, scan.spans, strict=False)
         if name in _MEMBERS
     }
 
@@ -126,9 +126,9 @@ def _is_error(value: memoryview) -> bool:
         return False
 
 
-def _is_for(call_id: Any, members: dict[str, memoryview], skim: Skim) -> bool:
+def _is_for(call_id: Any, members: dict[str, memoryview], scan: Scanner) -> bool:
     """Whether it says everything once, and whose answer it is in the caller's own words."""
-    said = [name for name in skim.names if name in _MEMBERS]
+    said = [name for name in scan.names if name in _MEMBERS]
     if len(said) != 3 or "id" not in members or not _says(members, "jsonrpc", _VERSION):
         return False
     own_id = _id(members["id"])
@@ -146,8 +146,8 @@ def _id(value: memoryview) -> Any:
 # -- calls
 
 
-def _call(view: memoryview, skim: Skim) -> Call | Malformed:
-    members = _members(view, skim)
+def _call(view: memoryview, scan: Scanner) -> Call | Malformed:
+    members = _members(view, scan)
     call_id = _id(members["id"]) if "id" in members else None
     if not jsonrpc.is_id(call_id):
         return _malformed(None, "an id is a string, a number or null")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.router.carry.peers import session_of
+from runtimes.router.carry.peer_credentials import session_of
 from runtimes.router.decide.table import Credential, Session
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import API, SOCKET, until

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runtimes.router.protocol import jsonrpc, large
 from runtimes.router.protocol.jsonrpc import Call, Malformed
-from tests.runtimes.router.protocol.test_skim import SCALARS, VALUES
+from tests.runtimes.router.protocol.test_json_scanner import SCALARS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Generator

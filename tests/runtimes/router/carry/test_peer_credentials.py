@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.router.carry import peers
-from runtimes.router.carry.peers import session_of
+from runtimes.router.carry import peer_credentials
+from runtimes.router.carry.peer_credentials import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,5 +147,5 @@ def test_the_first_process_with_the_right_session_counts_and_not_who_has_another
         connected(listening("tcp", tmp_path)) as (ours, _),
         connected(listening("tcp", tmp_path)) as (others, _),
     ):
-        found, other = peers._inode_of_peer(ours), peers._inode_of_peer(others)
+        found, other = peer_credentials._inode_of_peer(ours), peer_credentials._inode_of_peer(others)
         assert None not in (found, other) and found != other

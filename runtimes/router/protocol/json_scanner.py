@@ -65,7 +65,7 @@ class TooMany(NotJson):
     """It has more than `MOST` members or items."""
 
 
-class Skim:
+class Scanner:
     """`spans` are the places of the values, `names` those of an object's members; `is_object` says which."""
 
     def __init__(self) -> None:

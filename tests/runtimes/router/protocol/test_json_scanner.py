@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.router.protocol.skim import DEEPEST, MOST, NotJson, Skim
+from runtimes.router.protocol.json_scanner import DEEPEST, MOST, NotJson, Scanner
 
 TEXT = st.text(st.characters(codec="utf-8") | st.sampled_from('"\\[]{},: \u20ac'), max_size=12)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
@@ -23,8 +23,8 @@ DOCUMENTS = st.dictionaries(TEXT, VALUES, max_size=6) | st.lists(VALUES, max_siz
 CUTS = st.integers(1, 300)
 
 
-def skim(text: bytes, size: int) -> Skim:
-    found = Skim()
+def scan(text: bytes, size: int) -> Scanner:
+    found = Scanner()
     for at in range(0, len(text), size):
         found.feed(text[at : at + size])
     found.finish()
@@ -33,7 +33,7 @@ def skim(text: bytes, size: int) -> Skim:
 
 def first_level(text: bytes, size: int) -> Any:
     """What it found, made into a value again."""
-    found = skim(text, size)
+    found = scan(text, size)
     values = [json.loads(text[begin:end]) for begin, end in found.spans]
     return dict(zip(found.names, values, strict=True)) if found.is_object else values
 
@@ -77,7 +77,7 @@ def test_texts_that_are_easily_misread(text: bytes, size: int) -> None:
 )  # fmt: skip
 def test_texts_that_are_none(text: bytes, size: int) -> None:
     with pytest.raises(NotJson):
-        skim(text, size)
+        scan(text, size)
 
 
 @pytest.mark.parametrize(
@@ -85,23 +85,23 @@ def test_texts_that_are_none(text: bytes, size: int) -> None:
 )
 def test_most_mistakes_further_down_are_seen(text: bytes) -> None:
     with pytest.raises(NotJson):
-        skim(text, 1000)
+        scan(text, 1000)
 
 
 def test_depth_has_a_bound_and_what_is_within_it_is_found() -> None:
     deep = b"[" * DEEPEST + b"]" * DEEPEST
     for size in (7, 100, 5000):
-        assert skim(b"[" + deep + b"," + deep + b"]", size).spans == [
+        assert scan(b"[" + deep + b"," + deep + b"]", size).spans == [
             (1, 1 + 2 * DEEPEST), (2 + 2 * DEEPEST, 2 + 4 * DEEPEST),
         ]  # fmt: skip
         with pytest.raises(NotJson):
-            skim(b"[" + b"[" * DEEPEST + deep + b"]" * DEEPEST + b"]", size)
+            scan(b"[" + b"[" * DEEPEST + deep + b"]" * DEEPEST + b"]", size)
         with pytest.raises(NotJson):
-            skim(b"[" * 4 * DEEPEST + b"]" * 4 * DEEPEST, size)
+            scan(b"[" * 4 * DEEPEST + b"]" * 4 * DEEPEST, size)
 
 
 def test_members_have_a_bound() -> None:
-    assert len(skim(b"[" + b"1," * (MOST - 1) + b"1]", 100).spans) == MOST
+    assert len(scan(b"[" + b"1," * (MOST - 1) + b"1]", 100).spans) == MOST
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_members_have_a_bound() -> None:
 )
 def test_memory_does_not_grow_with_the_text(unit: bytes) -> None:
     """A document of this would take a hundred times its length."""
-    found, slice_ = Skim(), unit * (16 * 1024 // len(unit) + 1)
+    found, slice_ = Scanner(), unit * (16 * 1024 // len(unit) + 1)
     found.feed(b'{"id":1,"result":[')
     tracemalloc.start()
     try:

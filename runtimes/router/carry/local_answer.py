@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtimes.router.decide.decision import Answer, RateLimited
 
 
-class OwnAnswer:
+class LocalAnswer:
     """Implements `handler.Handler`: one answer that is known already.
 
     The request's body is lost, and with a long one the connection.
@@ -76,4 +76,4 @@ def rate_limited(plane: Plane, client: Client, decision: RateLimited) -> Handler
     """What was decided otherwise, unless there was too much of it from the client's address."""
     if plane.anonymous.admit(plane.address(client, decision.head)):
         return client.start(decision.otherwise)
-    return OwnAnswer(plane, client, refusal(decision.head, 429, "Too many requests", kind="gateway"))
+    return LocalAnswer(plane, client, refusal(decision.head, 429, "Too many requests", kind="gateway"))
