@@ -194,7 +194,8 @@ class GitPackages:
         raise NotHere(FETCHING, f"fetches {package.url}")
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Run again after a defect, it begins anew."""
+        self._scopes = {}
         async with anyio.create_task_group() as tasks:
             while True:
                 self._adjust(tasks)

@@ -17,6 +17,7 @@ from manifests.model.releases import Offer, Release
 from manifests.model.snapshot import Declared
 from manifests.packages.resolve import ResolveError
 from reconciler.drive.git_packages import FETCHING, LOOK_AGAIN, SELDOM, GitPackages, NotHere
+from reconciler.drive.keep_going import keep_going
 from reconciler.state.releases import Releases
 from runtimes.base import RuntimeFailure
 
@@ -168,6 +169,23 @@ async def test_a_folder_that_it_does_not_have_needs_a_person() -> None:
         with pytest.raises(ResolveError, match="no folder gone") as caught:
             world.source(replace(A, folder="gone"))
         assert not isinstance(caught.value, NotHere)
+
+
+async def test_after_a_defect_everything_is_followed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, failures = World(), list[Exception]()
+
+    async def broken(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(world.git, "_follow", broken)
+    world.git.want([A])
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_going, world.git.run, failures.append)
+        await anyio.sleep(60)
+        assert [str(each) for each in failures] == ["a defect"]
+        assert world.source(A) == "/1/a"
+        tasks.cancel_scope.cancel()
 
 
 async def test_other_nodes_packages_are_fetched_as_a_stranger() -> None:
