@@ -18,7 +18,7 @@ import anyio
 
 from manifests.model.nodes import Place
 from reconciler.decide.inheritance import Inheritance
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
@@ -257,7 +257,7 @@ class Node:
 
     def failed(self, error: Exception) -> None:
         """A part of the node that is no service's has a defect; it is tried again."""
-        verdict = defect(error)
+        verdict = internal_error(error)
         self.metrics.reconcile_errors += 1
         self.events.emit("", verdict.reason, verdict.message, warning=True)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from manifests.packages.resolve import ResolveError, files_of, resolve
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 from reconciler.decide.rewriting import as_fetched
 from reconciler.decide.strategy import choose
 from reconciler.drive.git_packages import NotHere
@@ -90,7 +90,7 @@ class Judge:
         try:
             return self._change(service_id)
         except Exception as error:
-            verdict = defect(error)
+            verdict = internal_error(error)
             return Change(service_id, "blocked", f"{verdict.reason}: {verdict.message}")
 
     def _change(self, service_id: str) -> Change:

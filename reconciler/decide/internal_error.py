@@ -9,7 +9,7 @@ from reconciler.decide.conditions import Verdict
 _LONGEST = 500
 
 
-def defect(error: Exception) -> Verdict:
+def internal_error(error: Exception) -> Verdict:
     """The reason and the message of an exception that should not have come."""
     return Verdict(INTERNAL_ERROR, printable(f"{type(error).__name__}: {error}", _LONGEST))
 

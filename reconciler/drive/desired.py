@@ -22,11 +22,11 @@ from manifests.packages.resolve import ResolveError, package_path
 from reconciler.decide.admission import admit
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
-from reconciler.decide.internal_error import defect
 from reconciler.decide.refused import held_back
 from reconciler.decide.renamed import Renames
 from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
+from reconciler.drive.internal_errors import InternalErrors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -73,6 +73,7 @@ class DesiredState:
         self.merged = Merged({}, {}, {}, complete=False)
         self._packages = packages
         self._reconciler = reconciler
+        self._errors = InternalErrors(reconciler.events, reconciler.metrics)
         self.last_read: dict[str, float] = {}
         self._roots: dict[Root, set[str]] = {}
         self._told: set[tuple[str, str, str]] = set()
@@ -90,7 +91,7 @@ class DesiredState:
     def add_source(self, source: Source) -> None:
         """One more, behind those of its kind that are there; one of the same name is replaced."""
         self._drop(source.name)
-        source = Guarded(source, partial(self._defect, ""))
+        source = Guarded(source, partial(self._errors.report, ""))
         self.sources.append(source)
         kind = get_args(SourceKind).index(source.snapshot.kind)
         self._ranks.setdefault(source.name, kind * _PER_KIND + next(self._next_rank))
@@ -122,7 +123,7 @@ class DesiredState:
                 await self.refresh()
             except Exception as error:
                 # What is declared stays as it is, until the next look at everything.
-                self._defect("", error)
+                self._errors.report("", error)
 
     def resolve_again(self, service_ids: Collection[str]) -> None:
         """The packages of these services, or a person's wish, changed."""
@@ -244,14 +245,8 @@ class DesiredState:
         try:
             return package_of(winner) or package_path(winner.declared)
         except Exception as error:
-            self._defect(service_id, error)
+            self._errors.report(service_id, error)
             return None
-
-    def _defect(self, service_id: str, error: Exception) -> Verdict:
-        self._reconciler.metrics.reconcile_errors += 1
-        verdict = defect(error)
-        self._reconciler.events.emit(service_id, verdict.reason, verdict.message, warning=True)
-        return verdict
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""
@@ -273,7 +268,7 @@ class DesiredState:
             problem = Verdict(error.reason, f"{error.message}{hint}", passing=isinstance(error, NotHere))
             service = controller.wish.service
         except Exception as error:
-            problem, service = self._defect(service_id, error), controller.wish.service
+            problem, service = self._errors.report(service_id, error), controller.wish.service
         rank = self._ranks[winner.source]
         note = self._noted(winner, controller.wish.note)
         return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank, note=note)

@@ -22,7 +22,7 @@ import anyio
 from manifests.model.releases import Pin
 from manifests.packages.resolve import ResolveError, git_package
 from reconciler.decide.conditions import Verdict
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class GitPackages:
             return False
         except Exception as error:
             # One repository's defect keeps no other one from being followed.
-            verdict = defect(error)
+            verdict = internal_error(error)
             self._failures[version] = RuntimeFailure(verdict.reason, verdict.message)
             self._failed(self._failures[version])
             return False

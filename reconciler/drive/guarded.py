@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from manifests.model.snapshot import Problem
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 from reconciler.drive.keep_going import keep_going
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Guarded:
-    """Implements `manifests.model.snapshot.Source` by another one. `failed` hears of each defect."""
+    """Implements `manifests.model.snapshot.Source` by another one. `failed` hears of each."""
 
     def __init__(self, source: Source, failed: Callable[[Exception], object]) -> None:
         self.source = source
         self._failed = failed
-        self._defect: Problem | None = None
+        self._error: Problem | None = None
         self._last = source.snapshot
         self._shown: tuple[Snapshot, Problem, Snapshot] | None = None
 
@@ -39,11 +39,11 @@ class Guarded:
             self._last = self.source.snapshot
         except Exception as error:
             self._fail(error)
-        if self._defect is None:
+        if self._error is None:
             return self._last
-        if self._shown is None or self._shown[:2] != (self._last, self._defect):
-            told = replace(self._last, problems=(*self._last.problems, self._defect))
-            self._shown = (self._last, self._defect, told)
+        if self._shown is None or self._shown[:2] != (self._last, self._error):
+            told = replace(self._last, problems=(*self._last.problems, self._error))
+            self._shown = (self._last, self._error, told)
         return self._shown[2]
 
     async def scan(self) -> None:
@@ -53,7 +53,7 @@ class Guarded:
         except Exception as error:
             self._fail(error)
         else:
-            self._defect = None
+            self._error = None
 
     async def watch(self, changed: Callable[[], None]) -> None:
         """See `Source`."""
@@ -65,8 +65,8 @@ class Guarded:
         await keep_going(lambda: self.source.watch(changed), failed)
 
     def _fail(self, error: Exception) -> None:
-        verdict = defect(error)
-        before, hint = self._defect, "its services stay as they were; it is tried again"
-        self._defect = Problem(verdict.message, self.name, hint=hint, reason=verdict.reason)
-        if self._defect != before:
+        verdict = internal_error(error)
+        before, hint = self._error, "its services stay as they were; it is tried again"
+        self._error = Problem(verdict.message, self.name, hint=hint, reason=verdict.reason)
+        if self._error != before:
             self._failed(error)

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from reconciler.decide import history as past
-from reconciler.decide.conditions import Condition, Verdict
-from reconciler.decide.internal_error import defect
+from reconciler.decide.conditions import Condition
+from reconciler.decide.history import asked_again
 from reconciler.decide.plan import plan
 from reconciler.decide.world import Failed, RetryAfter, World
 from reconciler.drive.dependencies import Dependencies
+from reconciler.drive.internal_errors import InternalErrors
+from reconciler.drive.memory import Memory
+from reconciler.drive.observation import Observation
 from reconciler.drive.queue import WakeQueue
-from reconciler.state.store import Remembered, Saver
-from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,12 +44,8 @@ if TYPE_CHECKING:
     #: Told whom to tell of a service that changed, and of a runtime that is away.
     MakeEffects = Callable[[Callable[[str], None], Callable[[str, RuntimeUnavailable], None]], Effects]
 
-#: Seconds until a runtime that could not say what runs is asked again.
-OBSERVE_AGAIN = 2.0
-#: Seconds until a service is looked at again whose handling has a defect.
-AFTER_DEFECT = 5.0
-_AWAY = "RuntimeUnavailable"
-_NOT_YET = Verdict("Unobservable", "waits until the runtime can say what runs")
+#: Seconds until a service is looked at again whose handling has an internal error.
+AFTER_ERROR = 5.0
 
 
 class Reconciler:
@@ -70,19 +67,17 @@ class Reconciler:
         self.queue = WakeQueue()
         self.events = events
         self.metrics = metrics
-        self.saver = Saver(store, self._recall)
-        #: Runtime → why it cannot say what runs.
-        self.away = dict.fromkeys(runtimes, _NOT_YET)
+        self.observation = Observation(runtimes, events, self._observed)
         self.known = False
         self.stopping = False
         self._listeners: list[Callable[[str], None]] = []
-        self._runtimes = runtimes
         self._effects = make_effects(self._changed, self.lost)
         self._routing = routing
-        self._store = store
+        self._memory = Memory(store, controllers, events)
+        self.saver = self._memory.saver
+        self._errors = InternalErrors(events, metrics)
         self._wall = wall
         self._dependencies = Dependencies(self.controllers)
-        self._tasks: TaskGroup | None = None
         self._empty = anyio.Event()
 
     # -- what others tell it
@@ -130,7 +125,7 @@ class Reconciler:
             self._routing.publish(controller)
             self.heard(controller.id)
         if not suspended:
-            controller.history = past.asked_again(controller.history)
+            controller.history = asked_again(controller.history)
         self.queue.wake(controller.id)
 
     async def look_at_kept(self, service_id: str) -> None:
@@ -140,17 +135,16 @@ class Reconciler:
             return
         service = next((each.running.service for each in controller.instances.values()), None)
         service = service or controller.history.healthy or controller.wish.service
-        if service is not None and not self.away:
+        if service is not None and not self.observation.away:
             await self._effects.look_at_kept(controller, service)
 
     # -- its life
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Remembers, adopts, then reconciles until cancelled."""
-        self._remember()
+        self._memory.restore()
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            await self._observe(tasks)
+            await self.observation.begin(partial(self._adopt, tasks), tasks)
             tasks.start_soon(self.saver.run)
             task_status.started()
             while True:
@@ -175,7 +169,7 @@ class Reconciler:
         """What runs where nobody can reach it is left to the next life of the node."""
         if controller.busy:
             return True
-        return bool(controller.instances) and self._unobserved(controller) is None
+        return bool(controller.instances) and self.observation.lacking(controller) is None
 
     async def kill_all(self) -> None:
         """Ends every instance at once, for a person who will not wait."""
@@ -183,86 +177,27 @@ class Reconciler:
             for tracked in list(controller.instances.values()):
                 await self._effects.force(controller, tracked, "AskedTwice")
 
-    def _remember(self) -> None:
-        memories, problems = self._store.load()
-        for problem in problems:
-            self.events.emit("", "StateDamaged", problem, warning=True)
-        for service_id, memory in memories.items():
-            controller = self.controllers.obtain(service_id)
-            controller.suspended = memory.suspended
-            controller.generation = memory.generation
-            controller.history = past.History(
-                healthy=memory.healthy, rejected=memory.rejected, keeps=memory.keeps,
-                completed=memory.completed,
-            )  # fmt: skip
-            controller.saved = _from_effects(controller.history)
-
-    @property
-    def observed(self) -> bool:
-        """Whether all runtimes of this machine itself can say what runs; a remote engine may be away."""
-        return all(why.reason == _AWAY for why in self.away.values())
-
     def lost(self, name: str, failure: RuntimeUnavailable) -> None:
-        """A runtime cannot be reached any more: its services are left alone until it answers again."""
-        if name in self.away or self._tasks is None:
-            return
-        self._is_away(name, failure)
-        self._tasks.start_soon(self._observe_again, self._runtimes[name], self._tasks)
-        self.wake_all()
-        self._empty.set()
+        """A runtime cannot be reached any more."""
+        self.observation.lost(name, failure)
 
     def moved(self, running: Running, lacking: str, news: Sequence[str]) -> None:
         """A runtime's cluster runs an instance elsewhere than before, or in fewer places than it should."""
         controller = self.controllers.get(running.service.id)
         if controller is not None:
-            self._effects.moved(controller, running, lacking, news)
+            self._effects.instances.moved(controller, running, lacking, news)
             self.heard(controller.id)
 
-    async def _observe(self, tasks: TaskGroup) -> None:
-        """Adopts what runs. A runtime that cannot say keeps its services Unknown until it can."""
-        for runtime in self._runtimes.values():
-            if not await self._adopt(runtime, tasks):
-                tasks.start_soon(self._observe_again, runtime, tasks)
+    def _adopt(self, tasks: TaskGroup, running: Running) -> None:
+        controller = self.controllers.obtain(running.service.id)
+        if running.instance not in controller.instances:
+            self._effects.instances.adopt(controller, running, tasks)
+            self.queue.wake(controller.id)
 
-    async def _observe_again(self, runtime: Runtime, tasks: TaskGroup) -> None:
-        while True:
-            await anyio.sleep(OBSERVE_AGAIN)
-            if await self._adopt(runtime, tasks):
-                self.wake_all()
-                return
-
-    async def _adopt(self, runtime: Runtime, tasks: TaskGroup) -> bool:
-        try:
-            found = await runtime.observe()
-        except RuntimeFailure as failure:
-            self._is_away(runtime.name, failure)
-            return False
-        del self.away[runtime.name]
-        for running in found:
-            controller = self.controllers.obtain(running.service.id)
-            if running.instance not in controller.instances:
-                self._effects.adopt(controller, running, tasks)
-                self.queue.wake(running.service.id)
-        return True
-
-    def _is_away(self, name: str, failure: RuntimeFailure) -> None:
-        """Told once, however often it is asked again."""
-        why = Verdict(failure.reason, str(failure))
-        if self.away.get(name) != why:
-            self.away[name] = why
-            self.events.emit("", failure.reason, f"{name}: {failure}", warning=True)
-
-    def _unobserved(self, controller: Controller) -> Verdict | None:
-        """Why nobody knows what runs of a service; None when it is known."""
-        if not self.away:
-            return None
-        services = [controller.wish.service, controller.history.healthy]
-        names = {service.runtime for service in services if service}
-        names |= {tracked.running.service.runtime for tracked in controller.instances.values()}
-        if not names:
-            # Nothing is known of it: it may be of any runtime but one that is not of this machine.
-            return next((why for why in self.away.values() if why.reason != _AWAY), None)
-        return next((self.away[name] for name in sorted(names & self.away.keys())), None)
+    def _observed(self) -> None:
+        """Other runtimes than before can say what runs."""
+        self.wake_all()
+        self._empty.set()
 
     # -- one reconciliation
 
@@ -300,15 +235,15 @@ class Reconciler:
             for action in decision.actions:
                 await self._effects.carry_out(controller, action, tasks)
         except Exception as error:
-            # A defect in one service's handling must not take the others down with the node.
-            self._defect(controller.id, error)
+            # An internal error in one service's handling must not take the others down with the node.
+            self._errors.report(controller.id, error)
             await anyio.sleep(1)
         controller.busy = controller.again = False
         self._changed(controller.id)
 
     def _fail(self, service_id: str, error: Exception) -> None:
         """Nobody knows what to do about one service; what runs of it runs on."""
-        verdict = self._defect(service_id, error)
+        verdict = self._errors.report(service_id, error)
         controller = self.controllers[service_id]
         controller.settled = None
         controller.conditions = (
@@ -317,19 +252,13 @@ class Reconciler:
             Condition("Stalled", "False", verdict.reason, verdict.message),
         )
         self.heard(service_id)
-        self.queue.wake_at(service_id, anyio.current_time() + AFTER_DEFECT)
-
-    def _defect(self, service_id: str, error: Exception) -> Verdict:
-        self.metrics.reconcile_errors += 1
-        verdict = defect(error)
-        self.events.emit(service_id, verdict.reason, verdict.message, warning=True)
-        return verdict
+        self.queue.wake_at(service_id, anyio.current_time() + AFTER_ERROR)
 
     async def _sweep(self, controller: Controller) -> None:
         try:
             # Whose copy has the present state has to be known before others go.
             await self.saver.save_if_due(controller.id)
-            await self._effects.sweep(controller, controller.used_services)
+            await self._effects.preparations.sweep(controller, controller.used_services)
         except OSError as error:
             self.events.emit(controller.id, "CollectFailed", f"cannot save state: {error}", warning=True)
         controller.busy = False
@@ -337,11 +266,11 @@ class Reconciler:
             controller.again = False
             self.queue.wake(controller.id)
         self._signal_if_empty(controller)
-        await self._effects.purge(controller)
+        await self._effects.preparations.purge(controller)
 
     def _world(self, controller: Controller) -> World:
         wish = controller.wish
-        unobserved = self._unobserved(controller)
+        unobserved = self.observation.lacking(controller)
         return World(
             id=controller.id,
             service=wish.service,
@@ -362,8 +291,7 @@ class Reconciler:
         """Takes over what the decision wants remembered and told."""
         before = controller.history
         controller.history = decision.history
-        if _lasting(before) != _lasting(decision.history):
-            self.saver.save_soon(controller.id)
+        self._memory.decided(controller, before)
         # Requests wait for what was decided to come.
         self._routing.publish(controller)
         self._tell(controller, decision.conditions)
@@ -385,14 +313,14 @@ class Reconciler:
 
     async def _leave(self, controller: Controller) -> None:
         """Deletes what was prepared and forgets the service, unless somebody declares it again meanwhile."""
-        await self._effects.sweep(controller, lambda: ())
+        await self._effects.preparations.sweep(controller, lambda: ())
         controller.busy = controller.again = False
         if plan(self._world(controller)).gone:
             self._forget(controller)
         else:
             self.queue.wake(controller.id)
         self._signal_if_empty(controller)
-        await self._effects.purge(controller)
+        await self._effects.preparations.purge(controller)
 
     def _forget(self, controller: Controller) -> None:
         del self.controllers[controller.id]
@@ -406,30 +334,14 @@ class Reconciler:
         self.queue.wake(service_id)
         self.heard(service_id)
         controller = self.controllers.get(service_id)
-        if controller is not None and _from_effects(controller.history) != controller.saved:
-            # These come from effects, not from a decision, and what is done must not be done again.
-            controller.saved = _from_effects(controller.history)
-            self.saver.save_soon(service_id, urgent=True)
+        if controller is not None:
+            self._memory.happened(controller)
         others = self._dependencies
         self._wake(others.dependencies(service_id) if self.stopping else others.dependents(service_id))
 
     def _wake(self, service_ids: Iterable[str]) -> None:
         for service_id in service_ids:
             self.queue.wake(service_id)
-
-    def _recall(self, service_id: str) -> Remembered | None:
-        controller = self.controllers.get(service_id)
-        if controller is None:
-            return None
-        past_ = controller.history
-        return Remembered(
-            suspended=controller.suspended,
-            generation=controller.generation,
-            healthy=past_.healthy,
-            rejected=past_.rejected,
-            keeps=past_.keeps,
-            completed=past_.completed,
-        )
 
     def _signal_if_empty(self, controller: Controller) -> None:
         if self.stopping and not (controller.instances or controller.busy):
@@ -440,12 +352,3 @@ def _is_final(decision: Decision, controller: Controller) -> bool:
     """Whether the same world can only lead to the same decision, and that one asks for nothing."""
     waiting = isinstance(decision.outcome, (RetryAfter, Failed))
     return not (decision.actions or decision.gone or waiting or controller.unswept)
-
-
-def _lasting(history: past.History) -> tuple[object, ...]:
-    """What of a history is kept on disk, compared by identity because values are never changed in place."""
-    return id(history.healthy), id(history.rejected), id(history.completed), id(history.keeps)
-
-
-def _from_effects(history: past.History) -> tuple[object, ...]:
-    return id(history.completed), id(history.keeps)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.decide.internal_error import defect
-from reconciler.drive.status import defective_status, held_back_status, service_status, source_status, unready
+from reconciler.decide.internal_error import internal_error
+from reconciler.drive.status import held_back_status, service_status, source_status, unknown_status, unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ class Overview:
             return service_status(controller, self._routing.lost.get(service_id), held, node)
         except Exception as error:
             # One that cannot be told of hides none of the others.
-            return defective_status(service_id, defect(error))
+            return unknown_status(service_id, internal_error(error))
 
     def unready(self) -> dict[str, str]:
         """Id → why; the empty id stands for the node itself."""
@@ -75,7 +75,7 @@ class Overview:
         if self._reconciler.stopping:
             return {"": "the node is stopping"}
         reasons = unready(list(self._controllers.values()))
-        if not self._reconciler.observed:
+        if not self._reconciler.observation.complete:
             reasons[""] = "a runtime cannot say what runs"
         return reasons
 

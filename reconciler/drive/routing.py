@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 from reconciler.decide.routes import route_of
 from runtimes.router.decide.table import SYSTEM, conflicts
 
@@ -68,7 +68,7 @@ class Routing:
                 self._look(controller, changed)
             except Exception as error:
                 # Whatever is wrong with one service's route, the others are led to.
-                verdict = defect(error)
+                verdict = internal_error(error)
                 self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
         if changed:
             self._put(changed)

@@ -94,7 +94,7 @@ def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:
     return entry | {"source": held.source, "file": held.file or None, "conditions": conditions}
 
 
-def defective_status(service_id: str, verdict: Verdict) -> dict[str, Any]:
+def unknown_status(service_id: str, verdict: Verdict) -> dict[str, Any]:
     """A service of which nothing can be told but why."""
     conditions = [plain(Condition(kind, "Unknown", verdict.reason, verdict.message), 0.0) for kind in _KINDS]
     return _nothing_of(service_id) | {"conditions": conditions}

@@ -1,4 +1,4 @@
-"""Attends to one running instance: probes it, and waits for its end.
+"""Supervises one running instance: probes it, and waits for its end.
 
 Times and thresholds are Kubernetes', with one difference: until an instance has passed once, its check is
 repeated quickly (from 1 ms, growing up to the probe's period), because a home node's service that is up
@@ -39,7 +39,7 @@ A_MOMENT = 1.0
 LONGEST_SEARCH = 30.0
 
 
-async def attend(running: Running, runtime: Runtime, prober: Prober, happened: Happened) -> Exit:
+async def supervise(running: Running, runtime: Runtime, prober: Prober, happened: Happened) -> Exit:
     """Reports probe results through `happened` until the instance has ended; returns how it did."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_probe, running, prober, happened)

@@ -19,7 +19,7 @@ from manifests.files import read_json, write_atomically
 from manifests.model.service import Service
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.history import Completed, Keeps, Rejected
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -185,5 +185,5 @@ class Saver:
                 self.failure = f"cannot save state: {error.strerror or error}"
             except Exception as error:
                 # Nothing will make this one better; the others are kept.
-                self.failure = f"cannot save the state of {service_id}: {defect(error).message}"
+                self.failure = f"cannot save the state of {service_id}: {internal_error(error).message}"
         return not self.failure

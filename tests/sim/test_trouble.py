@@ -58,7 +58,7 @@ async def test_a_defect_in_a_runtime_takes_no_other_service_down(monkeypatch: py
     home = Home()
     home.source.declare(manifest("good"), manifest("odd", source="/app"))
     node = home.make_node()
-    runtime = next(iter(node.reconciler._runtimes.values()))
+    runtime = next(iter(node.reconciler.observation._runtimes.values()))
 
     async def defect(*_: object) -> None:
         raise ZeroDivisionError("a defect")

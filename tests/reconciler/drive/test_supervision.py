@@ -9,7 +9,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from reconciler.drive.supervision import LONGEST_LOOK, attend
+from reconciler.drive.supervision import LONGEST_LOOK, supervise
 from runtimes.base import Endpoint, Exit, Running
 from tests.runtimes.factories import service
 
@@ -58,7 +58,7 @@ async def watch(after: float, **fields: Any) -> tuple[float, int]:
     running = replace(Running("i", of, 0, 1, Endpoint(socket="/x"), 0.0), **fields)
     begin = anyio.current_time()
     runtime: Runtime = program  # type: ignore[assignment]
-    await attend(running, runtime, program, program.happened)
+    await supervise(running, runtime, program, program.happened)
     return program.known_at - begin, program.looks
 
 
