@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from manifests.model.nodes import Place
 from reconciler.apis.inspect import public_config
 from reconciler.apis.rename import open_installed
 from reconciler.apis.rename_recorded import finish_recorded
@@ -217,7 +216,7 @@ def _make_member(parts: Parts) -> Member:
     return Membership(
         parts.client,
         parts.opened.home.path,
-        Place(settings.name, frozenset(settings.labels)),
+        settings.place,
         version=VERSION,
         key_of=lambda service_id: parts.identity(service_id)["key"],
         wall=time.time,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from manifests.model.nodes import Place
 from reconciler.cli.dry_run import Change, Judge, Known
 from reconciler.decide.admission import admit
 from reconciler.decide.inheritance import LOCAL, Inheritance
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from manifests.model.merge import Winner
+    from manifests.model.nodes import Place
     from manifests.model.service import Service
     from manifests.model.snapshot import Problem, Snapshot, Source
     from reconciler.state.settings import Settings
@@ -63,7 +63,7 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     With `past`, that node's records are those of an earlier version.
     """
     settings = load_settings(home, {})
-    place = Place(settings.name, frozenset(settings.labels))
+    place = settings.place
     sources = _sources(home, paths, settings, place)
     if past is not None:
         earlier = RecordsAsOf(home, place, past.node, past.records)

@@ -23,6 +23,7 @@ from manifests.documents.explain import explain
 from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.base import Model, Text
+from manifests.model.nodes import Place
 from manifests.model.snapshot import Problem
 from manifests.model.spec import Duration, Size
 from manifests.sources.config import CONFIG_FILES
@@ -185,6 +186,11 @@ class Settings(_Values, BaseSettings):
     )
     #: What the config file says, while `load_settings` combines it with the rest.
     from_file: ClassVar[ContextVar[Mapping[str, Any]]] = ContextVar("from_file")
+
+    @property
+    def place(self) -> Place:
+        """Where the node stands when manifests choose among nodes."""
+        return Place(self.name, frozenset(self.labels))
 
     @classmethod
     def settings_customise_sources(
