@@ -18,11 +18,11 @@ import anyio
 
 from manifests.model.nodes import Place
 from reconciler.decide.inheritance import Inheritance
-from reconciler.decide.internal_error import internal_error
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
 from reconciler.drive.events import EventLog
+from reconciler.drive.internal_errors import InternalErrors
 from reconciler.drive.keep_going import keep_going
 from reconciler.drive.loop import Reconciler
 from reconciler.drive.metrics import Metrics
@@ -98,17 +98,18 @@ class Node:
         self.about = dict(ports.about)
         self.events = ports.events
         self.metrics = Metrics()
+        self._errors = InternalErrors(self.events, self.metrics)
         self.router = ports.router
         self.nodes = ports.member
         self.notifications = ports.notifications
-        self.routing = Routing(ports.router, ports.identity, self.events, stranger=self._stranger)
+        self.routing = Routing(ports.router, ports.identity, self.events, owner_of=self._owner_of)
         self.reconciler = Reconciler(
             controllers=ports.controllers, runtimes=ports.runtimes, make_effects=self._effects_of(ports),
             store=ports.store, events=self.events, metrics=self.metrics, routing=self.routing,
         )  # fmt: skip
         self.desired = DesiredState(
             [*ports.sources, *ports.member.sources()], ports.packages, self.reconciler, place_of(ports.about),
-            Inheritance(ports.data, self._stranger, ports.controllers.ran_for),
+            Inheritance(ports.data, self._owner_of, ports.controllers.ran_for),
         )  # fmt: skip
         self._orders = Orders(str(ports.about.get("name", "")), self.reconciler, self.desired, ports.member)
         self._overview = Overview(
@@ -256,14 +257,12 @@ class Node:
         return self.desired.merged.complete
 
     def failed(self, error: Exception) -> None:
-        """A part of the node that is no service's has a defect; it is tried again."""
-        verdict = internal_error(error)
-        self.metrics.reconcile_errors += 1
-        self.events.emit("", verdict.reason, verdict.message, warning=True)
+        """A part of the node that is no service's has an internal error; it is tried again."""
+        self._errors.report("", error)
 
     # -- inside
 
-    def _stranger(self, source: str) -> str:
+    def _owner_of(self, source: str) -> str:
         """As whom a source's services act, unless they are this node's own."""
         return "" if source in self.desired.local else self.nodes.owner_of(source)
 

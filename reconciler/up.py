@@ -28,7 +28,7 @@ from reconciler.drive.sources import make_sources
 from reconciler.drive.status import timestamp
 from reconciler.errors import UserError
 from reconciler.node import Node, Ports
-from reconciler.peers.standalone import Alone
+from reconciler.peers.standalone import Standalone
 from reconciler.port import NoNotifications
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
@@ -209,7 +209,7 @@ def _make_client(socket: str | None) -> HyperClient | None:
 
 def _make_member(parts: Parts) -> Member:
     if parts.client is None:
-        return Alone()
+        return Standalone()
     from reconciler.peers.membership import Membership
 
     settings = parts.opened.settings
@@ -267,7 +267,7 @@ async def _live(parts: Parts, node: Node, console: Console) -> None:
 
 
 async def _open(parts: Parts, node: Node) -> None:
-    """Opens the ways in. Whoever connects while the first programs start waits in the backlog."""
+    """Opens the listeners. Whoever connects while the first programs start waits in the backlog."""
     await anyio.sleep(AFTER_BOOT)
     # What was made until now stays; the collector need not look at it again and again.
     gc.freeze()

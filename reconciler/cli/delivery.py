@@ -89,7 +89,7 @@ class Delivery:
     def _outcome(self, entry: dict[str, Any]) -> bool:
         """News are believed at once, what is as before only once it lasts."""
         try:
-            reached = None if _is_held_back(entry) else serves(entry)
+            reached = None if _newer_is_pending(entry) else serves(entry)
         except UserError as error:
             if not self._lasts():
                 return False
@@ -142,7 +142,7 @@ def _version(follow: Mapping[str, Any]) -> int:
     return version if isinstance(version, int) else 0
 
 
-def _is_held_back(entry: dict[str, Any]) -> bool:
+def _newer_is_pending(entry: dict[str, Any]) -> bool:
     """An older state runs, and the newer one is on its way. Raises UserError when it is refused."""
     newer = condition(entry, "UpToDate")
     if newer["status"] != "False":

@@ -20,7 +20,7 @@ from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.desired import only_here
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.sources import make_sources
-from reconciler.peers.checkout import RecordsAsOf
+from reconciler.peers.checkout import RecordsCheckout
 from reconciler.peers.follows import FollowsFile
 from reconciler.peers.offline import kept_sources
 from reconciler.peers.port import FOLLOW
@@ -66,7 +66,7 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     place = settings.place
     sources = _sources(home, paths, settings, place)
     if past is not None:
-        earlier = RecordsAsOf(home, place, past.node, past.records)
+        earlier = RecordsCheckout(home, place, past.node, past.records)
         sources = [*(source for source in sources if source.name != earlier.name), earlier]
     anyio.run(_scan_all, sources)
     known = Known(_running(home), FileStore(home / "state" / "services").load()[0])

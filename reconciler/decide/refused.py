@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from manifests.model.merge import Merged
-    from manifests.model.snapshot import Snapshot
+    from manifests.model.snapshot import Problem, Snapshot
 
 #: The node goes on trying; everything else waits for a person.
 _PENDING = frozenset({"Fetching", "FetchFailed"})
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
-    """Why, and since when (wall-clock seconds)."""
+class Refusal:
+    """Why, and since when (wall-clock seconds). `pending`: the node goes on trying by itself."""
 
     source: str
     reason: str
@@ -47,22 +47,30 @@ class HeldBack:
         return Condition("UpToDate", "False", self.reason, self.message)
 
 
-def held_back(
-    snapshots: Sequence[Snapshot], merged: Merged, before: Mapping[str, HeldBack], now: float
-) -> dict[str, HeldBack]:
-    """By the service's id. What another source declares is not held back by one that would lose anyway."""
-    found: dict[str, HeldBack] = {}
+def refusals(
+    snapshots: Sequence[Snapshot], merged: Merged, before: Mapping[str, Refusal], now: float
+) -> dict[str, Refusal]:
+    """By the service's id; the first that tells of one. `before` are those of the last time."""
+    found: dict[str, Refusal] = {}
     for snapshot in snapshots:
         for problem in snapshot.problems:
-            winner = merged.services.get(problem.service)
-            elsewhere = winner is not None and winner.source != snapshot.source
-            elsewhere = elsewhere and problem.reason != DATA_OWNED
-            if not (problem.service and problem.reason) or problem.service in found or elsewhere:
-                continue
-            hint = f" ({problem.hint})" if problem.hint else ""
-            message = f"{problem.message}{hint}"
-            old = before.get(problem.service)
-            same = old is not None and (old.source, old.reason) == (snapshot.source, problem.reason)
-            since = old.since if old is not None and same else now
-            found[problem.service] = HeldBack(snapshot.source, problem.reason, message, since, problem.file)
+            if problem.service not in found and _counts(problem, snapshot.source, merged):
+                old = before.get(problem.service)
+                found[problem.service] = _refusal(problem, snapshot.source, old, now)
     return found
+
+
+def _counts(problem: Problem, source: str, merged: Merged) -> bool:
+    """What another source declares is not refused by one that would lose anyway."""
+    if not (problem.service and problem.reason):
+        return False
+    winner = merged.services.get(problem.service)
+    return winner is None or winner.source == source or problem.reason == DATA_OWNED
+
+
+def _refusal(problem: Problem, source: str, old: Refusal | None, now: float) -> Refusal:
+    hint = f" ({problem.hint})" if problem.hint else ""
+    reason = problem.reason
+    same = old is not None and (old.source, old.reason) == (source, reason)
+    since = old.since if old is not None and same else now
+    return Refusal(source, reason, f"{problem.message}{hint}", since, problem.file)

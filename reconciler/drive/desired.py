@@ -22,7 +22,7 @@ from manifests.packages.resolve import ResolveError, package_path
 from reconciler.decide.admission import admit
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
-from reconciler.decide.refused import held_back
+from reconciler.decide.refused import refusals
 from reconciler.decide.renamed import Renames
 from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from manifests.model.snapshot import Snapshot, Source
     from reconciler.decide.inheritance import Inheritance
-    from reconciler.decide.refused import HeldBack
+    from reconciler.decide.refused import Refusal
     from reconciler.drive.loop import Reconciler
     from reconciler.drive.packages import PackageStore, Root
 
@@ -69,7 +69,7 @@ class DesiredState:
         self._tasks: TaskGroup | None = None
         self.loaded = False
         self.applied: dict[str, Snapshot] = {}
-        self.held_back: dict[str, HeldBack] = {}
+        self.refusals: dict[str, Refusal] = {}
         self.merged = Merged({}, {}, {}, complete=False)
         self._packages = packages
         self._reconciler = reconciler
@@ -165,7 +165,7 @@ class DesiredState:
             wishes |= self._absent(changed)
             self._reconciler.declare(wishes, known=self.merged.complete)
             self.applied = {snapshot.source: snapshot for snapshot in snapshots}
-            self._hold_back(admitted)
+            self._find_refusals(admitted)
             self._reconciler.heard("")
             if changed:
                 self._find_roots(changed)
@@ -177,13 +177,11 @@ class DesiredState:
             self._renames.look(used, self.merged.services, before.services.keys())
             self._renames.keep(self.merged.services.keys())
 
-    def _hold_back(self, snapshots: Sequence[Snapshot]) -> None:
-        before, self.held_back = (
-            self.held_back,
-            held_back(snapshots, self.merged, self.held_back, self._wall()),
-        )
-        for service_id in before.keys() | self.held_back.keys():
-            if before.get(service_id) != self.held_back.get(service_id):
+    def _find_refusals(self, snapshots: Sequence[Snapshot]) -> None:
+        before = self.refusals
+        self.refusals = refusals(snapshots, self.merged, before, self._wall())
+        for service_id in before.keys() | self.refusals.keys():
+            if before.get(service_id) != self.refusals.get(service_id):
                 self._reconciler.heard(service_id)
 
     def _tell(self, snapshots: Sequence[Snapshot]) -> None:

@@ -238,7 +238,7 @@ class GitPackages:
             self._fail(version, failure)
             return False
         except Exception as error:
-            # One repository's defect keeps no other one from being followed.
+            # One repository's internal error keeps no other one from being followed.
             verdict = internal_error(error)
             self._failures[version] = RuntimeFailure(verdict.reason, verdict.message)
             self._failed(self._failures[version])

@@ -16,7 +16,7 @@ AGAIN = 5.0
 
 
 async def keep_going(run: Callable[[], Awaitable[None]], failed: Callable[[Exception], object]) -> None:
-    """Runs it, and after a defect again, until it returns or is cancelled."""
+    """Runs it, and after an internal error again, until it returns or is cancelled."""
     while True:
         try:
             await run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.decide.internal_error import internal_error
-from reconciler.drive.status import held_back_status, service_status, source_status, unknown_status, unready
+from reconciler.drive.status import refusal_status, service_status, source_status, unknown_status, unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,18 +52,18 @@ class Overview:
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Id → the service's entry in `status`, of all services."""
-        ids = self._controllers.keys() | self._desired.held_back.keys()
+        ids = self._controllers.keys() | self._desired.refusals.keys()
         return {service_id: entry for service_id in ids if (entry := self.service(service_id))}
 
     def service(self, service_id: str) -> dict[str, Any] | None:
         """One of them; None when there is nothing of it (any more)."""
         controller = self._controllers.get(service_id)
-        held = self._desired.held_back.get(service_id)
+        refusal = self._desired.refusals.get(service_id)
         if controller is None:
-            return held_back_status(service_id, held) if held else None
+            return refusal_status(service_id, refusal) if refusal else None
         try:
             node = str(self._about.get("address", ""))
-            return service_status(controller, self._routing.lost.get(service_id), held, node)
+            return service_status(controller, self._routing.lost.get(service_id), refusal, node)
         except Exception as error:
             # One that cannot be told of hides none of the others.
             return unknown_status(service_id, internal_error(error))

@@ -58,7 +58,7 @@ class Host(Protocol):
         ...
 
     def failed(self, error: Exception) -> None:
-        """A part of the node that is no service's has a defect; it is tried again."""
+        """A part of the node that is no service's has an internal error; it is tried again."""
         ...
 
 

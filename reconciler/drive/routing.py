@@ -46,16 +46,16 @@ class Routing:
         identity: Callable[[str], Mapping[str, str]],
         events: EventLog,
         wall: Callable[[], float] = time.time,
-        stranger: Callable[[str], str] = lambda _: "",
+        owner_of: Callable[[str], str] = lambda _: "",
     ) -> None:
-        """`stranger`: as whom services of that source act, "" where they are this node's own."""
+        """`owner_of`: as whom services of that source act, "" where they are this node's own."""
         self.published: dict[str, ServiceRoute] = {}
         self.lost: dict[str, Lost] = {}
         self._router = router
         self._identity = identity
         self._events = events
         self._wall = wall
-        self._stranger = stranger
+        self._source_owner = owner_of
         self._identities: dict[str, Mapping[str, str]] = {}
         self._ends = False
         self._patient: set[anyio.CancelScope] = set()
@@ -117,7 +117,7 @@ class Routing:
         """Another node's services act for that node, and so does all that runs beside one of them."""
         running = [each.running.service for each in controller.instances.values()]
         wanted = [controller.wish.service] if controller.wish.service else []
-        owners = (self._stranger(service.source) for service in [*wanted, *running])
+        owners = (self._source_owner(service.source) for service in [*wanted, *running])
         return next(filter(None, owners), "")
 
     def _put(self, changed: Mapping[str, ServiceRoute | None]) -> None:

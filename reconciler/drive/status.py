@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifests.model.snapshot import Source
     from reconciler.decide.conditions import Verdict
     from reconciler.decide.controller import Controller, Noted, Tracked
-    from reconciler.decide.refused import HeldBack
+    from reconciler.decide.refused import Refusal
     from reconciler.drive.routing import Lost
     from runtimes.base import Kept, Running
 
@@ -27,12 +27,12 @@ _KINDS = ("Ready", "Reconciling", "Stalled")
 
 
 def service_status(
-    controller: Controller, lost: Lost | None = None, held: HeldBack | None = None, node: str = ""
+    controller: Controller, lost: Lost | None = None, refusal: Refusal | None = None, node: str = ""
 ) -> dict[str, Any]:
     """One service, in the shape that the command line promises.
 
-    `lost`: what it exports in vain. `held`: what keeps a newer state of it from being declared. `node`: the
-    node's own URL.
+    `lost`: what it exports in vain. `refusal`: why a newer state of it is not declared. `node`: the node's
+    own URL.
     """
     service = controller.wish.service
     shown = service or controller.history.healthy or _any_service(controller)
@@ -54,7 +54,7 @@ def service_status(
             *_limits(controller),
             *_exports(lost),
             *_conflicts(controller),
-            *_newer(held),
+            *_newer(refusal),
             *_noted(controller.wish.note),
         ],
     }
@@ -87,11 +87,11 @@ def _update(controller: Controller, service: Service | None) -> dict[str, Any] |
     return {"strategy": choice.strategy, "because": choice.because}
 
 
-def held_back_status(service_id: str, held: HeldBack) -> dict[str, Any]:
+def refusal_status(service_id: str, refusal: Refusal) -> dict[str, Any]:
     """A service of which nothing runs, and nothing is to run for now."""
     entry = _nothing_of(service_id)
-    conditions = [plain(condition, held.since) for condition in held.conditions()]
-    return entry | {"source": held.source, "file": held.file or None, "conditions": conditions}
+    conditions = [plain(condition, refusal.since) for condition in refusal.conditions()]
+    return entry | {"source": refusal.source, "file": refusal.file or None, "conditions": conditions}
 
 
 def unknown_status(service_id: str, verdict: Verdict) -> dict[str, Any]:
@@ -258,8 +258,8 @@ def _noted(note: Noted | None) -> list[dict[str, Any]]:
     return [] if note is None else [plain(note.condition, note.since)]
 
 
-def _newer(held: HeldBack | None) -> list[dict[str, Any]]:
-    return [] if held is None else [plain(held.up_to_date(), held.since)]
+def _newer(refusal: Refusal | None) -> list[dict[str, Any]]:
+    return [] if refusal is None else [plain(refusal.up_to_date(), refusal.since)]
 
 
 def plain(condition: Condition, since: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from reconciler.http.messages import Response, json_response
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    #: Name and params of a method → its result. Raises RpcError; anything else counts as a defect.
+    #: Name and params of a method → its result. Raises RpcError; anything else counts as an internal error.
     Call = Callable[[str, Any], Awaitable[object]]
 
 PARSE_ERROR = -32700

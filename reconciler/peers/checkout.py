@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ELSEWHERE = "it is fetched once it is to run"
 
 
-class RecordsAsOf:
+class RecordsCheckout:
     """Implements `manifests.model.snapshot.Source`; `node`: the follow that has these records, or empty.
 
     Reads packages that are here, and fetches none.

@@ -72,15 +72,15 @@ class Orders:
 
     async def adopt_data(self, service_id: str) -> None:
         """Lets a service have the data that one of another owner left under its id."""
-        held = self._desired.held_back.get(service_id)
-        if held is None or held.reason != DATA_OWNED:
+        refusal = self._desired.refusals.get(service_id)
+        if refusal is None or refusal.reason != DATA_OWNED:
             raise UserError(
                 f"no service waits for data/{service_id}",
                 hint=f"`atek status {service_id}` says how it fares",
             )
         with _saving():
-            await self._desired.hand_over(service_id, held.source)
-        message = f"data/{service_id} is handed over to {held.source}"
+            await self._desired.hand_over(service_id, refusal.source)
+        message = f"data/{service_id} is handed over to {refusal.source}"
         self._reconciler.events.emit(service_id, "DataAdopted", message)
 
     # -- where it is kept

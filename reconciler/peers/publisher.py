@@ -69,7 +69,7 @@ class Publisher:
             try:
                 await self._follow(host, db_id, pace)
             except HyperError:
-                # Away, held back, full: what is news then is found by comparing.
+                # Away, refused, full: what is news then is found by comparing.
                 await anyio.sleep(AGAIN)
 
     async def _follow(self, host: Host, db_id: str, pace: Pace) -> None:

@@ -40,7 +40,7 @@ class NoServiceRecords:
         _refuse()
 
 
-class Alone:
+class Standalone:
     """Implements `port.Member`."""
 
     configured = False

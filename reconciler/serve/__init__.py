@@ -1,4 +1,4 @@
-"""The ways into a running node: listeners, health, metrics, and the control socket of the command line.
+"""Who answers from a running node: listeners, health, metrics, and the control socket of the command line.
 
 Requests come in at `listeners`, which alone has sockets bound. Answers are read from `port.NodeApi`, or are
 orders to it: `control` has the methods of the command line, `peer_methods` those about other nodes.

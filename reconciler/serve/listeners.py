@@ -1,4 +1,4 @@
-"""The ways into a node: its router's listeners, the control socket, and the door between router and node.
+"""The listeners of a node: its router's listeners, the control socket, and the door between router and node.
 
     everybody ──TCP, gateway.sock──► router ──► services
                                         └─ node.sock ──► the node's pages and system APIs
@@ -127,7 +127,7 @@ def make_router(
 async def serve(
     node: NodeApi, sockets: Sockets, router: RouterProcess, make_inner: Callable[[], Handler]
 ) -> None:
-    """Opens all ways in until cancelled. Whoever connected before waits in the listeners' queues.
+    """Serves all listeners until cancelled. Whoever connected before waits in the listeners' queues.
 
     `make_inner` makes what answers to requests that the router forwards to the node.
     """

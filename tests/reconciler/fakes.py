@@ -16,7 +16,7 @@ from reconciler.drive.events import EventLog
 from reconciler.drive.metrics import Metrics
 from reconciler.errors import UserError
 from reconciler.http.server import bind_unix, serve_http
-from reconciler.peers.standalone import Alone
+from reconciler.peers.standalone import Standalone
 from reconciler.port import NoNotifications
 from reconciler.serve.control import control, is_owner
 from runtimes.router.port import NoRouter
@@ -103,7 +103,7 @@ class FakeNode:
     events: EventLog = field(default_factory=EventLog)
     metrics: Metrics = field(default_factory=Metrics)
     router: Router = field(default_factory=NoRouter)
-    nodes: Nodes = field(default_factory=Alone)
+    nodes: Nodes = field(default_factory=Standalone)
     notifications: Notifications = field(default_factory=NoNotifications)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.

@@ -16,7 +16,7 @@ from manifests.model.manifest import Manifest
 from manifests.model.service import Package, make_service
 from manifests.sources.memory import MemorySource
 from reconciler.node import Node, Ports
-from reconciler.peers.standalone import Alone
+from reconciler.peers.standalone import Standalone
 from reconciler.state.store import MemoryStore
 from runtimes.fake import FakeMachine
 from tests.sim.router import FakeRouter
@@ -97,7 +97,7 @@ class Home:
 
     def make_member(self) -> Member:
         """What the node has to do with others."""
-        return Alone()
+        return Standalone()
 
     def _count_start(self, service_id: str) -> int:
         self._started[service_id] += 1

@@ -24,7 +24,7 @@ from reconciler.drive.sources import make_sources
 from reconciler.http.messages import Request, Response, json_response
 from reconciler.node import Node, Ports
 from reconciler.peers.membership import Membership
-from reconciler.peers.standalone import Alone
+from reconciler.peers.standalone import Standalone
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.store import MemoryStore
 from runtimes.fake import FakeMachine
@@ -128,7 +128,7 @@ class World:
 
     def _member(self, key_of: Callable[[str], str]) -> Member:
         if self.hyper is None:
-            return Alone()
+            return Standalone()
         place = Place("pi")
         return Membership(self.hyper, self.home, place, version="1", key_of=key_of, wall=time.time)
 

@@ -9,7 +9,7 @@ import pytest
 from hyper.fake import FakeHyper
 from manifests.model.nodes import Place
 from reconciler.errors import UserError
-from reconciler.peers.checkout import RecordsAsOf
+from reconciler.peers.checkout import RecordsCheckout
 from reconciler.peers.history import history, records_at, rollback
 from reconciler.peers.port import RECORDS, Change, Keys
 from reconciler.peers.records import OwnRecords
@@ -115,10 +115,10 @@ async def test_a_version_as_a_source(nodes: Nodes, tmp_path: Path) -> None:
     await declare(nodes, "elsewhere", nodes=["pi"])
     found = await records_at(nodes, first)
     plain = [{"path": list(each.path), "seq": each.seq, "value": each.value} for each in found]
-    (declared,) = RecordsAsOf(tmp_path, Place("laptop"), "", plain).snapshot.services
+    (declared,) = RecordsCheckout(tmp_path, Place("laptop"), "", plain).snapshot.services
     assert declared.manifest.env == {"LOG": "info"}
     package = {"id": "app", "source": f"hyper://{'a' * 64}?version=2"}
     absent = [{"path": ["atek.cloud", "service", "app"], "seq": 1, "value": {"spec": package}}]
-    (problem,) = RecordsAsOf(tmp_path, Place("laptop"), "", absent).snapshot.problems
+    (problem,) = RecordsCheckout(tmp_path, Place("laptop"), "", absent).snapshot.problems
     assert problem.service == "app" and "not here" in problem.message
     assert not any(tmp_path.iterdir()), "nothing is written"
