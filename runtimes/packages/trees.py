@@ -37,7 +37,7 @@ import anyio.to_thread
 
 from manifests.packages.digests import package_files
 from runtimes.data.removal import remove_tree
-from runtimes.packages.seals import seal
+from runtimes.packages.fingerprints import seal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 
 from runtimes.processes import marks
-from runtimes.processes.belonging import Seen
 from runtimes.processes.leftovers import end_all, reap_child
+from runtimes.processes.ownership import Seen
 from runtimes.processes.proc import children, read_stat
 
 if TYPE_CHECKING:

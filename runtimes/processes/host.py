@@ -18,23 +18,23 @@ import anyio
 
 from runtimes.base import Launch, Running, RuntimeFailure
 from runtimes.preparer import Program
-from runtimes.processes.belonging import Family, owners, remember
-from runtimes.processes.census import Census
 from runtimes.processes.children import TABLE
 from runtimes.processes.environment import service_environment
 from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
 from runtimes.processes.limits import make_limiter
 from runtimes.processes.marks import instance_of
+from runtimes.processes.ownership import Family, owners, remember
 from runtimes.processes.proc import boot_id, pids, surroundings_of
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import Strays, recover
+from runtimes.processes.scan import Census
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Collection, Mapping
 
     from runtimes.paths import Paths
-    from runtimes.processes.belonging import Seen
+    from runtimes.processes.ownership import Seen
 
 #: prctl(2): orphaned descendants become children of this process, so that none can hide.
 _PR_SET_CHILD_SUBREAPER = 36

@@ -19,7 +19,7 @@ from runtimes.processes.proc import read_stat
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from runtimes.processes.belonging import Seen
+    from runtimes.processes.ownership import Seen
 
 #: Seconds after which what cannot be killed (uninterruptible sleep) is left to the kernel.
 GIVE_UP = 10.0

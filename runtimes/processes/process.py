@@ -26,13 +26,13 @@ from runtimes.data.stateful import look
 from runtimes.processes import termination_message as last_words
 from runtimes.processes.children import TABLE
 from runtimes.processes.environment import command_line, service_environment
+from runtimes.processes.exec_errors import meant
 from runtimes.processes.executable import head_of
 from runtimes.processes.host import Handle, ProcessHost
 from runtimes.processes.ports import free_port, require_free
 from runtimes.processes.proc import read_stat
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import family_of
-from runtimes.processes.refusals import meant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 import anyio
 
 from runtimes.processes import leftovers, marks
-from runtimes.processes.belonging import NOBODY, Family, owners, remember
 from runtimes.processes.children import TABLE
+from runtimes.processes.ownership import NOBODY, Family, owners, remember
 from runtimes.processes.proc import pids, read_stat
 from runtimes.processes.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from runtimes.processes.belonging import Seen
-    from runtimes.processes.census import Census
     from runtimes.processes.limits import Limiter
+    from runtimes.processes.ownership import Seen
     from runtimes.processes.records import Records
+    from runtimes.processes.scan import Census
 
 #: Seconds that a stray has to end after SIGTERM.
 GRACE = 5.0

@@ -12,7 +12,7 @@ import pytest
 
 from runtimes.base import RuntimeFailure
 from runtimes.packages import trees
-from runtimes.packages.seals import seal
+from runtimes.packages.fingerprints import seal
 from runtimes.packages.store import PackageStore
 from runtimes.packages.trees import MOST_SPARES, About
 from tests.runtimes.factories import clear, make_home, make_paths, service

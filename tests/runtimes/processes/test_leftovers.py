@@ -15,9 +15,9 @@ import pytest
 
 from runtimes.processes import children as children_
 from runtimes.processes import leftovers, marks
-from runtimes.processes.belonging import Seen
 from runtimes.processes.children import TABLE
 from runtimes.processes.limits import CgroupLimiter
+from runtimes.processes.ownership import Seen
 from runtimes.processes.proc import children, read_stat
 from tests.runtimes.factories import alive
 from tests.runtimes.processes.families import DAEMON, DEAF, LOGGER, UNSEALED, WORKERS, family, program

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from runtimes.processes.refusals import meant
+from runtimes.processes.exec_errors import meant
 
 
 @pytest.mark.parametrize(

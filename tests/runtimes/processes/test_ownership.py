@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtimes.processes.belonging import NOBODY, SEVERAL, Family, Seen, owners
+from runtimes.processes.ownership import NOBODY, SEVERAL, Family, Seen, owners
 
 NODE, OWN = 100, 9
 A = Family("a1", leader=10, start=1000, seal=1, service="a")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtimes.processes import marks
-from runtimes.processes.belonging import Seen
+from runtimes.processes.ownership import Seen
 from runtimes.processes.proc import read_stat
 
 if TYPE_CHECKING:
