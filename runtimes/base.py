@@ -85,7 +85,7 @@ class Exit:
     """How an instance ended. `code` and `signal` are None where nobody could tell (an adopted process).
 
     `why` is UpperCamelCase where more is known than the program's status (OOMKilled); `said` are the
-    program's last words, one printable line, where it ended by itself and badly.
+    program's termination message, one printable line, where it ended by itself and badly.
     """
 
     code: int | None = None
@@ -208,7 +208,7 @@ class Runtime(Protocol):
         """What a service that runs as this revision has kept. Raises RuntimeFailure when it cannot know."""
         ...
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """Makes sure that `collect` deletes nothing that a program wrote.
@@ -220,7 +220,7 @@ class Runtime(Protocol):
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Takes prepared revisions of a service out of their place that are not kept.
 
-        Called right after `rescue`; nothing of the service is started meanwhile.
+        Called right after `retain`; nothing of the service is started meanwhile.
         """
         ...
 
@@ -228,7 +228,7 @@ class Runtime(Protocol):
         """Deletes what was taken out of its place, of any service. Takes its time, beside everything else."""
         ...
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Does beforehand what preparing the next revision of a service will want. Takes its time."""
         ...
 

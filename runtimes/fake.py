@@ -225,7 +225,7 @@ class FakeRuntime:
     async def kept(self, service: Service) -> Kept:
         return Kept(self._machine.behaviour(service).keeps)
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """Nothing is written in what is prepared."""
@@ -242,7 +242,7 @@ class FakeRuntime:
     async def purge(self) -> None:
         """Nothing waits to be deleted."""
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Nothing that would help."""
 
 

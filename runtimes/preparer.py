@@ -45,27 +45,27 @@ class Preparer(Protocol):
         """An earlier life of the node started this revision, maybe elsewhere than it would be today."""
         ...
 
-    async def settle(self, service: Service, holder: Service | None) -> bool:
+    async def populate(self, service: Service, holder: Service | None) -> bool:
         """What `holder`'s program wrote in its copy is in this revision's, too. True when anything was.
 
         Called while nobody runs in that copy. Raises RuntimeFailure.
         """
         ...
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """Makes sure that `collect` takes nothing away that a program wrote. Returns where that is now."""
         ...
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
-        """Takes what no kept revision needs, and was rescued, out of its place."""
+        """Takes what no kept revision needs, and was retained, out of its place."""
         ...
 
     async def purge(self) -> None:
         """Deletes what was taken out of its place; beside everything else."""
         ...
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Does beforehand what will be wanted when this service is edited; beside everything else."""
         ...

@@ -49,7 +49,7 @@ class Beside(Protocol):
         """The instance's environment and folder. Raises OSError."""
         ...
 
-    def enrol(self, running: Running, pid: int) -> None:
+    def apply_limits(self, running: Running, pid: int) -> None:
         """Gives the process the limits of the instance."""
         ...
 
@@ -60,7 +60,7 @@ class _Kernel:
     def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
         return surroundings_of(running.pid)
 
-    def enrol(self, running: Running, pid: int) -> None:
+    def apply_limits(self, running: Running, pid: int) -> None:
         """It has none."""
 
 
@@ -163,8 +163,8 @@ async def _status(connection: object, stream: ByteStream) -> int:
 async def _exec(probe: Exec, running: Running, beside: Beside) -> str | None:
     """Runs with the environment, the limits and in the folder of the instance; what it forks ends with it."""
     environment, folder = beside.surroundings(running)
-    enrol = partial(beside.enrol, running)
-    code = await TABLE.attend(probe.command, env=environment, cwd=folder, enrol=enrol)
+    limit = partial(beside.apply_limits, running)
+    code = await TABLE.execute(probe.command, env=environment, cwd=folder, on_start=limit)
     if code < 0:
         return f"{probe.command[0]} was killed by signal {-code}"
     return None if code == 0 else f"{probe.command[0]} exited with status {code}"

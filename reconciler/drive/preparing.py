@@ -73,10 +73,10 @@ class Preparations:
             kept = {service.revision for service in keep}
             controller.history = preparations.swept(controller.history, kept)
             try:
-                told = await runtime.rescue(controller.id, keep, controller.history.healthy)
+                told = await runtime.retain(controller.id, keep, controller.history.healthy)
                 for line in told:
                     self._events.emit(controller.id, "FilesKept", line)
-                # What was rescued is of no use any more, or it is of use again; nothing comes in between.
+                # What was retained is of no use any more, or it is of use again; nothing comes in between.
                 keep = needed()
                 await runtime.collect(controller.id, keep)
             except (RuntimeFailure, OSError) as failure:
@@ -109,15 +109,15 @@ class Preparations:
         self._surroundings.changed(controller.id)
         made = controller.history.preparations.get(work.service.revision)
         if made is not None and made.done:
-            await self._anticipate(controller, work.service)
+            await self._prewarm(controller, work.service)
         else:
             # It may fail again and again.
             await self.purge(controller)
 
-    async def _anticipate(self, controller: Controller, service: Service) -> None:
+    async def _prewarm(self, controller: Controller, service: Service) -> None:
         """Makes the next edit of a service quicker, beside everything else."""
         try:
-            await self._surroundings.runtime(service).anticipate(service)
+            await self._surroundings.runtime(service).prewarm(service)
         except (RuntimeFailure, OSError):
             # Nobody waits for it: the next preparation takes longer, or says what is wrong.
             return

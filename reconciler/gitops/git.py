@@ -91,14 +91,14 @@ async def git(
     code = None
     try:
         with anyio.move_on_after(seconds):
-            code = await TABLE.attend(
+            code = await TABLE.execute(
                 ["git", *arguments],
                 env=environment(access, mirror),
                 cwd="/",
                 stdin=stdin,
-                hear=hear or partial(_keep_all, printed),
-                hear_errors=partial(_keep_last, said),
-                enrol=partial(_limit, largest=largest),
+                on_output=hear or partial(_keep_all, printed),
+                on_errors=partial(_keep_last, said),
+                on_start=partial(_limit, largest=largest),
             )
     except NotStarted as error:
         hint = "install git (apt install git)"

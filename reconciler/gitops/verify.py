@@ -106,7 +106,7 @@ async def _tag(mirror: Mirror, seen: Seen, keys: Access) -> str:
 async def _signer_of_tag(mirror: Mirror, tag: str, name: str, keys: Access) -> str:
     said = bytearray()
     line = ["git", "verify-tag", "--raw", tag]
-    code = await TABLE.attend(line, env=environment(keys, str(mirror.path)), cwd="/", hear=said.extend)
+    code = await TABLE.execute(line, env=environment(keys, str(mirror.path)), cwd="/", on_output=said.extend)
     text = said.decode("utf-8", "replace")
     found, key = _SSH.search(text) or _GPG.search(text), _GPG_KEY.search(text)
     if code != 0 or found is None:
@@ -165,7 +165,7 @@ async def _import(home: Path, file: str) -> None:
     said = bytearray()
     line = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--status-fd=1", "--import", "--", file]
     try:
-        await TABLE.attend(line, cwd="/", env=environment(), hear=said.extend)
+        await TABLE.execute(line, cwd="/", env=environment(), on_output=said.extend)
     except NotStarted as error:
         raise GitTrouble(
             "GpgMissing", "there is no gpg here", hint="install gpg (apt install gpg)"

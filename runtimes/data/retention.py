@@ -6,7 +6,7 @@
     kept/<id>/aside/                what gave way to a newer build
     kept/<id>/<copy>/               what an old program wrote while the new one was running already
 
-`settle` is called before an instance starts, `rescue` before copies are deleted. Nothing that a program
+`populate` is called before an instance starts, `retain` before copies are deleted. Nothing that a program
 wrote is deleted before the same is somewhere else; which of two is the true one, wherever it was interrupted,
 the marks beside the copies say (`runtimes.data.carry`). Everything here blocks: it is called in a thread.
 """
@@ -68,7 +68,7 @@ def has_run(place: Path) -> bool:
     return beside(place, HELD).exists() or beside(place, CARRIED).exists()
 
 
-def settle(kept: Path, copy: Copy, holder: Copy | None) -> bool:
+def populate(kept: Path, copy: Copy, holder: Copy | None) -> bool:
     """Gives a copy that is about to start what the last healthy one has. True when anything was brought.
 
     Nobody may be running in `copy`. Raises OSError with the copy as it was.
@@ -128,7 +128,7 @@ def _present(kept: Path, holder: Copy | None) -> tuple[str, Written | None]:
     return KEPT, _read(kept / _CURRENT)
 
 
-def rescue(kept: Path, going: Collection[Copy], holder: Copy | None) -> list[str]:
+def retain(kept: Path, going: Collection[Copy], holder: Copy | None) -> list[str]:
     """Makes sure that copies which are about to be deleted take nothing with them. Raises OSError.
 
     `holder` is the last healthy revision's; it may be one of them. Returns where something was put, for

@@ -64,7 +64,7 @@ class Handle:
         """What it printed; the end of it is remembered."""
         self.said = (self.said + data)[-WINDOW:]
 
-    def last_words(self) -> str:
+    def termination_message(self) -> str:
         """What it said last, in one line, without its token."""
         return choose(self.said.decode("utf-8", "replace"), {self.running.token} if self.running else ())
 

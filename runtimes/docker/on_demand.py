@@ -64,7 +64,7 @@ class OnDemand(ABC, Generic[R]):
     async def kept(self, service: Service) -> Kept:
         return await self._runtime().kept(service)
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """Nothing is written in what is prepared."""
@@ -77,7 +77,7 @@ class OnDemand(ABC, Generic[R]):
     async def purge(self) -> None:
         """Nothing waits to be deleted."""
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Nothing that would help."""
 
     def _is_needed(self) -> bool:

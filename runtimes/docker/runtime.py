@@ -141,7 +141,7 @@ class DockerRuntime:
             return exit
         with anyio.move_on_after(SAID):
             await handle.logged.wait()
-        return replace(exit, said=handle.last_words())
+        return replace(exit, said=handle.termination_message())
 
     async def _is_there(self, handle: Handle) -> bool:
         """Whether the container is there still, or may be. Asks whether it ran out of memory."""
@@ -163,7 +163,7 @@ class DockerRuntime:
         ]
         return Kept(await kept_outside(self._engine, containers, self._paths.data(service.id)))
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """Nothing is written in what is prepared."""
@@ -189,7 +189,7 @@ class DockerRuntime:
     async def purge(self) -> None:
         """Nothing waits to be deleted."""
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Nothing that would help."""
 
     def _needed_networks(self) -> set[str] | None:

@@ -133,7 +133,7 @@ class SwarmRuntime:
         volumes = [each for each in map(parse_volume, service.manifest.volumes) if not each.read_only]
         return Kept(f"it has the volume {volumes[0].source}" if volumes else "")
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """Nothing is written in what is prepared."""
@@ -145,7 +145,7 @@ class SwarmRuntime:
     async def purge(self) -> None:
         """Nothing waits to be deleted."""
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Nothing that would help."""
 
     # -- what probes ask

@@ -1,8 +1,8 @@
 """Tells whether anybody has written to a tree of files since it was made, whatever he did to hide it.
 
-A seal is a digest over each file's inode and the time of its last change, which the kernel sets and nobody
-can set back (st_ctime, inode(7)). Moving a tree changes that at its top only, where contents count instead.
-Reading changes nothing.
+A fingerprint is a digest over each file's inode and the time of its last change, which the kernel sets and
+nobody can set back (st_ctime, inode(7)). Moving a tree changes that at its top only, where contents count
+instead. Reading changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def seal(folder: Path, names: Iterable[str]) -> str:
+def fingerprint(folder: Path, names: Iterable[str]) -> str:
     """Of these files and folders below a folder. Raises OSError."""
     total = hashlib.sha256()
     for name in sorted(names):

@@ -191,12 +191,12 @@ async def _git(package: GitPackage, seconds: float, *arguments: str) -> str:
     code = None
     try:
         with anyio.move_on_after(seconds):
-            code = await TABLE.attend(
+            code = await TABLE.execute(
                 ["git", *options, *arguments],
                 env=_environment(package),
                 cwd="/",
-                hear=partial(_keep, printed),
-                hear_errors=partial(_keep, said),
+                on_output=partial(_keep, printed),
+                on_errors=partial(_keep, said),
             )
     except NotStarted as error:
         hint = "install git (apt install git)"

@@ -59,8 +59,8 @@ class NativePreparer(StoredPreparer):
             with suppress(RuntimeFailure):
                 self._stay(service)
 
-    async def settle(self, service: Service, holder: Service | None) -> bool:
-        return self._is_fetched(service) and await self._store.settle(service, holder)
+    async def populate(self, service: Service, holder: Service | None) -> bool:
+        return self._is_fetched(service) and await self._store.populate(service, holder)
 
     def _is_fetched(self, service: Service) -> bool:
         """Whether its package is in a place of the node's own."""

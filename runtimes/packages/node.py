@@ -290,9 +290,9 @@ class _Installation:
         command = await self._command(manager, newer)
         environment = self._environment(copy, manager, command)
         with suppress(OSError):
-            await TABLE.attend(
+            await TABLE.execute(
                 [*command.words, "outdated", "--json"],
-                hear=said.extend, hear_errors=lambda _: None, env=environment, cwd=copy,
+                on_output=said.extend, on_errors=lambda _: None, env=environment, cwd=copy,
             )  # fmt: skip
         for line in older_releases(said):
             self._progress(Notice(f"{node} gets {line}, which {newer} could have", "OlderRelease"))

@@ -241,8 +241,8 @@ async def _published(tools: NodeTools, package: str, cache: Path) -> list[Versio
     said, complained = bytearray(), bytearray()
     cannot = f"npm cannot say which {package} there are"
     try:
-        code = await TABLE.attend(
-            words, hear=said.extend, hear_errors=complained.extend, env=npm_environment(tools, cache)
+        code = await TABLE.execute(
+            words, on_output=said.extend, on_errors=complained.extend, env=npm_environment(tools, cache)
         )
         found = json.loads(said) if code == 0 else []
     except (OSError, ValueError) as error:

@@ -33,7 +33,7 @@ import anyio.to_thread
 from manifests.model.service import digest
 from runtimes.base import RuntimeFailure
 from runtimes.data.inventory import author_files, find_out, leave_open, take_inventory
-from runtimes.data.retention import Copy, has_run, keep_current, rescue, settle
+from runtimes.data.retention import Copy, has_run, keep_current, populate, retain
 from runtimes.data.trash import Trash
 from runtimes.packages.copying import copy_package, require_content
 from runtimes.packages.git_history import history_of
@@ -66,7 +66,7 @@ class PackageStore:
         #: Trees of which a spare is being made; who needs one waits for it.
         self._making: dict[Path, anyio.Event] = {}
         #: Copies that can go without taking anything with them that a program wrote.
-        self._rescued: set[Path] = set()
+        self._retained: set[Path] = set()
 
     def copy(self, service: Service) -> Path:
         """Where the prepared copy of this revision's content is, once it is there."""
@@ -183,7 +183,7 @@ class PackageStore:
     def _tree(self, folder: Path) -> Tree:
         return Tree(folder, self._making, self._trash)
 
-    async def settle(self, service: Service, holder: Service | None) -> bool:
+    async def populate(self, service: Service, holder: Service | None) -> bool:
         """Gives the copy what the last healthy revision's program wrote in its own, before a first start.
 
         True when there was something to give. Nobody may be running in the copy. Raises RuntimeFailure.
@@ -196,7 +196,7 @@ class PackageStore:
             return False
         with _explained(service.id):
             kept = self.paths.kept(service.id)
-            return await anyio.to_thread.run_sync(settle, kept, copy, self._held_by(holder))
+            return await anyio.to_thread.run_sync(populate, kept, copy, self._held_by(holder))
 
     def _held_by(self, holder: Service | None) -> Copy | None:
         """The copy with the present state of a service whose revision `holder` was healthy last."""
@@ -213,12 +213,12 @@ class PackageStore:
         if copy := self._held_by(holder):
             keep_current(self.paths.kept(service_id), copy)
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
         """What programs wrote in copies that are not kept is put where it stays; returns where, for people.
 
-        `holder` is the revision that was healthy last. Only what was rescued is collected.
+        `holder` is the revision that was healthy last. Only what was retained is collected.
         """
         folder = self.paths.packages(service_id)
         if not folder.is_dir():
@@ -227,8 +227,8 @@ class PackageStore:
             copies = [self.copy(one) for one in keep if one.package]
             going = [Copy(place, holder) for place in _copies(folder) if not _is_kept(place.name, copies)]
             kept = self.paths.kept(service_id)
-            told = await anyio.to_thread.run_sync(rescue, kept, going, self._held_by(holder))
-            self._rescued |= {copy.place for copy in going}
+            told = await anyio.to_thread.run_sync(retain, kept, going, self._held_by(holder))
+            self._retained |= {copy.place for copy in going}
         return told
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
@@ -243,8 +243,8 @@ class PackageStore:
             copies = [self.copy(one) for one in keep if one.package]
             ours = [self.copy(one) for one in keep if one.package and one.runtime in _RUNTIMES]
             making = any(not _is_prepared(copy) for copy in ours)
-            spared = [copy for copy in _copies(folder) if copy not in self._rescued]
-            self._rescued -= set(_copies(folder))
+            spared = [copy for copy in _copies(folder) if copy not in self._retained]
+            self._retained -= set(_copies(folder))
             for entry in _unneeded(folder, [*copies, *spared], making=making):
                 self._throw_away(entry)
             if not copies and not any(folder.iterdir()):
@@ -273,7 +273,7 @@ class PackageStore:
 
 
 def in_use(paths: Paths) -> set[str]:
-    """The fetched folders that have what a program wrote, until it is rescued."""
+    """The fetched folders that have what a program wrote, until it is retained."""
     folder = paths.home / "packages"
     services = [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
     return {os.fspath(place) for service in services for place in _led_to(service)}

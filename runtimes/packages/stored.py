@@ -39,13 +39,13 @@ class StoredPreparer(Preparer):
     def adopt(self, service: Service) -> None:
         """It runs where it always did."""
 
-    async def settle(self, service: Service, holder: Service | None) -> bool:
-        return await self._store.settle(service, holder)
+    async def populate(self, service: Service, holder: Service | None) -> bool:
+        return await self._store.populate(service, holder)
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
-        return await self._store.rescue(service_id, keep, holder)
+        return await self._store.retain(service_id, keep, holder)
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._store.collect(service_id, keep)
@@ -53,7 +53,7 @@ class StoredPreparer(Preparer):
     async def purge(self) -> None:
         await self._store.purge()
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         """Nothing that would help."""
 
 
@@ -82,12 +82,12 @@ class InstallingPreparer(StoredPreparer):
             return
         await self._store.make_copy(service, progress, self.steps(service, progress).finish)
 
-    async def anticipate(self, service: Service) -> None:
+    async def prewarm(self, service: Service) -> None:
         if service.package is None:
             return
         log = ToolLog(self._paths.logs(service.id), name="spare.log")
         for tree in self._store.trees(service):
-            await tree.anticipate(copier(tree.folder, log, lambda _: None))
+            await tree.prewarm(copier(tree.folder, log, lambda _: None))
 
 
 def copier(folder: Path, log: ToolLog, progress: Progress) -> Run:

@@ -55,7 +55,7 @@ async def run_tool(
     try:
         with log.open() as file:
             heard = _Heard(file, words, f"{what}: ", progress)
-            code = await TABLE.attend(line, cwd=cwd, env=environment, hear=heard.hear)
+            code = await TABLE.execute(line, cwd=cwd, env=environment, on_output=heard.hear)
         heard.end()
     except NotStarted as error:
         raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error

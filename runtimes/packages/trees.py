@@ -4,7 +4,7 @@
     tree-<key>/tree/            the files: never run from, never built in, only ever copied
     tree-<key>/spares/<name>/   other such copies, made beforehand; a package copy gets one by a rename
     tree-<key>/used/<copy>/     taken back from a package copy that goes: a spare, if nobody wrote to it
-    tree-<key>/seals/           by name of a spare or a copy: what tells whether anybody wrote to it
+    tree-<key>/fingerprints/           by name of a spare or a copy: what tells whether anybody wrote to it
 
 Every package copy has files of its own. Hard links would be one file under two names: a build or a program
 that writes into such a file in place (patch-package does, and whoever opens a log or a database to append)
@@ -37,7 +37,7 @@ import anyio.to_thread
 
 from manifests.packages.digests import package_files
 from runtimes.data.removal import remove_tree
-from runtimes.packages.fingerprints import seal
+from runtimes.packages.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -122,11 +122,11 @@ class Tree:
         taken = self.folder.with_name(f"{TREE_ON_ITS_WAY}{copy.name}")
         spare.rename(taken)
         with suppress(FileNotFoundError):
-            self._seal(spare.name).rename(self._seal(copy.name))
+            self._fingerprint(spare.name).rename(self._fingerprint(copy.name))
         _move(taken, copy, about.names)
         remove_tree(taken)
 
-    async def anticipate(self, run: Run) -> None:
+    async def prewarm(self, run: Run) -> None:
         """Makes a spare, where that is worth it and there is none."""
         about = self.about()
         if about is None or self._spares() or self.folder in self._making or not self._is_worth_it(about):
@@ -139,7 +139,9 @@ class Tree:
             await run(cp([self.folder / "tree"], unfinished))
             with suppress(OSError):
                 # Somebody may have cleared the tree away.
-                self._add(unfinished, name, await anyio.to_thread.run_sync(seal, unfinished, about.names))
+                self._add(
+                    unfinished, name, await anyio.to_thread.run_sync(fingerprint, unfinished, about.names)
+                )
         finally:
             self._making.pop(self.folder).set()
             with anyio.CancelScope(shield=True):
@@ -150,7 +152,7 @@ class Tree:
 
         What cannot be taken goes with it.
         """
-        if not self._seal(name).exists() or (about := self.about()) is None:
+        if not self._fingerprint(name).exists() or (about := self.about()) is None:
             return
         used = self.folder / "used" / name
         with suppress(OSError):
@@ -170,21 +172,21 @@ class Tree:
                     self._add(used, _new_name(), untouched)
                 else:
                     self._trash.throw(used)
-            self._seal(used.name).unlink(missing_ok=True)
+            self._fingerprint(used.name).unlink(missing_ok=True)
 
     async def _untouched(self, used: Path) -> str:
-        """Its seal; empty where it is of no use as a spare."""
+        """Its fingerprint; empty where it is of no use as a spare."""
         about = self.about()
         if about is None or len(self._spares()) >= MOST_SPARES or not self._is_worth_it(about):
             return ""
-        found = await anyio.to_thread.run_sync(seal, used, about.names)
-        return found if found == self._seal(used.name).read_text() else ""
+        found = await anyio.to_thread.run_sync(fingerprint, used, about.names)
+        return found if found == self._fingerprint(used.name).read_text() else ""
 
-    def _add(self, made: Path, name: str, sealed: str) -> None:
+    def _add(self, made: Path, name: str, taken: str) -> None:
         """Raises OSError."""
-        for folder in ("spares", "seals"):
+        for folder in ("spares", "fingerprints"):
             (self.folder / folder).mkdir(mode=0o700, exist_ok=True)
-        self._seal(name).write_text(sealed)
+        self._fingerprint(name).write_text(taken)
         made.rename(self.folder / "spares" / name)
 
     def _spares(self) -> list[Path]:
@@ -196,8 +198,8 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _seal(self, name: str) -> Path:
-        return self.folder / "seals" / name
+    def _fingerprint(self, name: str) -> Path:
+        return self.folder / "fingerprints" / name
 
     def _forget_half_made(self) -> None:
         """By a life of this node that has ended in the middle of it."""

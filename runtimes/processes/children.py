@@ -143,36 +143,37 @@ class Table:
                 unsure.append(pid)
         return unsure
 
-    async def attend(
+    async def execute(
         self,
         line: Sequence[str],
         *,
-        hear: Callable[[bytes], None] | None = None,
-        hear_errors: Callable[[bytes], None] | None = None,
-        enrol: Callable[[int], None] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+        on_errors: Callable[[bytes], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         stdin: int = subprocess.DEVNULL,
     ) -> int:
         """Runs a command to its end and returns its status; all that it forked has ended then as well.
 
-        `hear` gets its output as it comes, with its errors unless these have a listener of their own. `enrol`
-        may limit it. Cancelled, or when one of them raises, it is ended. Raises NotStarted.
+        `on_output` gets its output as it comes, with its errors unless there is an `on_errors`. `on_start`
+        gets its process, and may limit it. Cancelled, or when one of them raises, it is ended. Raises
+        NotStarted.
         """
         name = self.new_name()
         try:
             process = self.spawn(
                 name, line, env=env, cwd=cwd, bufsize=0,
                 stdin=stdin,
-                stdout=subprocess.PIPE if hear else subprocess.DEVNULL,
-                stderr=subprocess.PIPE if hear_errors else subprocess.STDOUT,
+                stdout=subprocess.PIPE if on_output else subprocess.DEVNULL,
+                stderr=subprocess.PIPE if on_errors else subprocess.STDOUT,
             )  # fmt: skip
         except OSError as error:
             raise NotStarted(error.errno, error.strerror, error.filename) from error
         try:
-            if enrol is not None:
-                enrol(process.pid)
-            await self._listen(name, process, hear, hear_errors)
+            if on_start is not None:
+                on_start(process.pid)
+            await self._listen(name, process, on_output, on_errors)
         finally:
             code = await self._end(name, process)
         return code
@@ -181,8 +182,8 @@ class Table:
         self,
         name: str,
         process: subprocess.Popen[bytes],
-        hear: Callable[[bytes], None] | None,
-        hear_errors: Callable[[bytes], None] | None,
+        on_output: Callable[[bytes], None] | None,
+        on_errors: Callable[[bytes], None] | None,
     ) -> None:
         """Until it has ended, and what it said is heard."""
         failures: list[Exception] = []
@@ -195,7 +196,7 @@ class Table:
                 tasks.cancel_scope.cancel()
 
         async with anyio.create_task_group() as tasks:
-            for stream, to in ((process.stdout, hear), (process.stderr, hear_errors)):
+            for stream, to in ((process.stdout, on_output), (process.stderr, on_errors)):
                 if stream is not None and to is not None:
                     tasks.start_soon(listen, stream, to)
             try:

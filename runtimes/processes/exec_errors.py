@@ -1,4 +1,4 @@
-"""What the kernel meant when it did not start a program (execve(2)), in words that help. Pure.
+"""What the kernel explain when it did not start a program (execve(2)), in words that help. Pure.
 
 Only what waiting cannot mend: too little memory or too many processes are another matter.
 """
@@ -20,7 +20,7 @@ _FOREIGN = {
 _FIRST_LINE = "a script needs a first line such as #!/bin/sh"
 
 
-def meant(number: int, path: str, head: bytes) -> PermanentFailure | None:
+def explain(number: int, path: str, head: bytes) -> PermanentFailure | None:
     """`number` is its errno, `head` what the program begins with. None where another time may be better."""
     if number == errno.ENOEXEC:
         what, hint = _format(head)

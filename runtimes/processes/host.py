@@ -1,6 +1,6 @@
 """What all kinds of processes of one node share: the table of instances, their records, limits and ends.
 
-No instance leaves this table before nothing of its family is left (belonging.py says what that is). Strays of
+No instance leaves this table before nothing of its family is left (ownership.py says what that is). Strays of
 earlier lives of the node end here, and orphans that die are let go.
 """
 
@@ -27,7 +27,7 @@ from runtimes.processes.ownership import Family, owners, remember
 from runtimes.processes.proc import boot_id, pids, surroundings_of
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import Strays, recover
-from runtimes.processes.scan import Census
+from runtimes.processes.scan import Scanner
 
 if TYPE_CHECKING:
     import subprocess
@@ -72,7 +72,7 @@ class ProcessHost:
         self.handles: dict[str, Handle] = {}
         self.boot = boot_id()
         self.strays = Strays()
-        self._census = Census(paths.run, paths.log_root)
+        self._scanner = Scanner(paths.run, paths.log_root)
         self._recovered = anyio.Event()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         _keep_to_ourselves()
@@ -90,7 +90,7 @@ class ProcessHost:
         if self._recovered.is_set():
             return
         try:
-            found = recover(self.records, self._census, self.limiter, self.boot)
+            found = recover(self.records, self._scanner, self.limiter, self.boot)
             for record, family in found.kept:
                 self.watch(record, family, None)
         except OSError as error:
@@ -118,7 +118,7 @@ class ProcessHost:
         self.handles[record.instance] = Handle(running, family, pidfd, record.log_start, child)
         return running
 
-    def enrol(self, running: Running, pid: int) -> None:
+    def apply_limits(self, running: Running, pid: int) -> None:
         """What runs beside an instance has its limits."""
         self.limiter.join(running.instance, pid, running.service.manifest.resources)
 
@@ -168,7 +168,7 @@ class ProcessHost:
         kept_with_it = self.limiter.members([family.name])
         # Who leads is waited for elsewhere.
         pids = {*looked_at, *kept_with_it} - TABLE.names().keys()
-        seen = self._census.look(pids, kept_with_it)
+        seen = self._scanner.scan(pids, kept_with_it)
         others = (handle.family for name, handle in self.handles.items() if name != family.name)
         found = owners(
             seen, [family, *others],

@@ -5,7 +5,7 @@ that means nothing: RLIMIT_LOCKS has had no effect since Linux 2.4.25 (setrlimit
 hands it on, and nobody has a reason to set it. So it is still there after `setsid`, `env -i`, closed
 descriptors, a changed title and a second fork, where everything else that tells processes apart is gone. The
 node sets its own soft limit for the moment of a start, so that no instruction of a program runs without it;
-at all other times that limit names the node itself. (PAM's `su` resets limits: belonging.py has what else
+at all other times that limit names the node itself. (PAM's `su` resets limits: ownership.py has what else
 there is.)
 
 The environment is the older mark: the socket's path in it names node and instance. Programs may overwrite it.

@@ -23,16 +23,16 @@ import anyio.to_thread
 
 from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure
 from runtimes.data.stateful import look
-from runtimes.processes import termination_message as last_words
 from runtimes.processes.children import TABLE
 from runtimes.processes.environment import command_line, service_environment
-from runtimes.processes.exec_errors import meant
+from runtimes.processes.exec_errors import explain
 from runtimes.processes.executable import head_of
 from runtimes.processes.host import Handle, ProcessHost
 from runtimes.processes.ports import free_port, require_free
 from runtimes.processes.proc import read_stat
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import family_of
+from runtimes.processes.termination_message import FROM_OUTSIDE, termination_message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -69,10 +69,10 @@ class ProcessRuntime:
     async def prepare(self, service: Service, progress: Progress) -> None:
         await self._preparer.prepare(service, progress)
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]:
-        return await self._preparer.rescue(service_id, keep, holder)
+        return await self._preparer.retain(service_id, keep, holder)
 
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         await self._preparer.collect(service_id, keep)
@@ -84,13 +84,13 @@ class ProcessRuntime:
         copy = self._preparer.copy(service)
         return await anyio.to_thread.run_sync(look, self._host.paths, service, copy)
 
-    async def anticipate(self, service: Service) -> None:
-        await self._preparer.anticipate(service)
+    async def prewarm(self, service: Service) -> None:
+        await self._preparer.prewarm(service)
 
     async def start(self, launch: Launch) -> Running:
         host, paths = self._host, self._host.paths
         await host.strays.gone(launch.service.id)
-        await self._settle(launch)
+        await self._populate(launch)
         try:
             program = self._preparer.program(launch.service)
             endpoint = _choose_endpoint(launch, paths)
@@ -116,14 +116,14 @@ class ProcessRuntime:
                 raise RuntimeFailure("StartFailed", message) from error
             raise
 
-    async def _settle(self, launch: Launch) -> None:
+    async def _populate(self, launch: Launch) -> None:
         """Not while another instance runs in the same copy: it has all that there is."""
         place = self._preparer.copy(launch.service)
         if place is None or (launch.holder is None and not self._host.paths.kept(launch.service.id).exists()):
             return
         running = [handle.running.service for handle in self._host.handles.values()]
         if all(self._preparer.copy(one) != place for one in running if one.id == launch.service.id):
-            await self._preparer.settle(launch.service, launch.holder)
+            await self._preparer.populate(launch.service, launch.holder)
 
     def _enter(
         self,
@@ -182,7 +182,7 @@ class ProcessRuntime:
         exit = _reap(handle)
         await self._host.clear(handle.family, adopted=handle.child is None)
         self._host.release(handle)
-        return replace(exit, said=self._last_words(handle, exit))
+        return replace(exit, said=self._termination_message(handle, exit))
 
     async def _let_end(self, handle: Handle) -> None:
         """What was asked to end has the same time for it, whichever of its processes ends first."""
@@ -196,12 +196,12 @@ class ProcessRuntime:
             await self._host.let_end(handle)
             tasks.cancel_scope.cancel()
 
-    def _last_words(self, handle: Handle, exit: Exit) -> str:
-        if exit.success or exit.signal in last_words.FROM_OUTSIDE:
+    def _termination_message(self, handle: Handle, exit: Exit) -> str:
+        if exit.success or exit.signal in FROM_OUTSIDE:
             return ""
         running = handle.running
         log = log_file(self._host.paths, running.service.id)
-        return last_words.last_words(log, handle.log_start, {running.token})
+        return termination_message(log, handle.log_start, {running.token})
 
 
 def _choose_endpoint(launch: Launch, paths: Paths) -> Endpoint:
@@ -266,7 +266,7 @@ def _refused(path: str, error: OSError) -> RuntimeFailure | None:
     """What the kernel has against this program; None for anything else."""
     if error.filename != path or error.errno is None:
         return None
-    return meant(error.errno, path, head_of(path))
+    return explain(error.errno, path, head_of(path))
 
 
 def _signal_group(handle: Handle, number: signal.Signals) -> None:

@@ -1,7 +1,7 @@
 """What the next life of a node finds: which of its instances still run, and what has to be cleared away.
 
 A record whose process lives and started at the recorded moment is that instance, with all that belongs to it
-(belonging.py). What else is this node's (a program started in the node's last millisecond, what a dead
+(ownership.py). What else is this node's (a program started in the node's last millisecond, what a dead
 instance left behind, a tool of a node that was killed) are strays. They are asked to end at once, but nobody
 waits for them who does not have to: only a service that a stray may be of is not started until it is gone.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtimes.processes.limits import Limiter
     from runtimes.processes.ownership import Seen
     from runtimes.processes.records import Records
-    from runtimes.processes.scan import Census
+    from runtimes.processes.scan import Scanner
 
 #: Seconds that a stray has to end after SIGTERM.
 GRACE = 5.0
@@ -42,7 +42,7 @@ class Found:
     strays: tuple[Seen, ...]
 
 
-def recover(records: Records, census: Census, limiter: Limiter, boot: str) -> Found:
+def recover(records: Records, scanner: Scanner, limiter: Limiter, boot: str) -> Found:
     """Looks at all records and all processes, and removes the records of what is gone. Raises OSError."""
     kept, dropped = [], []
     for entry in list(records.entries()):
@@ -51,7 +51,7 @@ def recover(records: Records, census: Census, limiter: Limiter, boot: str) -> Fo
         else:
             records.remove(entry.instance if isinstance(entry, Record) else entry)
             dropped += [entry] if isinstance(entry, Record) else []
-    seen = census.look(pids(), limiter.members([record.instance for record in (*kept, *dropped)]))
+    seen = scanner.scan(pids(), limiter.members([record.instance for record in (*kept, *dropped)]))
     families = [family_of(record) for record in kept]
     found = owners(
         seen, [*families, *_started_now()], node=os.getpid(), own_seal=TABLE.own_seal, subreaper=False

@@ -1,4 +1,4 @@
-"""Looks at the processes of this machine and writes down what belonging.py decides by.
+"""Looks at the processes of this machine and writes down what ownership.py decides by.
 
 What costs more than a `stat` (the environment, the output's file) is looked at only where there is no seal.
 """
@@ -22,13 +22,13 @@ _KERNEL = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class Scanner:
     """One node's way of looking: its run directory, and where its services' logs are."""
 
     run: Path
     log_root: Path
 
-    def look(self, pids: Iterable[int], cgroups: Mapping[int, str] | None = None) -> dict[int, Seen]:
+    def scan(self, pids: Iterable[int], cgroups: Mapping[int, str] | None = None) -> dict[int, Seen]:
         """Those of them that there are. `cgroups` says of which family's cgroup a process is."""
         node, logs = os.fspath(self.run), _Logs(self.log_root)
         seen = {}

@@ -47,7 +47,7 @@ _HAS_PLACE = re.compile(r"(?:Syntax|Indentation|Tab)Error\b")
 _TEXT = 8
 
 
-def last_words(path: str, start: int, secrets: Collection[str]) -> str:
+def termination_message(path: str, start: int, secrets: Collection[str]) -> str:
     """What the log says since the byte `start` (-1: unknown, then nothing), in one line; may be empty."""
     if start < 0:
         return ""

@@ -66,7 +66,7 @@ class Unwatched:
 class Collects(Protocol):
     """A runtime, a preparer or a store of packages."""
 
-    async def rescue(
+    async def retain(
         self, service_id: str, keep: Collection[Service], holder: Service | None
     ) -> Sequence[str]: ...
 
@@ -79,7 +79,7 @@ async def clear(
     where: Collects, service_id: str, keep: Collection[Service], holder: Service | None = None
 ) -> Sequence[str]:
     """As a node clears away; returns where it put something."""
-    told = await where.rescue(service_id, keep, holder)
+    told = await where.retain(service_id, keep, holder)
     await where.collect(service_id, keep)
     await where.purge()
     return told

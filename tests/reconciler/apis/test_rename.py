@@ -310,7 +310,7 @@ async def test_what_a_program_wrote_beside_its_code_goes_with_it(tmp_path: Path)
     assert not (tmp_path / "kept" / "old").exists()
     new = service("new", package=str(package))
     await store.make_copy(new, print, finish)
-    assert await store.settle(new, None)
+    assert await store.populate(new, None)
     assert (store.require(new) / "db.sqlite3").read_text() == "accounts"
 
 

@@ -15,7 +15,7 @@ from runtimes.data import carry as carrying
 from runtimes.data.carry import read_carried
 from runtimes.data.inventory import author_files, beside, take_inventory
 from runtimes.data.removal import remove_tree
-from runtimes.data.retention import HELD, Copy, rescue, settle
+from runtimes.data.retention import HELD, Copy, populate, retain
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Packages:
 
     def hold(self, copy: Copy) -> Copy:
         """It became healthy, and was the last to be swept for."""
-        assert rescue(self.kept, [], copy) == []
+        assert retain(self.kept, [], copy) == []
         return copy
 
 
@@ -65,11 +65,11 @@ def test_what_a_program_wrote_goes_with_the_next_revision(packages: Packages) ->
     write(old.place, {"db.sqlite3": "accounts", "media/a/b.png": "image"})
     (old.place / "spool").mkdir()
     new = packages.prepare("two", {"main.py": "2"})
-    assert settle(packages.kept, new, old)
+    assert populate(packages.kept, new, old)
     assert read(new.place) == {"main.py": "2", "db.sqlite3": "accounts", "media/a/b.png": "image"}
     assert (new.place / "spool").is_dir()
     assert read(old.place) == {"main.py": "1", "db.sqlite3": "accounts", "media/a/b.png": "image"}
-    assert not settle(packages.kept, new, old)
+    assert not populate(packages.kept, new, old)
 
 
 def test_what_is_made_again_stays_behind(packages: Packages) -> None:
@@ -84,7 +84,7 @@ def test_what_is_made_again_stays_behind(packages: Packages) -> None:
         },
     )  # fmt: skip
     new = packages.prepare("two", {"main.js": "2"}, {".next/page.html": "new", "dist/app.js": "new"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place) == {
         "main.js": "2", ".next/page.html": "new", "dist/app.js": "new", "dist/uploads/photo": "photo",
     }  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_database_that_the_build_made_is_the_programs(packages: Packages) -> N
     write(new.place, {"main.js": "2"})
     database(new.place / "data" / "dev.db", "seed")
     take_inventory(new.place, authored)
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert (new.place / "data" / "dev.db").read_bytes() == (old.place / "data" / "dev.db").read_bytes()
 
 
@@ -120,21 +120,21 @@ def test_where_both_changed_a_file_the_authors_lies_beside_until_somebody_settle
     old = packages.hold(packages.prepare("one", {"settings.json": "a", "untouched": "a", "main.py": "1"}))
     write(old.place, {"settings.json": "program", "untouched": "program"})
     two = packages.prepare("two", {"settings.json": "b", "untouched": "a", "main.py": "2"})
-    settle(packages.kept, two, old)
+    populate(packages.kept, two, old)
     assert read(two.place) == {
         "settings.json": "program", "settings.json.from-package": "b", "untouched": "program", "main.py": "2",
     }  # fmt: skip
     packages.hold(two)
     # It stays unsettled in the revisions after it, with the author's of that day.
     three = packages.prepare("three", {"settings.json": "c", "untouched": "a", "main.py": "3"})
-    settle(packages.kept, three, two)
+    populate(packages.kept, three, two)
     assert (three.place / "settings.json.from-package").read_text() == "c"
     carried = read_carried(three.place)
     assert carried and carried.conflicts == ("settings.json",)
     (three.place / "settings.json.from-package").unlink()
     packages.hold(three)
     four = packages.prepare("four", {"settings.json": "c", "untouched": "a", "main.py": "4"})
-    settle(packages.kept, four, three)
+    populate(packages.kept, four, three)
     assert read(four.place) == {"settings.json": "program", "untouched": "program", "main.py": "4"}
 
 
@@ -143,7 +143,7 @@ def test_what_a_program_removed_comes_back_with_a_change_of_it_only(packages: Pa
     (old.place / "setup.php").unlink()
     (old.place / "default.json").unlink()
     new = packages.prepare("two", {"setup.php": "a", "default.json": "b", "main": "2"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place) == {"default.json": "b", "main": "2"}
 
 
@@ -153,15 +153,15 @@ def test_a_failed_revision_changes_nothing_and_starts_anew_with_what_is_there_th
     old = packages.hold(packages.prepare("one", {"main": "1"}))
     write(old.place, {"db": "accounts"})
     bad = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, bad, old)
+    populate(packages.kept, bad, old)
     write(bad.place, {"db": "migrated", "new": "half"})
     # It crashes and starts again: its own goes on.
-    assert not settle(packages.kept, bad, old)
+    assert not populate(packages.kept, bad, old)
     assert (bad.place / "db").read_text() == "migrated"
     # The old one serves meanwhile, and a person tries again.
     assert read(old.place) == {"main": "1", "db": "accounts"}
     write(old.place, {"db": "more accounts"})
-    assert settle(packages.kept, bad, old)
+    assert populate(packages.kept, bad, old)
     assert read(bad.place) == {"main": "2", "db": "more accounts"}
     assert read(packages.kept / "failed") == {"db": "migrated", "new": "half"}
 
@@ -170,11 +170,11 @@ def test_a_failed_revision_starts_anew_also_where_the_old_one_only_read_meanwhil
     old = packages.hold(packages.prepare("one", {"main": "1"}))
     write(old.place, {"db": "accounts"})
     bad = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, bad, old)
+    populate(packages.kept, bad, old)
     write(bad.place, {"db": "emptied"})
-    assert not settle(packages.kept, bad, old)
-    assert not settle(packages.kept, old, old)
-    assert settle(packages.kept, bad, old)
+    assert not populate(packages.kept, bad, old)
+    assert not populate(packages.kept, old, old)
+    assert populate(packages.kept, bad, old)
     assert read(bad.place) == {"main": "2", "db": "accounts"}
     assert read(packages.kept / "failed") == {"db": "emptied"}
 
@@ -183,23 +183,23 @@ def test_a_rollback_to_a_copy_that_is_still_there_has_the_present_state(packages
     one = packages.hold(packages.prepare("one", {"main": "1"}))
     write(one.place, {"db": "1", "gone": "1"})
     two = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, two, one)
+    populate(packages.kept, two, one)
     packages.hold(two)
     write(two.place, {"db": "2", "added": "2"})
     (two.place / "gone").unlink()
-    assert settle(packages.kept, one, two)
+    assert populate(packages.kept, one, two)
     assert read(one.place) == {"main": "1", "db": "2", "added": "2"}
-    assert rescue(packages.kept, [two], one) == []
+    assert retain(packages.kept, [two], one) == []
 
 
 def test_what_an_old_program_wrote_at_last_is_kept(packages: Packages) -> None:
     old = packages.hold(packages.prepare("one", {"main": "1"}))
     write(old.place, {"db": "early"})
     new = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     packages.hold(new)
     write(old.place, {"db": "late!"})
-    (told,) = rescue(packages.kept, [old], new)
+    (told,) = retain(packages.kept, [old], new)
     assert os.fspath(packages.kept / "one") in told
     assert read(packages.kept / "one") == {"db": "late!"}
 
@@ -207,16 +207,16 @@ def test_what_an_old_program_wrote_at_last_is_kept(packages: Packages) -> None:
 def test_a_deleted_service_finds_what_it_wrote_when_it_comes_back(packages: Packages) -> None:
     old = packages.hold(packages.prepare("one", {"settings": "a", "main": "1"}))
     write(old.place, {"db": "accounts", "settings": "program"})
-    assert rescue(packages.kept, [old], old)
+    assert retain(packages.kept, [old], old)
     for name in ("one", "two"):
         # In the same code or in other: the old copy is gone.
         again = packages.prepare(f"{name}-again", {"settings": "a", "main": name})
-        assert settle(packages.kept, again, None)
+        assert populate(packages.kept, again, None)
         assert read(again.place) == {"settings": "program", "main": name, "db": "accounts"}
-        assert not settle(packages.kept, again, None)
+        assert not populate(packages.kept, again, None)
     packages.hold(again)
     assert not (packages.kept / "current").exists()
-    assert not settle(packages.kept, again, again)
+    assert not populate(packages.kept, again, again)
 
 
 def test_a_node_that_dies_between_keeping_and_forgetting_finds_it_in_the_copy_made_anew(
@@ -224,12 +224,12 @@ def test_a_node_that_dies_between_keeping_and_forgetting_finds_it_in_the_copy_ma
 ) -> None:
     old = packages.hold(packages.prepare("one", {"main": "1"}))
     write(old.place, {"db": "accounts"})
-    rescue(packages.kept, [old], old)
+    retain(packages.kept, [old], old)
     for file in [*old.place.iterdir()]:
         file.unlink()
     beside(old.place, HELD).unlink()
     again = packages.prepare("one", {"main": "1"})
-    assert settle(packages.kept, again, again)
+    assert populate(packages.kept, again, again)
     assert read(again.place) == {"main": "1", "db": "accounts"}
     packages.hold(again)
     assert read(again.place) == {"main": "1", "db": "accounts"}
@@ -258,10 +258,10 @@ def test_a_carrying_that_was_interrupted_is_done_again(
     with_kill = steps < 4
     if with_kill:
         with pytest.raises(Killed):
-            settle(packages.kept, new, old)
+            populate(packages.kept, new, old)
         monkeypatch.undo()
         assert read_carried(new.place) is None
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place) == {
         "settings": "program", "settings.from-package": "b", "main": "2", "db": "accounts", "db-wal": "wal",
         "media/x": "x",
@@ -283,10 +283,10 @@ def test_a_full_disk_leaves_the_copy_as_it_was(packages: Packages, monkeypatch: 
 
     monkeypatch.setattr(carrying, "_copy_file", full)
     with pytest.raises(OSError, match="No space"):
-        settle(packages.kept, new, old)
+        populate(packages.kept, new, old)
     monkeypatch.undo()
     assert read(new.place) == {"settings": "b", "main": "2"}
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place)["settings.from-package"] == "b"
     assert read(new.place)["db"] == "accounts"
 
@@ -297,7 +297,7 @@ def test_links_into_the_old_copy_lead_into_the_new_one(packages: Packages) -> No
     (old.place / "absolute").symlink_to(old.place / "real")
     (old.place / "outside").symlink_to("/etc/hostname")
     new = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert os.readlink(new.place / "absolute") == os.fspath(new.place / "real")
     assert os.readlink(new.place / "outside") == "/etc/hostname"
 
@@ -310,7 +310,7 @@ def test_an_authors_link_leads_no_program_out_of_its_copy(packages: Packages, tm
     write(new.place, {"main": "2", "elsewhere/y": "y"})
     (new.place / "up").symlink_to("elsewhere")
     take_inventory(new.place, author_files(new.place))
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place / "elsewhere") == {"y": "y"}
     assert read(new.place / "up") == {"x": "x"}
     assert os.readlink(new.place / "up.from-package") == "elsewhere"
@@ -321,7 +321,7 @@ def test_of_a_copy_without_an_inventory_nothing_takes_the_place_of_new_code(pack
     old = Copy(packages.folder / "one")
     write(old.place, {"main.py": "1", "db.sqlite3": "accounts", "bundle.js": "old"})
     new = packages.prepare("two", {"main.py": "2"}, {"bundle.js": "new"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place) == {"main.py": "2", "bundle.js": "new", "db.sqlite3": "accounts"}
     assert read(packages.kept / "aside") == {"main.py": "1", "bundle.js": "old"}
 
@@ -350,12 +350,12 @@ def test_folders_and_files_keep_their_owner_and_rights(packages: Packages) -> No
         }
 
     new = packages.prepare("two", {"main": "2", "var/.gitkeep": ""})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert look(new.place) == look(old.place)
     before = look(old.place)
-    rescue(packages.kept, [new], new)
+    retain(packages.kept, [new], new)
     again = packages.prepare("three", {"main": "3", "var/.gitkeep": ""})
-    settle(packages.kept, again, None)
+    populate(packages.kept, again, None)
     assert look(again.place) == before
 
 
@@ -368,7 +368,7 @@ def test_holes_stay_holes(packages: Packages) -> None:
         file.write(b"last")
         file.truncate((1 << 40) + (1 << 30))
     new = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     with open(new.place / "data.mdb", "rb") as file:
         assert file.read(6) == b"first\0"
         file.seek(1 << 40)
@@ -398,18 +398,18 @@ def _go_with_read_only_folders(folder: Path) -> None:
     for name in ("cache/mod", "cache"):
         (old.place / name).chmod(0o500)
     new = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, new, old)
+    populate(packages.kept, new, old)
     assert read(new.place) == {"main": "2", "cache/mod/x": "x", "cache/y": "y"}
     packages.hold(new)
     # Back again, and away: twice, so that what was kept gives way to itself.
-    settle(packages.kept, old, new)
+    populate(packages.kept, old, new)
     for _ in range(2):
-        rescue(packages.kept, [old], old)
+        retain(packages.kept, [old], old)
     for copy in (old, new):
         remove_tree(copy.place)
         assert not copy.place.exists()
     again = packages.prepare("three", {"main": "3"})
-    settle(packages.kept, again, None)
+    populate(packages.kept, again, None)
     assert read(again.place) == {"main": "3", "cache/mod/x": "x", "cache/y": "y"}
     packages.hold(again)
     assert not (packages.kept / "current").exists()
@@ -434,7 +434,7 @@ def test_a_program_may_put_a_file_or_a_link_where_its_author_has_a_folder(
     # Each time with the author's folder, which lies beside it and is nobody's data.
     for edition in ("1", "2", "3"):
         new = packages.prepare(edition, {**author, "main": edition})
-        assert settle(packages.kept, new, old)
+        assert populate(packages.kept, new, old)
         found = read(new.place)
         assert found.pop("up", "program's") == "program's" and found == {
             "main": edition, "up.from-package/x": "author's", "up.from-package/y": "author's",
@@ -449,11 +449,11 @@ def test_a_folder_of_a_failed_revision_is_in_nobodys_way(packages: Packages) -> 
     old = packages.hold(packages.prepare("one", {"main": "1", "state": "author's", "theirs/x": "x"}))
     write(old.place, {"state": "program's"})
     bad = packages.prepare("two", {"main": "2", "state": "author's", "theirs/x": "x"})
-    settle(packages.kept, bad, old)
+    populate(packages.kept, bad, old)
     (bad.place / "state").unlink()
     write(bad.place, {"state/deep/er": "failed's", "theirs/y": "failed's"})
-    settle(packages.kept, old, old)
-    assert settle(packages.kept, bad, old)
+    populate(packages.kept, old, old)
+    assert populate(packages.kept, bad, old)
     assert read(bad.place) == {"main": "2", "state": "program's", "theirs/x": "x"}
     assert read(packages.kept / "failed") == {"state/deep/er": "failed's", "theirs/y": "failed's"}
 
@@ -462,14 +462,14 @@ def test_what_a_failed_revision_made_of_its_authors_file_is_in_nobodys_way(packa
     old = packages.hold(packages.prepare("one", {"main": "1"}))
     write(old.place, {"up/x": "program's"})
     bad = packages.prepare("two", {"main": "2"})
-    settle(packages.kept, bad, old)
+    populate(packages.kept, bad, old)
     worse = packages.prepare("three", {"main": "3", "up": "author's"})
-    settle(packages.kept, worse, old)
+    populate(packages.kept, worse, old)
     for file in (worse.place / "up/x", worse.place / "up.from-package"):
         file.unlink()
     (worse.place / "up").rmdir()
     write(worse.place, {"up": "failed's"})
-    settle(packages.kept, old, old)
-    assert settle(packages.kept, worse, old)
+    populate(packages.kept, old, old)
+    assert populate(packages.kept, worse, old)
     assert read(worse.place) == {"main": "3", "up/x": "program's"}
     assert read(packages.kept / "failed") == {"up": "failed's"}

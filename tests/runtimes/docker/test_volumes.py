@@ -233,7 +233,7 @@ async def test_a_container_that_ended_keeps_what_was_written_inside(lives: Docke
     assert [each["Labels"][labels.INSTANCE] for each in await lives.containers(running=False)] == ["i4"]
 
 
-async def test_what_crashed_tells_its_last_words(lives: DockerLives) -> None:
+async def test_what_crashed_has_a_termination_message(lives: DockerLives) -> None:
     runtime = lives.next_life()
     await runtime.observe()
     says = [

@@ -90,7 +90,7 @@ async def test_it_runs_in_a_copy_and_what_it_writes_goes_along(paths: Paths, app
     versions, native = Versions(paths, apps), NativePreparer(paths)
     one = await versions.fetch()
     await native.prepare(one, print)
-    assert not await native.settle(one, None)
+    assert not await native.populate(one, None)
     where = native.program(one).cwd
     assert where == str(native.copy(one)) != checkout(one)
     await clear(native, "app", [one], one)
@@ -99,7 +99,7 @@ async def test_it_runs_in_a_copy_and_what_it_writes_goes_along(paths: Paths, app
     apps.commit({"notes/run": "2", "notes/old": None})
     two = await versions.fetch()
     await native.prepare(two, print)
-    assert await native.settle(two, one)
+    assert await native.populate(two, one)
     assert read(native.program(two).cwd) == {"run": "2", "database": "rows"}
     assert not await clear(native, "app", [two], two)
     assert not os.path.exists(where)
@@ -110,7 +110,7 @@ async def test_it_runs_in_a_copy_and_what_it_writes_goes_along(paths: Paths, app
     told = await clear(native, "app", [], two)
     assert len(told) == 1 and "kept/app/current" in told[0]
     await native.prepare(two, print)
-    assert await native.settle(two, None)
+    assert await native.populate(two, None)
     assert read(native.program(two).cwd) == {"run": "2", "database": "rows"}
 
 
@@ -120,7 +120,7 @@ async def test_a_folder_of_this_machine_is_run_in(paths: Paths, tmp_path: Path) 
     await native.prepare(of, print)
     native.adopt(of)
     assert native.program(of).cwd == str(tmp_path) and native.copy(of) is None
-    assert not await native.settle(of, None)
+    assert not await native.populate(of, None)
     assert not paths.packages("app").exists()
 
 
@@ -135,7 +135,7 @@ async def test_what_0_3_runs_in_a_checkout_goes_on_there_and_is_carried(
     again = replace(one, revision="another", manifest=one.manifest.model_copy(update={"env": {"A": "1"}}))
     for each in (one, again):
         await native.prepare(each, print)
-        assert not await native.settle(each, one)
+        assert not await native.populate(each, one)
         assert os.path.realpath(native.program(each).cwd) == os.path.realpath(checkout(one))
     apps.commit({"notes/run": "2", "notes/old": None})
     two = await versions.fetch()
@@ -143,7 +143,7 @@ async def test_what_0_3_runs_in_a_checkout_goes_on_there_and_is_carried(
     await versions.collect(two)
     assert read(checkout(one)) == {"run": "1", "old": "goes", "database": "rows"}
     await native.prepare(two, print)
-    assert await native.settle(two, again)
+    assert await native.populate(two, again)
     found = read(native.program(two).cwd)
     assert (found["run"], found["database"]) == ("2", "rows")
     assert not await clear(native, "app", [again, two], again)
@@ -164,13 +164,13 @@ async def test_another_environment_for_the_same_commit_has_what_was_written_unti
     native.adopt(one)
     await native.prepare(again, print)
     write(checkout(one), database="more rows")
-    await native.settle(again, one)
+    await native.populate(again, one)
     assert read(native.program(again).cwd)["database"] == "more rows"
     # 0.3 took what it found there for the package; it is data all the same.
     apps.commit({"notes/run": "2"})
     two = await versions.fetch()
     await native.prepare(two, print)
-    assert await native.settle(two, again)
+    assert await native.populate(two, again)
     found = read(native.program(two).cwd)
     assert (found["run"], found["database"], found["log"]) == ("2", "more rows", "x")
 
@@ -205,7 +205,7 @@ async def test_what_was_written_after_the_new_one_began_is_kept_before_a_checkou
     apps.commit({"notes/run": "2"})
     two = await versions.fetch()
     await native.prepare(two, print)
-    await native.settle(two, one)
+    await native.populate(two, one)
     write(checkout(one), late="rows")
     await versions.collect(two)
     (told,) = await clear(native, "app", [two], two)
@@ -225,7 +225,7 @@ async def test_a_deleted_service_of_0_3_leaves_what_it_wrote(paths: Paths, apps:
     await versions.collect()
     assert not os.path.exists(checkout(one))
     await native.prepare(two, print)
-    assert await native.settle(two, None)
+    assert await native.populate(two, None)
     assert read(native.program(two).cwd) == {"run": "2", "old": "goes", "database": "rows"}
 
 
@@ -242,13 +242,13 @@ async def test_after_a_reboot_nothing_of_a_checkout_is_taken_for_its_authors(
         package = Package(checkout(one), Digests().digest(checkout(one)))
         one = replace(one, package=package, revision="another")
     await native.prepare(one, print)
-    await native.settle(one, one)
+    await native.populate(one, one)
     assert read(native.program(one).cwd)["database"] == "rows"
     await clear(native, "app", [one], one)
     apps.commit({"notes/run": "2"})
     two = await versions.fetch()
     await native.prepare(two, print)
-    assert await native.settle(two, one)
+    assert await native.populate(two, one)
     assert read(native.program(two).cwd) == {"run": "2", "old": "goes", "database": "rows"}
     await clear(native, "app", [two], two)
     await versions.collect(two)

@@ -68,7 +68,7 @@ class App:
     async def clear(self, *keep: Service) -> None:
         """As the loop does it: for all runtimes, one after the other."""
         for preparer in (self.preparer, PythonPreparer(self.paths)):
-            await preparer.rescue("app", keep, None)
+            await preparer.retain("app", keep, None)
             await preparer.collect("app", keep)
             await preparer.purge()
 
@@ -142,7 +142,7 @@ async def test_a_build_that_writes_into_what_was_installed_changes_no_other_revi
         assert app.installed == (number == 0)
         revisions.append(of)
         if spare:
-            await app.preparer.anticipate(of)
+            await app.preparer.prewarm(of)
     assert [await app.output(of) for of in revisions] == ["2"] * 4
 
 
@@ -157,7 +157,7 @@ async def test_a_program_that_writes_into_what_was_installed_changes_no_other_re
         {"package.json": package, "index.js": f"console.log(require('lib').n); {running}"}
     )
     if spare:
-        await app.preparer.anticipate(first)
+        await app.preparer.prewarm(first)
     assert [await app.output(first) for _ in range(3)] == ["1", "2", "3"]
     second = await app.prepare({"index.js": "console.log('new', require('lib').n)"})
     assert not app.installed and await app.output(second) == "new 1"
@@ -168,12 +168,12 @@ async def test_a_program_that_writes_into_what_was_installed_changes_no_other_re
 async def test_the_spare_is_taken_as_it_is_and_made_anew(app: App) -> None:
     lib = app.vendor("lib", files={"index.js": ""})
     first = await app.prepare({"package.json": {"dependencies": {"lib": lib}}, "index.js": "1"})
-    await app.preparer.anticipate(first)
+    await app.preparer.prewarm(first)
     (spare,) = app.paths.packages("app").glob("tree-*/spares/*/node_modules")
     taken = spare.stat().st_ino
     second = await app.prepare({"index.js": "2"})
     assert (app.copy(second) / "node_modules").stat().st_ino == taken and not spare.exists()
-    await app.preparer.anticipate(second)
+    await app.preparer.prewarm(second)
     (spare,) = app.paths.packages("app").glob("tree-*/spares/*/node_modules")
     assert spare.stat().st_ino != taken
 
@@ -184,8 +184,8 @@ async def test_what_deaths_left_half_made_goes(app: App) -> None:
     packages = app.paths.packages("app")
     (tree,) = packages.glob("tree-*")
     (tree / ".spare-1-abc/node_modules").mkdir(parents=True)
-    await app.preparer.anticipate(first)
-    assert sorted(entry.name for entry in tree.iterdir()) == ["about.json", "seals", "spares", "tree"]
+    await app.preparer.prewarm(first)
+    assert sorted(entry.name for entry in tree.iterdir()) == ["about.json", "fingerprints", "spares", "tree"]
     app.write({"index.js": "2"})
     of = service(runtime="node", package=os.fspath(app.source))
     assert of.package

@@ -238,7 +238,7 @@ async def test_requirements_from_the_index_once_for_all_revisions(paths: Paths) 
     assert await prepare(preparer, second) == ["copying the package", "copying"]
     assert await output(preparer, second) == "again 1.16.0"
     # With a copy made beforehand nothing but the package is copied.
-    await preparer.anticipate(second)
+    await preparer.prewarm(second)
     third = python_app(paths, {"main.py": "import six; print('once more', six.__version__)"})
     assert await prepare(preparer, third) == ["copying the package"]
     assert await output(preparer, third) == "once more 1.16.0"

@@ -54,7 +54,7 @@ async def test_what_a_program_does_to_its_libraries_is_not_the_next_revisions(
     assert await run(preparer, first) == "1.0"
     for text in ("import top; print(top.VERSION)", "import top; print(top.VERSION, end='')"):
         # From the spare, and without one.
-        await preparer.anticipate(first) if "end" not in text else None
+        await preparer.prewarm(first) if "end" not in text else None
         second = app(tmp_path, text)
         await preparer.prepare(second, print)
         assert await run(preparer, second) == "1.0"

@@ -182,7 +182,7 @@ async def test_a_copy_of_0_3_gets_its_inventory_while_its_package_is_as_it_was(p
     (paths.home / "source/index.js").write_text("2")
     new = service(package=str(paths.home / "source"), env={"A": "1"})
     await complete(store, new)
-    assert await store.settle(new, of)
+    assert await store.populate(new, of)
     assert (store.require(new) / "index.js").read_text() == "2"
     assert (store.require(new) / "db.sqlite3").read_text() == "accounts"
     assert not await clear(store, "app", [new], new)
@@ -196,13 +196,13 @@ async def test_a_copy_that_another_runtime_installed_is_not_taken_for_prepared(p
     with pytest.raises(RuntimeFailure, match="not prepared"):
         store.require(python)
     (store.require(node) / "db").write_text("accounts")
-    await store.rescue("app", [node], node)
+    await store.retain("app", [node], node)
     await complete(store, python)
     assert store.require(python) != store.require(node)
     assert not (store.require(python) / "db").exists()
 
-    assert await store.settle(python, node)
-    await store.rescue("app", [python], python)
+    assert await store.populate(python, node)
+    await store.retain("app", [python], python)
     await store.collect("app", [python])
     # It keeps its place, and what is in it, when the other is gone.
     assert (store.require(python) / "db").read_text() == "accounts"
@@ -216,12 +216,12 @@ async def test_another_env_is_no_copy_of_0_3(paths: Paths) -> None:
     with_env = service(package=str(paths.home / "source"), env={"A": "b"})
     for of, holder in ((plain, None), (with_env, plain)):
         await complete(store, of)
-        assert not await store.settle(of, holder)
-        await store.rescue("app", [of], of)
+        assert not await store.populate(of, holder)
+        await store.retain("app", [of], of)
         await store.collect("app", [of])
     (store.require(with_env) / "db").write_text("accounts")
     (paths.home / "source/index.js").write_text("2")
     edited = service(package=str(paths.home / "source"), env={"A": "b"})
     await complete(store, edited)
-    assert await store.settle(edited, with_env)
+    assert await store.populate(edited, with_env)
     assert (store.require(edited) / "db").read_text() == "accounts"

@@ -12,7 +12,7 @@ import pytest
 
 from runtimes.base import RuntimeFailure
 from runtimes.packages import trees
-from runtimes.packages.fingerprints import seal
+from runtimes.packages.fingerprints import fingerprint
 from runtimes.packages.store import PackageStore
 from runtimes.packages.trees import MOST_SPARES, About
 from tests.runtimes.factories import clear, make_home, make_paths, service
@@ -70,14 +70,14 @@ class App:
         await self.store.make_copy(of, lambda _: None, finish)
         return self.store.require(of) / "node_modules"
 
-    async def anticipate(self, of: Service) -> None:
-        await self.store.tree(of, "key").anticipate(self.cp)
+    async def prewarm(self, of: Service) -> None:
+        await self.store.tree(of, "key").prewarm(self.cp)
 
     async def edited(self, before: Service) -> Service:
         """As the loop does it, with the old revision gone in the end."""
         of = self.edit()
         await self.prepare(of)
-        await self.anticipate(of)
+        await self.prewarm(of)
         await clear(self.store, "app", [of], before)
         return of
 
@@ -107,7 +107,7 @@ async def first_edits(app: App) -> Service:
     """Until the one that runs was given a spare, and there is another one."""
     of = app.edit()
     await app.prepare(of)
-    await app.anticipate(of)
+    await app.prewarm(of)
     return await app.edited(of)
 
 
@@ -195,7 +195,7 @@ async def test_who_needs_a_spare_waits_for_the_one_in_the_making(app: App) -> No
     app.before_cp.append(go_on)
     before = app.copies
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(app.anticipate, of)
+        tasks.start_soon(app.prewarm, of)
         await anyio.wait_all_tasks_blocked()
         second = app.edit()
         tasks.start_soon(app.prepare, second)
@@ -217,12 +217,12 @@ async def test_who_waits_for_a_spare_that_fails_makes_a_copy(
         await go_on.wait()
         raise RuntimeFailure("DiskFull", "there is no space left")
 
-    async def anticipate() -> None:
+    async def prewarm() -> None:
         with pytest.raises(RuntimeFailure):
-            await app.store.tree(of, "key").anticipate(fails)
+            await app.store.tree(of, "key").prewarm(fails)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anticipate)
+        tasks.start_soon(prewarm)
         await anyio.wait_all_tasks_blocked()
         second = app.edit()
         tasks.start_soon(app.prepare, second)
@@ -265,7 +265,7 @@ async def test_what_is_collected_is_out_of_its_place_at_once_and_deleted_later(a
     of = app.edit()
     await app.prepare(of)
     copy = app.store.require(of)
-    await app.store.rescue("app", [], None)
+    await app.store.retain("app", [], None)
     await app.store.collect("app", [])
     assert not app.paths.packages("app").exists()
     (thrown,) = (each for each in app.paths.trash.glob(f"*-{copy.name}") if each.is_dir())
@@ -280,7 +280,7 @@ async def test_what_is_collected_is_out_of_its_place_at_once_and_deleted_later(a
 async def test_two_at_a_time_empty_the_trash(app: App) -> None:
     for _ in range(20):
         await app.prepare(app.edit())
-    await app.store.rescue("app", [], None)
+    await app.store.retain("app", [], None)
     await app.store.collect("app", [])
     async with anyio.create_task_group() as tasks:
         for _ in range(4):
@@ -292,7 +292,7 @@ async def test_nobody_waits_for_the_trash_who_ends(app: App, monkeypatch: pytest
     """A node that is told to stop leaves the rest to its next life."""
     of = app.edit()
     await app.prepare(of)
-    await app.store.rescue("app", [], None)
+    await app.store.retain("app", [], None)
     await app.store.collect("app", [])
     scope = anyio.CancelScope()
     removed: list[Path] = []
@@ -310,15 +310,15 @@ async def test_nobody_waits_for_the_trash_who_ends(app: App, monkeypatch: pytest
     assert not list(app.paths.trash.iterdir())
 
 
-async def test_a_seal_knows_a_moved_tree(tmp_path: Path) -> None:
+async def test_a_fingerprint_knows_a_moved_tree(tmp_path: Path) -> None:
     (tmp_path / "one/lib").mkdir(parents=True)
     (tmp_path / "one/lib/a").write_text("a")
     (tmp_path / "one/lib/link").symlink_to("a")
-    sealed = partial(seal, names=["lib"])
-    before = sealed(tmp_path / "one")
+    taken = partial(fingerprint, names=["lib"])
+    before = taken(tmp_path / "one")
     (tmp_path / "two").mkdir()
     (tmp_path / "one/lib").rename(tmp_path / "two/lib")
-    assert sealed(tmp_path / "two") == before
+    assert taken(tmp_path / "two") == before
     (tmp_path / "two/lib/link").unlink()
     (tmp_path / "two/lib/link").symlink_to("b")
-    assert sealed(tmp_path / "two") != before
+    assert taken(tmp_path / "two") != before

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from runtimes.processes.exec_errors import meant
+from runtimes.processes.exec_errors import explain
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ from runtimes.processes.exec_errors import meant
     ],
 )
 def test_what_was_meant(number: int, head: bytes, words: str) -> None:
-    assert words in str(meant(number, "/app/run", head))
+    assert words in str(explain(number, "/app/run", head))
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ETXTBSY, errno.ENOENT])
 def test_what_another_time_may_be_better(number: int) -> None:
-    assert meant(number, "/app/run", b"\x7fELF") is None
+    assert explain(number, "/app/run", b"\x7fELF") is None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Hear = Callable[[bytes], None] | None
+    Listener = Callable[[bytes], None] | None
 
 __all__ = ["bench"]
 pytestmark = pytest.mark.anyio
@@ -192,7 +192,7 @@ async def test_the_reaper_takes_nobody_elses_exit_status(bench: Bench) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.hosts[-1].run)
         async with await anyio.open_process(["sh", "-c", "sleep 0.2; exit 3"]) as theirs:
-            assert await TABLE.attend(["sh", "-c", "sleep 0.1; exit 4"]) == 4
+            assert await TABLE.execute(["sh", "-c", "sleep 0.1; exit 4"]) == 4
             running = await bench.start("sh", "-c", "sleep 0.1; exit 5")
             exit = await bench.runtime.wait(running)
             assert exit.code == 5
@@ -251,12 +251,16 @@ async def test_a_number_that_is_somebody_elses_by_now_is_not_hit() -> None:
         child.kill()
 
 
-@pytest.mark.parametrize(("hear", "hear_errors"), [(None, None), (_deaf, None), (_deaf, _deaf)])
-async def test_what_a_tool_or_probe_forks_ends_with_it(bench: Bench, hear: Hear, hear_errors: Hear) -> None:
+@pytest.mark.parametrize(("on_output", "on_errors"), [(None, None), (_deaf, None), (_deaf, _deaf)])
+async def test_what_a_tool_or_probe_forks_ends_with_it(
+    bench: Bench, on_output: Listener, on_errors: Listener
+) -> None:
     environment = {**os.environ, "ATEK_DATA_DIR": str(bench.home)}
     body = DAEMON.replace("\ntime.sleep(1000)\n", "\n")
     with anyio.fail_after(20):
-        assert await TABLE.attend(program(body), env=environment, hear=hear, hear_errors=hear_errors) == 0
+        assert (
+            await TABLE.execute(program(body), env=environment, on_output=on_output, on_errors=on_errors) == 0
+        )
     (hidden,) = map(int, (bench.home / "family").read_text().split())
     assert not alive(hidden)
 
@@ -267,7 +271,9 @@ async def test_a_tool_whose_daemon_holds_its_output_is_over_when_it_ends(
     monkeypatch.setattr(children_, "_END_DEADLINE", 1000.0)
     heard = bytearray()
     with anyio.fail_after(20):
-        code = await TABLE.attend(["sh", "-c", "echo said; setsid sleep 1000 & exit 3"], hear=heard.extend)
+        code = await TABLE.execute(
+            ["sh", "-c", "echo said; setsid sleep 1000 & exit 3"], on_output=heard.extend
+        )
     assert code == 3 and heard == b"said\n"
 
 
@@ -284,11 +290,11 @@ time.sleep(1000)
 async def test_a_tool_that_dies_slowly_leaves_no_helper() -> None:
     heard = bytearray()
 
-    async def attend() -> None:
-        await TABLE.attend([sys.executable, "-c", DIES_SLOWLY], hear=heard.extend)
+    async def execute() -> None:
+        await TABLE.execute([sys.executable, "-c", DIES_SLOWLY], on_output=heard.extend)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(attend)
+        tasks.start_soon(execute)
         with anyio.fail_after(20):
             while not heard.endswith(b"\n"):
                 await anyio.sleep(0.01)
@@ -297,12 +303,12 @@ async def test_a_tool_that_dies_slowly_leaves_no_helper() -> None:
 
 
 async def test_a_cancelled_or_failing_tool_leaves_nothing(bench: Bench) -> None:
-    async def attend(enrol: Callable[[int], None] | None = None) -> None:
+    async def execute(on_start: Callable[[int], None] | None = None) -> None:
         environment = {**os.environ, "ATEK_DATA_DIR": str(bench.home)}
-        await TABLE.attend(program(DAEMON), env=environment, enrol=enrol)
+        await TABLE.execute(program(DAEMON), env=environment, on_start=on_start)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(attend)
+        tasks.start_soon(execute)
         with anyio.fail_after(20):
             while not (bench.home / "family").exists():
                 await anyio.sleep(0.01)
@@ -317,5 +323,5 @@ async def test_a_cancelled_or_failing_tool_leaves_nothing(bench: Bench) -> None:
         raise RuntimeError("it cannot be limited")
 
     with pytest.raises(RuntimeError, match="limited"):
-        await attend(fail)
+        await execute(fail)
     assert started and not alive(started[0])

@@ -354,7 +354,7 @@ async def test_what_it_said_last_is_in_the_message(bench: Bench, words: list[str
         assert str(await bench.runtime.wait(running)) == message
 
 
-async def test_an_adopted_instance_has_last_words_as_well(bench: Bench) -> None:
+async def test_an_adopted_instance_has_a_termination_message_as_well(bench: Bench) -> None:
     code = "import time; print('Error: of this life', flush=True); open('said', 'w'); time.sleep(1000)"
     running = await bench.start(sys.executable, "-c", code)
     await bench.until("said")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.processes.termination_message import WINDOW, choose, last_words
+from runtimes.processes.termination_message import WINDOW, choose, termination_message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,21 +178,21 @@ def test_words_are_few_and_secrets_are_none() -> None:
 def test_only_what_was_said_since_its_start_counts(tmp_path: Path) -> None:
     log = tmp_path / "service.log"
     log.write_text("Error: earlier\n" + "now\n")
-    assert last_words(str(log), 15, []) == "now"
-    assert last_words(str(log), -1, []) == "", "nobody knows when it was started"
-    assert last_words(str(log), 1000, []) == "Error: earlier | now", "it was begun anew"
-    assert last_words(str(tmp_path / "missing"), 0, []) == ""
+    assert termination_message(str(log), 15, []) == "now"
+    assert termination_message(str(log), -1, []) == "", "nobody knows when it was started"
+    assert termination_message(str(log), 1000, []) == "Error: earlier | now", "it was begun anew"
+    assert termination_message(str(tmp_path / "missing"), 0, []) == ""
     secret = "the-token-" * 9
     log.write_text(secret + "x" * (WINDOW - 20) + "\nend\n")
-    assert last_words(str(log), 0, [secret]) == "end"
+    assert termination_message(str(log), 0, [secret]) == "end"
 
 
 def test_of_one_long_line_the_beginning_is_told(tmp_path: Path) -> None:
     log, secret = tmp_path / "service.log", "the-token-" * 9
     log.write_text("earlier\nfatal: no disk " + "x" * (3 * WINDOW))
-    assert last_words(str(log), 8, []).startswith("fatal: no disk xxx")
+    assert termination_message(str(log), 8, []).startswith("fatal: no disk xxx")
     log.write_text("\n" * (WINDOW - 45) + "end" + secret + "x" * (3 * WINDOW))
-    assert "the-token" not in last_words(str(log), 0, [secret])
+    assert "the-token" not in termination_message(str(log), 0, [secret])
 
 
 def test_a_line_without_words_takes_no_time() -> None:
