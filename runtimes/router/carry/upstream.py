@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from runtimes.router.carry.piecewise import PiecewiseReader
 from runtimes.router.protocol.answer_head import AnswerHead, parse_answer
 from runtimes.router.protocol.body import BadBody, Body, body_of
 from runtimes.router.protocol.fields import END, BadHead
@@ -37,7 +38,7 @@ class UpstreamConnection(asyncio.Protocol):
     """Implements `exchange.Upstream`."""
 
     __slots__ = (
-        "_answer", "_body", "_buffer", "_doubt", "_last", "_last_of", "_raw", "_transport",
+        "_answer", "_body", "_buffer", "_doubt", "_last", "_last_of", "_piecewise", "_raw", "_transport",
         "exchange", "idle_since", "instance", "keep_for", "known", "pool", "write",
     )  # fmt: skip
 
@@ -55,7 +56,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._buffer = b""
         self._answer: AnswerHead | None = None
         self._body: Body | None = None
-        self._raw = False
+        self._raw = self._piecewise = False
         self._doubt: select.poll | None = None
 
     # -- used by the pool and the exchange
@@ -83,11 +84,21 @@ class UpstreamConnection(asyncio.Protocol):
         """Reads on in the next turn of the loop: one connection's bytes do not keep the others waiting."""
         if not self._transport.is_closing():
             self._transport.pause_reading()
+            if not self._piecewise:
+                # How a transport reads follows from its protocol's type, when reading begins.
+                self._piecewise = True
+                self._transport.set_protocol(PiecewiseReader(self))
             asyncio.get_running_loop().call_soon(self._rested)
 
     def _rested(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _read_as_usual(self) -> None:
+        self._piecewise = False
+        self._transport.pause_reading()
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
 
     def splice(self) -> bytes:
         """From now on bytes go through as they are; returns those that came already."""
@@ -294,6 +305,8 @@ class UpstreamConnection(asyncio.Protocol):
             # Not `close`: it would wait until the other side has read what it no longer wants.
             self._transport.abort()
             return now
+        if self._piecewise:
+            self._read_as_usual()
         if answer.keep_alive_seconds is not None:
             self.keep_for = min(pool.limits.upstream_idle, max(0.0, answer.keep_alive_seconds - 1))
         pool.idle.append(self)

@@ -9,11 +9,13 @@ import anyio
 import orjson
 import pytest
 
+from runtimes.router.carry.piecewise import PIECE
+from runtimes.router.carry.upstream import UpstreamConnection
 from runtimes.router.decide.table import Export
 from runtimes.router.limits import Limits
 from runtimes.router.protocol import large
 from tests.runtimes.router.harness import ADMIN, API, call, until
-from tests.runtimes.router.instances import Held
+from tests.runtimes.router.instances import Held, result
 from tests.runtimes.router.wire import request
 
 if TYPE_CHECKING:
@@ -187,3 +189,37 @@ async def test_a_short_body_of_who_may_not_call_is_answered_by_its_id(world: Wor
     await client.send(body)
     answer = await client.answer()
     assert (answer.status, answer.json["id"], answer.json["error"]["code"]) == (200, 9, -32000)
+
+
+async def test_no_more_of_a_large_answer_is_read_at_a_time_than_a_turn_may_take(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its connection is read as any other after that: another answer comes whole."""
+    sizes: list[int] = []
+    really = UpstreamConnection.data_received
+
+    def data_received(upstream: UpstreamConnection, data: bytes) -> None:
+        sizes.append(len(data))
+        really(upstream, data)
+
+    monkeypatch.setattr(UpstreamConnection, "data_received", data_received)
+
+    async def serve(asked: Asked) -> None:
+        if len(service.requests) == 1:
+            await answer_at_length(asked, size=MIB)
+            return
+        await asked.respond(200, result(orjson.loads(await asked.body()), "a" * 3 * PIECE))
+
+    service = await world.service(serve=serve)
+    client = await world.connect()
+    await client.send(post(call()))
+    assert (await client.answer()).status == 200
+    first, *others = sizes
+    assert max(others) <= PIECE
+    assert first + sum(others) > MIB - 3
+    await client.send(post(call()))
+    assert (await client.answer()).json["result"] == "a" * 3 * PIECE
+    assert service.instances[0].open == 1
+    (upstream,) = world.plane.pools[service.instances[0].backend.instance].idle
+    assert isinstance(upstream, UpstreamConnection)
+    assert upstream._transport.get_protocol() is upstream
