@@ -170,7 +170,7 @@ class Watch(Protocol):
         """The runtime of that name is found to be away."""
         ...
 
-    def moved(self, running: Running, lacking: str, news: Sequence[str]) -> None:
+    def moved(self, running: Running, lacking: str, failures: Sequence[str]) -> None:
         """Tasks of an instance came or went: where it runs now, what is lacking, what went wrong."""
         ...
 

@@ -1,4 +1,4 @@
-"""News about whole folder trees. inotify(7) knows single folders only, so each one is watched.
+"""Watches whole folder trees. inotify(7) knows single folders only, so each one is watched.
 
 A folder is watched before it is listed, so that nothing slips in between; one that comes later is walked when
 the kernel tells of it. What belongs to no package is left out: nobody spends a watch on `node_modules`.
@@ -33,7 +33,7 @@ _COMES = inotify.CREATE | inotify.MOVED_TO
 class Trees:
     """The folders of some roots. Raises OSError where the kernel has no queue left to give.
 
-    Of a folder that the kernel has no watch left for, and that this user may not list, there are no news.
+    Of a folder that the kernel has no watch left for, and that this user may not list, there are no events.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Trees:
         await anyio.to_thread.run_sync(self._walk, root)
 
     def has(self, root: str) -> bool:
-        """Whether there would be news: no longer when the folder was removed, even if there is one again."""
+        """Whether it would be told of: no longer when the folder was removed, even if there is one again."""
         return root in self._watches
 
     def drop(self, root: str) -> None:

@@ -74,7 +74,7 @@ class PackageWatcher:
         return watched
 
     async def _until_there_is_something(self, trees: Trees) -> None:
-        """News, other roots, or time to look again."""
+        """Changes, other roots, or time to look again."""
         with anyio.move_on_after(LOOK_AGAIN):
             async with anyio.create_task_group() as tasks:
 

@@ -93,13 +93,13 @@ class GitPackages:
         self._scopes: dict[GitPackage, anyio.CancelScope] = {}
         self._failures: dict[GitPackage, RuntimeFailure] = {}
         self._missed: set[str] = set()
-        self._news = anyio.Event()
+        self._wanted_changed = anyio.Event()
 
     def want(self, packages: Collection[GitPackage]) -> None:
         """These and no others."""
         if packages != self._wanted:
             self._wanted = frozenset(packages)
-            self._news.set()
+            self._wanted_changed.set()
 
     def located(self, winner: Winner) -> Winner:
         """The same declaration with a folder of this machine for its package, as it was last fetched.
@@ -199,8 +199,8 @@ class GitPackages:
         async with anyio.create_task_group() as tasks:
             while True:
                 self._adjust(tasks)
-                await self._news.wait()
-                self._news = anyio.Event()
+                await self._wanted_changed.wait()
+                self._wanted_changed = anyio.Event()
 
     def _adjust(self, tasks: TaskGroup) -> None:
         versions = {_version(package) for package in self._wanted}
@@ -229,7 +229,7 @@ class GitPackages:
         """Whether it could be looked at."""
         before = self._failures.get(version)
         try:
-            news = await self._look(version)
+            moved = await self._look(version)
         except OSError as error:
             failure = RuntimeFailure("GitFetchFailed", f"{version.url}: {error.strerror or error}")
             self._fail(version, failure)
@@ -244,7 +244,7 @@ class GitPackages:
             self._failed(self._failures[version])
             return False
         self._failures.pop(version, None)
-        if news or before is not None:
+        if moved or before is not None:
             self._tell(version)
         return True
 

@@ -76,7 +76,7 @@ class Instances:
         )  # fmt: skip
         self._surroundings.metrics.restarted(controller.id)
 
-    def moved(self, controller: Controller, running: Running, lacking: str, news: Sequence[str]) -> None:
+    def moved(self, controller: Controller, running: Running, lacking: str, failures: Sequence[str]) -> None:
         """Tasks of an instance came or went: the router is told, and so is whoever asks for the status."""
         tracked = controller.instances.get(running.instance)
         if tracked is None:
@@ -84,7 +84,7 @@ class Instances:
         tracked.running = replace(tracked.running, copies=running.copies, endpoint=running.endpoint)
         controller.progress = lacking
         self._surroundings.routing.publish(controller)
-        for line in news:
+        for line in failures:
             self._events.emit(controller.id, "TaskLost", line, running.instance, warning=True)
         self._judge_tasks(controller, tracked, lacking)
 

@@ -181,11 +181,11 @@ class Reconciler:
         """A runtime cannot be reached any more."""
         self.observation.lost(name, failure)
 
-    def moved(self, running: Running, lacking: str, news: Sequence[str]) -> None:
+    def moved(self, running: Running, lacking: str, failures: Sequence[str]) -> None:
         """A runtime's cluster runs an instance elsewhere than before, or in fewer places than it should."""
         controller = self.controllers.get(running.service.id)
         if controller is not None:
-            self._effects.instances.moved(controller, running, lacking, news)
+            self._effects.instances.moved(controller, running, lacking, failures)
             self.heard(controller.id)
 
     def _adopt(self, tasks: TaskGroup, running: Running) -> None:

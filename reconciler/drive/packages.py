@@ -112,7 +112,7 @@ class Packages:
         self._habits = habits
         self._events = events
         self._changed: set[Root] = set()
-        self._news = anyio.Event()
+        self._any_changed = anyio.Event()
         self._watcher = PackageWatcher(self._note_changed)
         self._rewriting = Rewriting(habits.read())
         self.git = GitPackages(
@@ -149,8 +149,8 @@ class Packages:
 
     async def changed(self) -> Collection[Root]:
         """See `PackageStore`."""
-        await self._news.wait()
-        self._news = anyio.Event()
+        await self._any_changed.wait()
+        self._any_changed = anyio.Event()
         changed, self._changed = self._changed, set()
         return changed
 
@@ -166,7 +166,7 @@ class Packages:
 
     def _note_changed(self, root: Root) -> None:
         self._changed.add(root)
-        self._news.set()
+        self._any_changed.set()
 
     def _git_failed(self, failure: RuntimeFailure) -> None:
         self._events.emit("", failure.reason, failure.message, warning=True)

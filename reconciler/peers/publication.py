@@ -1,4 +1,4 @@
-"""What a node tells of itself in its status database, and what of it is news. Pure."""
+"""What a node tells of itself in its status database, and what of it has to be written. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def published(records: Iterable[Record]) -> Published:
     return {record.path: record.value for record in records if _is_ours(record.path)}
 
 
-def news(
+def updates(
     before: Published,
     about: Mapping[str, Any],
     entries: Mapping[str, Mapping[str, Any] | None],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from hyper.port import HyperError
-from reconciler.peers.publication import Published, gone, news, public_entry, published
+from reconciler.peers.publication import Published, gone, public_entry, published, updates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,7 +69,7 @@ class Publisher:
             try:
                 await self._follow(host, db_id, pace)
             except HyperError:
-                # Away, refused, full: what is news then is found by comparing.
+                # Away, refused, full: what has to be written then is found by comparing.
                 await anyio.sleep(AGAIN)
 
     async def _follow(self, host: Host, db_id: str, pace: Pace) -> None:
@@ -93,7 +93,7 @@ class Publisher:
     async def _write(self, db_id: str, before: Published, ids: Iterable[str], host: Host) -> None:
         entries = {service_id: host.service(service_id) for service_id in ids}
         public = {each: entry and public_entry(entry) for each, entry in entries.items()}
-        for batch in _batches(news(before, self._about(), public, now=self._now())):
+        for batch in _batches(updates(before, self._about(), public, now=self._now())):
             await self._hyper.batch(db_id, batch)
             for write in batch:
                 if write.deleted:

@@ -42,7 +42,7 @@ async def _found(hyper: Hyper, followed: Followed, since: Position | None, secon
         return _nothing_yet(followed)
     database = await hyper.open(followed.status)
     if since is not None and database.position == since:
-        await _news(hyper, followed.status, since, seconds)
+        await _next_change(hyper, followed.status, since, seconds)
     return await _read(hyper, followed)
 
 
@@ -50,7 +50,7 @@ async def _found(hyper: Hyper, followed: Followed, since: Position | None, secon
 _LOOK_AGAIN = 0.3
 
 
-async def _news(hyper: Hyper, db_id: str, since: Position, seconds: float) -> None:
+async def _next_change(hyper: Hyper, db_id: str, since: Position, seconds: float) -> None:
     """Returns when something newer is there, or the time is over."""
     with anyio.move_on_after(seconds):
         async with aclosing(hyper.watch(db_id, (), since)) as events:  # type: ignore[type-var]

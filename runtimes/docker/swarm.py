@@ -24,7 +24,7 @@ from runtimes.docker.folders import SWARM_NODE_FILE, Folders
 from runtimes.docker.logs import LogCopier
 from runtimes.docker.streams import json_lines
 from runtimes.docker.swarm_handles import Swarmed, started_at, unenforced
-from runtimes.docker.swarm_tasks import copies, end, lacking, lingering, news, read_machines, read_tasks
+from runtimes.docker.swarm_tasks import copies, end, failures, lacking, lingering, read_machines, read_tasks
 from runtimes.probes import accepts
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ class SwarmRuntime:
         self, handle: Swarmed, tasks: list[Task], machines: dict[str, Machine], *, removed: bool
     ) -> None:
         assert handle.running
-        lines = news(handle.tasks, tasks, machines)
+        lines = failures(handle.tasks, tasks, machines)
         found = () if removed else copies(handle.running.service.manifest, tasks, machines)
         places = await self._reached(handle, found)
         missing = "" if removed else lacking(handle.running.service.manifest, tasks, places, machines)

@@ -98,7 +98,7 @@ def lacking(
     return f"{counted}: {'; '.join(why)}" if why else counted
 
 
-def news(before: Iterable[Task], now: Iterable[Task], machines: Mapping[str, Machine]) -> list[str]:
+def failures(before: Iterable[Task], now: Iterable[Task], machines: Mapping[str, Machine]) -> list[str]:
     """What has gone wrong since the last look, a line for each task."""
     old = {task.id: task for task in before}
     lines = []

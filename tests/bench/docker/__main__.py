@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.docker import many, quiet, starts
 from tests.bench.docker.contestants import Cli, Node
-from tests.bench.docker.news import News
+from tests.bench.docker.engine_events import EngineEvents
 from tests.runtimes.docker.engines import any_engine, own_engine
 
 if TYPE_CHECKING:
@@ -33,23 +33,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(why)
     socket = any_engine()
     results: list[Result] = []
-    with closing(News(socket)) as news:
+    with closing(EngineEvents(socket)) as events:
         for part in options.parts:
             print(f"{part} …", file=sys.stderr, flush=True)
-            results += _measure(part, socket, news, options)
+            results += _measure(part, socket, events, options)
     print(json.dumps([asdict(result) for result in results]) if options.json else table(results))
     return 0
 
 
-def _measure(part: str, socket: str, news: News, options: argparse.Namespace) -> list[Result]:
+def _measure(part: str, socket: str, events: EngineEvents, options: argparse.Namespace) -> list[Result]:
     if part == "many":
-        return many.measure(socket, news, options.many, options.rounds)
+        return many.measure(socket, events, options.many, options.rounds)
     if part == "quiet":
-        return quiet.measure(socket, news, options.quiet, options.seconds)
+        return quiet.measure(socket, events, options.quiet, options.seconds)
     measure = starts.measure_revisions if part == "run" else starts.measure_crashes
     cli, node = Cli(socket), Node(socket)
     try:
-        return measure(node, cli, news, options.pairs)
+        return measure(node, cli, events, options.pairs)
     finally:
         node.close()
         cli.close()

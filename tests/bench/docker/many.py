@@ -6,26 +6,26 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.bench.docker.contestants import Cli, Compose, Node
-from tests.bench.docker.news import now
+from tests.bench.docker.engine_events import now
 from tests.bench.docker.results import Result, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.bench.docker.news import News
+    from tests.bench.docker.engine_events import EngineEvents
 
 #: Seconds in which an engine finishes with those that were before.
 PAUSE = 3.0
 
 
-def measure(socket: str, news: News, count: int, rounds: int) -> list[Result]:
+def measure(socket: str, events: EngineEvents, count: int, rounds: int) -> list[Result]:
     """In turn, until the last of them was started; and the command `docker run` for all at the same time."""
     names = [f"many{number}" for number in range(count)]
     ours, theirs, commands = [], [], []
     for _ in range(rounds):
-        ours.append(_ours(socket, news, names))
-        theirs.append(_compose(socket, news, names))
-        commands.append(_all_at_once(socket, news, names))
+        ours.append(_ours(socket, events, names))
+        theirs.append(_compose(socket, events, names))
+        commands.append(_all_at_once(socket, events, names))
     what = f"{count} containers → all started"
     return [
         compare(what, ours, "docker-compose up", theirs, 0.8),
@@ -33,23 +33,23 @@ def measure(socket: str, news: News, count: int, rounds: int) -> list[Result]:
     ]
 
 
-def _ours(socket: str, news: News, names: list[str]) -> float:
+def _ours(socket: str, events: EngineEvents, names: list[str]) -> float:
     node = Node(socket)
     try:
-        return _until_all_started(news, len(names), lambda: node.declare(names))
+        return _until_all_started(events, len(names), lambda: node.declare(names))
     finally:
         node.close()
 
 
-def _compose(socket: str, news: News, names: list[str]) -> float:
+def _compose(socket: str, events: EngineEvents, names: list[str]) -> float:
     compose = Compose(socket, names)
     try:
-        return _until_all_started(news, len(names), compose.up)
+        return _until_all_started(events, len(names), compose.up)
     finally:
         compose.close()
 
 
-def _all_at_once(socket: str, news: News, names: list[str]) -> float:
+def _all_at_once(socket: str, events: EngineEvents, names: list[str]) -> float:
     cli = Cli(socket)
 
     def run() -> None:
@@ -57,15 +57,15 @@ def _all_at_once(socket: str, news: News, names: list[str]) -> float:
             started.wait()
 
     try:
-        return _until_all_started(news, len(names), run)
+        return _until_all_started(events, len(names), run)
     finally:
         cli.remove(*names)
         cli.close()
 
 
-def _until_all_started(news: News, count: int, begin: Callable[[], None]) -> float:
+def _until_all_started(events: EngineEvents, count: int, begin: Callable[[], None]) -> float:
     time.sleep(PAUSE)
-    news.forget()
+    events.forget()
     began = now()
     begin()
-    return max(event.at for event in news.all(count, "start")) - began
+    return max(event.at for event in events.all(count, "start")) - began

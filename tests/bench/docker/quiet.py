@@ -10,7 +10,7 @@ from tests.bench.docker.proxy import CountingProxy
 from tests.bench.docker.results import Result
 
 if TYPE_CHECKING:
-    from tests.bench.docker.news import News
+    from tests.bench.docker.engine_events import EngineEvents
 
 #: Seconds in which the last of what the starts caused is done.
 PAUSE = 10.0
@@ -18,15 +18,15 @@ PAUSE = 10.0
 RESYNC = 30.0
 
 
-def measure(socket: str, news: News, count: int, seconds: float) -> list[Result]:
+def measure(socket: str, events: EngineEvents, count: int, seconds: float) -> list[Result]:
     """Requests for each resync, and the share of a core; over at least one of them."""
     names = [f"quiet{number}" for number in range(count)]
-    news.forget()
+    events.forget()
     with CountingProxy(socket) as proxy:
         node = Node(proxy.path)
         try:
             node.declare(names)
-            news.all(count, "start")
+            events.all(count, "start")
             node.settle(names)
             time.sleep(PAUSE)
             proxy.forget()

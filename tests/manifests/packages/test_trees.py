@@ -1,4 +1,4 @@
-"""News about whole trees: what comes, moves and goes in them, and what nobody wants to hear of."""
+"""Whole trees, watched: what comes, moves and goes in them, and what nobody wants to hear of."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from reconciler.peers.publication import (
     entry_path,
     gone,
     mark_of,
-    news,
     public_entry,
     public_follow,
     published,
+    updates,
 )
 from tests.reconciler.fakes import service
 
@@ -36,25 +36,25 @@ def test_nothing_of_this_machine_alone_is_told() -> None:
 
 def test_only_what_is_new_is_written_and_the_node_last() -> None:
     entry = public_entry(service("notes"))
-    writes = news({}, ABOUT, {"notes": entry, "gone": None}, now="2025-01-01T00:00:00Z")
+    writes = updates({}, ABOUT, {"notes": entry, "gone": None}, now="2025-01-01T00:00:00Z")
     assert [write.path for write in writes] == [entry_path("notes"), NODE_SELF]
     assert writes[-1].value["publishedAt"] == "2025-01-01T00:00:00Z"
     before = after({}, writes)
-    assert news(before, ABOUT, {"notes": entry}, now="2026-01-01T00:00:00Z") == []
+    assert updates(before, ABOUT, {"notes": entry}, now="2026-01-01T00:00:00Z") == []
     changed = public_entry(service("notes", ready=False))
-    writes = news(before, ABOUT, {"notes": changed}, now="2026-01-01T00:00:00Z")
+    writes = updates(before, ABOUT, {"notes": changed}, now="2026-01-01T00:00:00Z")
     assert [write.path for write in writes] == [entry_path("notes"), NODE_SELF]
     assert writes[-1].value["publishedAt"].startswith("2026")
-    writes = news(before, {**ABOUT, "follows": [1]}, {}, now="2026-01-01T00:00:00Z")
+    writes = updates(before, {**ABOUT, "follows": [1]}, {}, now="2026-01-01T00:00:00Z")
     assert [write.path for write in writes] == [NODE_SELF]
 
 
 def test_what_is_no_more_is_deleted_once() -> None:
-    before = after({}, news({}, ABOUT, {"notes": public_entry(service("notes"))}, now=""))
+    before = after({}, updates({}, ABOUT, {"notes": public_entry(service("notes"))}, now=""))
     assert gone(before, ["wiki"]) == {"notes"} and gone(before, ["notes"]) == set()
-    first, *_ = writes = news(before, ABOUT, {"notes": None}, now="")
+    first, *_ = writes = updates(before, ABOUT, {"notes": None}, now="")
     assert first.deleted and first.path == entry_path("notes")
-    assert news(after(before, writes), ABOUT, {"notes": None}, now="") == []
+    assert updates(after(before, writes), ABOUT, {"notes": None}, now="") == []
 
 
 def test_what_others_wrote_there_is_left_alone() -> None:

@@ -22,9 +22,9 @@ from runtimes.docker.swarm_tasks import (
     Task,
     copies,
     end,
+    failures,
     lacking,
     lingering,
-    news,
     read_machines,
     read_tasks,
 )
@@ -217,11 +217,11 @@ def test_what_is_lacking_says_why() -> None:
 
 def test_each_task_that_is_lost_is_told_once() -> None:
     before, failed, lost = [task(1), task(2, machine="m2")], task(1, **FAILED), task(2, **LOST)
-    assert news(before, before, MACHINES) == []
-    assert len(news(before, [failed, lost], MACHINES)) == 2
-    assert news([failed, lost], [failed, lost, task(3)], MACHINES) == []
+    assert failures(before, before, MACHINES) == []
+    assert len(failures(before, [failed, lost], MACHINES)) == 2
+    assert failures([failed, lost], [failed, lost, task(3)], MACHINES) == []
     # One that was asked to leave, by a machine that answers, is nothing that went wrong.
-    assert news([task(1)], [task(1, wanted="shutdown")], MACHINES) == []
+    assert failures([task(1)], [task(1, wanted="shutdown")], MACHINES) == []
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class Event:
     at: float
 
 
-class News:
+class EngineEvents:
     """All events of containers since it was made."""
 
     def __init__(self, path: str) -> None:
