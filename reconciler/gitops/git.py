@@ -8,9 +8,7 @@ and how large its files get is bounded; whoever goes over is ended with all that
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -92,13 +90,12 @@ async def git(
     try:
         with anyio.move_on_after(seconds):
             code = await TABLE.execute(
-                ["git", *arguments],
+                [*(_limited(largest) if largest else ()), "git", *arguments],
                 env=environment(access, mirror),
                 cwd="/",
                 stdin=stdin,
                 on_output=hear or partial(_keep_all, printed),
                 on_errors=partial(_keep_last, said),
-                on_start=partial(_limit, largest=largest),
             )
     except NotStarted as error:
         hint = "install git (apt install git)"
@@ -148,9 +145,8 @@ def _keep_last(into: bytearray, chunk: bytes) -> None:
     del into[:-_MOST_SAID]
 
 
-def _limit(pid: int, *, largest: int) -> None:
-    """Before it has forked anything: what it starts inherits this."""
-    with suppress(OSError):
-        resource.prlimit(pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-        if largest:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest, largest))
+def _limited(largest: int) -> tuple[str, ...]:
+    """What sets bounds before git starts anything: a limit that came later would be nobody's but its own."""
+    # In blocks of 512 bytes, says POSIX of the one; in kilobytes, says every shell of Linux of the other.
+    script = f'ulimit -f {largest // 512 + 1}; ulimit -v {_MEMORY // 1024}; exec "$@"'
+    return ("/bin/sh", "-c", script, "sh")

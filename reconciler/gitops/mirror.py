@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -71,19 +72,25 @@ class Mirror:
     async def _fetch(self, line: list[str], stdin: int) -> None:
         most = self.source.limits.pack
         with_server = partial(git, url=self.url, mirror=str(self.path), access=self.access, seconds=FETCH)
-        message = f"{self.url}: more than {most} bytes came"
-        failure: GitTrouble | None = GitTrouble("RepositoryTooLarge", message, hint=LARGER)
+        failure: GitTrouble | None = self._too_large(most)
         async with self.server, anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, most + _size(self.path), tasks.cancel_scope)
             try:
                 await with_server(*line, largest=most, stdin=stdin)
-            except GitTrouble as trouble:
-                failure = trouble
-            else:
                 failure = None
+            except GitTrouble as trouble:
+                # Git does not say of what its helper died, which had as much as it may write.
+                failure = self._too_large(most) if _largest_left(self.path) >= most else trouble
             tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        if failure is None:
+            return
+        sweep(self.path)
+        if failure.reason == "RepositoryTooLarge":
+            await self.here("prune", "--expire=now")
+        raise failure
+
+    def _too_large(self, most: int) -> GitTrouble:
+        return GitTrouble("RepositoryTooLarge", f"{self.url}: more than {most} bytes came", hint=LARGER)
 
     async def _watch(self, most: int, work: anyio.CancelScope) -> None:
         """Ends the work when there is more than that: plain web servers send many small files."""
@@ -104,6 +111,21 @@ def stdin_of(text: str) -> int:
         file.write(text.encode())
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def sweep(mirror: Path) -> None:
+    """Removes the locks and half packs that a git which was killed has left; none may run meanwhile."""
+    for path in (*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock"), *_half(mirror)):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            path.unlink()
+
+
+def _half(mirror: Path) -> list[Path]:
+    return [path for name in ("tmp_*", "*.temp") for path in mirror.glob(f"objects/**/{name}")]
+
+
+def _largest_left(mirror: Path) -> int:
+    return max((path.stat().st_size for path in _half(mirror)), default=0)
 
 
 def _size(mirror: Path) -> int:

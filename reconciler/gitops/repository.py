@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from reconciler.gitops.fetching import fetch
 from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.listing import Listing, Seen, read_listing
 from reconciler.gitops.looking import list_refs
-from reconciler.gitops.mirror import Mirror
+from reconciler.gitops.mirror import Mirror, sweep
 from reconciler.gitops.objects import Commit, objects
 from reconciler.gitops.tree import seal, walk, write
 from reconciler.gitops.troubles import GitTrouble
@@ -200,13 +199,6 @@ class Repository:
         for path in (self.mirror / "refs" / "atek").glob("*"):
             if path.name.partition("-")[0] not in keep:
                 path.unlink()
-
-
-def sweep(mirror: Path) -> None:
-    """Removes the locks and half packs that a git which was killed has left."""
-    for path in (*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock"), *mirror.glob("objects/**/tmp_*")):
-        with suppress(FileNotFoundError, IsADirectoryError):
-            path.unlink()
 
 
 class _explained:
