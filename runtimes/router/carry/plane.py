@@ -22,8 +22,9 @@ from runtimes.router.decide import request
 from runtimes.router.decide.place import names_of
 from runtimes.router.decide.table import changed, make_table
 from runtimes.router.limits import Limits
-from runtimes.router.protocol.fields import END, remember
+from runtimes.router.protocol.fields import END
 from runtimes.router.protocol.pages import error_page
+from runtimes.router.protocol.remembered import remember
 from runtimes.router.protocol.request_head import parse_request
 from runtimes.router.tell.access_log import AccessLog
 from runtimes.router.tell.metrics import BUCKETS, Metrics

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httptools
 
-from runtimes.router.protocol.fields import (
-    END,
-    BadHead,
-    Collector,
-    Values,
-    by_name,
-    connection_options,
-    content_length,
-    feed,
-    is_chunked,
-    keeps_alive,
-    only,
-    passed_lines,
-    remember,
-    upgrade_of,
-)
+from runtimes.router.protocol.fields import END, BadHead, read_fields
 from runtimes.router.protocol.lines import STATUS_LINE
+from runtimes.router.protocol.remembered import remember
+
+if TYPE_CHECKING:
+    from runtimes.router.protocol.fields import Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +66,13 @@ _answers_to_head: dict[bytes, AnswerHead] = {}
 def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
     if not STATUS_LINE.match(head):
         raise BadHead(502, "its answer does not begin with an HTTP/1.1 status line")
-    collector = Collector()
-    parser = httptools.HttpResponseParser(collector)
-    feed(parser, head)
-    status, fields = parser.get_status_code(), collector.fields
-    http_1_0 = parser.get_http_version() == "1.0"
-    values = by_name(fields)
-    options = connection_options(values)
-    length, passed_length = _answer_length(values, status, bodiless=bodiless, http_1_0=http_1_0)
+    status, http_1_0 = int(head[9:12]), head.startswith(b"HTTP/1.0")
+    fields = read_fields(httptools.HttpResponseParser, head, http_1_0=http_1_0)
+    length, passed_length = _length(fields, status, bodiless=bodiless)
     line = b"HTTP/1.1" + head[8 : head.index(b"\r\n") + 2]
-    kind = only(values, b"content-type").lower()
-    passed = line + passed_lines(fields, options) + passed_length
-    keep_alive = keeps_alive(options, http_1_0=http_1_0) and length != -2
-    seconds = _keep_alive_seconds(values)
+    passed = line + fields.passed + passed_length
+    keep_alive = fields.keep_alive and length != -2
+    seconds = _keep_alive_seconds(fields.only.get(b"keep-alive", b""))
     return AnswerHead(
         raw=head,
         status=status,
@@ -96,17 +80,16 @@ def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
         keep_alive=keep_alive,
         keep_alive_seconds=seconds,
         lasting=keep_alive and seconds is None,
-        upgrade=upgrade_of(values, options),
-        endless=kind.startswith(b"text/event-stream"),
+        upgrade=fields.upgrade,
+        endless=fields.only.get(b"content-type", b"").lower().startswith(b"text/event-stream"),
         passed=passed,
         complete=passed + b"\r\n",
     )
 
 
-def _answer_length(values: Values, status: int, *, bodiless: bool, http_1_0: bool) -> tuple[int, bytes]:
+def _length(fields: Fields, status: int, *, bodiless: bool) -> tuple[int, bytes]:
     """How long the body is, and what the client is told of it (RFC 9112, section 6.3)."""
-    length = content_length(values)
-    chunked = is_chunked(values, http_1_0=http_1_0)
+    length, chunked = fields.length, fields.chunked
     if chunked and length is not None:
         raise BadHead(502, "its answer has two lengths")
     told = b"" if length is None else b"Content-Length: %d\r\n" % length
@@ -119,7 +102,7 @@ def _answer_length(values: Values, status: int, *, bodiless: bool, http_1_0: boo
     return (-2, b"") if length is None else (length, told)
 
 
-def _keep_alive_seconds(values: Values) -> float | None:
+def _keep_alive_seconds(value: bytes) -> float | None:
     """How long the other side says that it keeps a connection: `Keep-Alive: timeout=5`."""
-    match = re.search(rb"timeout=([0-9]{1,6})", only(values, b"keep-alive"))
+    match = re.search(rb"timeout=([0-9]{1,6})", value)
     return float(match[1]) if match else None

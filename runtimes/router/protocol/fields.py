@@ -8,16 +8,21 @@ and so does everything by which a client could pretend to be somebody (RFC 9110,
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
 
 import httptools
 
-#: Heads up to this length are remembered, this many of each kind: a few MiB at the most.
-REMEMBERED_LENGTH, REMEMBERED = 2048, 512
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 END = b"\r\n\r\n"
 WEBSOCKET = b"websocket"
 #: A body that is longer than this is a mistake or an attack; and Python's ints have no end.
 LONGEST_BODY = 1 << 62
+#: Bytes of a field's name about which it is remembered whether it goes on.
+LONGEST_REMEMBERED = 64
 
 _DIGITS = re.compile(rb"[0-9]{1,19}")
 _SIGN = re.compile(rb"[^a-z0-9]")
@@ -38,7 +43,8 @@ _OURS = frozenset(
 )  # fmt: skip
 _IDENTITY = b"atek-auth-"
 
-T = TypeVar("T")
+#: A name and a value.
+Field = tuple[bytes, bytes]
 #: By their names in small letters.
 Values = dict[bytes, list[bytes]]
 
@@ -52,46 +58,80 @@ class BadHead(Exception):
         self.message = message
 
 
-class Collector:
+class _Collector:
     """Takes what llhttp finds."""
 
     def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.fields: list[Field] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append((name, value.strip(b" \t")))
 
 
-def remember(memory: dict[bytes, T], head: bytes, value: T) -> None:
-    if len(head) <= REMEMBERED_LENGTH:
-        if len(memory) >= REMEMBERED:
-            memory.clear()
-        memory[head] = value
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What all heads' fields say in the same way.
+
+    `values` are by their names in small letters, `only` those that stand there once: two of them would mean
+    two things to two readers. `length` is the Content-Length. `options` are what Connection names. `passed`
+    are the lines that may go on, `passed_without_cookie` those but Cookie.
+    """
+
+    values: Values
+    only: dict[bytes, bytes]
+    length: int | None
+    chunked: bool
+    options: frozenset[bytes]
+    keep_alive: bool
+    upgrade: bytes
+    passed: bytes
+    passed_without_cookie: bytes
 
 
-def feed(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, head: bytes) -> None:
+class _Parser(Protocol):
+    def feed_data(self, data: bytes, /) -> None: ...
+
+
+def read_fields(
+    parser: Callable[[object], _Parser],
+    head: bytes,
+    *,
+    http_1_0: bool,
+    host: bytes | None = None,
+    kept: frozenset[bytes] = frozenset(),
+) -> Fields:
+    """Raises BadHead. `host` stands for what Host says; `kept` go on whatever Connection names."""
+    collector = _Collector()
     try:
-        parser.feed_data(head)
+        parser(collector).feed_data(head)
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
         raise BadHead(400, f"not HTTP: {error}") from error
-
-
-def by_name(fields: list[tuple[bytes, bytes]]) -> Values:
+    fields = collector.fields
     values: Values = {}
     for name, value in fields:
         values.setdefault(name.lower(), []).append(value)
-    return values
+    options = _connection_options(values)
+    if host is not None:
+        fields = [(b"Host", host), *(field for field in fields if field[0].lower() != b"host")]
+    passed = _passed_lines(fields, options - kept)
+    return Fields(
+        values=values,
+        only={name: found[0] for name, found in values.items() if len(found) == 1},
+        length=_content_length(values),
+        chunked=_is_chunked(values, http_1_0=http_1_0),
+        options=options,
+        keep_alive=b"keep-alive" in options if http_1_0 else b"close" not in options,
+        upgrade=_upgrade(values, options),
+        passed=passed,
+        passed_without_cookie=(
+            _passed_lines(fields, options - kept | {b"cookie"}) if b"cookie" in values else passed
+        ),
+    )
 
 
-def only(values: Values, name: bytes) -> bytes:
-    """The value of a field that stands there once; two of them would mean two things to two readers."""
-    found = values.get(name, ())
-    return found[0] if len(found) == 1 else b""
-
-
-def content_length(values: Values) -> int | None:
+def _content_length(values: Values) -> int | None:
     """None without one. llhttp refuses what is no number, and two of them."""
     found = values.get(b"content-length")
     if found is None:
@@ -101,7 +141,7 @@ def content_length(values: Values) -> int | None:
     return int(found[0])
 
 
-def is_chunked(values: Values, *, http_1_0: bool) -> bool:
+def _is_chunked(values: Values, *, http_1_0: bool) -> bool:
     """Only `chunked`, alone, once, in HTTP/1.1: whatever else is there is read differently by somebody."""
     codings = values.get(b"transfer-encoding")
     if codings is None:
@@ -113,7 +153,7 @@ def is_chunked(values: Values, *, http_1_0: bool) -> bool:
     return True
 
 
-def connection_options(values: Values) -> frozenset[bytes]:
+def _connection_options(values: Values) -> frozenset[bytes]:
     """What the Connection field names, in small letters."""
     found = values.get(b"connection")
     if not found:
@@ -121,11 +161,7 @@ def connection_options(values: Values) -> frozenset[bytes]:
     return frozenset(option.strip().lower() for value in found for option in value.split(b","))
 
 
-def keeps_alive(options: frozenset[bytes], *, http_1_0: bool) -> bool:
-    return b"keep-alive" in options if http_1_0 else b"close" not in options
-
-
-def upgrade_of(values: Values, options: frozenset[bytes]) -> bytes:
+def _upgrade(values: Values, options: frozenset[bytes]) -> bytes:
     """Without HTTP's own: what went through such a tunnel would be requests that nobody looked at."""
     if b"upgrade" not in options:
         return b""
@@ -134,13 +170,23 @@ def upgrade_of(values: Values, options: frozenset[bytes]) -> bytes:
     return WEBSOCKET if WEBSOCKET in protocols else b", ".join(protocols)
 
 
-def passed_lines(fields: list[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % field for field in fields if _is_passed(field[0].lower(), dropped)])
+def _passed_lines(fields: list[Field], dropped: frozenset[bytes]) -> bytes:
+    return b"".join(
+        [
+            b"%b: %b\r\n" % field
+            for field in fields
+            if field[0].lower() not in dropped and _is_passed(field[0])
+        ]
+    )
 
 
-def _is_passed(name: bytes, dropped: frozenset[bytes]) -> bool:
-    if name in dropped:
-        return False
+def _is_passed(name: bytes) -> bool:
+    # What is remembered is bounded by more than its number.
+    return _may_pass(name) if len(name) <= LONGEST_REMEMBERED else _may_pass.__wrapped__(name)
+
+
+@lru_cache(1024)
+def _may_pass(name: bytes) -> bool:
     # Servers that hand fields on as variables (CGI, WSGI) make no difference between - and _ or other signs.
-    name = _SIGN.sub(b"-", name)
+    name = _SIGN.sub(b"-", name.lower())
     return not (name in _HOP_BY_HOP or name in _OURS or name.startswith(_IDENTITY))

@@ -10,31 +10,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httptools
 
-from runtimes.router.protocol.fields import (
-    BadHead,
-    Collector,
-    Values,
-    by_name,
-    connection_options,
-    content_length,
-    feed,
-    is_chunked,
-    keeps_alive,
-    only,
-    passed_lines,
-    remember,
-    upgrade_of,
-)
+from runtimes.router.protocol.fields import BadHead, read_fields
 from runtimes.router.protocol.lines import request_line
+from runtimes.router.protocol.remembered import remember
+
+if TYPE_CHECKING:
+    from runtimes.router.protocol.fields import Fields, Values
 
 # A reg-name, an IPv4 address or a bracketed IPv6 address, with or without a port.
 _HOST = re.compile(rb"([A-Za-z0-9_.~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _SCHEME = re.compile(rb"https?")
 
+#: Fields that go on even where Connection names them.
+_KEPT = frozenset({b"host", b"cookie"})
 #: Where pages of other origins ask from, in the words of Fetch Metadata.
 _OTHERS = frozenset({b"cross-site", b"same-site"})
 #: Said by proxies, beside whatever begins with X-Forwarded-.
@@ -96,52 +89,49 @@ def _parse_request(head: bytes) -> RequestHead:
     line = request_line(head)
     if line is None:
         raise BadHead(400, "the request line is not HTTP/1.1 with a path")
-    collector = Collector()
-    # llhttp knows some methods only; the grammar of the fields is the same for all.
-    feed(httptools.HttpRequestParser(collector), b"POST / %b\r\n%b" % (line.version, head[line.length :]))
-    method, target, fields = line.method, line.target, collector.fields
     http_1_0 = line.version == b"HTTP/1.0"
-    values = by_name(fields)
+    # llhttp knows some methods only; the grammar of the fields is the same for all.
+    fields = read_fields(
+        httptools.HttpRequestParser,
+        b"POST / %b\r\n%b" % (line.version, head[line.length :]),
+        http_1_0=http_1_0,
+        host=line.authority,
+        kept=_KEPT,
+    )
+    values, only = fields.values, fields.only
     host, authority = _host(values, http_1_0=http_1_0)
     if line.authority is not None:
         host, authority = _name(line.authority), line.authority
-        others = [field for field in fields if field[0].lower() != b"host"]
-        fields = [(b"Host", authority), *others]
-    length = _request_length(values, http_1_0=http_1_0)
-    options = connection_options(values)
-    upgrade = upgrade_of(values, options)
-    path, _, query = target.partition(b"?")
-    authorization = only(values, b"authorization")
-    cookie = b"; ".join(values.get(b"cookie", ()))
-    named = options - {b"host", b"cookie"}
+    path, _, query = line.target.partition(b"?")
+    authorization = only.get(b"authorization", b"")
     return RequestHead(
         raw=head,
-        method=method,
-        target=target,
+        method=line.method,
+        target=line.target,
         path=path,
         query=query,
         host=host,
         authority=authority,
-        length=length,
-        keep_alive=keeps_alive(options, http_1_0=http_1_0),
+        length=_length(fields),
+        keep_alive=fields.keep_alive,
         expects_continue=_expects_continue(values, http_1_0=http_1_0),
-        upgrade=b"" if http_1_0 else upgrade,
+        upgrade=b"" if http_1_0 else fields.upgrade,
         http_1_0=http_1_0,
         token=_bearer(authorization),
         authorization=authorization,
-        request_id=_checked(only(values, b"x-request-id"), _REQUEST_ID),
-        traceparent=only(values, b"traceparent"),
+        request_id=_checked(only.get(b"x-request-id", b""), _REQUEST_ID),
+        traceparent=only.get(b"traceparent", b""),
         forwarded_for=b", ".join(values.get(b"x-forwarded-for", ())),
-        forwarded_proto=_checked(only(values, b"x-forwarded-proto").lower(), _SCHEME),
+        forwarded_proto=_checked(only.get(b"x-forwarded-proto", b"").lower(), _SCHEME),
         for_another=any(name in _PROXIES or name.startswith(b"x-forwarded-") for name in values),
-        cookie=cookie,
+        cookie=b"; ".join(values.get(b"cookie", ())),
         # Two of them are nobody's, but they come from a page.
         origin=b", ".join(values.get(b"origin", ())),
-        elsewhere=only(values, b"sec-fetch-site") in _OTHERS
-        and only(values, b"sec-fetch-mode") != b"navigate",
+        elsewhere=only.get(b"sec-fetch-site", b"") in _OTHERS
+        and only.get(b"sec-fetch-mode", b"") != b"navigate",
         accepts_html=any(b"text/html" in value for value in values.get(b"accept", ())),
-        passed=passed_lines(fields, named),
-        passed_without_cookie=passed_lines(fields, named | {b"cookie"}),
+        passed=fields.passed,
+        passed_without_cookie=fields.passed_without_cookie,
     )
 
 
@@ -162,11 +152,10 @@ def _name(authority: bytes) -> str:
     return name
 
 
-def _request_length(values: Values, *, http_1_0: bool) -> int:
-    length = content_length(values)
-    if not is_chunked(values, http_1_0=http_1_0):
-        return length or 0
-    if length is not None:
+def _length(fields: Fields) -> int:
+    if not fields.chunked:
+        return fields.length or 0
+    if fields.length is not None:
         raise BadHead(400, "a body has either a Content-Length or a Transfer-Encoding")
     return -1
 

@@ -11,7 +11,7 @@ from runtimes.router.carry import rate_limit
 from runtimes.router.carry.client import MOST_AHEAD
 from runtimes.router.carry.rate_limit import RateLimit
 from runtimes.router.limits import Limits
-from runtimes.router.protocol.fields import REMEMBERED
+from runtimes.router.protocol.remembered import REMEMBERED
 from tests.runtimes.router.harness import ADMIN, API, call, until
 from tests.runtimes.router.instances import Held
 from tests.runtimes.router.wire import request

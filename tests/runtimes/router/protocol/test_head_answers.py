@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol import answer_head, fields, request_head
+from runtimes.router.protocol import answer_head, remembered, request_head
 from runtimes.router.protocol.answer_head import known_answers, parse_answer
 from runtimes.router.protocol.fields import BadHead
 from runtimes.router.protocol.request_head import parse_request
@@ -104,16 +104,16 @@ def test_event_streams_are_endless() -> None:
 
 
 def test_heads_that_are_remembered_are_bounded() -> None:
-    for number in range(3 * fields.REMEMBERED):
+    for number in range(3 * remembered.REMEMBERED):
         parse(b"X-A: %d" % number)
         answer(b"X-A: %d" % number)
         answer(b"X-A: %d" % number, method=b"HEAD")
     for memory in (request_head._requests, answer_head._answers, answer_head._answers_to_head):
-        assert 0 < len(memory) <= fields.REMEMBERED
+        assert 0 < len(memory) <= remembered.REMEMBERED
 
 
 def test_long_heads_are_not_remembered() -> None:
-    raw = LINE + HOST + b"X-A: " + b"a" * fields.REMEMBERED_LENGTH + b"\r\n" + END
+    raw = LINE + HOST + b"X-A: " + b"a" * remembered.REMEMBERED_LENGTH + b"\r\n" + END
     assert parse_request(raw) == parse_request(raw)
     assert raw not in request_head._requests
 
