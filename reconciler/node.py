@@ -28,6 +28,7 @@ from reconciler.drive.loop import Reconciler
 from reconciler.drive.metrics import Metrics
 from reconciler.drive.overview import Overview
 from reconciler.drive.routing import Routing
+from reconciler.gitops.port import NoGit
 from reconciler.peers.orders import Orders
 from reconciler.port import NoNotifications
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from manifests.model.snapshot import Declared, Snapshot, Source
     from reconciler.decide.inheritance import DataOwners
     from reconciler.drive.packages import PackageStore
+    from reconciler.gitops.port import Git
     from reconciler.peers.port import Member
     from reconciler.port import Notifications
     from reconciler.state.store import Store
@@ -73,6 +75,8 @@ class Ports:
     engines: Sequence[Engine] = ()
     prober: Prober
     router: Router
+    #: Repositories.
+    git: Git = field(default_factory=NoGit)
     #: Other nodes.
     member: Member
     #: The disk.
@@ -101,6 +105,7 @@ class Node:
         self._errors = InternalErrors(self.events, self.metrics)
         self.router = ports.router
         self.nodes = ports.member
+        self.git = ports.git
         self.notifications = ports.notifications
         self.routing = Routing(ports.router, ports.identity, self.events, owner_of=self._owner_of)
         self.reconciler = Reconciler(
@@ -108,13 +113,14 @@ class Node:
             store=ports.store, events=self.events, metrics=self.metrics, routing=self.routing,
         )  # fmt: skip
         self.desired = DesiredState(
-            [*ports.sources, *ports.member.sources()], ports.packages, self.reconciler, place_of(ports.about),
+            [*ports.sources, *ports.git.sources(), *ports.member.sources()],
+            ports.packages, self.reconciler, place_of(ports.about),
             Inheritance(ports.data, self._owner_of, ports.controllers.ran_for),
         )  # fmt: skip
         self._orders = Orders(str(ports.about.get("name", "")), self.reconciler, self.desired, ports.member)
         self._overview = Overview(
             self.about, self.reconciler, self.desired, self.routing,
-            notices=ports.notices, more=ports.member.source_status,
+            notices=ports.notices, more=self._source_status,
         )  # fmt: skip
         self._ports = ports
         self._ending = anyio.Event()
@@ -126,6 +132,9 @@ class Node:
             routing=self.routing, identity=ports.identity, new_id=ports.new_id, new_token=ports.new_token,
             jitter=ports.jitter,
         )  # fmt: skip
+
+    def _source_status(self, name: str) -> Mapping[str, Any]:
+        return {**self._ports.member.source_status(name), **self.git.status(name)}
 
     # -- its life
 
@@ -140,6 +149,7 @@ class Node:
             tasks.start_soon(self.desired.run, tasks)
             tasks.start_soon(keep_going, partial(self._ports.packages.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self._ports.member.run, self), self.failed)
+            tasks.start_soon(keep_going, partial(self.git.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.notifications.run, self), self.failed)
             tasks.start_soon(self._resync)
             task_status.started()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from reconciler.decide.event import Events
     from reconciler.drive.metrics import Metrics
+    from reconciler.gitops.port import Git
     from reconciler.peers.port import Nodes
     from runtimes.router.port import Router
 
@@ -62,6 +63,11 @@ class NodeApi(Protocol):
     @property
     def nodes(self) -> Nodes:
         """Its databases, and the other nodes that it follows."""
+        ...
+
+    @property
+    def git(self) -> Git:
+        """Its Git sources."""
         ...
 
     @property

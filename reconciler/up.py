@@ -27,6 +27,7 @@ from reconciler.drive.packages import open_packages
 from reconciler.drive.sources import make_sources
 from reconciler.drive.status import timestamp
 from reconciler.errors import UserError
+from reconciler.gitops.port import NoGit
 from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Standalone
 from reconciler.port import NoNotifications
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from hyper.client import HyperClient
     from reconciler.drive.packages import Packages
+    from reconciler.gitops.port import Git
     from reconciler.http.messages import Handler
     from reconciler.peers.port import Member
     from reconciler.port import Console, Notifications
@@ -185,6 +187,7 @@ def _make_ports(parts: Parts) -> Ports:
         engines=(docker, swarm),
         prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host))),
         router=parts.router,
+        git=_make_git(parts),
         member=_make_member(parts),
         store=FileStore(home / "state" / "services"),
         notifications=_make_notifications(parts),
@@ -223,6 +226,18 @@ def _make_member(parts: Parts) -> Member:
         known_peers=[peer.key for peer in settings.hyper.peers],
         open_to_all=not settings.hyper.known_peers_only,
     )
+
+
+def _make_git(parts: Parts) -> Git:
+    settings = parts.opened.settings
+    if not settings.sources.git:
+        return NoGit()
+    from reconciler.gitops.sources import GitSources
+
+    return GitSources(
+        parts.opened.home.path, settings.sources.git, place_of(parts.opened.about), parts.events,
+        jitter=random.random,
+    )  # fmt: skip
 
 
 def _make_notifications(parts: Parts) -> Notifications:

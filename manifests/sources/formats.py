@@ -5,23 +5,34 @@ from __future__ import annotations
 import os
 
 from manifests.compose import is_compose, read_compose
+from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed, parse_file
 from manifests.sources.listing import read_text
 
 
-def parse_manifests(text: str, file: str, suffix: str) -> Parsed:
-    """Reads a whole file. `file` is its path: what a Compose file refers to is looked for beside it."""
+def parse_manifests(text: str, file: str, suffix: str, *, within: str = "") -> Parsed:
+    """Reads a whole file. `file` is its path: what a Compose file refers to is looked for beside it.
+
+    `within`: the folder in which that has to be, since whoever wrote the file may read nothing else.
+    """
     if not is_compose(file, text):
         return parse_file(text, file, suffix)
     beside: dict[str, str | None] = {}
 
     def read(path: str) -> str | None:
         beside[path] = None
+        if within and not _is_in(path, within):
+            raise BrokenText(f"{path} is not in the same repository", hint="nothing else is read for it")
         beside[path] = _read_beside(path)
         return beside[path]
 
     manifests, problems = read_compose(text, file, os.path.dirname(os.path.abspath(file)), read)
     return Parsed(manifests, problems, tuple(beside.items()))
+
+
+def _is_in(path: str, folder: str) -> bool:
+    folder = os.path.realpath(folder)
+    return os.path.commonpath((os.path.realpath(path), folder)) == folder
 
 
 def _read_beside(path: str) -> str | None:

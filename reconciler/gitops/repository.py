@@ -34,7 +34,7 @@ from reconciler.gitops.verify import verified
 from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from manifests.model.git_source import GitSource, Limits, Ref, Verify
     from reconciler.gitops.git import Access
@@ -166,6 +166,12 @@ class Repository:
         async with self._memory.busy:
             with _explained(self.url):
                 await anyio.to_thread.run_sync(self._forget, frozenset(keep))
+
+    def commits_of(self, paths: Iterable[str]) -> set[str]:
+        """The commits that these folders are of, as far as they are of this repository."""
+        trees = f"{self._trees}{os.sep}"
+        inside = (path.removeprefix(trees) for path in paths if path.startswith(trees))
+        return {path.partition(os.sep)[0].partition("-")[0] for path in inside}
 
     # -- inside
 

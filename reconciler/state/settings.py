@@ -23,6 +23,7 @@ from manifests.documents.explain import explain
 from manifests.documents.scalars import coerce
 from manifests.documents.text import read_documents
 from manifests.model.base import Model, Text
+from manifests.model.git_source import GitSource
 from manifests.model.nodes import Place
 from manifests.model.snapshot import Problem
 from manifests.model.spec import Duration, Size
@@ -47,10 +48,18 @@ class SettingsError(UserError):
 
 
 class SourceSettings(Model):
-    """`files`: more files and folders of manifests, relative ones from the home."""
+    """`files`: more files and folders of manifests, relative ones from the home. `git`: repositories."""
 
     files: tuple[Text, ...] = ()
-    git: tuple[Any, ...] = ()
+    git: tuple[GitSource, ...] = ()
+
+    @field_validator("git")
+    @classmethod
+    def _have_names_of_their_own(cls, git: tuple[GitSource, ...]) -> tuple[GitSource, ...]:
+        names = [source.name for source in git]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two Git sources are called {twice[0]}")
+        return git
 
 
 class RouterSettings(Model):
@@ -289,8 +298,6 @@ def _outside_the_file(error: ValidationError, flags: Mapping[str, Any]) -> Itera
 
 
 def _unbuilt(settings: Settings) -> Iterator[tuple[str, str]]:
-    if settings.sources.git:
-        yield "sources.git", "Git sources"
     if settings.remote.enabled:
         yield "remote.enabled", "access from other machines"
 

@@ -15,6 +15,7 @@ from reconciler.decide.event import EventRecord
 from reconciler.drive.events import EventLog
 from reconciler.drive.metrics import Metrics
 from reconciler.errors import UserError
+from reconciler.gitops.port import NoGit
 from reconciler.http.server import bind_unix, serve_http
 from reconciler.peers.standalone import Standalone
 from reconciler.port import NoNotifications
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from reconciler.gitops.port import Git
     from reconciler.peers.port import Nodes
     from reconciler.port import Notifications
     from runtimes.router.port import Router
@@ -103,7 +105,12 @@ class FakeNode:
     events: EventLog = field(default_factory=EventLog)
     metrics: Metrics = field(default_factory=Metrics)
     router: Router = field(default_factory=NoRouter)
+<<<<<<< HEAD
     nodes: Nodes = field(default_factory=Standalone)
+=======
+    nodes: Nodes = field(default_factory=Alone)
+    git: Git = field(default_factory=NoGit)
+>>>>>>> 02aebb5 (Git sources: a commit is applied as a whole, held, or taken back)
     notifications: Notifications = field(default_factory=NoNotifications)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.

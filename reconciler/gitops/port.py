@@ -1,0 +1,90 @@
+"""What a node, its command line and its hooks may ask of its Git sources; `sources` is the real one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reconciler.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from manifests.model.snapshot import Source
+
+
+class GitHost(Protocol):
+    """The node, as its Git sources see it."""
+
+    def service(self, service_id: str) -> dict[str, Any] | None:
+        """The service's entry in `status`; None when there is nothing of it."""
+        ...
+
+    def packages_in_use(self) -> Collection[str]:
+        """The folders of packages that something runs from, or will."""
+        ...
+
+
+class Git(Protocol):
+    """All Git sources of a node."""
+
+    def sources(self) -> Sequence[Source]:
+        """In the order of the config file."""
+        ...
+
+    async def run(self, node: GitHost) -> None:
+        """What they need besides being watched, until cancelled."""
+        ...
+
+    def status(self, name: str) -> Mapping[str, Any]:
+        """What `status` says about one beside what it says about all sources; empty for others."""
+        ...
+
+    def reverts(self) -> Mapping[str, int]:
+        """Name → how often a commit was taken back in this life of the node."""
+        ...
+
+    def ring(self, name: str) -> bool:
+        """Somebody says that there is something new; whether there is such a source."""
+        ...
+
+    async def sync(self, name: str | None) -> Sequence[str]:
+        """Looks at one, or at all, also for a commit that is held; returns their names once that is done.
+
+        Raises UserError for a name that is none, and for a source that is suspended.
+        """
+        ...
+
+
+class NoGit:
+    """A node without Git sources."""
+
+    def sources(self) -> Sequence[Source]:
+        """None."""
+        return ()
+
+    async def run(self, node: GitHost) -> None:
+        """Nothing to do."""
+
+    def status(self, name: str) -> Mapping[str, Any]:
+        """Of no source."""
+        return {}
+
+    def reverts(self) -> Mapping[str, int]:
+        """Of no source."""
+        return {}
+
+    def ring(self, name: str) -> bool:
+        """There is none."""
+        return False
+
+    async def sync(self, name: str | None) -> Sequence[str]:
+        """See `Git`."""
+        if name is not None:
+            raise unknown(name, ())
+        return ()
+
+
+def unknown(name: str, there: Sequence[str]) -> UserError:
+    """There is no source of that name."""
+    known = f"there is {', '.join(there)}" if there else "[[sources.git]] in config.toml adds one"
+    return UserError(f"there is no Git source {name}", hint=known)

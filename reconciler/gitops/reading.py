@@ -1,0 +1,144 @@
+"""The manifests in a folder of a commit, read as a whole: with one thing wrong in it, nothing of it counts.
+
+What lies there is a folder of manifests like any other (`manifests.sources.listing` says which names count),
+and so are the folders below it, but for those that are something else: the package of a service, and whatever
+lies around a Compose file. Reads files, so it is for threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from manifests.compose import is_compose
+from manifests.documents.document import BrokenText
+from manifests.model.git import is_git
+from manifests.model.ignored import is_ignored
+from manifests.model.nodes import runs_on
+from manifests.model.policy import judge, judge_package, narrow
+from manifests.model.snapshot import Declared, Problem
+from manifests.packages.resolve import (
+    DOCKERFILE,
+    PROGRAM_FILES,
+    ResolveError,
+    absolute_source,
+    infer_runtime,
+    package_exports,
+)  # fmt: skip
+from manifests.sources.formats import parse_manifests
+from manifests.sources.listing import is_manifest, read_text
+from reconciler.gitops.decide import FORBIDDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from manifests.model.git_source import GitSource
+    from manifests.model.manifest import Manifest
+    from manifests.model.nodes import Place
+
+#: Folders below each other that are looked into: a commit cannot hold more than its limits anyway.
+_DEEPEST = 32
+_PACKAGE = frozenset({*PROGRAM_FILES, DOCKERFILE, "atek.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a commit says here: all services of it, or all that is wrong with it. `digest` is of both."""
+
+    services: tuple[Declared, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    digest: str = ""
+
+
+def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
+    """Reads every manifest below `folder`. Raises OSError when it cannot be listed."""
+    declared: list[Declared] = []
+    problems: list[Problem] = []
+    digest = hashlib.sha256()
+    for path in _manifests(folder):
+        file = f"{source.name}:{os.path.relpath(path, folder)}"
+        text, found, wrong = _read(path, file, folder if source.trust == "foreign" else "")
+        digest.update(f"{file}\0{text}\0".encode("utf-8", "surrogatepass"))
+        problems += wrong
+        for manifest in found:
+            if runs_on(manifest, place):
+                one = Declared(manifest, os.path.dirname(path), file)
+                kept, why = _judged(one, source, folder)
+                declared += [kept] if kept else []
+                problems += [why] if why else []
+    problems += _twice(declared)
+    return Reading(() if problems else tuple(declared), tuple(problems), digest.hexdigest()[:16])
+
+
+def _manifests(folder: str, depth: int = 0) -> Iterator[str]:
+    """Paths of files, in the order of their names; those of a folder before those below it."""
+    entries = sorted(os.scandir(folder), key=lambda each: each.name)
+    files = [each.path for each in entries if each.is_file() and is_manifest(each.name)]
+    composed = [path for path in files if is_compose(path, "")]
+    # Beside a Compose file lie the files of its services, which are no manifests.
+    yield from composed if composed and depth else files
+    if composed or depth == _DEEPEST:
+        return
+    for entry in entries:
+        hidden = entry.name.startswith((".", "#", "~")) or is_ignored(entry.name)
+        if entry.is_dir(follow_symlinks=False) and not hidden and not _is_package(entry.path):
+            yield from _manifests(entry.path, depth + 1)
+
+
+def _is_package(folder: str) -> bool:
+    return not _PACKAGE.isdisjoint(os.listdir(folder))
+
+
+def _read(path: str, file: str, within: str) -> tuple[str, tuple[Manifest, ...], tuple[Problem, ...]]:
+    try:
+        text, _ = read_text(path)
+    except BrokenText as error:
+        return "", (), (Problem(error.message, file, error.line, error.key, error.hint),)
+    parsed = parse_manifests(text, path, os.path.splitext(path)[1].lower(), within=within)
+    beside = "\0".join(f"{each}\0{what}" for each, what in parsed.beside)
+    problems = tuple(replace(each, file=each.file.replace(path, file)) for each in parsed.problems)
+    return text + beside, parsed.manifests, problems
+
+
+def _twice(declared: list[Declared]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for each in declared:
+        service_id = each.manifest.id
+        if service_id in first:
+            message = f"{service_id} is in {first[service_id]} too"
+            yield Problem(
+                message, each.file, key="id", service=service_id, hint="give one of them another id"
+            )
+        first.setdefault(service_id, each.file)
+
+
+def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declared | None, Problem | None]:
+    """A foreign repository's service as it may be here; one's own as it is."""
+    if source.trust == "own":
+        return declared, None
+    manifest, package = declared.manifest, None
+    if manifest.source is not None and not is_git(manifest.source):
+        package = os.path.realpath(absolute_source(manifest.source, declared.base))
+        if os.path.commonpath((package, os.path.realpath(folder))) != os.path.realpath(folder):
+            return None, _forbidden(declared, "its package is no folder of the repository's own")
+    # A folder of the repository came with it; everything else is judged as any node's.
+    shown = manifest.model_copy(update={"source": None}) if package else manifest
+    if why := judge(source.policy, shown):
+        return None, _forbidden(declared, why)
+    try:
+        runtime = infer_runtime(manifest, package)
+        exports = (
+            manifest.exports if manifest.exports is not None else package_exports(package) if package else ()
+        )
+    except ResolveError as error:
+        return None, Problem(error.message, declared.file, service=manifest.id, hint=error.hint)
+    if why := judge_package(source.policy, shown, runtime, exports):
+        return None, _forbidden(declared, why)
+    return replace(declared, manifest=narrow(source.policy, manifest, runtime, exports, source.name)), None
+
+
+def _forbidden(declared: Declared, why: str) -> Problem:
+    message = f"the policy of the source does not allow it: {why}"
+    return Problem(message, declared.file, service=declared.manifest.id, reason=FORBIDDEN)

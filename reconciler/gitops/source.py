@@ -1,0 +1,357 @@
+"""One Git source: what its ref is now, as manifests of this node, as long as the node runs.
+
+    interval, `atek sync`, a hook ─► look ─► new? ─► fetch ─► verify ─► lay out ─► read ─► apply, or hold
+    an event of its services ─► settling? ─► ready, or failed and taken back
+
+The network is only ever asked by `watch`. What was applied last is laid out on this machine's disk, so a node
+boots without any server. Whatever is decided is in `decide`; it is on disk before anybody hears of it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from manifests.model.snapshot import Problem, Snapshot
+from reconciler.decide.internal_error import defect
+from reconciler.drive.status import plain
+from reconciler.gitops.decide import (
+    Applied,
+    Kept,
+    Trouble,
+    apply,
+    before_of,
+    conditions_of,
+    fare,
+    hold,
+    is_new,
+    objection,
+    revert,
+)  # fmt: skip
+from reconciler.gitops.reading import Reading, read_folder
+from reconciler.gitops.report import report
+from reconciler.gitops.troubles import PASSING, GitTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from manifests.model.git_source import GitSource
+    from manifests.model.nodes import Place
+    from manifests.model.snapshot import Declared
+    from reconciler.decide.conditions import Condition
+    from reconciler.drive.events import EventLog
+    from reconciler.gitops.decide import Fare
+    from reconciler.gitops.kept import KeptFile
+    from reconciler.gitops.listing import Seen
+    from reconciler.gitops.repository import Repository
+
+#: Of an interval, how much it is longer or shorter by chance: many nodes do not ask a server at once.
+JITTER = 0.1
+#: Seconds between hearing of a service and looking at it.
+TOGETHER = 0.1
+#: Seconds until what could not be written is tried again.
+AGAIN = 5.0
+
+
+class GitManifests:
+    """Implements `manifests.model.snapshot.Source`.
+
+    `entry`: what status says of a service, if there is one. `in_use`: folders of packages that are needed.
+    """
+
+    def __init__(
+        self,
+        source: GitSource,
+        repository: Repository,
+        file: KeptFile,
+        place: Place,
+        events: EventLog,
+        *,
+        entry: Callable[[str], dict[str, Any] | None],
+        in_use: Callable[[], set[str]],
+        jitter: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.source = source
+        self._repository = repository
+        self._file = file
+        self._place = place
+        self._events = events
+        self._entry = entry
+        self._in_use = in_use
+        self._jitter = jitter
+        self._wall = wall
+        self._path = source.folder(place.name)
+        self._origin = f"{source.url} {self._path}"
+        self._kept = Kept(origin=self._origin)
+        self._fares: Fare | None = None
+        self._trouble: Trouble | None = None
+        self._busy = False
+        #: A person asked: what was held is tried again.
+        self._again = False
+        self._begun = self._done = 0
+        self._loaded = False
+        self._looked: float | None = None
+        self._snapshot = Snapshot(source.name, "git", known=False)
+        self._rung = anyio.Event()
+        self._heard = anyio.Event()
+        self._advanced = anyio.Event()
+        self._since: dict[str, tuple[str, float]] = {}
+        self.reverts = 0
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """See `Source`. What is wrong with a commit that is not applied is told by `status`."""
+        return self._snapshot
+
+    async def scan(self) -> None:
+        """See `Source`. Reads what is on the disk, the first time; asks no server."""
+        if not self._loaded:
+            kept = self._file.read()
+            # Of another repository nothing is known here; what it declared stays until this one is read.
+            self._kept = kept if kept.origin == self._origin else Kept(origin=self._origin)
+            self._loaded = True
+            await self._restore()
+
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """See `Source`."""
+        await self.scan()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._follow_services, changed)
+            while True:
+                # Whoever rings from now on asks for one more look.
+                rung = self._rung
+                if not self.source.suspend:
+                    await self._poll(changed)
+                with anyio.move_on_after(self.source.interval * (1 + JITTER * (2 * self._jitter() - 1))):
+                    await rung.wait()
+
+    def ring(self) -> None:
+        """Somebody says that there is something new."""
+        self._rung.set()
+        self._rung = anyio.Event()
+
+    def hear(self) -> None:
+        """Something about some service is new."""
+        if self._kept.settling is not None:
+            self._heard.set()
+            self._heard = anyio.Event()
+
+    async def sync(self) -> None:
+        """Looks now, also at a commit that was held; returns once that has been done."""
+        wanted = self._begun + 1
+        self._again = True
+        self.ring()
+        while self._done < wanted:
+            await self._advanced.wait()
+
+    def status(self) -> dict[str, Any]:
+        """What `status` says about it beside what it says about all sources."""
+        conditions = conditions_of(self.source, self._kept, self._trouble, self._fares, busy=self._busy)
+        return report(self.source, self._path, self._kept, self._looked) | {
+            "conditions": [plain(each, self._since_when(each)) for each in conditions]
+        }
+
+    def _since_when(self, condition: Condition) -> float:
+        known = self._since.get(condition.type)
+        if known is None or known[0] != condition.status:
+            known = self._since[condition.type] = condition.status, self._wall()
+        return known[1]
+
+    # -- looking
+
+    async def _poll(self, changed: Callable[[], None]) -> None:
+        self._begun += 1
+        if self._again:
+            self._again, self._kept = False, replace(self._kept, held=None, staying=())
+        try:
+            seen = await self._repository.look(self.source.ref)
+            if is_new(self._kept, seen.commit):
+                self._busy = True
+                self._tell()
+                await self._attempt(seen, changed)
+            self._set_trouble(None)
+        except GitTrouble as trouble:
+            passing = trouble.reason in PASSING
+            self._set_trouble(Trouble(trouble.reason, str(trouble), passing))
+        except OSError as error:
+            message = f"{error.filename or 'the disk'}: {error.strerror or error}"
+            self._set_trouble(Trouble("DiskFailed", message, passing=True))
+        except Exception as error:
+            verdict = defect(error)
+            self._set_trouble(Trouble(verdict.reason, verdict.message))
+        finally:
+            self._busy, self._looked, self._done = False, self._wall(), self._begun
+            self._tell()
+
+    async def _attempt(self, seen: Seen, changed: Callable[[], None]) -> None:
+        """Raises GitTrouble for what has nothing to do with the commit itself, or OSError."""
+        source, now = self.source, self._wall()
+        verified = ""
+        try:
+            commit = await self._repository.fetch(seen, self._path)
+            if source.verify is not None:
+                since = self._kept.applied.commit if self._kept.applied else None
+                verified = await self._repository.verified(seen, since, source.verify)
+            folder = await self._repository.checkout(seen.commit, self._path)
+        except GitTrouble as trouble:
+            if trouble.reason not in _OF_THE_COMMIT:
+                raise
+            await self._become(hold(self._kept, seen.commit, seen.shown, trouble.reason, str(trouble), now))
+            self._emit("CommitHeld", f"{seen.shown}: {trouble}", warning=True)
+            return
+        reading = await self._read(folder)
+        services = tuple(each.manifest.id for each in reading.services)
+        if why := objection(source, self._kept, reading.problems, services):
+            await self._become(hold(self._kept, seen.commit, seen.shown, *why, now))
+            self._emit("CommitHeld", f"{seen.shown}: {': '.join(why)}", warning=True)
+            return
+        applied = Applied(
+            seen.commit, seen.shown, commit.author, commit.subject, commit.time, now, verified, services
+        )
+        concerned = {*services, *(self._kept.applied.services if self._kept.applied else ())}
+        before = {each: before_of(self._entry(each)) for each in concerned}
+        await self._become(apply(source, self._kept, applied, before))
+        self._emit("CommitApplied", f"{applied.ref} of {applied.author}: {applied.subject}")
+        await self._show(reading)
+        changed()
+
+    async def _read(self, folder: Path) -> Reading:
+        return await anyio.to_thread.run_sync(partial(read_folder, str(folder), self.source, self._place))
+
+    # -- how the services fare
+
+    async def _follow_services(self, changed: Callable[[], None]) -> None:
+        while True:
+            kept, heard = self._kept, self._heard
+            if kept.settling is not None and kept.applied is not None and not self._busy:
+                await self._look_at_services(kept.applied, changed)
+            await heard.wait()
+            await anyio.sleep(TOGETHER)
+
+    async def _look_at_services(self, applied: Applied, changed: Callable[[], None]) -> None:
+        kept = self._kept
+        self._fares = fares = fare(kept, {each: self._entry(each) for each in applied.services})
+        if fares.ready:
+            self._fares = None
+            await self._become(replace(kept, settling=None, previous=None))
+            self._emit("CommitReady", f"{applied.ref}: its services are ready")
+            await self._forget()
+        elif fares.failed and self.source.on_failure == "revert" and kept.previous is not None:
+            reverted = revert(kept, fares.failed, fares.why, fares.staying, self._wall())
+            self._fares = None
+            await self._become(reverted)
+            self.reverts += 1
+            assert reverted.held is not None
+            self._emit("CommitReverted", f"{reverted.held.ref}: {reverted.held.message}", warning=True)
+            await self._restore()
+            changed()
+        elif kept.settling is not None and fares.ran != kept.settling.ran:
+            await self._become(replace(kept, settling=replace(kept.settling, ran=fares.ran)))
+        self._tell()
+
+    # -- what is declared
+
+    async def _restore(self) -> None:
+        """What the source says by what is kept, from the disk alone."""
+        kept = self._kept
+        if kept.applied is None:
+            return
+        try:
+            folder = await self._repository.checkout(kept.applied.commit, self._path)
+            reading = await self._read(folder)
+        except (GitTrouble, OSError) as trouble:
+            # What was applied is not known any more; nobody may conclude that its services are gone.
+            problem = Problem(f"{kept.applied.ref} is not on this disk any more: {trouble}", self.name)
+            self._snapshot = replace(self._snapshot, problems=(problem,))
+            self._kept = replace(kept, applied=None, previous=kept.previous or kept.applied)
+            return
+        await self._show(reading)
+
+    async def _show(self, reading: Reading) -> None:
+        """The commit's services; and others that are left, or were not taken back, as their own has them."""
+        services = {each.manifest.id: each for each in reading.services}
+        for service_id, commit in self._elsewhere().items():
+            if (other := await self._of_commit(service_id, commit)) is not None:
+                services[service_id] = other
+        assert self._kept.applied is not None
+        before = {each.manifest.id: each for each in self._snapshot.services}
+        self._snapshot = Snapshot(
+            self.name,
+            "git",
+            self._kept.applied.ref,
+            tuple(_same(before.get(each), declared) for each, declared in services.items()),
+        )
+
+    def _elsewhere(self) -> Mapping[str, str]:
+        """Service id → the commit that says what it is, of those that the applied one does not say it of."""
+        held = self._kept.held
+        staying = dict.fromkeys(self._kept.staying, held.commit) if held else {}
+        return {**self._kept.left, **staying}
+
+    async def _of_commit(self, service_id: str, commit: str) -> Declared | None:
+        try:
+            reading = await self._read(await self._repository.checkout(commit, self._path))
+        except (GitTrouble, OSError):
+            return None
+        return next((each for each in reading.services if each.manifest.id == service_id), None)
+
+    # -- inside
+
+    async def _become(self, kept: Kept) -> None:
+        """On disk before it counts, unless the disk is the trouble: then it counts, and is written later."""
+        try:
+            await self._file.write(kept)
+        except OSError as error:
+            self._emit(
+                "DiskFailed", f"what is applied cannot be kept: {error.strerror or error}", warning=True
+            )
+        self._kept = kept
+        self._tell()
+
+    async def _forget(self) -> None:
+        kept = self._kept
+        commits = {each.commit for each in (kept.applied, kept.previous, kept.held) if each}
+        keep = commits | set(kept.left.values())
+        try:
+            await self._repository.forget(keep | self._repository.commits_of(self._in_use()))
+        except GitTrouble as trouble:
+            self._emit(trouble.reason, str(trouble), warning=True)
+
+    def _set_trouble(self, trouble: Trouble | None) -> None:
+        before, self._trouble = self._trouble, trouble
+        if trouble is not None and (before is None or before.reason != trouble.reason):
+            self._emit(trouble.reason, trouble.message, warning=True)
+
+    def _emit(self, reason: str, message: str, *, warning: bool = False) -> None:
+        self._events.emit("", reason, f"source {self.name}: {message}", warning=warning)
+
+    def _tell(self) -> None:
+        self._advanced.set()
+        self._advanced = anyio.Event()
+
+
+#: What is wrong with a commit, and will be until there is another one.
+_OF_THE_COMMIT = frozenset({
+    "NotVerified", "PathMissing", "RepositoryTooLarge", "ForbiddenName", "LinkLeavesTree",
+})  # fmt: skip
+
+
+def _same(before: Declared | None, declared: Declared) -> Declared:
+    """The very object that was there before, where nothing about it is another: nobody has to look again."""
+    if before is None or (before.manifest, before.file) != (declared.manifest, declared.file):
+        return declared
+    source = declared.manifest.source
+    # What is beside the manifest may be another, although it is called the same.
+    relative = source is not None and "://" not in source and not source.startswith("/")
+    return declared if relative and before.base != declared.base else before

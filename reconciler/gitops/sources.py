@@ -1,0 +1,100 @@
+"""All Git sources of a node."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from reconciler.errors import UserError
+from reconciler.gitops.kept import KeptFile
+from reconciler.gitops.port import unknown
+from reconciler.gitops.repository import Repositories
+from reconciler.gitops.source import GitManifests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from manifests.model.git_source import GitSource
+    from manifests.model.nodes import Place
+    from reconciler.drive.events import EventLog
+    from reconciler.gitops.port import GitHost
+
+#: Where repositories are mirrored, below the home.
+FOLDER = "state/git"
+
+
+class GitSources:
+    """Implements `reconciler.gitops.port.Git`."""
+
+    def __init__(
+        self,
+        home: Path,
+        sources: Sequence[GitSource],
+        place: Place,
+        events: EventLog,
+        *,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._node: GitHost | None = None
+        self._events = events
+        self._repositories = Repositories(home, home / FOLDER)
+        self._sources = {
+            each.name: GitManifests(
+                each, self._repositories.open(each), KeptFile(home, each.name), place, events,
+                entry=self._entry, in_use=self._needed, jitter=jitter,
+            )
+            for each in sources
+        }  # fmt: skip
+
+    def sources(self) -> Sequence[GitManifests]:
+        """See `Git`."""
+        return list(self._sources.values())
+
+    async def run(self, node: GitHost) -> None:
+        """See `Git`."""
+        self._node = node
+        wanted = [each.source for each in self._sources.values()]
+        await anyio.to_thread.run_sync(partial(self._repositories.sweep, wanted))
+        with self._events.subscribe() as events:
+            async for _ in events:
+                for source in self._sources.values():
+                    source.hear()
+
+    def status(self, name: str) -> Mapping[str, Any]:
+        """See `Git`."""
+        source = self._sources.get(name)
+        return source.status() if source is not None else {}
+
+    def reverts(self) -> Mapping[str, int]:
+        """See `Git`."""
+        return {name: source.reverts for name, source in self._sources.items()}
+
+    def ring(self, name: str) -> bool:
+        """See `Git`."""
+        source = self._sources.get(name)
+        if source is not None:
+            source.ring()
+        return source is not None
+
+    async def sync(self, name: str | None) -> Sequence[str]:
+        """See `Git`."""
+        if name is not None and name not in self._sources:
+            raise unknown(name, list(self._sources))
+        chosen = [self._sources[name]] if name is not None else list(self._sources.values())
+        if suspended := [each.name for each in chosen if each.source.suspend and name is not None]:
+            raise UserError(f"{suspended[0]} is suspended", hint="its suspend in config.toml says so")
+        async with anyio.create_task_group() as tasks:
+            for source in chosen:
+                if not source.source.suspend:
+                    tasks.start_soon(source.sync)
+        return [each.name for each in chosen]
+
+    def _entry(self, service_id: str) -> dict[str, Any] | None:
+        return self._node.service(service_id) if self._node is not None else None
+
+    def _needed(self) -> set[str]:
+        return set(self._node.packages_in_use()) if self._node is not None else set()
