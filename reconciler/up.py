@@ -295,6 +295,7 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
     from reconciler.apis.assemble import make_system_apis
     from reconciler.apis.repositories import GitRepositories
     from reconciler.serve.health import health
+    from reconciler.serve.hooks import hooks
 
     settings, port = parts.opened.settings, parts.opened.sockets.port
     return make_system_apis(
@@ -304,5 +305,5 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
         public_config(settings, parts.core_services, port=port, version=VERSION),
         repositories=GitRepositories(parts.packages.git, node.is_own),
         answer_timeout=settings.router.answer_timeout,
-        otherwise=health(node),
+        otherwise=hooks(node, otherwise=health(node)),
     )

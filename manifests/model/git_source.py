@@ -168,7 +168,8 @@ class GitSource(Model):
     """A folder of manifests that is in a repository.
 
     `trust`: the repository of a config's owner is his own; of a `foreign` one only what a follow's may be is
-    run. `on_failure`: what is done when a commit's services do not become ready.
+    run. `on_failure`: what is done when a commit's services do not become ready. `hook_secret_file`:
+    with what the server's hook is signed.
     """
 
     name: Text
@@ -186,6 +187,7 @@ class GitSource(Model):
     ca_file: Text | None = None
     submodules: bool = False
     on_failure: Literal["keep", "revert"] = "keep"
+    hook_secret_file: Text | None = None
     limits: Limits = Limits()
 
     @field_validator("name")

@@ -35,6 +35,10 @@ Every command takes --home, the folder of one node: $ATEK_HOME, or ~/.atek when 
 """
 
 
+#: How long `atek sync --wait` waits when it is not told, in seconds.
+SYNC_WAIT = 120.0
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command's arguments, with `module` (which runs it) and `home` (a Path). Exits 2 on wrong usage."""
     arguments = _parser().parse_args(argv)
@@ -175,6 +179,22 @@ def _add_calling(commands: Commands) -> None:
     call.add_argument("api", metavar="API", help="an id like atek.cloud/services-api")
     call.add_argument("method", metavar="METHOD")
     call.add_argument("params", metavar="PARAMS", nargs="?", type=_json, default=[], help="JSON ([])")
+    sync = commands.add(
+        "sync",
+        "sync",
+        "look at the Git sources now, and try again what was not applied",
+        "Without NAME, at all of them. Exit status 1 where a commit could not be had or was not applied.",
+    )
+    sync.add_argument("name", metavar="NAME", nargs="?")
+    sync.add_argument(
+        "--wait",
+        type=_seconds,
+        nargs="?",
+        const=SYNC_WAIT,
+        default=None,
+        metavar="SECONDS",
+        help=f"wait until the commit's services are ready ({SYNC_WAIT:g})",
+    )
     notify = commands.add(
         "notify",
         "notify",

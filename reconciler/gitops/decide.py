@@ -43,6 +43,8 @@ class Applied:
     at: float
     verified: str = ""
     services: tuple[str, ...] = ()
+    #: The full name of the ref, which is empty for a commit's own id.
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,8 @@ def _is_given_up(entry: Mapping[str, Any], before: Before) -> bool:
 
 def _is_stalled(entry: Mapping[str, Any]) -> bool:
     """Whether nothing will change by itself; also where a program that is not to be restarted failed."""
-    return _status(entry, "Stalled")["status"] == "True" or _status(entry, "Ready")["reason"] == "Failed"
+    stalled, ready = _status(entry, "Stalled"), _status(entry, "Ready")
+    return bool(stalled["status"] == "True" or ready["reason"] == "Failed")
 
 
 def _is_ready(entry: Mapping[str, Any]) -> bool:

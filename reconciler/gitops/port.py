@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from reconciler.errors import UserError
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model.snapshot import Source
+
+
+#: What became of a hook: Rung, or why not.
+Hooked = Literal["Rung", "Repeated", "TooOften", "Unsigned", "Unknown"]
 
 
 class GitHost(Protocol):
@@ -43,8 +47,8 @@ class Git(Protocol):
         """Name → how often a commit was taken back in this life of the node."""
         ...
 
-    def ring(self, name: str) -> bool:
-        """Somebody says that there is something new; whether there is such a source."""
+    def hook(self, name: str, headers: Mapping[str, str], body: bytes) -> Hooked:
+        """Somebody's server says, and signs, that there is something new. `headers` in small letters."""
         ...
 
     async def sync(self, name: str | None) -> Sequence[str]:
@@ -73,9 +77,9 @@ class NoGit:
         """Of no source."""
         return {}
 
-    def ring(self, name: str) -> bool:
+    def hook(self, name: str, headers: Mapping[str, str], body: bytes) -> Hooked:
         """There is none."""
-        return False
+        return "Unknown"
 
     async def sync(self, name: str | None) -> Sequence[str]:
         """See `Git`."""

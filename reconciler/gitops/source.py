@@ -10,6 +10,7 @@ boots without any server. Whatever is decided is in `decide`; it is on disk befo
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -217,14 +218,36 @@ class GitManifests:
             self._emit("CommitHeld", f"{seen.shown}: {': '.join(why)}", warning=True)
             return
         applied = Applied(
-            seen.commit, seen.shown, commit.author, commit.subject, commit.time, now, verified, services
+            seen.commit,
+            seen.shown,
+            commit.author,
+            commit.subject,
+            commit.time,
+            now,
+            verified,
+            services,
+            seen.ref,
         )
+        last = self._kept.applied
         concerned = {*services, *(self._kept.applied.services if self._kept.applied else ())}
         before = {each: before_of(self._entry(each)) for each in concerned}
         await self._become(apply(source, self._kept, applied, before))
         self._emit("CommitApplied", f"{applied.ref} of {applied.author}: {applied.subject}")
         await self._show(reading)
         changed()
+        await self._tell_of_rewriting(seen, last)
+
+    async def _tell_of_rewriting(self, seen: Seen, last: Applied | None) -> None:
+        """It is followed, since that is what the ref says; but whoever did not do it should know of it."""
+        if last is None or last.name != seen.ref or not seen.ref:
+            return
+        if seen.ref.startswith("refs/tags/"):
+            self._emit("TagMoved", f"{last.ref} was moved to {seen.shown}", warning=True)
+            return
+        with suppress(GitTrouble):
+            if (await self._repository.lineage(seen, last.commit)).rewritten:
+                message = f"{last.ref} is not in the history of {seen.shown}: it was pushed away"
+                self._emit("HistoryRewritten", message, warning=True)
 
     async def _read(self, folder: Path) -> Reading:
         return await anyio.to_thread.run_sync(partial(read_folder, str(folder), self.source, self._place))
@@ -343,7 +366,8 @@ class GitManifests:
 
 #: What is wrong with a commit, and will be until there is another one.
 _OF_THE_COMMIT = frozenset({
-    "NotVerified", "PathMissing", "RepositoryTooLarge", "ForbiddenName", "LinkLeavesTree",
+    "NotVerified", "PathMissing", "RepositoryTooLarge", "ForbiddenName", "LinkLeavesTree", "BrokenTree",
+    "HistoryTooLong",
 })  # fmt: skip
 
 

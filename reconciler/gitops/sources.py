@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,13 @@ import anyio
 import anyio.to_thread
 
 from reconciler.errors import UserError
+from reconciler.gitops.credentials import read_secret
+from reconciler.gitops.hooks import Bell
 from reconciler.gitops.kept import KeptFile
 from reconciler.gitops.port import unknown
 from reconciler.gitops.repository import Repositories
 from reconciler.gitops.source import GitManifests
+from reconciler.gitops.troubles import GitTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from manifests.model.git_source import GitSource
     from manifests.model.nodes import Place
     from reconciler.drive.events import EventLog
-    from reconciler.gitops.port import GitHost
+    from reconciler.gitops.port import GitHost, Hooked
 
 #: Where repositories are mirrored, below the home.
 FOLDER = "state/git"
@@ -40,6 +44,8 @@ class GitSources:
         jitter: Callable[[], float],
     ) -> None:
         self._node: GitHost | None = None
+        self._home = home
+        self._bells = {each.name: Bell() for each in sources}
         self._events = events
         self._repositories = Repositories(home, home / FOLDER)
         self._sources = {
@@ -73,12 +79,20 @@ class GitSources:
         """See `Git`."""
         return {name: source.reverts for name, source in self._sources.items()}
 
-    def ring(self, name: str) -> bool:
-        """See `Git`."""
+    def hook(self, name: str, headers: Mapping[str, str], body: bytes) -> Hooked:
+        """See `Git`. A source without a secret is not told from one that is not there."""
         source = self._sources.get(name)
-        if source is not None:
+        if source is None or source.source.hook_secret_file is None:
+            return "Unknown"
+        try:
+            secret = read_secret(str(self._home / source.source.hook_secret_file)).strip()
+        except GitTrouble as trouble:
+            self._events.emit("", trouble.reason, f"source {name}: {trouble}", warning=True)
+            return "Unsigned"
+        hooked = self._bells[name].hear(headers, body, secret, time.time())
+        if hooked == "Rung":
             source.ring()
-        return source is not None
+        return hooked
 
     async def sync(self, name: str | None) -> Sequence[str]:
         """See `Git`."""

@@ -118,6 +118,13 @@ async def _adopt(node: NodeApi, params: dict[str, Any]) -> object:
     return {}
 
 
+async def _sync(node: NodeApi, params: dict[str, Any]) -> object:
+    name = params.get("name")
+    if name is not None and not isinstance(name, str):
+        raise RpcError(INVALID_PARAMS, "name must be the name of a Git source")
+    return await node.git.sync(name)
+
+
 async def _notifications(node: NodeApi, params: dict[str, Any]) -> object:
     return node.notifications.status()
 
@@ -138,6 +145,7 @@ _METHODS: dict[str, Method] = {
     "start": _start,
     "restart": _restart,
     "adopt": _adopt,
+    "sync": _sync,
     "notifications": _notifications,
     "testNotifications": _test_notifications,
     "down": _down,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 GATEWAY_PATH = b"/_atek/gateway"
 #: What the node itself answers to everybody.
 NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
+#: What tells the node that a repository has something new; signed, so everybody may send it.
+HOOKS, LARGEST_HOOK = b"/_atek/hooks/", 2**20
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -108,6 +110,11 @@ def _own(table: RouteTable, head: RequestHead) -> Place | Answer | GiveSession:
     if head.path in NODE_PAGES and node is not None:
         # Half of a body would keep the node waiting for the rest.
         return refusal(head, 413, "this page takes no body") if head.length else NodePage(node)
+    if head.path.startswith(HOOKS) and node is not None:
+        # Nobody who sends them sends more, or without saying how much.
+        return (
+            NodePage(node) if 0 < head.length <= LARGEST_HOOK else refusal(head, 413, "too large for a hook")
+        )
     return give_session(table, head) if head.path == BIND_PATH else refusal(head, 404, "Not found")
 
 
