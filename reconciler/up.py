@@ -235,7 +235,7 @@ def _make_git(parts: Parts) -> Git:
     from reconciler.gitops.sources import GitSources
 
     return GitSources(
-        parts.opened.home.path, settings.sources.git, place_of(parts.opened.about), parts.events,
+        parts.opened.home.path, settings.sources.git, settings.place, parts.events,
         jitter=random.random,
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 
 from manifests.model.snapshot import Problem, Snapshot
-from reconciler.decide.internal_error import defect
+from reconciler.decide.internal_error import internal_error
 from reconciler.drive.status import plain
 from reconciler.gitops.decide import (
     Applied,
@@ -189,7 +189,7 @@ class GitManifests:
             message = f"{error.filename or 'the disk'}: {error.strerror or error}"
             self._set_trouble(Trouble("DiskFailed", message, passing=True))
         except Exception as error:
-            verdict = defect(error)
+            verdict = internal_error(error)
             self._set_trouble(Trouble(verdict.reason, verdict.message))
         finally:
             self._busy, self._looked, self._done = False, self._wall(), self._begun

@@ -105,12 +105,8 @@ class FakeNode:
     events: EventLog = field(default_factory=EventLog)
     metrics: Metrics = field(default_factory=Metrics)
     router: Router = field(default_factory=NoRouter)
-<<<<<<< HEAD
     nodes: Nodes = field(default_factory=Standalone)
-=======
-    nodes: Nodes = field(default_factory=Alone)
     git: Git = field(default_factory=NoGit)
->>>>>>> 02aebb5 (Git sources: a commit is applied as a whole, held, or taken back)
     notifications: Notifications = field(default_factory=NoNotifications)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.
