@@ -144,9 +144,9 @@ def test_the_defaults_of_what_is_not_built_may_be_written_down(tmp_path: Path) -
             "",
         ),
         (
-            "[[sources.git]]\nurl = 'x'",
-            "config.toml:1: sources.git: it is for Git sources, which this version does not have yet",
-            "leave it out",
+            "[[sources.git]]\nname = 'it'\nurl = 'x'",
+            "config.toml:3: sources.git[0].url: it begins with https://",
+            "",
         ),
         ("[hyper]\nlisten = '49800'", "config.toml:2: hyper.listen: an address is a host and a port", ""),
         ("[hyper]\nbootstrap = ['a:70000']", "config.toml:2: hyper.bootstrap[0]: an address is", ""),
@@ -182,8 +182,8 @@ def test_mistakes_in_flags_and_environment(tmp_path: Path, monkeypatch: pytest.M
     message, hint = failure(tmp_path)
     assert "ATEK_SOURCES__FILE" in message and hint == "did you mean files?"
     monkeypatch.delenv("ATEK_SOURCES__FILE")
-    monkeypatch.setenv("ATEK_SOURCES__GIT", '[{"url": "x"}]')
-    assert "sources.git: it is for Git sources" in failure(tmp_path)[0]
+    monkeypatch.setenv("ATEK_SOURCES__GIT", '[{"name": "it", "url": "x"}]')
+    assert "ATEK_SOURCES__GIT__0__URL: it begins with https://" in failure(tmp_path)[0]
     monkeypatch.delenv("ATEK_SOURCES__GIT")
     monkeypatch.setenv("ATEK_CORE_SERVICES", "[]")
     assert "core services cannot come from the environment" in failure(tmp_path)[0]
