@@ -8,11 +8,15 @@ import threading
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from manifests.model.git import GitPackage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from runtimes.packages.git import Repositories
 
 _WHO = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com", "GIT_COMMITTER_NAME": "a",
@@ -68,3 +72,19 @@ def web_server(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
+
+
+def package(origin: Repository, ref: str = "", folder: str = "", *, own: bool = True) -> GitPackage:
+    return GitPackage(str(origin.path), ref, folder, own)
+
+
+def text(store: Repositories, wanted: GitPackage, name: str = "a") -> str:
+    found = store.find(wanted)
+    assert found is not None
+    return (Path(found) / name).read_text()
+
+
+def with_large_file(origin: Repository, content: str) -> None:
+    origin.git("lfs", "install", "--local")
+    origin.git("lfs", "track", "*.big")
+    origin.commit({"small": "s", "deep/x.big": content})

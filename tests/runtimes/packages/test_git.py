@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import anyio
@@ -11,34 +10,12 @@ import pytest
 
 from manifests.model.git import GitPackage
 from runtimes.base import RuntimeFailure
-from runtimes.packages import git_remote
 from runtimes.packages.git import Repositories
 from runtimes.packages.git_remote import FAILED
-from runtimes.packages.store import PackageStore
-from tests.runtimes.factories import alive, make_paths, service
-from tests.runtimes.packages.git_server import Repository, web_server
+from tests.runtimes.factories import alive
+from tests.runtimes.packages.git_server import Repository, package, text, web_server
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "origin")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Repositories:
-    return Repositories(tmp_path / "store")
-
-
-def package(origin: Repository, ref: str = "", folder: str = "", *, own: bool = True) -> GitPackage:
-    return GitPackage(str(origin.path), ref, folder, own)
-
-
-def text(store: Repositories, wanted: GitPackage, name: str = "a") -> str:
-    found = store.find(wanted)
-    assert found is not None
-    return (Path(found) / name).read_text()
 
 
 async def test_a_branch_is_followed(origin: Repository, store: Repositories, tmp_path: Path) -> None:
@@ -280,9 +257,6 @@ async def test_a_cancelled_fetch_leaves_nothing(
             await anyio.sleep(0.01)
 
 
-# Releases, large files, and what versions come from
-
-
 async def test_releases_are_the_tags_that_are_versions(origin: Repository, store: Repositories) -> None:
     first = origin.commit({"a": "1"}, tag="v1.0.0")
     second = origin.commit({"a": "2"}, tag="1.10.0")
@@ -321,93 +295,3 @@ async def test_the_url_may_lack_its_ending(origin: Repository, store: Repositori
         assert (await store.ask(wanted)).newest() is not None
         with pytest.raises(RuntimeFailure, match=f"{url}/other cannot be fetched"):
             await store.update(GitPackage(f"{url}/other"))
-
-
-def with_large_file(origin: Repository, content: str) -> None:
-    origin.git("lfs", "install", "--local")
-    origin.git("lfs", "track", "*.big")
-    origin.commit({"small": "s", "deep/x.big": content})
-
-
-async def test_large_files_come_along(origin: Repository, store: Repositories) -> None:
-    with_large_file(origin, "large" * 1000)
-    assert await store.update(package(origin))
-    assert text(store, package(origin), "deep/x.big") == "large" * 1000
-
-
-async def test_a_strangers_large_files_are_not_fetched(
-    origin: Repository, store: Repositories, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Their server would choose the URLs that this machine asks."""
-    monkeypatch.setattr(git_remote, "_PUBLIC_PROTOCOLS", "file")
-    with_large_file(origin, "large")
-    with pytest.raises(RuntimeFailure, match="git-lfs fetches those for this node's own manifests only"):
-        await store.update(package(origin, own=False))
-    assert store.find(package(origin, own=False)) is None
-
-
-async def test_without_git_lfs_it_is_named(
-    origin: Repository, store: Repositories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_large_file(origin, "large")
-    (tmp_path / "bin").mkdir()
-    for name in ("git", "sh", "ssh"):
-        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(RuntimeFailure, match=r"Git LFS, like deep/x\.big, and git-lfs is not") as caught:
-        await store.update(package(origin))
-    assert caught.value.hint == "install git-lfs (apt install git-lfs)"
-    assert store.find(package(origin)) is None
-
-
-async def test_a_large_file_that_the_server_lost_is_no_pointer_in_its_place(
-    origin: Repository, store: Repositories
-) -> None:
-    with_large_file(origin, "large")
-    shutil.rmtree(origin.path / "lfs")
-    with pytest.raises(RuntimeFailure, match=r"Git LFS, like deep/x\.big"):
-        await store.update(package(origin))
-    assert store.find(package(origin)) is None
-
-
-@pytest.mark.parametrize("large", [False, True])
-async def test_a_build_that_asks_git_for_its_version_gets_an_answer(
-    origin: Repository, store: Repositories, tmp_path: Path, large: bool
-) -> None:
-    origin.commit(
-        {"pyproject.toml": 'requires = ["setuptools-scm"]', "a": "1", ".vscode/x": "1"}, tag="v1.2.0"
-    )
-    origin.commit({"a": "2"})
-    if large:
-        with_large_file(origin, "large")
-    head = origin.commit({"a": "3"})
-    wanted = package(origin)
-    assert await store.update(wanted)
-    of = service("app", package=store.find(wanted) or "")
-    seen: list[str] = []
-
-    async def build(copy: Path) -> dict[str, str]:
-        for words in (["describe", "--tags", "--long", "--dirty"], ["rev-parse", "--show-toplevel"]):
-            seen.append((await anyio.run_process(["git", *words], cwd=copy)).stdout.decode().strip())
-        seen.append(str(copy))
-        return {}
-
-    (tmp_path / "home").mkdir()
-    paths = make_paths(tmp_path / "home")
-    await PackageStore(paths).make_copy(of, print, build)
-    assert seen[0] == f"v1.2.0-{3 if large else 2}-g{head[:7]}" and seen[1] == seen[2]
-    # The program has nothing of it.
-    assert not (PackageStore(paths).copy(of) / ".git").exists()
-    await store.collect([], [])
-    assert not (tmp_path / "store").exists() or not list((tmp_path / "store").iterdir())
-
-
-async def test_a_release_with_a_build_that_asks_git_has_its_own_tag(
-    origin: Repository, store: Repositories
-) -> None:
-    commit = origin.commit({"setup.py": "setup(use_scm_version=True)"}, tag="v3.1.0")
-    origin.commit({"a": "1"})
-    wanted = GitPackage(str(origin.path), commit, tag="v3.1.0")
-    await store.update(wanted)
-    described = await anyio.run_process(["git", "describe", "--tags"], cwd=store.find(wanted))
-    assert described.stdout.decode().strip() == "v3.1.0"

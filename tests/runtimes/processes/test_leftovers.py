@@ -21,15 +21,15 @@ from runtimes.processes.ownership import Seen
 from runtimes.processes.proc import children, read_stat
 from tests.runtimes.factories import alive
 from tests.runtimes.processes.families import DAEMON, DEAF, LOGGER, UNSEALED, WORKERS, family, program
-from tests.runtimes.processes.test_process import Bench, bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.runtimes.processes.benches import Bench
+
     Listener = Callable[[bytes], None] | None
 
-__all__ = ["bench"]
 pytestmark = pytest.mark.anyio
 
 

@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import stat
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 from manifests.model.spec import Probe, Resources
-from runtimes.base import Endpoint, Running, RuntimeFailure
-from runtimes.packages.native import NativePreparer
+from runtimes.base import Endpoint, RuntimeFailure
 from runtimes.probes import EndpointProber
 from runtimes.processes import process
 from runtimes.processes.children import TABLE
-from runtimes.processes.process import ProcessHost, ProcessRuntime
-from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
+from tests.runtimes.factories import alive, launch, marked
+from tests.runtimes.processes.benches import LOOK, Bench
 from tests.runtimes.processes.families import DAEMON, family, program
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from manifests.model.service import Service
-    from runtimes.base import Launch
-    from runtimes.paths import Paths
 
 pytestmark = pytest.mark.anyio
 
-#: A program that writes what it sees to its data folder and then waits.
-LOOK = """
-import json, os, sys, time
-seen = {"env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "fds": os.listdir("/proc/self/fd")}
-path = os.environ["ATEK_DATA_DIR"] + "/seen.json"
-open(path + ".new", "w").write(json.dumps(seen))
-os.rename(path + ".new", path)
-time.sleep(1000)
-"""
 #: Forks one helper in its own session, and a daemon that escapes into another; says their numbers.
 FORK = """
 import os, time
@@ -61,119 +41,6 @@ os.waitpid(middle, 0)
 open(os.environ["ATEK_DATA_DIR"] + "/ready", "w").close()
 time.sleep(1000)
 """
-
-
-class Bench:
-    """A home, and a runtime over it."""
-
-    def __init__(self) -> None:
-        self.home = make_home()
-        self.paths: Paths = make_paths(self.home)
-        self.hosts: list[ProcessHost] = []
-        self.runtime = self.next_life()
-
-    def next_life(self) -> ProcessRuntime:
-        for host in self.hosts:
-            host.close()
-        self.hosts.append(ProcessHost(self.paths))
-        self.runtime = ProcessRuntime("process", NativePreparer(self.paths), self.hosts[-1])
-        return self.runtime
-
-    async def start(self, *command: str, **manifest: Any) -> Running:
-        return await self.runtime.start(launch(self.service(*command, **manifest)))
-
-    def launch(self, service_id: str, instance: str, *command: str, **manifest: Any) -> Launch:
-        return launch(service(service_id, command=list(command), **manifest), instance)
-
-    def service(self, *command: str, **manifest: Any) -> Service:
-        return service(command=list(command), **manifest)
-
-    async def finish(self, running: Running) -> None:
-        with anyio.fail_after(15):
-            await self.runtime.wait(running)
-
-    async def until(self, file: str) -> Path:
-        path = self.home / "data/app" / file
-        with anyio.fail_after(15):
-            while not path.exists():
-                await anyio.sleep(0.01)
-        return path
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    made = Bench()
-    yield made
-    for pid in marked(made.paths):
-        os.kill(pid, 9)
-    for host in made.hosts:
-        host.close()
-    shutil.rmtree(made.paths.run, ignore_errors=True)
-    shutil.rmtree(made.home, ignore_errors=True)
-
-
-async def test_a_service_sees_exactly_its_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_OF_THE_NODE", "must not be seen")
-    await bench.start(sys.executable, "-c", LOOK, env={"LOG_LEVEL": "debug", "HOME": "/elsewhere"})
-    seen = json.loads((await bench.until("seen.json")).read_text())
-    data = str(bench.home / "data/app")
-    assert {key: value for key, value in seen["env"].items() if key != "LC_CTYPE"} == {
-        "LOG_LEVEL": "debug",
-        "HOME": "/elsewhere",
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "TMPDIR": f"{data}/tmp",
-        "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
-        "ATEK_ASSIGNED_SOCKET_FILE": str(bench.paths.run / "i1.sock"),
-        "ATEK_ASSIGNED_SERVICE_KEY": "the-key",
-        "ATEK_HOST_PORT": "2835",
-        "ATEK_HOST_BEARER_TOKEN": "the-token",
-        "ATEK_DATA_DIR": data,
-    }
-    assert seen["cwd"] == data
-
-
-async def test_no_descriptor_of_the_node_is_inherited(bench: Bench) -> None:
-    inheritable = os.open("/dev/null", os.O_RDONLY)
-    os.set_inheritable(inheritable, True)
-    try:
-        bench.next_life()
-        await bench.start(sys.executable, "-c", LOOK)
-        seen = json.loads((await bench.until("seen.json")).read_text())
-        assert set(seen["fds"]) <= {"0", "1", "2", "3"}
-    finally:
-        os.close(inheritable)
-
-
-async def test_arguments_are_expanded_and_secrets_stay_out_of_them(bench: Bench) -> None:
-    running = await bench.start(
-        sys.executable, "-c", LOOK, "$LOG_LEVEL", "${LOG_LEVEL}!", "$$5", env={"LOG_LEVEL": "debug"}
-    )
-    seen = json.loads((await bench.until("seen.json")).read_text())
-    assert seen["argv"][1:] == ["debug", "debug!", "$5"]
-    assert b"the-token" not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
-
-
-@pytest.mark.parametrize("word", ["$ATEK_HOST_BEARER_TOKEN", "--token=${ATEK_HOST_BEARER_TOKEN}"])
-async def test_the_token_does_not_get_into_a_command_line(bench: Bench, word: str) -> None:
-    with pytest.raises(RuntimeFailure) as caught:
-        await bench.start("echo", word)
-    assert caught.value.permanent and caught.value.reason == "SecretInCommand"
-    assert "$$ATEK_HOST_BEARER_TOKEN" in caught.value.hint and "the-token" not in str(caught.value)
-
-
-async def test_a_shell_reads_the_token_by_itself(bench: Bench) -> None:
-    running = await bench.start("sh", "-c", "echo $$ATEK_HOST_BEARER_TOKEN > token; exec sleep 1000")
-    written = await bench.until("token")
-    while written.read_text() != "the-token\n":
-        await anyio.sleep(0.01)
-    assert b"the-token" not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
-
-
-async def test_an_unknown_variable_is_an_error(bench: Bench) -> None:
-    with pytest.raises(RuntimeFailure, match=r"\$NOWHERE, \$NEITHER, which") as caught:
-        await bench.start("echo", "$NOWHERE", "$$X ${NEITHER}/x", "$NOWHERE")
-    assert caught.value.permanent and "env:" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -372,42 +239,3 @@ async def test_a_probe_has_the_limits_of_its_service(bench: Bench) -> None:
     running = await bench.start("sleep", "1000", resources={"memory": "300Mi"})
     assert await EndpointProber(bench.hosts[-1]).check(probe, running) is None
     assert (bench.home / "data/app/limit").read_text() == str(300 * 2**20)
-
-
-async def test_the_nodes_variables_are_put_into_the_environment(bench: Bench) -> None:
-    env = {"PATH": "/opt/x:$PATH", "DB": "${ATEK_DATA_DIR}/db", "HASH": "$2b$12$x", "PASSWORD": "pa$$word"}
-    await bench.start(sys.executable, "-c", LOOK, "$DB", env=env)
-    seen = json.loads((await bench.until("seen.json")).read_text())
-    data = str(bench.paths.data("app"))
-    assert seen["env"]["PATH"].startswith("/opt/x:/usr/local/sbin:")
-    assert (seen["env"]["DB"], seen["argv"][1]) == (f"{data}/db", f"{data}/db")
-    assert (seen["env"]["HASH"], seen["env"]["PASSWORD"]) == ("$2b$12$x", "pa$$word")
-
-
-async def test_a_variable_that_is_not_there_is_named(bench: Bench) -> None:
-    with pytest.raises(RuntimeFailure, match=r"env.A refers to \$ATEK_NONE") as caught:
-        await bench.start("echo", env={"A": "$ATEK_NONE"})
-    assert caught.value.permanent and caught.value.reason == "UnknownVariable"
-
-
-async def test_the_token_in_another_variable_does_not_get_into_a_command_line_either(bench: Bench) -> None:
-    with pytest.raises(RuntimeFailure) as caught:
-        await bench.start("echo", "$API", env={"API": "http://x:$ATEK_HOST_BEARER_TOKEN@localhost"})
-    assert caught.value.permanent and caught.value.reason == "SecretInCommand"
-    assert "the-token" not in str(caught.value)
-
-
-@pytest.mark.parametrize("adopted", [False, True])
-async def test_a_probe_has_the_environment_that_its_service_has_overwritten(
-    bench: Bench, adopted: bool
-) -> None:
-    """As nginx does, to change its title."""
-    code = "open('begun', 'w'); import os; os.execve('/bin/sleep', ['sleep', '1000'], {'PATH': '/nowhere'})"
-    running = await bench.start(sys.executable, "-c", code, env={"MARK": "here"})
-    await bench.until("begun")
-    if adopted:
-        (running,) = await bench.next_life().observe()
-    probe = Probe.model_validate(
-        {"exec": {"command": ["sh", "-c", "test $MARK = here && test -d $ATEK_DATA_DIR"]}}
-    )
-    assert await EndpointProber(bench.hosts[-1]).check(probe, running) is None
