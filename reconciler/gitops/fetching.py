@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from reconciler.gitops.git import git
-from reconciler.gitops.mirror import REFS
+from reconciler.gitops.mirror import REFS, sweep
 from reconciler.gitops.objects import Missing, objects, read
 from reconciler.gitops.troubles import AGAIN, GitTrouble
 from runtimes.data.removal import remove_tree
@@ -35,19 +35,23 @@ _LACKS = ("shallow", "unadvertised", "filter", "couldn't find remote ref", "did 
 _NOT_THERE = "not our ref"
 #: Everything, and its history to the first commit.
 _ALL, WHOLE = "+refs/*:refs/all/*", 2**31 - 1
+#: What git says of its locks.
+_LOCKED = "remove the file manually"
 #: What git says of objects that a power cut took.
 _DAMAGED = ("corrupt", "bad object", "loose object", "unresolved deltas", "not a valid object", "packfile")
 
 
 async def fetch(mirror: Mirror, seen: Seen, path: str) -> Commit:
-    """Raises GitTrouble. A damaged mirror is made anew, once."""
+    """Raises GitTrouble. Locks of a git that was killed are broken, and a damaged mirror made anew, once."""
     try:
         return await _fetch(mirror, seen, path)
     except GitTrouble as trouble:
-        words = (*_DAMAGED, str(mirror.path))
+        words = (*_DAMAGED, _LOCKED, str(mirror.path))
         if not isinstance(trouble, Missing) and not any(each in trouble.message for each in words):
             raise
-    await anyio.to_thread.run_sync(remove_tree, mirror.path)
+        if _LOCKED not in trouble.message:
+            await anyio.to_thread.run_sync(remove_tree, mirror.path)
+    sweep(mirror.path)
     return await _fetch(mirror, seen, path)
 
 

@@ -30,7 +30,7 @@ from reconciler.gitops.mirror import Mirror, sweep
 from reconciler.gitops.objects import Commit, objects
 from reconciler.gitops.tree import seal, walk, write
 from reconciler.gitops.troubles import GitTrouble
-from reconciler.gitops.verify import verified
+from reconciler.gitops.verify import KEYS, verified
 from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ class Repositories:
         """Removes the mirrors that no source names any more. For threads."""
         names = {source.mirror for source in wanted}
         for path in list(self._folder.iterdir()) if self._folder.is_dir() else ():
-            if path.is_dir() and path.name.removesuffix(".git") not in names:
+            # What was half made is swept, keys of signers stay: who verifies them may be on his way.
+            if not path.is_dir() or path.name.startswith(KEYS):
+                continue
+            if path.name.removesuffix(".git") not in names:
                 self._open.pop(path.name.removesuffix(".git"), None)
                 remove_tree(path)
 

@@ -43,6 +43,8 @@ _FOUND = {
     "E": "it is signed with the key {key}, which is none of the source's",
     "N": "it is not signed",
 }
+#: How homes of gpg are called.
+KEYS = ".keys-"
 _HINT = "see verify in [[sources.git]]; the last commit that was verified stays"
 # What git, ssh-keygen and gpg say of a good signature of a tag.
 _SSH = re.compile(r'Good "git" signature for (?P<who>.+) with \S+ key (?P<key>\S+)')
@@ -148,7 +150,7 @@ async def _keys(mirror: Mirror, verify: Verify, home: Path) -> Access:
 async def _keyring(folder: Path, files: Sequence[str]) -> Path:
     """A home of gpg's with these keys and no others, which are trusted because the config names them."""
     digest = hashlib.sha256(b"\0".join([Path(file).read_bytes() for file in files])).hexdigest()[:16]
-    place = folder / f".keys-{digest}"
+    place = folder / f"{KEYS}{digest}"
     if place.is_dir():
         return place
     unfinished = folder / f".new-keys-{digest}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
+from manifests.model.git_source import GitSource, Ref
+from reconciler.gitops.repository import Repositories
 from reconciler.gitops.troubles import GitTrouble
 from tests.reconciler.gitops.servers import (
     Authority,
@@ -379,3 +384,73 @@ async def test_a_default_branch_that_changes_and_a_branch_that_goes(
     origin.git("--git-dir", str(origin.path), "branch", "-D", "main")
     gone = await trouble(named)
     assert gone.reason == "RefMissing" and "trunk" in gone.hint
+
+
+async def test_ten_sources_ask_once(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    origin.commit({"a": "1"}, tag="v1.0.0")
+    with http_server(origin.path.parent) as server:
+        mirror = opened(f"{server.url}/work.git")
+        found = []
+
+        async def ask(ref: Ref, max_age: float) -> None:
+            found.append((await mirror.look(ref, max_age=max_age)).commit)
+
+        def asked() -> int:
+            return sum("/info/refs" in each for each in server.asked)
+
+        refs = [Ref(), Ref(branch="main"), Ref(semver="^1"), Ref(tag="v1.0.0")]
+        async with anyio.create_task_group() as tasks:
+            for index in range(10):
+                tasks.start_soon(ask, refs[index % len(refs)], 10)
+        assert asked() == 1 and set(found) == {origin.git("rev-parse", "HEAD")} and len(found) == 10
+        # Who was told of a push is not content with an answer to an earlier question.
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(ask, Ref(), 0)
+        assert asked() == 2
+        commit = origin.commit({"a": "2"})
+        assert (await mirror.look(Ref(), max_age=600)).commit != commit
+        assert (await mirror.look(Ref())).commit == commit
+
+
+async def test_one_git_at_a_time_for_a_server(origin: Repository, home: Path, tmp_path: Path) -> None:
+    origin.commit({"a": "1"})
+    (tmp_path / "other.git").symlink_to(origin.path)
+    repositories = Repositories(home, home / "state" / "git")
+    running, most = [0], [0]
+    lock = threading.Lock()
+
+    with http_server(origin.path.parent) as server:
+
+        def count(path: str) -> None:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.05)
+            with lock:
+                running[0] -= 1
+
+        server.before = count
+        async with anyio.create_task_group() as tasks:
+            for name in ("work", "other"):
+                source = GitSource(name="it", url=f"{server.url}/{name}.git")
+                tasks.start_soon(laid_out, repositories.open(source))
+    assert most == [1]
+
+
+async def test_a_tag_that_is_moved(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    origin.commit({"a": "1"}, tag="v1")
+    mirror = opened(ref={"tag": "v1"})
+    before = await mirror.look(mirror.source.ref)
+    assert await laid_out(mirror) == {"a": "1"}
+    origin.commit({"a": "2"})
+    origin.git("tag", "--force", "v1")
+    origin.git("push", "--quiet", "--force", "origin", "v1")
+    assert await laid_out(mirror) == {"a": "2"}
+    moved = await mirror.lineage(await mirror.look(mirror.source.ref), before.commit)
+    assert not moved.rewritten
+    origin.git("tag", "--force", "v1", before.commit)
+    origin.git("push", "--quiet", "--force", "origin", "v1")
+    latest = origin.git("rev-parse", "HEAD")
+    assert await laid_out(mirror) == {"a": "1"}
+    assert (await mirror.lineage(await mirror.look(mirror.source.ref), latest)).rewritten
