@@ -33,14 +33,14 @@ def identity_fields(caller: Caller | None) -> bytes:
 
 def passed_fields(table: RouteTable, head: RequestHead) -> bytes:
     """The client's own field lines that go on to a service, without what belongs to the node."""
-    lines = head.passed
-    if head.cookie and table.sessions and session_token(table, head.cookie):
-        lines = head.passed_without_cookie
-        if rest := without_sessions(table, head.cookie):
-            lines += b"Cookie: %b\r\n" % rest
+    authorization = b""
     if head.authorization and not _proves_somebody(table, head.authorization):
-        lines += b"Authorization: %b\r\n" % head.authorization
-    return lines
+        authorization = b"Authorization: %b\r\n" % head.authorization
+    if not (head.cookie and table.sessions and session_token(table, head.cookie)):
+        return head.passed + authorization
+    rest = without_sessions(table, head.cookie)
+    cookie = b"Cookie: %b\r\n" % rest if rest else b""
+    return head.passed_without_cookie + cookie + authorization
 
 
 def _proves_somebody(table: RouteTable, authorization: bytes) -> bool:

@@ -94,7 +94,8 @@ def _upgrade(head: RequestHead) -> bytes:
 
 
 def _fields(table: RouteTable, head: RequestHead, caller: Caller | None, upgrade: bytes) -> bytes:
-    lines = [passed_fields(table, head), identity_fields(caller)]
+    identity = identity_fields(caller)
+    lines = [passed_fields(table, head), identity]
     if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
         lines.append(b"Content-Length: %d\r\n" % head.length)
     elif head.length < 0:

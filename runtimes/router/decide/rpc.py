@@ -11,7 +11,7 @@ from runtimes.router.protocol import jsonrpc
 from runtimes.router.protocol.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE
 
 if TYPE_CHECKING:
-    from runtimes.router.decide.table import Backend, Caller, RouteTable
+    from runtimes.router.decide.table import ApiRoute, Backend, Caller, RouteTable
     from runtimes.router.protocol.request_head import RequestHead
 
 
@@ -57,6 +57,8 @@ class Deliver:
 def deliver(table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Deliver:
     """Everything that can be known before the body."""
     route = table.api(api, "rpc")
+    allowed = caller is None or caller.may_call(api)
+    held = route is not None and allowed and route.service.held
     targets = route.targets if route else ()
     service_id = route.service.id if route else ""
     return Deliver(
@@ -68,11 +70,11 @@ def deliver(table: RouteTable, head: RequestHead, api: str, caller: Caller | Non
         name=service_id or "the node",
         backends=tuple(target.backend for target in targets),
         only=targets[0].backend.instance if len(targets) == 1 else "",
-        prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
         length=length_line(head.length),
-        refused=_refusal(table, api, caller),
-        held=route is not None and route.service.held and (caller is None or caller.may_call(api)),
+        refused=_refusal(route, api, allowed=allowed),
+        held=held,
         series=("gateway", api if route else ""),
+        prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
     )
 
 
@@ -91,13 +93,12 @@ def length_line(length: int) -> bytes:
     return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
-def _refusal(table: RouteTable, api: str, caller: Caller | None) -> tuple[int, str] | None:
+def _refusal(route: ApiRoute | None, api: str, *, allowed: bool) -> tuple[int, str] | None:
     if not api:
         return INVALID_PARAMS, "the parameter api is missing: /_atek/gateway?api=ID"
-    route = table.api(api, "rpc")
     if route is None:
         return NO_SUCH_METHOD, f"No service available which matches {api}"
-    if caller is not None and not caller.may_call(api):
+    if not allowed:
         return UNAVAILABLE, f"Not authorized: this service may not call {api}"
     if not route.targets:
         return NO_SUCH_METHOD, f"No service available which matches {api}: {route.service.id} is not ready"
