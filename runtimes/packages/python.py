@@ -24,7 +24,15 @@ from manifests.model.service import digest
 from runtimes.base import Notice, PermanentFailure, RuntimeFailure
 from runtimes.packages.environment import build_environment
 from runtimes.packages.python_newest import find_older, newest_words
-from runtimes.packages.python_way import Way, choose_way, read_project, read_text, table, without_project
+from runtimes.packages.python_way import (
+    Way,
+    choose_way,
+    read_project,
+    read_text,
+    require_current,
+    table,
+    without_project,
+)
 from runtimes.packages.stored import InstallingPreparer, copier
 from runtimes.packages.tools import ToolLog, run_tool
 from runtimes.packages.trees import About
@@ -146,6 +154,7 @@ class _Installation:
 
     async def _make_environment(self, copy: Path, asked: str, way: Way) -> None:
         """Relocatable: other copies get it as it is."""
+        await anyio.to_thread.run_sync(require_current, copy, read_project(copy), way)
         place = os.fspath(copy / _VENV)
         make = ["venv", "--no-project", "--relocatable", "--python", asked or base_python(), place]
         try:

@@ -1,5 +1,7 @@
 """Lock files of Poetry, PDM and Pipenv as what uv installs: exactly these versions, with their hashes. Pure.
 
+uv reads its own lock by itself; whether that is older than its project is found out here, as for the others.
+
 Taken are the packages that a plain installation gets (Poetry's group main, PDM's default, Pipenv's default),
 without the project's own extras; what an extra of another package needs is a package of the lock. Locks that
 say for each package when it is needed (Poetry 2, PDM, Pipenv) become a whole list, of which nothing is looked
@@ -61,6 +63,19 @@ def from_pipenv(lock: Mapping[str, Any]) -> Locked:
             line = _name(name) + _pinned(about.get("version"))
         lines.append(_line(line, about.get("markers"), about.get("hashes", ())))
     return Locked((*_indexes(indexes), *lines), local=local)
+
+
+def check_uv(lock: Mapping[str, Any], project: Mapping[str, Any]) -> None:
+    """Of uv.lock, which uv installs without a look at what it was written for. Raises BadLock."""
+    packages = lock.get("package", [])
+    packages = [each for each in packages if isinstance(each, dict)] if isinstance(packages, list) else []
+    named = [each.get("name") for each in packages]
+    for each in packages:
+        # What no interpreter of the project needs is no package of the lock; it stands there all the same.
+        wanted = _table(each, "metadata", "uv.lock").get("requires-dist", [])
+        named += [one.get("name") for one in wanted if isinstance(one, dict)]
+    names = {name for name in named if isinstance(name, str)}
+    _require(_declared(project), names, "uv.lock", "uv lock")
 
 
 def from_pdm(lock: Mapping[str, Any], project: Mapping[str, Any]) -> Locked:

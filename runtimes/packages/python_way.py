@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.documents.toml_text import load_toml
 from runtimes.base import PermanentFailure
-from runtimes.packages.python_locks import BadLock, Locked, from_pdm, from_pipenv, from_poetry
+from runtimes.packages.python_locks import BadLock, Locked, check_uv, from_pdm, from_pipenv, from_poetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,18 @@ def choose_way(copy: Path, project: Mapping[str, Any]) -> Way:
     if (found := _other_lock(copy, project)) is not None:
         return found
     return _unlocked(copy, project, about)
+
+
+def require_current(copy: Path, project: Mapping[str, Any], way: Way) -> None:
+    """Raises PermanentFailure for a uv.lock that is older than its project: uv would leave out what is new.
+
+    Reading a long one takes a while, so only who installs from it asks.
+    """
+    if way.words[:1] == ("sync",):
+        try:
+            check_uv(_toml(read_text(copy / "uv.lock"), "uv.lock"), project)
+        except BadLock as bad:
+            raise PermanentFailure("PrepareFailed", bad.message, hint=bad.hint) from bad
 
 
 def without_project(copy: Path, way: Way) -> Way | None:

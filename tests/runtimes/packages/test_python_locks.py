@@ -14,7 +14,7 @@ import pytest
 
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.packages.python import PythonPreparer
-from runtimes.packages.python_locks import BadLock, from_pdm, from_pipenv, from_poetry
+from runtimes.packages.python_locks import BadLock, check_uv, from_pdm, from_pipenv, from_poetry
 from tests.runtimes.factories import make_home, make_paths, service
 from tests.runtimes.packages.wheels import make_wheel, only_from
 
@@ -331,3 +331,55 @@ def test_pipenv_pins_nothing_of_what_its_machine_did_not_need() -> None:
 def test_no_line_holds_more_than_its_package(about: Any) -> None:
     with pytest.raises(BadLock):
         from_pipenv({"default": {"a": about}})
+
+
+#: As uv 0.9 writes it; no interpreter of this project needs tomli.
+UV = {
+    "version": 1,
+    "package": [
+        {"name": "idna", "version": "3.10"},
+        {"name": "zope-interface", "version": "8.0"},
+        {
+            "name": "x",
+            "source": {"virtual": "."},
+            "metadata": {"requires-dist": [{"name": "idna"}, {"name": "tomli"}, {"name": "zope-interface"}]},
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "lacks"),
+    [
+        (["idna>=3", "Zope.Interface (>=5)", "tomli; python_version < '3.11'"], ""),
+        ([], ""),
+        (["idna", "tomli"], ""),
+        (["idna", "six"], "six"),
+        (["Six[extra] >= 1"], "Six"),
+        (["six @ https://example.com/six.whl"], "six"),
+    ],
+)
+def test_a_uv_lock_that_is_older_than_its_project_is_named(dependencies: list[str], lacks: str) -> None:
+    project = {"project": {"name": "x", "dependencies": dependencies}}
+    if not lacks:
+        check_uv(UV, project)
+        return
+    with pytest.raises(BadLock) as caught:
+        check_uv(UV, project)
+    assert caught.value.message == f"uv.lock has no {lacks}, which pyproject.toml asks for"
+    assert caught.value.hint == "run `uv lock`"
+
+
+@pytest.mark.parametrize("package", [None, "x", [1], [{"name": 1, "metadata": {"requires-dist": [1]}}]])
+def test_a_uv_lock_of_another_shape_lacks_what_is_asked_for(package: object) -> None:
+    with pytest.raises(BadLock, match="has no idna"):
+        check_uv({"package": package}, {"project": {"dependencies": ["idna"]}})
+
+
+async def test_an_old_uv_lock_is_refused_before_anything_is_installed(
+    paths: Paths, hashes: dict[str, str]
+) -> None:
+    files = {"pyproject.toml": STANDARD, "uv.lock": "version = 1\n", "main.py": MAIN}
+    with pytest.raises(PermanentFailure, match=r"uv\.lock has no top") as caught:
+        await PythonPreparer(paths).prepare(app(paths, files), lambda _: None)
+    assert "uv lock" in caught.value.hint
