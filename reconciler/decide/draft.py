@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.decide.actions import Stop
 
 if TYPE_CHECKING:
+    from manifests.model.service import Service
     from reconciler.decide.actions import Action
     from reconciler.decide.conditions import Verdict
     from reconciler.decide.history import History
@@ -25,13 +26,17 @@ class Hold:
 
 @dataclass(slots=True)
 class Draft:
-    """`wake` is the earliest moment at which time alone changes it; `stopped` who is asked to end by it."""
+    """`wake` is the earliest moment at which time alone changes it; `stopped` who is asked to end by it.
+
+    `unprepared`: the declared revision, while it cannot be started yet.
+    """
 
     history: History
     actions: list[Action] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
     wake: float | None = None
     hold: Hold | None = None
+    unprepared: Service | None = None
 
     def look_again(self, at: float) -> None:
         self.wake = at if self.wake is None else min(self.wake, at)

@@ -103,10 +103,6 @@ class History:
         """Whether this revision has been entirely ready before."""
         return self.healthy is not None and self.healthy.revision == service.revision
 
-    def rejects(self, service: Service) -> bool:
-        """Whether this revision was taken down again, and nothing has changed since."""
-        return self.rejected is not None and self.rejected.revision == service.revision
-
     def completed_slots(self, service: Service) -> frozenset[int]:
         """The slots whose program ended for good under this revision."""
         slots, ended = range(service.manifest.slots), self.completed.items()

@@ -14,12 +14,12 @@ from reconciler.decide.lifecycle import State
 from reconciler.decide.world import Decision, Failed, RetryAfter, Settled, Stalled
 
 if TYPE_CHECKING:
-    from manifests.model.service import Service
     from reconciler.decide.draft import Draft
+    from reconciler.decide.progress import Target
     from reconciler.decide.world import Outcome, World
 
 
-def conclude(world: World, target: Service | None, draft: Draft) -> Decision:
+def conclude(world: World, target: Target | None, draft: Draft) -> Decision:
     """The decision as a whole. What is stalled is not worked at."""
     stalled = _stalled(world, draft)
     working = None if stalled else _working(world, target, draft)
@@ -53,17 +53,17 @@ def _stalled_condition(stalled: Verdict | None, working: Verdict | None) -> Cond
     return Condition("Stalled", "False", "Converging" if working else "Settled")
 
 
-def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | None) -> Condition:
+def _ready(world: World, target: Target | None, draft: Draft, why: Verdict | None) -> Condition:
     if not world.observed:
         why = world.unobserved or Verdict("Unobservable", "the runtime could not say what runs")
         return Condition("Ready", "Unknown", why.reason, why.message)
-    shape = world.service or target or draft.history.healthy
+    shape = world.service or (target.service if target else draft.history.healthy)
     needed = shape.manifest.slots if shape else 1
     ready = {instance.slot for instance in world.instances if instance.ready}
     if world.suspended:
         return Condition("Ready", "False", "Suspended", "stopped on request")
-    done = draft.history.completed_slots(target) if target else frozenset()
-    if done and len(ready | done) >= needed:
+    done = target.completed if target else frozenset()
+    if target and done and len(ready | done) >= needed:
         return _completed(target, draft)
     if len(ready) >= needed:
         return Condition("Ready", "True", "Ready", _serving(world, needed, why))
@@ -72,12 +72,12 @@ def _ready(world: World, target: Service | None, draft: Draft, why: Verdict | No
     return Condition("Ready", "False", "NotReady", f"{len(ready)} of {needed} ready")
 
 
-def _completed(target: Service | None, draft: Draft) -> Condition:
+def _completed(target: Target, draft: Draft) -> Condition:
     """Its program has ended as its restart policy allows."""
-    done = [item for item in draft.history.completed.values() if target and item.revision == target.revision]
-    failed = [item for item in done if not item.success]
-    if failed:
-        return Condition("Ready", "False", "Failed", f"{failed[0].message}, and is not to be restarted")
+    ended = draft.history.completed.values()
+    done = [each for each in ended if each.revision == target.service.revision]
+    if failed := next((each for each in done if not each.success), None):
+        return Condition("Ready", "False", "Failed", f"{failed.message}, and is not to be restarted")
     return Condition("Ready", "False", "Completed", "its program ended successfully")
 
 
@@ -99,7 +99,7 @@ def _stalled(world: World, draft: Draft) -> Verdict | None:
     if world.problem and not world.problem.passing:
         return world.problem
     rejected = draft.history.rejected
-    if rejected and world.service and draft.history.rejects(world.service):
+    if rejected and world.service:
         return rejected.verdict
     attempt = world.service and draft.history.preparations.get(world.service.revision)
     return attempt.failure if attempt and attempt.permanent else None
@@ -115,14 +115,14 @@ def _failure(world: World, draft: Draft) -> Verdict | None:
     return draft.hold.verdict if draft.hold and draft.hold.failing else None
 
 
-def _working(world: World, target: Service | None, draft: Draft) -> Verdict | None:
+def _working(world: World, target: Target | None, draft: Draft) -> Verdict | None:
     """What the node is still busy with."""
     if world.stop_reason:
         return _ending(world)
     if not world.observed:
         return world.unobserved or Verdict("Unobservable", "waits until the runtime can say what runs")
     held = draft.hold.verdict if draft.hold else None
-    return world.problem or _preparing(world, draft) or held or _moving(world, target, draft)
+    return world.problem or _preparing(draft) or held or _moving(world, target, draft)
 
 
 def _ending(world: World) -> Verdict | None:
@@ -139,9 +139,9 @@ def _draining(world: World) -> Verdict | None:
     return Verdict("Draining", "waits until requests in flight have finished") if draining else None
 
 
-def _preparing(world: World, draft: Draft) -> Verdict | None:
-    service = world.service
-    if service is None or draft.history.prepared(service):
+def _preparing(draft: Draft) -> Verdict | None:
+    service = draft.unprepared
+    if service is None:
         return None
     attempt = draft.history.preparations.get(service.revision)
     if attempt and attempt.failure:
@@ -149,7 +149,7 @@ def _preparing(world: World, draft: Draft) -> Verdict | None:
     return Verdict("Preparing", f"prepares revision {service.revision}")
 
 
-def _moving(world: World, target: Service | None, draft: Draft) -> Verdict | None:
+def _moving(world: World, target: Target | None, draft: Draft) -> Verdict | None:
     if draft.actions:
         return Verdict("Progressing", "starts or stops instances")
     if target is None:

@@ -41,7 +41,7 @@ def plan(world: World) -> Decision:
     # 3. Does the best one stand, or has it had its chance? What stands is the target.
     target = choose_target(world, choices, draft)
     # 4. What has to be prepared, and what need not be any more?
-    request_preparations(world, target, draft)
+    request_preparations(world, choices, target, draft)
     if target is not None:
         # 5. Who is there of it, and which slots are vacant?
         replicas = take_stock(world, target, draft)

@@ -13,38 +13,38 @@ from reconciler.decide.actions import CancelPrepare, Prepare
 from reconciler.decide.history import Preparation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Sequence
 
     from manifests.model.service import Service
+    from reconciler.decide.candidates import Candidate
     from reconciler.decide.conditions import Verdict
     from reconciler.decide.draft import Draft
     from reconciler.decide.history import History
+    from reconciler.decide.progress import Target
     from reconciler.decide.world import World
 
 #: First wait and longest wait between attempts to prepare a package, seconds.
 RETRY, RETRY_MAX = 5.0, 600.0
 
 
-def request_preparations(world: World, target: Service | None, draft: Draft) -> None:
+def request_preparations(
+    world: World, choices: Sequence[Candidate], target: Target | None, draft: Draft
+) -> None:
     """Asks for what is missing, and ends the work for what nobody wants any more."""
-    if not world.observed:
-        return
-    if world.stop_reason:
-        _cancel(draft, set())
-        return
-    for service in {each.revision: each for each in _missing(world, target, draft.history)}.values():
-        _request(service, world.now, draft)
-    # What is healthy now decides which preparations are still of use.
-    _cancel(draft, {service.revision for service in (world.service, draft.history.healthy) if service})
+    for candidate in choices:
+        if candidate.declared and not candidate.prepared:
+            draft.unprepared = candidate.service
+        # What was healthy before is needed where nothing can run meanwhile.
+        if not candidate.prepared and (candidate.declared or target is None):
+            _request(candidate.service, world.now, draft)
+    if world.observed:
+        _cancel(draft, _wanted(world, draft))
 
 
-def _missing(world: World, target: Service | None, history: History) -> Iterator[Service]:
-    """The declared revision; what was healthy before it, where nothing can run meanwhile."""
-    service, healthy = world.service, history.healthy
-    if service and not (world.problem or history.rejects(service) or history.prepared(service)):
-        yield service
-    if target is None and healthy and not (world.absent or history.prepared(healthy)):
-        yield service if service and service.revision == healthy.revision else healthy
+def _wanted(world: World, draft: Draft) -> set[str]:
+    """What is healthy now decides which preparations are still of use."""
+    services = () if world.stop_reason else (world.service, draft.history.healthy)
+    return {service.revision for service in services if service}
 
 
 def _request(service: Service, now: float, draft: Draft) -> None:

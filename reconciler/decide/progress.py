@@ -7,7 +7,7 @@ ever replaced, never rejected.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from manifests.model.quantities import format_duration
@@ -15,9 +15,10 @@ from reconciler.decide.conditions import Verdict
 from reconciler.decide.history import Rejected, Rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from manifests.model.service import Service
+    from reconciler.decide.candidates import Candidate
     from reconciler.decide.draft import Draft
     from reconciler.decide.history import History
     from reconciler.decide.world import Instance, World
@@ -28,22 +29,40 @@ MANY_CRASHES, CRASHING = 3, 10.0
 EXCEEDED = "HealthyDeadlineExceeded"
 
 
-def choose_target(world: World, choices: Sequence[Service], draft: Draft) -> Service | None:
-    """The revision that should run from now on: the target. None where none can."""
-    for service in choices:
-        _note_progress(world, service, draft)
-        if not _past_deadline(world, service, draft):
-            return service
-        _reject(world, service, draft)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The revision that should run from now on.
+
+    `prepared`: more of it can be started. `proven`: it has been entirely ready before. `completed`: the slots
+    whose program ended for good.
+    """
+
+    service: Service
+    prepared: bool
+    proven: bool
+    completed: frozenset[int]
+
+
+def choose_target(world: World, choices: Sequence[Candidate], draft: Draft) -> Target | None:
+    """The first that stands; None where none can."""
+    for candidate in choices:
+        service = candidate.service
+        if candidate.usable:
+            completed = draft.history.completed_slots(service)
+            _note_progress(world, service, completed, draft)
+            proven = draft.history.is_healthy(service)
+            if proven or not _past_deadline(world, service, draft):
+                return Target(service, candidate.prepared, proven, completed)
+            _reject(world, service, draft)
     if world.observed and not world.stop_reason:
         _take_down_rejected(world, draft)
     return None
 
 
-def _note_progress(world: World, service: Service, draft: Draft) -> None:
+def _note_progress(world: World, service: Service, completed: Collection[int], draft: Draft) -> None:
     """Marks it healthy once every slot is covered, and each new covered slot as progress."""
     history = draft.history
-    done = len(_ready_slots(world, service) | history.completed_slots(service))
+    done = len(_ready_slots(world, service).union(completed))
     if done == service.manifest.slots:
         if history.rollout or history.healthy is not service:
             draft.history = replace(history, healthy=service, rollout=None)
@@ -64,7 +83,7 @@ def _running(world: World, service: Service) -> list[Instance]:
 
 def _past_deadline(world: World, service: Service, draft: Draft) -> bool:
     rollout = draft.history.rollout
-    if rollout is None or rollout.revision != service.revision or draft.history.is_healthy(service):
+    if rollout is None or rollout.revision != service.revision:
         return False
     deadline = rollout.since + _chance(world, service, draft.history)
     if world.now < deadline:

@@ -13,8 +13,8 @@ from reconciler.decide.lifecycle import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from manifests.model.service import Service
     from reconciler.decide.draft import Draft
+    from reconciler.decide.progress import Target
     from reconciler.decide.world import Instance, World
 
 
@@ -26,7 +26,7 @@ class Replicas:
     `mixed`: whether anything of another revision is still there, on its way out or not.
     """
 
-    target: Service
+    target: Target
     current: tuple[Instance, ...]
     others: tuple[Instance, ...]
     covered: frozenset[int]
@@ -34,24 +34,23 @@ class Replicas:
     mixed: bool
 
 
-def take_stock(world: World, target: Service, draft: Draft) -> Replicas:
+def take_stock(world: World, target: Target, draft: Draft) -> Replicas:
     """Also asks those to end that have no place, or are broken."""
-    slots = frozenset(range(target.manifest.slots))
+    revision, slots = target.service.revision, frozenset(range(target.service.manifest.slots))
     live = [each for each in world.instances if each.live and each.id not in draft.stopped]
-    of_target = [each for each in live if each.revision == target.revision]
+    of_target = [each for each in live if each.revision == revision]
     current = _one_per_slot([each for each in of_target if each.slot in slots], draft)
     for surplus in of_target:
         if surplus.slot not in slots:
             draft.stop(surplus, "ScaledDown")
     _replace_broken(world.now, target, current, draft)
-    completed = draft.history.completed_slots(target)
     return Replicas(
         target,
         current,
-        others=tuple(each for each in live if each.revision != target.revision),
-        covered=completed | {each.slot for each in current if each.ready},
-        vacant=slots - completed - {each.slot for each in current},
-        mixed=any(each.revision != target.revision for each in world.instances),
+        others=tuple(each for each in live if each.revision != revision),
+        covered=target.completed | {each.slot for each in current if each.ready},
+        vacant=slots - target.completed - {each.slot for each in current},
+        mixed=any(each.revision != revision for each in world.instances),
     )
 
 
@@ -65,13 +64,13 @@ def _one_per_slot(instances: Iterable[Instance], draft: Draft) -> tuple[Instance
     return tuple(chosen.values())
 
 
-def _replace_broken(now: float, target: Service, current: Iterable[Instance], draft: Draft) -> None:
+def _replace_broken(now: float, target: Target, current: Iterable[Instance], draft: Draft) -> None:
     """Stops what a probe condemned, and what hangs in its start although its revision once was healthy."""
     for instance in current:
         if instance.state is State.FAILING:
             draft.stop(instance, "ProbeFailed", crash=True)
-        elif instance.state is State.STARTING and draft.history.is_healthy(target):
-            deadline = instance.since + target.manifest.update.healthy_deadline
+        elif instance.state is State.STARTING and target.proven:
+            deadline = instance.since + target.service.manifest.update.healthy_deadline
             if now >= deadline:
                 draft.stop(instance, "StartTimedOut", crash=True)
             else:

@@ -29,7 +29,7 @@ def hand_over(
     world: World, replicas: Replicas, strategy: Strategy | None, hold: Hold | None, draft: Draft
 ) -> None:
     """Moves the service one step towards the target. `strategy` is None while somebody has to look first."""
-    if not replicas.target.manifest.slots:
+    if not replicas.target.service.manifest.slots:
         _stop_all(replicas.others, draft, "ScaledDown")
     elif not replicas.vacant:
         _stop_replaced(replicas, draft)
@@ -41,7 +41,7 @@ def hand_over(
 def _fill(world: World, replicas: Replicas, strategy: Strategy, hold: Hold | None, draft: Draft) -> None:
     """Somebody for each vacant slot, as far as that may be now."""
     vacant = replicas.vacant - _take_back(world, replicas, strategy, draft)
-    if not vacant or not draft.history.prepared(replicas.target):
+    if not vacant or not replicas.target.prepared:
         return
     if hold:
         draft.wait(hold)
@@ -64,7 +64,7 @@ def _take_back(world: World, replicas: Replicas, strategy: Strategy, draft: Draf
         for instance in world.instances
         if instance.state is State.DRAINING
         and instance.fit
-        and instance.revision == replicas.target.revision
+        and instance.revision == replicas.target.service.revision
         and instance.slot in replicas.vacant
         and instance.id not in ended
     ]
@@ -81,9 +81,9 @@ def _next_slots(replicas: Replicas, vacant: frozenset[int]) -> frozenset[int]:
 
 
 def _start(world: World, replicas: Replicas, slots: frozenset[int], strategy: Strategy, draft: Draft) -> None:
-    target = replicas.target
+    target = replicas.target.service
     startable = sorted(slots - _occupied(world, replicas, strategy))
-    if startable and not draft.history.is_healthy(target):
+    if startable and not replicas.target.proven:
         rollout = draft.history.rollout
         if rollout is None or rollout.revision != target.revision:
             draft.history = replace(draft.history, rollout=Rollout(target.revision, world.now))
@@ -97,7 +97,7 @@ def _occupied(world: World, replicas: Replicas, strategy: Strategy) -> set[int]:
     Where two revisions may run next to each other, so may two instances of one, once one of them is asked to
     end and was well until then. What is ended because it is broken has to be counted as a crash first.
     """
-    target = replicas.target
+    target = replicas.target.service
     leaving = [i for i in world.instances if i.leaving and i.revision == target.revision]
     if strategy == "recreate" or target.runtime == SWARM:
         return {instance.slot for instance in leaving}
@@ -108,7 +108,7 @@ def _occupied(world: World, replicas: Replicas, strategy: Strategy) -> set[int]:
 
 def _stop_replaced(replicas: Replicas, draft: Draft) -> None:
     """Stops what serves no purpose: never ready, or covered by the target's instance in its slot."""
-    complete = len(replicas.covered) == replicas.target.manifest.slots
+    complete = len(replicas.covered) == replicas.target.service.manifest.slots
     for old in replicas.others:
         if old.ready_since is None:
             draft.stop(old, "Superseded")

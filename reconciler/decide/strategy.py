@@ -37,7 +37,7 @@ def decide_strategy(world: World, replicas: Replicas, draft: Draft) -> Strategy 
     """
     if not replicas.vacant:
         return None
-    target = replicas.target
+    target = replicas.target.service
     keeps = draft.history.kept_for(target)
     if keeps is None and world.instances and depends_on_what_it_keeps(target):
         running = next((i for i in world.instances if i.revision != target.revision), world.instances[0])

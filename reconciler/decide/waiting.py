@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def find_hold(world: World, replicas: Replicas, history: History) -> Hold | None:
     """Why nothing may start yet; None when it may."""
-    crashed = history.crashed == replicas.target.revision
+    crashed = history.crashed == replicas.target.service.revision
     if crashed:
         return _backs_off(world, history) if world.now < history.not_before else None
     if world.waiting_for and not replicas.others:

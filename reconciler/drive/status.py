@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -161,10 +162,6 @@ def unready(controllers: Sequence[Controller]) -> dict[str, str]:
     return reasons
 
 
-def _because(condition: Condition) -> str:
-    return f"{condition.reason}: {condition.message}" if condition.message else condition.reason
-
-
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC, as Kubernetes writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -228,30 +225,17 @@ def _limits(controller: Controller) -> list[dict[str, Any]]:
     if service is None or not running or service.manifest.resources == Resources():
         return []
     missing = sorted({note for each in running for note in each.unenforced})
-    return [
-        {
-            "type": "LimitsEnforced",
-            "status": "False" if missing else "True",
-            "reason": "NotEnforced" if missing else "Enforced",
-            "message": "; ".join(missing),
-            "lastTransitionTime": timestamp(min(each.started_at for each in running)),
-        }
-    ]
+    since = min(each.started_at for each in running)
+    if missing:
+        return [plain(Condition("LimitsEnforced", "False", "NotEnforced", "; ".join(missing)), since)]
+    return [plain(Condition("LimitsEnforced", "True", "Enforced"), since)]
 
 
 def _exports(lost: Lost | None) -> list[dict[str, Any]]:
     """Whether another service has an API that this one exports; nothing when each has its own."""
     if lost is None:
         return []
-    return [
-        {
-            "type": "ExportsServed",
-            "status": "False",
-            "reason": "ExportConflict",
-            "message": str(lost),
-            "lastTransitionTime": timestamp(lost.since),
-        }
-    ]
+    return [plain(Condition("ExportsServed", "False", "ExportConflict", str(lost)), lost.since)]
 
 
 def _noted(note: Noted | None) -> list[dict[str, Any]]:
@@ -277,10 +261,5 @@ def _condition(controller: Controller, condition: Condition) -> dict[str, Any]:
     message = condition.message
     if controller.progress and condition.status != "False":
         message = f"{message}: {controller.progress}" if message else controller.progress
-    return {
-        "type": condition.type,
-        "status": condition.status,
-        "reason": condition.reason,
-        "message": message,
-        "lastTransitionTime": timestamp(controller.transitions.get(condition.type, 0.0)),
-    }
+    told = replace(condition, message=message)
+    return plain(told, controller.transitions.get(condition.type, 0.0))
