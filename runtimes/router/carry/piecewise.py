@@ -7,23 +7,21 @@ import asyncio
 #: Bytes. uvloop reads 256,000 at once where there are so many; to keep those takes longer than many calls.
 PIECE = 16 * 1024
 
-# Of all connections: what stands in it is taken out before the next one reads.
-_buffer = memoryview(bytearray(PIECE))
-
 
 class PiecewiseReader(asyncio.BufferedProtocol):
     """A transport's protocol in place of another one, which gets the same in smaller pieces."""
 
-    __slots__ = ("_protocol",)
+    __slots__ = ("_buffer", "_protocol")
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
+        self._buffer = memoryview(bytearray(PIECE))
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _buffer
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._protocol.data_received(bytes(_buffer[:nbytes]))
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> bool | None:
         return self._protocol.eof_received()
