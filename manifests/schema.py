@@ -21,7 +21,7 @@ _TEXT = ["string", "number", "boolean"]
 _UNITS = {"number": "duration", "integer": "size"}
 _ORDER = (
     "Manifest", "Probes", "Probe", "HttpGet", "TcpSocket", "Exec", "Export", "Dependency", "Restart",
-    "Update", "Stop", "Resources", "Label", "Build", "Project",
+    "Update", "Stop", "Resources", "Secret", "Label", "Build", "Project",
 )  # fmt: skip
 
 
@@ -105,7 +105,8 @@ def _kind(value: dict[str, Any]) -> str:
         case "array":
             return f"list of {_kind(value.get('items', {}))}"
         case "object":
-            return "names and text"
+            inner = value.get("additionalProperties")
+            return f"names and {_kind(inner) if isinstance(inner, dict) and '$ref' in inner else 'text'}"
         case "integer":
             return "whole number"
         case "boolean":

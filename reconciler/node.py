@@ -28,6 +28,7 @@ from reconciler.drive.loop import Reconciler
 from reconciler.drive.metrics import Metrics
 from reconciler.drive.overview import Overview
 from reconciler.drive.routing import Routing
+from reconciler.drive.secrets import NoSecrets
 from reconciler.gitops.port import NoGit
 from reconciler.peers.orders import Orders
 from reconciler.port import NoNotifications
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from manifests.model.snapshot import Declared, Snapshot, Source
     from reconciler.decide.inheritance import DataOwners
     from reconciler.drive.packages import PackageStore
+    from reconciler.drive.secrets import SecretKeeper
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Member
     from reconciler.port import Notifications
@@ -81,6 +83,7 @@ class Ports:
     member: Member
     #: The disk.
     store: Store
+    secrets: SecretKeeper = field(default_factory=NoSecrets)
     #: People.
     notifications: Notifications = field(default_factory=NoNotifications)
     #: Folders of packages that are needed for another reason than that a service runs from there.
@@ -130,7 +133,7 @@ class Node:
         return partial(
             Effects, runtimes=ports.runtimes, prober=ports.prober, events=self.events, metrics=self.metrics,
             routing=self.routing, identity=ports.identity, new_id=ports.new_id, new_token=ports.new_token,
-            jitter=ports.jitter,
+            jitter=ports.jitter, secrets=ports.secrets,
         )  # fmt: skip
 
     def _source_status(self, name: str) -> Mapping[str, Any]:

@@ -32,12 +32,15 @@ from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Standalone
 from reconciler.port import NoNotifications
 from reconciler.serve.listeners import make_router, open_sockets, serve
+from reconciler.state.age_key import FILE as AGE_KEY
+from reconciler.state.age_key import ensure_identity
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.home import Home
 from reconciler.state.settings import load_settings
 from reconciler.state.store import FileStore
 from reconciler.state.tokens import ensure_tokens, new_token
+from reconciler.state.vault import Vault
 from runtimes.base import RuntimeFailure
 from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
@@ -138,6 +141,8 @@ async def _run_in(
     home: Home, settings: Settings, about: Mapping[str, Any], paths: Sequence[Path], console: Console
 ) -> None:
     tokens = ensure_tokens(home.path)
+    if not (home.path / AGE_KEY).exists():
+        ensure_identity(home.path)
     run = make_run_directory(home.path)
     with (
         closing(open_sockets(run, settings.port)) as sockets,
@@ -190,6 +195,7 @@ def _make_ports(parts: Parts) -> Ports:
         git=_make_git(parts),
         member=_make_member(parts),
         store=FileStore(home / "state" / "services"),
+        secrets=Vault(home),
         notifications=_make_notifications(parts),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
 
 Progress = Callable[[str], None]
+#: Characters: what is shorter (a port, a flag) stands everywhere, and nobody could find it there.
+SHORTEST_SECRET = 4
 
 
 class Notice(str):
@@ -108,6 +110,38 @@ class Exit:
         return f"exited with status {self.code}" if self.code is not None else "exited, status unknown"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SecretFile:
+    """One that only the service sees. `target` is its place in a container; None: as the runtime likes."""
+
+    name: str
+    data: bytes
+    target: str | None = None
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """What an instance is to know, in plain text: it is in memory only, and in nothing that is shown."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[SecretFile] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.env or self.files)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What must not be repeated where others can read it."""
+        texts = (each.data.decode("utf-8", "ignore").strip() for each in self.files)
+        return frozenset(each for each in (*self.env.values(), *texts) if len(each) >= SHORTEST_SECRET)
+
+
+NO_SECRETS = Secrets()
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Everything needed to start one instance. `identity` holds the service's key and bearer token.
@@ -120,6 +154,7 @@ class Launch:
     slot: int
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     holder: Service | None = None
+    secrets: Secrets = field(default=NO_SECRETS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,10 @@ def make_run_directory(home: Path) -> Path:
     if len(os.fsencode(own)) + 1 + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
         if own.is_symlink():
             own.unlink()
-        _make_private(own)
+        make_private(own)
         return own
     short = _short_directory(home)
-    _make_private(short)
+    make_private(short)
     _link(own, short)
     return short
 
@@ -98,8 +98,11 @@ def _short_directory(home: Path) -> Path:
     return Path("/tmp") / name
 
 
-def _make_private(folder: Path) -> None:
-    """Others may be able to write where it lies, so what is found there has to be ours alone."""
+def make_private(folder: Path) -> None:
+    """Others may be able to write where it lies, so what is found there has to be ours alone.
+
+    Raises RuntimeFailure.
+    """
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()

@@ -24,10 +24,11 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 _ESCAPE = re.compile(r'\\([ntr"\\])')
 
 
-def read_variables(text: str, before: Mapping[str, str]) -> dict[str, str | None]:
+def read_variables(text: str, before: Mapping[str, str], *, literal: bool = False) -> dict[str, str | None]:
     """The variables of an env file; None for a name alone. Raises Unusable, naming the line.
 
-    Variables in values are those of `before`, which win, and those of the lines above.
+    Variables in values are those of `before`, which win, and those of the lines above; where values are
+    `literal`, a dollar is one.
     """
     found: dict[str, str | None] = {}
     # Only a line feed ends a line; form feeds and their like are characters as any other.
@@ -49,7 +50,7 @@ def read_variables(text: str, before: Mapping[str, str]) -> dict[str, str | None
             written += "\n" + more[1]
         known = {name: value for name, value in found.items() if value is not None}
         try:
-            found[name[1]] = _value(written, {**known, **before})
+            found[name[1]] = _value(written, None if literal else {**known, **before})
         except Unusable as error:
             hint = "; ".join(filter(None, (error.hint, "a value in single quotes is taken as it stands")))
             raise Unusable(f"line {number}: {error.message}", hint) from error
@@ -68,13 +69,15 @@ def _end_of_quote(written: str) -> int | None:
     return None
 
 
-def _value(written: str, known: Mapping[str, str]) -> str:
+def _value(written: str, known: Mapping[str, str] | None) -> str:
     if written[:1] not in ("'", '"') or not written:
-        return substitute(written.partition(" #")[0].rstrip(), known, lone_dollars=True)
+        plain = written.partition(" #")[0].rstrip()
+        return plain if known is None else substitute(plain, known, lone_dollars=True)
     end = _end_of_quote(written)
     assert end is not None
     inner = written[1:end]
     if written[0] == "'":
         return inner.replace("\\'", "'")
-    escaped = inner.replace("\\$", "$$")
-    return substitute(_ESCAPE.sub(lambda match: _ESCAPES[match[1]], escaped), known, lone_dollars=True)
+    escaped = inner.replace("\\$", "$" if known is None else "$$")
+    text = _ESCAPE.sub(lambda match: _ESCAPES[match[1]], escaped)
+    return text if known is None else substitute(text, known, lone_dollars=True)

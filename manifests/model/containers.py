@@ -133,6 +133,13 @@ def parse_volume(text: str) -> Volume:
     return Volume(source, target, read_only=mode == "ro")
 
 
+def target(path: str) -> str:
+    """A place in a container. Raises ValueError for what is none."""
+    if not path.startswith("/") or path.endswith("/") or ".." in path.split("/") or ":" in path:
+        raise ValueError("it is the whole path of a file in the container, like /run/secrets/password")
+    return path
+
+
 def inside(path: str) -> str:
     """A file of the package. Raises ValueError for what is none."""
     parts = [part for part in path.split("/") if part not in ("", ".")]

@@ -21,6 +21,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "port": "The TCP port that the program listens on, or `auto` for a free one; it is told as `PORT`. "
         "Left out: it listens on the Unix socket `ATEK_ASSIGNED_SOCKET_FILE`.",
         "env": "Environment variables. Names that begin with `ATEK_` are the node's own.",
+        "secrets": "Values that only the service is to know, by the variables that they are for. "
+        "Changing one is a new revision.",
         "exports": "APIs that the service offers to others. Left out: what the package's atek.json says.",
         "allow": "APIs that it may call, `*` standing for anything. Left out: all of them.",
         "dependsOn": "Other services that have to be there before this one starts.",
@@ -100,6 +102,19 @@ MEANINGS: dict[str, dict[str, str]] = {
         "memory": "Bytes of memory.",
         "cpu": "Cores, or a part of one.",
         "pids": "Processes and threads.",
+    },
+    "Secret": {
+        "file": "A file of SOPS for this node's age recipient (`atek key`), or a plain one: beside this "
+        "file; of a record, in its package.",
+        "key": "Where in the file, as a dotted path: `db.password`, `users.0`. Left out: all of the file, "
+        "as a variable without its last end of line.",
+        "text": "Text around values: `${key}` stands for one of the file, `$$` for a dollar.",
+        "as": "`env`: an environment variable; `file`: a file that only the service sees, in memory. "
+        "`NAME_FILE` is its path.",
+        "target": "Where the file is in a container. Left out: `/run/secrets/NAME`.",
+        "mode": "Who may read the file in a container, like `0400`. Left out: everybody inside.",
+        "uid": "The file's owner in a container.",
+        "gid": "The file's group in a container.",
     },
     "Label": {"label": "All nodes that have this label."},
     "Build": {

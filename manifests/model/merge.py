@@ -24,12 +24,13 @@ _RANK: dict[SourceKind, int] = {"config": 0, "file": 1, "git": 2, "record": 3, "
 class Winner(NamedTuple):
     """The declaration that holds for an id, the very object of its snapshot, and its source's name.
 
-    `own`: whether that source is this node's, and no other node that it follows.
+    `own`: whether that source is this node's, and no other node that it follows. `kind`: what it is.
     """
 
     declared: Declared
     source: str
     own: bool = True
+    kind: SourceKind = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
     services: dict[str, Winner] = {}
     conflicts: dict[str, list[Conflict]] = {}
     for snapshot in sorted(snapshots, key=lambda snapshot: _RANK[snapshot.kind]):
-        name, own = snapshot.source, snapshot.kind != "follow"
-        fresh = {each.manifest.id: _winner(each, name, own, before) for each in snapshot.services}
+        name = snapshot.source
+        where = name, snapshot.kind != "follow", snapshot.kind
+        fresh = {each.manifest.id: _winner(each, where, before) for each in snapshot.services}
         if len(fresh) == len(snapshot.services) and fresh.keys().isdisjoint(services):
             # The usual case, and so the quick one: nobody declares anything twice.
             services.update(fresh)
@@ -79,7 +81,7 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
             service = declared.manifest.id
             winner = services.get(service)
             if winner is None:
-                services[service] = _winner(declared, name, own, before)
+                services[service] = _winner(declared, where, before)
             else:
                 conflict = _conflict(service, declared, winner, name)
                 conflicts.setdefault(name, []).append(conflict)
@@ -91,10 +93,10 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
     )
 
 
-def _winner(declared: Declared, source: str, own: bool, before: Mapping[str, Winner]) -> Winner:
+def _winner(declared: Declared, where: tuple[str, bool, SourceKind], before: Mapping[str, Winner]) -> Winner:
     old = before.get(declared.manifest.id)
-    if old is None or old.declared is not declared or (old.source, old.own) != (source, own):
-        return Winner(declared, source, own)
+    if old is None or old.declared is not declared or old[1:] != where:
+        return Winner(declared, *where)
     return old
 
 

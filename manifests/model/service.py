@@ -47,6 +47,8 @@ class Service:
     source: str = ""
     generation: int = 0
     exports: tuple[Export, ...] = ()
+    #: A digest of the secrets in plain text, under a key of the node's; empty without any.
+    secrets: str = ""
 
     @property
     def id(self) -> str:
@@ -68,6 +70,7 @@ class Service:
             "source": self.source,
             "generation": self.generation,
             "exports": [export.model_dump(mode="json", by_alias=True) for export in self.exports],
+            **({"secrets": self.secrets} if self.secrets else {}),
         }
 
     @classmethod
@@ -82,6 +85,7 @@ class Service:
             source=value["source"],
             generation=value["generation"],
             exports=tuple(Export.model_validate(export) for export in value.get("exports", ())),
+            secrets=str(value.get("secrets", "")),
         )
 
 
@@ -107,8 +111,9 @@ def make_service(
     source: str,
     generation: int = 0,
     exports: tuple[Export, ...] = (),
+    secrets: str = "",
 ) -> Service:
-    """Joins a manifest with its package and computes the revision."""
+    """Joins a manifest with its package and computes the revision. `secrets`: see `Service`."""
     depends_on = [
         runtime,
         package.digest if package else None,
@@ -128,10 +133,11 @@ def make_service(
         depends_on += (
             [newer] if (newer := manifest.model_dump(include=_NEWER_KEYS, exclude_defaults=True)) else []
         )
+    depends_on += [{"secrets": secrets}] if secrets else []
     if runtime == SWARM:
         nodes = [str(each) for each in manifest.nodes or ()]
         depends_on += [manifest.replicas, *nodes, manifest.restart.model_dump(), manifest.stop.model_dump()]
-    return Service(manifest, runtime, digest(depends_on), package, source, generation, exports)
+    return Service(manifest, runtime, digest(depends_on), package, source, generation, exports, secrets)
 
 
 def digest(value: object) -> str:

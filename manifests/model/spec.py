@@ -204,6 +204,34 @@ class Resources(Model):
     pids: Processes | None = None
 
 
+class Secret(Model):
+    """One value, or a whole file, that only the service is to know. See `Spec.secrets`.
+
+    It is read from `file` (beside the manifest, or in the package of a record): the value at `key`, a dotted
+    path, or all of it. `text` has `${key}` for values of that file and `$$` for a dollar; without a file it
+    is the whole content.
+    """
+
+    file: Text | None = None
+    key: Text | None = Field(default=None, min_length=1)
+    text: Content | None = None
+    as_: Literal["env", "file"] = Field(default="env", alias="as")
+    target: Annotated[Text, AfterValidator(containers.target)] | None = None
+    mode: Annotated[Text, Field(pattern=r"^0?[0-7]{3}$")] | None = None
+    uid: int | None = Field(default=None, ge=0, le=2**32 - 2)
+    gid: int | None = Field(default=None, ge=0, le=2**32 - 2)
+
+    @model_validator(mode="after")
+    def _one_content(self) -> Secret:
+        if self.file is None and self.text is None:
+            raise ValueError("a secret needs a file that it is in")
+        if self.key is not None and (self.text is not None or self.file is None):
+            raise ValueError("key names a value of a file; a text has ${key} instead")
+        if self.as_ == "env" and self.model_fields_set & {"target", "mode", "uid", "gid"}:
+            raise ValueError("target, mode, uid and gid are for files; write as: file")
+        return self
+
+
 class Label(Model):
     """All nodes that have this label."""
 
@@ -248,6 +276,9 @@ class Spec(Model):
         default_factory=dict, max_length=MOST_ITEMS
     )
     literal_env: bool = False
+    secrets: dict[Annotated[Text, AfterValidator(_env_name)], Secret] = Field(
+        default_factory=dict, max_length=MOST_ITEMS
+    )
     exports: (
         tuple[Annotated[Export, BeforeValidator(_bare_api, json_schema_input_type=Export | str)], ...] | None
     ) = Field(default=None, max_length=MOST_ITEMS)

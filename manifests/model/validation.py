@@ -34,6 +34,7 @@ def violations(spec: Spec) -> Iterator[str]:
         yield f"{spec.replicas} replicas cannot share port {port}; write port: auto"
     if port and spec.update.strategy == "rolling":
         yield f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
+    yield from _of_secrets(spec)
     if why := swarm_violation(spec):
         yield why
     if any(dependency.id == spec.id for dependency in spec.depends_on):
@@ -52,6 +53,18 @@ def _of_version(spec: Spec) -> Iterator[str]:
         yield "version is for packages from Git: it chooses among their tags"
     elif ref := parse_git(spec.source).ref:
         yield f"version and #{ref} exclude each other: write the range or the branch or tag"
+
+
+def _of_secrets(spec: Spec) -> Iterator[str]:
+    if twice := sorted(name for name, each in spec.secrets.items() if each.as_ == "env" and name in spec.env):
+        yield f"{', '.join(twice)} is in env and in secrets; write it once"
+    if spec.secrets and spec.placement == "swarm":
+        yield "secrets are not for placement: swarm: the swarm would keep them in plain text"
+    targets = [each.target for each in spec.secrets.values() if each.target is not None]
+    if targets and not spec.is_container and (spec.runtime is not None or spec.source is None):
+        yield "target is a place in a container; a program of this machine finds its file by NAME_FILE"
+    if len(set(targets)) < len(targets):
+        yield "two secrets have the same target"
 
 
 def _of_container(spec: Spec) -> Iterator[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from manifests.model.git import GitPackage
     from manifests.model.manifest import Manifest
-    from manifests.model.snapshot import Declared
+    from manifests.model.snapshot import Declared, SourceKind
 
 _NODE_FILES = ("package.json", "index.js")
 _PYTHON_FILES = ("requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py", "__main__.py")
@@ -63,9 +63,10 @@ class Resolver:
         source_name: str,
         generation: int = 0,
         *,
+        secrets: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Service:
-        """The service that a manifest describes. Raises ResolveError.
+        """The service that a manifest describes, `secrets` being the digest of its own. Raises ResolveError.
 
         Reads what changed in the package, so it may take a while; `check` is called again and again
         meanwhile, and may raise what ends it.
@@ -80,6 +81,7 @@ class Resolver:
                 source=source_name,
                 generation=generation,
                 exports=manifest.exports or (),
+                secrets=secrets,
             )
         try:
             _check_folder(path, manifest)
@@ -102,6 +104,7 @@ class Resolver:
             source=source_name,
             generation=generation,
             exports=exports,
+            secrets=secrets,
         )
 
     def files(self, path: str) -> Mapping[str, bytes]:
@@ -117,10 +120,15 @@ _resolver = Resolver()
 
 
 def resolve(
-    declared: Declared, source_name: str, generation: int = 0, *, check: Callable[[], None] = lambda: None
+    declared: Declared,
+    source_name: str,
+    generation: int = 0,
+    *,
+    secrets: str = "",
+    check: Callable[[], None] = lambda: None,
 ) -> Service:
     """`Resolver.resolve` with a memory shared by the whole process."""
-    return _resolver.resolve(declared, source_name, generation, check=check)
+    return _resolver.resolve(declared, source_name, generation, secrets=secrets, check=check)
 
 
 def files_of(path: str) -> Mapping[str, bytes]:
@@ -163,6 +171,16 @@ def package_path(declared: Declared) -> str | None:
     """
     source = declared.manifest.source
     return None if source is None or is_git(source) else absolute_source(source, declared.base)
+
+
+def secret_paths(declared: Declared, kind: SourceKind) -> dict[str, str]:
+    """The absolute path of each file that the secrets name, by how they name it."""
+    base = declared.base
+    if kind in ("record", "follow"):
+        # What a record says lies in its package.
+        base = package_path(declared) or base
+    names = {each.file for each in declared.manifest.secrets.values() if each.file is not None}
+    return {name: os.path.normpath(os.path.join(base, os.path.expanduser(name))) for name in sorted(names)}
 
 
 def absolute_source(source: str, base: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KEY = "sops"
 #: The SOPS whose format this is.
 FORMAT = "3.9.0"
-_OTHERS = {
+OTHERS = {
     "pgp": "PGP",
     "kms": "AWS KMS",
     "gcp_kms": "GCP KMS",
@@ -67,7 +67,7 @@ def read_metadata(value: object) -> Metadata:
     if not isinstance(value, dict):
         raise SopsTrouble("BrokenFile", "its key sops has not what SOPS writes there")
     recipients = tuple(_recipients(value.get("age")))
-    others = tuple(name for key, name in _OTHERS.items() if value.get(key))
+    others = tuple(name for key, name in OTHERS.items() if value.get(key))
     if value.get("key_groups"):
         raise SopsTrouble(
             "NotSupported", "its data key is split among key groups", "use one group, with age recipients"

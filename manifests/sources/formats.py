@@ -15,6 +15,9 @@ def parse_manifests(text: str, file: str, suffix: str, *, within: str = "") -> P
 
     `within`: the folder in which that has to be, since whoever wrote the file may read nothing else.
     """
+    if _may_be_sealed(text) and _is_sealed(text, suffix):
+        # Secrets of the manifests beside it.
+        return Parsed()
     if not is_compose(file, text):
         return parse_file(text, file, suffix)
     beside: dict[str, str | None] = {}
@@ -28,6 +31,16 @@ def parse_manifests(text: str, file: str, suffix: str, *, within: str = "") -> P
 
     manifests, problems = read_compose(text, file, os.path.dirname(os.path.abspath(file)), read)
     return Parsed(manifests, problems, tuple(beside.items()))
+
+
+def _may_be_sealed(text: str) -> bool:
+    return "ENC[AES256_GCM," in text
+
+
+def _is_sealed(text: str, suffix: str) -> bool:
+    from manifests.sops.document import is_sealed, store_of
+
+    return is_sealed(text.encode("utf-8", "surrogatepass"), store_of(suffix))
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -95,6 +95,9 @@ def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
     if problems := parsed.problems:
         message, hint = sentences(problems)
         raise UserError(message, hint=hint)
+    if not parsed.manifests:
+        # A file of secrets, which lies beside manifests and is none.
+        return
     values = map(_written, parsed.manifests) if is_compose(name, text) else _values(text, suffix)
     for value in values:
         yield Wanted(value["id"], _absolute(value, base), name)
@@ -119,11 +122,16 @@ def _values(text: str, suffix: str) -> Iterator[dict[str, Any]]:
 
 
 def _absolute(value: dict[str, Any], base: str) -> dict[str, Any]:
-    """A copy whose package folder is found from anywhere: it begins at the author's file."""
+    """A copy whose package folder and secrets are found from anywhere: they begin at the author's file."""
+    secrets = {
+        name: each | {"file": os.path.join(base, os.path.expanduser(each["file"]))}
+        if isinstance(each.get("file"), str)
+        else each
+        for name, each in (value.get("secrets") or {}).items()
+    }
+    value = value | ({"secrets": secrets} if secrets else {})
     source = value.get("source")
-    if not isinstance(source, str):
-        return value
-    return value | {"source": absolute_source(source, base)}
+    return value | {"source": absolute_source(source, base)} if isinstance(source, str) else value
 
 
 def _refuse_twice(wanted: Sequence[Wanted]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments_nodes import add_nodes, version
+from reconciler.cli.arguments_secret import add_secret
 from reconciler.cli.commands import Commands
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_looking(commands)
     _add_changing(commands)
     _add_calling(commands)
+    add_secret(commands)
     add_nodes(commands, _seconds)
     return parser
 

@@ -29,11 +29,13 @@ def _add_key(commands: Commands) -> None:
         "key",
         "key",
         "show the keys by which other nodes find this one",
-        "The link is for `atek follow` on another node. Whoever has it can read this node's records.",
+        "The link is for `atek follow` on another node. Whoever has it can read this node's records.\n"
+        "What SOPS or age encrypts for the recipient, this node can read.",
     )
     form = key.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs")
     form.add_argument("--link", action="store_true", help="the link alone")
+    form.add_argument("--recipient", action="store_true", help="the age recipient alone")
 
 
 def _add_follow(commands: Commands) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.decide.renamed import Renames
     from reconciler.decide.rewriting import Rewriting
     from reconciler.drive.git_packages import GitPackages
+    from reconciler.state.vault import Vault
     from runtimes.paths import Paths
 
 Kind = Literal["create", "update", "delete", "none", "blocked"]
@@ -84,6 +85,7 @@ class Judge:
     paths: Paths
     rewriting: Rewriting
     renames: Renames
+    vault: Vault
 
     def change(self, service_id: str) -> Change:
         """Never raises: one that is a surprise hides none of the others."""
@@ -102,7 +104,7 @@ class Judge:
             return Change(service_id, "delete", "nothing declares it any more")
         try:
             located = self.git.located(winner)
-            after = self._taken(winner, resolve(located.declared, located.source, memory.generation))
+            after = self._taken(winner, self._resolve(located, memory.generation))
         except NotHere as error:
             return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")
         except ResolveError as error:
@@ -112,6 +114,12 @@ class Judge:
         if memory.suspended or after.manifest.suspend:
             return Change(service_id, "delete" if before else "none", "it is stopped")
         return self._difference(before, after)
+
+    def _resolve(self, located: Winner, generation: int) -> Service:
+        secrets = ""
+        if located.declared.manifest.secrets:
+            secrets = self.vault.digest(self.vault.read(located.declared, located.kind, make_identity=False))
+        return resolve(located.declared, located.source, generation, secrets=secrets)
 
     def _taken(self, winner: Winner, service: Service) -> Service:
         """The service as a node takes it: what its program wrote into its package is no edit."""
@@ -140,7 +148,8 @@ class Judge:
 
 
 def _flat(service: Service) -> dict[str, str]:
-    """Every value of a service by its dotted path."""
+    """Every value of a service by its dotted path; of secrets, whether they are other ones."""
     package = service.package.digest if service.package else None
     manifest = service.manifest.model_dump(mode="json", by_alias=True)
-    return flatten({**manifest, "runtime": service.runtime, "package": package})
+    secret = {"values of secrets": service.secrets} if service.secrets else {}
+    return flatten({**manifest, "runtime": service.runtime, "package": package, **secret})

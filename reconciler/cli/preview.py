@@ -33,6 +33,7 @@ from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.settings import load_settings
 from reconciler.state.store import FileStore
+from reconciler.state.vault import Vault
 from runtimes.packages.git import Repositories
 from runtimes.paths import REPOSITORIES, Paths, run_directory
 from runtimes.processes.proc import boot_id, read_stat
@@ -76,7 +77,7 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     rewriting = Rewriting(HabitsFile(home / HABITS).read())
     renames = Renames(DataFolders(home).is_held)
     renames.look(known.used(), merged.services)
-    judge = Judge(merged, known, git, Paths(home, run_directory(home), 0), rewriting, renames)
+    judge = Judge(merged, known, git, Paths(home, run_directory(home), 0), rewriting, renames, Vault(home))
     ids = sorted(merged.services.keys() | known.running.keys())
     return [*_blocked(snapshots), *(judge.change(each) for each in ids)]
 

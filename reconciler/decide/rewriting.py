@@ -158,6 +158,7 @@ def _with_package(service: Service, package: Package) -> Service:
     return make_service(
         service.manifest, runtime=service.runtime, package=package,
         source=service.source, generation=service.generation, exports=service.exports,
+        secrets=service.secrets,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import anyio
 from manifests.model.merge import Merged
 from manifests.model.nodes import runs_on
 from manifests.model.snapshot import SourceKind
-from manifests.packages.resolve import ResolveError, package_path
+from manifests.packages.resolve import ResolveError, package_path, secret_paths
 from reconciler.decide.admission import admit
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
@@ -27,6 +27,7 @@ from reconciler.decide.renamed import Renames
 from reconciler.drive.git_packages import NotHere, package_of
 from reconciler.drive.guarded import Guarded
 from reconciler.drive.internal_errors import InternalErrors
+from reconciler.drive.packages import SecretPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -146,7 +147,7 @@ class DesiredState:
         self._again.update(
             service_id
             for service_id, winner in self.merged.services.items()
-            if winner.declared.manifest.source is not None
+            if winner.declared.manifest.source is not None or winner.declared.manifest.secrets
         )
         self._again.update(self._renames.ids())
         await self.refresh()
@@ -231,20 +232,23 @@ class DesiredState:
         """Where packages come from, and whose they are, after some services changed."""
         roots = {path: ids - changed for path, ids in self._roots.items()}
         for service_id in changed & self.merged.services.keys():
-            if root := self._root(service_id):
+            for root in self._roots_of(service_id):
                 roots.setdefault(root, set()).add(service_id)
         roots = {path: ids for path, ids in roots.items() if ids}
         if roots.keys() != self._roots.keys():
             self._packages.want(roots.keys(), self.merged.services.keys())
         self._roots = roots
 
-    def _root(self, service_id: str) -> Root | None:
+    def _roots_of(self, service_id: str) -> list[Root]:
+        """Its package, and the files of its secrets."""
         winner = self.merged.services[service_id]
         try:
-            return package_of(winner) or package_path(winner.declared)
+            package = package_of(winner) or package_path(winner.declared)
+            secrets = secret_paths(winner.declared, winner.kind) if winner.declared.manifest.secrets else {}
+            return [*([package] if package else []), *map(SecretPath, secrets.values())]
         except Exception as error:
             self._errors.report(service_id, error)
-            return None
+            return []
 
     def _absent(self, changed: set[str]) -> dict[str, Wish]:
         """Services that the node remembers or runs, and no source mentions."""

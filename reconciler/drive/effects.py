@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.drive.events import EventLog
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
+    from reconciler.drive.secrets import SecretKeeper
     from runtimes.base import Running, Runtime
     from runtimes.probes import Prober
 
@@ -61,7 +62,9 @@ class Effects:
         new_id: Callable[[], str],
         new_token: Callable[[str], str],
         jitter: Callable[[], float],
+        secrets: SecretKeeper,
     ) -> None:
+        self._secrets = secrets
         self._surroundings = Surroundings(
             runtimes, events, metrics, InternalErrors(events, metrics), routing, changed, lost
         )
@@ -70,7 +73,7 @@ class Effects:
         self._new_id = new_id
         self._new_token = new_token
         self.instances = Instances(self._surroundings, prober, jitter)
-        self.preparations = Preparations(self._surroundings)
+        self.preparations = Preparations(self._surroundings, secrets)
 
     async def carry_out(self, controller: Controller, action: Action, tasks: TaskGroup) -> None:
         """One action; what takes long goes on in `tasks`."""
@@ -94,8 +97,9 @@ class Effects:
         service = action.service
         holder = controller.history.healthy
         identity = {**self._identity(service.id), "token": self._new_token(service.id)}
-        launch = Launch(self._new_id(), service, action.slot, identity, holder)
         try:
+            secrets = self._secrets.open(service)
+            launch = Launch(self._new_id(), service, action.slot, identity, holder, secrets)
             running = await self._surroundings.runtime(service).start(launch)
         except RuntimeUnavailable as failure:
             self._surroundings.lost(service.runtime, failure)

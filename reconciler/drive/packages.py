@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 
 from manifests.model.git import GitPackage
-from manifests.packages.resolve import files_of, resolve
+from manifests.packages.file_watcher import FileWatcher
+from manifests.packages.resolve import ResolveError, files_of, resolve
 from manifests.packages.watcher import PackageWatcher
 from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.drive.git_packages import GitPackages
@@ -26,6 +27,7 @@ from reconciler.state.habits import FILE as HABITS
 from reconciler.state.habits import HabitsFile
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
+from reconciler.state.vault import Vault
 from runtimes.packages.git import Repositories
 from runtimes.paths import REPOSITORIES
 
@@ -35,14 +37,22 @@ if TYPE_CHECKING:
 
     from manifests.model.merge import Winner
     from manifests.model.service import Service
+    from manifests.secret_files import Found
     from reconciler.decide.conditions import Verdict
     from reconciler.drive.controllers import Controllers
     from reconciler.drive.events import EventLog
     from reconciler.drive.git_packages import Versions
     from runtimes.base import RuntimeFailure
 
-    #: Where a package comes from: its folder, or a repository.
-    Root = str | GitPackage
+
+class SecretPath(NamedTuple):
+    """A file with secrets of a service."""
+
+    path: str
+
+
+#: Where a package comes from: its folder, or a repository; or a file with secrets.
+Root = str | GitPackage | SecretPath
 
 
 class Host(Protocol):
@@ -92,6 +102,7 @@ def open_packages(home: Path, controllers: Controllers, events: EventLog) -> Pac
         Repositories(home / REPOSITORIES),
         Releases(home / RELEASES),
         HabitsFile(home / HABITS),
+        Vault(home),
         controllers,
         events,
     )
@@ -105,15 +116,19 @@ class Packages:
         versions: Versions,
         releases: Releases,
         habits: HabitsFile,
+        vault: Vault,
         controllers: Controllers,
         events: EventLog,
     ) -> None:
+        self._vault = vault
         self._controllers = controllers
         self._habits = habits
         self._events = events
         self._changed: set[Root] = set()
         self._any_changed = anyio.Event()
         self._watcher = PackageWatcher(self._note_changed)
+        self._files = FileWatcher(lambda path: self._note_changed(SecretPath(path)))
+        self._bare: set[tuple[str, str]] = set()
         self._rewriting = Rewriting(habits.read())
         self.git = GitPackages(
             versions, releases, ran=controllers.ran_from, changed=self._note_changed, failed=self._git_failed
@@ -122,12 +137,40 @@ class Packages:
     async def resolve(self, winner: Winner, generation: int) -> Service:
         """Reading a package takes a while on a slow disk; a bare command takes none."""
         located = self.git.located(winner)
+        secrets = await self._read_secrets(located)
+        digest = self._vault.digest(secrets) if secrets else ""
+        service = await self._resolve(winner, located, generation, digest)
+        if secrets:
+            await self._keep_secrets(service, secrets)
+        return service
+
+    async def _read_secrets(self, located: Winner) -> Found | None:
+        if not located.declared.manifest.secrets:
+            return None
+        found = await anyio.to_thread.run_sync(self._vault.read, located.declared, located.kind)
+        service_id = located.declared.manifest.id
+        bare = {(service_id, path) for path in found.bare if located.kind in ("git", "record", "follow")}
+        for _, path in sorted(bare - self._bare):
+            message = f"{path} is not encrypted, and whoever has its history reads it: `atek secret seal`"
+            self._events.emit(service_id, "SecretNotEncrypted", message, warning=True)
+        self._bare = {each for each in self._bare if each[0] != service_id} | bare
+        return found
+
+    async def _keep_secrets(self, service: Service, found: Found) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._vault.keep, service, found)
+        except OSError as error:
+            message = f"the secrets of {service.id} cannot be kept: {error.strerror or error}"
+            raise ResolveError("SecretsNotKept", message, "the disk of the node's home is full?") from error
+
+    async def _resolve(self, winner: Winner, located: Winner, generation: int, secrets: str) -> Service:
         if located.declared.manifest.source is None:
-            return resolve(located.declared, located.source, generation)
+            return resolve(located.declared, located.source, generation, secrets=secrets)
         # A thread knows nothing of a cancellation by itself, and a node that ends would wait for it.
         in_thread = partial(
-            resolve, located.declared, located.source, generation, check=anyio.from_thread.check_cancelled
-        )
+            resolve, located.declared, located.source, generation,
+            secrets=secrets, check=anyio.from_thread.check_cancelled,
+        )  # fmt: skip
         service = await anyio.to_thread.run_sync(in_thread)
         if self.git.has(winner):
             return as_fetched(service, self._controllers.packages_of(service.id))
@@ -145,6 +188,7 @@ class Packages:
         """See `PackageStore`."""
         self._watcher.set_roots([root for root in roots if isinstance(root, str)])
         self.git.want([root for root in roots if isinstance(root, GitPackage)])
+        self._files.set_files([root.path for root in roots if isinstance(root, SecretPath)])
         self._rewriting.keep(service_ids)
 
     async def changed(self) -> Collection[Root]:
@@ -161,7 +205,7 @@ class Packages:
             return host.packages_in_use() if host.complete else None
 
         async with anyio.create_task_group() as tasks:
-            for run in (self._watcher.run, self.git.run, partial(self.git.collect, in_use)):
+            for run in (self._watcher.run, self._files.run, self.git.run, partial(self.git.collect, in_use)):
                 tasks.start_soon(keep_going, run, host.failed)
 
     def _note_changed(self, root: Root) -> None:

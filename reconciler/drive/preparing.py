@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from reconciler.decide.controller import Controller, Preparing
     from reconciler.decide.history import History
+    from reconciler.drive.secrets import SecretKeeper
     from reconciler.drive.surroundings import Surroundings
 
 #: Preparations at a time: more would only make each slower on a small machine.
@@ -45,7 +46,8 @@ class _Preparing:
 class Preparations:
     """All of one node."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, secrets: SecretKeeper) -> None:
+        self._secrets = secrets
         self._surroundings = surroundings
         self._events = surroundings.events
         self._room = anyio.Semaphore(AT_A_TIME)
@@ -83,6 +85,7 @@ class Preparations:
                 self._events.emit(controller.id, "CollectFailed", str(failure), warning=True)
             except Exception as error:
                 self._surroundings.errors.report(controller.id, error)
+        self._secrets.collect(controller.id, {service.revision for service in needed()})
 
     async def purge(self, controller: Controller) -> None:
         """Deletes what was taken away, beside everything else: nothing of it is anybody's any more."""

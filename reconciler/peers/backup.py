@@ -26,6 +26,7 @@ from manifests.files import read_json, write_atomically
 from manifests.sources.config import CONFIG_FILES
 from reconciler.errors import UserError
 from reconciler.peers.errors import for_people
+from reconciler.state.age_key import FILE as AGE_KEY
 from reconciler.state.store import FileStore, Remembered
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ FORMAT, VERSION = "atek-backup", 1
 _SECRET = "state/node.secret"
 #: Where the daemon looks for it (`core_services.restore_file`).
 _STORE = "state/restore.json"
-_STATE = ("state/follows.json", "state/installed.json", "state/releases.json")
+_STATE = ("state/follows.json", "state/installed.json", "state/releases.json", AGE_KEY)
 _SERVICES = "state/services"
 _SERVICE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.gateway import share_gateway
 from runtimes.docker.spec import SOCKET_NAME, Image, Place, data_folders
+from runtimes.memory_files import MemoryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ class Folders:
         self._mark = mark
         self._binds = tuple(os.path.realpath(os.path.expanduser(bind)) for bind in binds)
         self._state = paths.home / "state"
+        self.memory = MemoryFiles(paths.home, "containers")
 
     @property
     def credentials(self) -> Path:
@@ -106,6 +108,7 @@ class Folders:
 
     def remove(self, instance: str) -> None:
         """What an instance that is gone leaves behind."""
+        self.memory.remove(instance)
         shutil.rmtree(self.sockets(instance), ignore_errors=True)
 
 

@@ -36,6 +36,8 @@ class Handle:
     code: int | None = None
     out_of_memory: bool = False
     since: float | None = 0.0
+    #: Its secrets, where this life of the node started it: they are left out of what it said last.
+    hidden: frozenset[str] = frozenset()
     early: list[tuple[float, int]] = field(default_factory=list)
     said: bytes = b""
     died: anyio.Event = field(default_factory=anyio.Event)
@@ -66,7 +68,8 @@ class Handle:
 
     def termination_message(self) -> str:
         """What it said last, in one line, without its token."""
-        return choose(self.said.decode("utf-8", "replace"), {self.running.token} if self.running else ())
+        token = {self.running.token} if self.running else set()
+        return choose(self.said.decode("utf-8", "replace"), {*token, *self.hidden})
 
     def exit(self) -> Exit:
         """How it ended."""

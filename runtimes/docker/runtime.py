@@ -327,6 +327,7 @@ class DockerRuntime:
         for each in sorted(found, key=lambda each: str(each.get("Created", ""))):
             await self._adopt_one(each)
         await self._volumes.collect()
+        self._folders.memory.prune({*(each.instance for each in self._handles), *self._starting})
         self._adopted = True
 
     async def _adopt_one(self, found: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.model.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
-from runtimes.processes.environment import SYSTEM_PATH, expand, own_variables
+from runtimes.processes.environment import SYSTEM_PATH, expand, own_variables, secret_variables
 from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from manifests.model.containers import Volume
     from manifests.model.manifest import Manifest
     from manifests.model.service import Service
-    from runtimes.base import Launch
+    from runtimes.base import Launch, SecretFile
 
 #: Where things are inside of every container.
 INSIDE = "/atek"
@@ -72,6 +72,8 @@ class Place:
     binds: Sequence[str] = ()
     user: str = ""
     volumes: Mapping[str, str] = field(default_factory=dict)
+    #: Where the files of secrets are on this machine, by their names.
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def service_port(manifest: Manifest, image: Image, free_port: int) -> int | None:
@@ -97,13 +99,13 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
         "Hostname": manifest.id.replace(".", "-")[:_LONGEST_HOSTNAME],
         "Env": [f"{name}={value}" for name, value in environment.items()],
         "Labels": {**manifest.labels, **labels(place.node, launch, port)},
-        "HostConfig": _host(manifest, place),
+        "HostConfig": _host(launch, place),
     }
     visible = {**image.environment, **environment}
     if manifest.entrypoint:
-        body["Entrypoint"] = expand(manifest.entrypoint, visible)
+        body["Entrypoint"] = expand(manifest.entrypoint, visible, launch.secrets.env)
     if manifest.command:
-        body["Cmd"] = expand(manifest.command, visible)
+        body["Cmd"] = expand(manifest.command, visible, launch.secrets.env)
     if user := manifest.user or (place.user if not (image.user or manifest.project) else ""):
         body["User"] = user
     if manifest.project is not None and manifest.network == "bridge":
@@ -131,10 +133,17 @@ def _environment(launch: Launch, place: Place, port: int | None, image: Image) -
     if port is not None and not manifest.project:
         node["PORT"] = str(port)
     known = {"PATH": SYSTEM_PATH, **image.environment, **home, **node}
-    return {**home, **own_variables(manifest, known), **node}
+    files = {each.name: secret_target(each) for each in launch.secrets.files if each.target is None}
+    return {**home, **secret_variables(launch, files), **own_variables(manifest, known), **node}
 
 
-def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
+def secret_target(file: SecretFile) -> str:
+    """Where a secret is inside."""
+    return file.target or f"/run/secrets/{file.name}"
+
+
+def _host(launch: Launch, place: Place) -> dict[str, Any]:
+    manifest = launch.service.manifest
     limits = manifest.resources
     mounted = [each for each in map(parse_volume, manifest.volumes) if not _is_old_bind(manifest, each)]
     host: dict[str, Any] = {
@@ -149,6 +158,10 @@ def _host(manifest: Manifest, place: Place) -> dict[str, Any]:
             *_own_mounts(place),
             *(_mount(manifest, place, each) for each in mounted),
             *_image_mounts(place),
+            *(
+                _bind(place.secrets[each.name], secret_target(each), read_only=True)
+                for each in launch.secrets.files
+            ),
         ],
         "Binds": _old_binds(manifest, place),
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE, "max-file": "2"}},

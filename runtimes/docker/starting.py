@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 REMOVAL = 20.0
 #: Seconds that the last output of a container has to arrive before the container is removed.
 LAST_WORDS = 10.0
+#: Of a file with a secret: who the program is inside is the image's affair.
+_SECRET_MODE = 0o444
 #: Why a container does not start, where another one would not either.
 _NO_BETTER = (
     "PortInUse",
@@ -118,7 +120,7 @@ class Starter:
         try:
             body = await self._body(launch, image, kind, port)
             container = await self._create(launch, body, kind)
-            return await self._run(Handle(launch.instance, container))
+            return await self._run(Handle(launch.instance, container, hidden=launch.secrets.words))
         except BaseException as error:
             with anyio.CancelScope(shield=True), anyio.move_on_after(REMOVAL):
                 await self._clear(launch)
@@ -135,7 +137,9 @@ class Starter:
             found = await self._engine.call("GET", f"/containers/{ended.container}/json")
             if not await self._can_run_again(launch, image, ended, found):
                 return None
-            return await self._run(Handle(ended.instance, ended.container, since=None))
+            return await self._run(
+                Handle(ended.instance, ended.container, since=None, hidden=launch.secrets.words)
+            )
         except EngineAnswer as answer:
             failure = start_failure(launch.service.id, answer)
             if failure.reason in _NO_BETTER:
@@ -159,7 +163,9 @@ class Starter:
         """What the engine is asked for; the folders and volumes in it are there by then."""
         network = network_name(self._node, kind) if kind else launch.service.manifest.network
         place = self._folders.make(launch.service, launch.instance, image, self._node, network)
-        place = replace(place, volumes=await self._volumes.ensure(launch, image))
+        # Nobody but the container comes to them: the folder above is private.
+        secrets = self._folders.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE)
+        place = replace(place, volumes=await self._volumes.ensure(launch, image), secrets=secrets)
         return spec.container(launch, image, place, port)
 
     async def _run(self, handle: Handle) -> Handle:

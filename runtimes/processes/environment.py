@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from manifests.model.expansion import UnknownVariable, expanded
@@ -17,7 +18,7 @@ from runtimes.processes.executable import require_executable
 from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model.manifest import Manifest
     from runtimes.base import Endpoint, Launch
@@ -28,8 +29,14 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
-def service_environment(launch: Launch, endpoint: Endpoint, program: Program, paths: Paths) -> dict[str, str]:
-    """The whole environment of one instance."""
+def service_environment(
+    launch: Launch,
+    endpoint: Endpoint,
+    program: Program,
+    paths: Paths,
+    secret_files: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The whole environment of one instance. `secret_files`: where its secrets lie, by their names."""
     service_id = launch.service.id
     data = os.fspath(paths.data(service_id))
     system = {
@@ -49,7 +56,13 @@ def service_environment(launch: Launch, endpoint: Endpoint, program: Program, pa
         node["PORT"] = str(endpoint.port)
     # Python holds back what it prints to a file; what a program said last would be missing from its log.
     unbuffered = {"PYTHONUNBUFFERED": "1"}
-    return {**system, **unbuffered, **own_variables(launch.service.manifest, {**system, **node}), **node}
+    own = own_variables(launch.service.manifest, {**system, **node})
+    return {**system, **unbuffered, **secret_variables(launch, secret_files), **own, **node}
+
+
+def secret_variables(launch: Launch, files: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that are variables, and where the others are: `NAME_FILE`."""
+    return {**{f"{name}_FILE": path for name, path in files.items()}, **launch.secrets.env}
 
 
 def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str]:
@@ -65,11 +78,12 @@ def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str
         ) from error
 
 
-def expand(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+def expand(words: Sequence[str], environment: Mapping[str, str], secrets: Collection[str] = ()) -> list[str]:
     """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
 
     Raises PermanentFailure for names that the service does not have, because an empty word in their place
-    would be a surprise that nobody finds; and for the token, because everybody may read a command line.
+    would be a surprise that nobody finds; and for the token and the variables named `secrets`, because
+    everybody may read a command line.
     """
     named = (match[1] or match[2] for word in words for match in _REFERENCE.finditer(word))
     unknown = dict.fromkeys(name for name in named if name and name not in {*environment, TOKEN_VARIABLE})
@@ -80,16 +94,16 @@ def expand(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
             f"the command refers to {names}, which this service does not have",
             hint=f"add {', '.join(unknown)} to env:, or write $$ for a dollar sign",
         )
-    return [_expand(word, environment) for word in words]
+    return [_expand(word, environment, secrets) for word in words]
 
 
-def _expand(argument: str, environment: Mapping[str, str]) -> str:
+def _expand(argument: str, environment: Mapping[str, str], secrets: Collection[str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name is None:
             return "$"
-        if name == TOKEN_VARIABLE:
+        if name == TOKEN_VARIABLE or name in secrets:
             raise PermanentFailure(
                 "SecretInCommand",
                 f"every user of this machine could read ${name} in the command",
@@ -114,7 +128,7 @@ def command_line(launch: Launch, program: Program, environment: Mapping[str, str
         raise PermanentFailure(
             "NoEntryPoint", "nothing says which program to run", hint="add command: to the manifest"
         )
-    line = expand(words, environment)
+    line = expand(words, environment, launch.secrets.env)
     found = _find(line[0], program.cwd, environment["PATH"])
     require_executable(found, search=environment["PATH"])
     return [found, *line[1:]]

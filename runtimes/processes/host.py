@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from runtimes.base import Launch, Running, RuntimeFailure
+from runtimes.memory_files import MemoryFiles
 from runtimes.preparer import Program
 from runtimes.processes.children import TABLE
 from runtimes.processes.environment import service_environment
 from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
-from runtimes.processes.limits import make_limiter
+from runtimes.processes.limits import forbid_core_dumps, make_limiter
 from runtimes.processes.marks import instance_of
 from runtimes.processes.ownership import Family, owners, remember
 from runtimes.processes.proc import boot_id, pids, surroundings_of
@@ -57,6 +58,8 @@ class Handle:
     child: subprocess.Popen[bytes] | None = None
     #: Its environment and folder, where this life of the node started it.
     started_in: tuple[Mapping[str, str], str] | None = None
+    #: Its secrets, where this life of the node started it: they are left out of what it said last.
+    hidden: frozenset[str] = frozenset()
     #: Whether it was asked to end, and whether there is no more time for it.
     asked: bool = False
     forced: anyio.Event = field(default_factory=anyio.Event)
@@ -68,6 +71,8 @@ class ProcessHost:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self.records = Records(paths.records)
+        self.memory = MemoryFiles(paths.home, "processes")
+        self.core_limit = forbid_core_dumps()
         self.limiter = make_limiter()
         self.handles: dict[str, Handle] = {}
         self.boot = boot_id()
@@ -100,6 +105,7 @@ class ProcessHost:
                 hint="the node needs to read /proc and its state directory",
             ) from error
         self.strays.end(found.strays, found.dropped)
+        self.memory.prune(self.handles)
         self._recovered.set()
         # Most end at once; the others do not hold up what has nothing to do with them.
         with anyio.move_on_after(_PROMPT):
@@ -191,6 +197,7 @@ class ProcessHost:
     def forget(self, instance: str, pid: int) -> None:
         TABLE.forget(pid)
         self.records.remove(instance)
+        self.memory.remove(instance)
         with suppress(OSError):
             self.paths.socket(instance).unlink(missing_ok=True)
 

@@ -140,6 +140,21 @@ def _settings(limits: Resources) -> list[tuple[str, str, str]]:
     return settings
 
 
+def forbid_core_dumps() -> int:
+    """None of this process, which decrypts secrets, nor of what it starts. Returns the limit of before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    return soft
+
+
+def allow_core_dumps(pid: int, limit: int) -> None:
+    """A program that was given no secrets may have those that this node was started with."""
+    if limit:
+        with suppress(OSError, ValueError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
+            resource.prlimit(pid, resource.RLIMIT_CORE, (limit, hard))
+
+
 def make_limiter(
     root: Path = CGROUP_ROOT, own: Path = Path("/proc/self/cgroup"), *, take_over: bool = True
 ) -> Limiter:

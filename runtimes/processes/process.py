@@ -28,6 +28,7 @@ from runtimes.processes.environment import command_line, service_environment
 from runtimes.processes.exec_errors import explain
 from runtimes.processes.executable import head_of
 from runtimes.processes.host import Handle, ProcessHost
+from runtimes.processes.limits import allow_core_dumps
 from runtimes.processes.ports import free_port, require_free
 from runtimes.processes.proc import read_stat
 from runtimes.processes.records import Record, Records
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["ProcessHost", "ProcessRuntime"]
+
+#: Of a file with a secret: its service reads it, and nobody writes it.
+_SECRET_MODE = 0o400
 
 
 class ProcessRuntime:
@@ -94,12 +98,16 @@ class ProcessRuntime:
         try:
             program = self._preparer.program(launch.service)
             endpoint = _choose_endpoint(launch, paths)
-            environment = service_environment(launch, endpoint, program, paths)
+            files = host.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE)
+            environment = service_environment(launch, endpoint, program, paths, files)
             _make_folders(launch.service.id, paths)
             line = command_line(launch, program, environment)
             paths.socket(launch.instance).unlink(missing_ok=True)
-        except OSError as error:
-            raise _cannot_start(launch, error) from error
+        except BaseException as error:
+            host.memory.remove(launch.instance)
+            if isinstance(error, OSError):
+                raise _cannot_start(launch, error) from error
+            raise
         child = None
         try:
             # From here on something may run: whatever happens, it is known or it is ended.
@@ -137,6 +145,8 @@ class ProcessRuntime:
         """Limits what was just started, and writes down what it is."""
         host = self._host
         limits = host.limiter.apply(launch.instance, child.pid, launch.service.manifest.resources)
+        if not launch.secrets:
+            allow_core_dumps(child.pid, host.core_limit)
         stat = read_stat(child.pid)
         record = Record(
             instance=launch.instance,
@@ -152,7 +162,8 @@ class ProcessRuntime:
             log_start=log_start,
         )
         running = host.watch(_write(host.records, record), family_of(record), child)
-        host.handles[running.instance].started_in = environment, program.cwd
+        handle = host.handles[running.instance]
+        handle.started_in, handle.hidden = (environment, program.cwd), launch.secrets.words
         return running
 
     async def stop(self, running: Running, *, force: bool = False) -> None:
@@ -201,7 +212,7 @@ class ProcessRuntime:
             return ""
         running = handle.running
         log = log_file(self._host.paths, running.service.id)
-        return termination_message(log, handle.log_start, {running.token})
+        return termination_message(log, handle.log_start, {running.token, *handle.hidden})
 
 
 def _choose_endpoint(launch: Launch, paths: Paths) -> Endpoint:

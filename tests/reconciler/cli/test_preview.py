@@ -17,6 +17,7 @@ from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.sources import make_sources
 from reconciler.state.store import Remembered
+from reconciler.state.vault import Vault
 from runtimes.paths import Paths
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def test_a_surprise_in_one_service_hides_no_other(tmp_path: Path, monkeypatch: p
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "config.toml").write_text("coreServices = []\n")
 
-    def odd(declared: Any, *rest: Any) -> Any:
+    def odd(declared: Any, *rest: Any, **more: Any) -> Any:
         if declared.manifest.id == "odd":
             raise ValueError("embedded null byte")
-        return resolve(declared, *rest)
+        return resolve(declared, *rest, **more)
 
     monkeypatch.setattr(dry_run, "resolve", odd)
     found = {each.id: (each.kind, each.message) for each in preview(tmp_path / "home", [folder])}
@@ -63,7 +64,10 @@ def test_what_was_written_into_a_commit_is_no_change(tmp_path: Path) -> None:
     git: Any = FromGit()
     merged = Merged({"p": winner}, {}, {}, complete=True)
     known, paths = Known({"p": before}, {}), Paths(tmp_path, tmp_path, 0)
-    assert Judge(merged, known, git, paths, Rewriting(), Renames(bool)).change("p").kind == "none"
+    assert (
+        Judge(merged, known, git, paths, Rewriting(), Renames(bool), Vault(tmp_path)).change("p").kind
+        == "none"
+    )
 
 
 def test_a_new_id_that_begins_empty_is_told(tmp_path: Path) -> None:

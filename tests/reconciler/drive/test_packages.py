@@ -15,6 +15,7 @@ from reconciler.drive.events import EventLog
 from reconciler.drive.packages import Packages
 from reconciler.state.habits import HabitsFile
 from reconciler.state.releases import Releases
+from reconciler.state.vault import Vault
 from runtimes.base import RuntimeFailure
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class World:
     def __init__(self, home: Path) -> None:
         self.versions, self.host, self.events = Versions(), Host(), EventLog()
         habits, controllers = HabitsFile(home / "rewriting.json"), Controllers()
-        self.packages = Packages(self.versions, Releases(), habits, controllers, self.events)
+        self.packages = Packages(self.versions, Releases(), habits, Vault(home), controllers, self.events)
 
     def told(self) -> list[str]:
         return [event.message for event in self.events.recent()]
