@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,7 +83,9 @@ def test_wrong_usage(atek: Atek, words: str, wrong: str) -> None:
 def test_the_key(atek: Atek, pair: Pair) -> None:
     keys = pair.do(pair.laptop.keys)
     link = f"hyper://{keys.records}?noise={keys.noise}&at={keys.address}"
-    assert atek("key").out == f"name  laptop\nkey   {keys.records}\nlink  {link}\n"
+    recipient = atek("key", "--recipient").out.strip()
+    assert recipient.startswith("age1")
+    assert atek("key").out == f"name  laptop\nkey   {keys.records}\nlink  {link}\nage   {recipient}\n"
     assert atek("key", "--link").out == f"{link}\n"
     assert json.loads(atek("key", "--json").out) == {
         "name": "laptop",
@@ -91,7 +94,9 @@ def test_the_key(atek: Atek, pair: Pair) -> None:
         "status": keys.status,
         "noise": keys.noise,
         "address": keys.address,
+        "recipient": recipient,
     }
+    assert stat.S_IMODE((atek.home / "state" / "age.key").stat().st_mode) == 0o600
 
 
 def test_a_key_that_nobody_can_reach_by_tcp(atek: Atek, pair: Pair) -> None:
