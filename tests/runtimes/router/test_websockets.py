@@ -129,12 +129,12 @@ async def opens(process: Process) -> bytes:
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-async def test_a_services_process_needs_no_token_and_a_strangers_does(world: World, unix: bool) -> None:
+async def test_a_services_process_needs_no_token_and_any_other_does(world: World, unix: bool) -> None:
     service = await world.service(serve=echo_messages, exports=SOCKET)
-    async with program(world, unix=unix) as own, program(world, unix=unix) as stranger:
+    async with program(world, unix=unix) as own, program(world, unix=unix) as other:
         credential = Credential("its token", own.pid)
         await world.service("caller", owner="carol", exports=(), credentials=(credential,))
-        assert (await opens(stranger)).startswith(b"HTTP/1.1 401 ")
+        assert (await opens(other)).startswith(b"HTTP/1.1 401 ")
         assert service.requests == []
         assert (await opens(own)).startswith(b"HTTP/1.1 101 ")
         reached = service.request
