@@ -29,6 +29,11 @@ _NODE_FILES = ("package.json", "index.js")
 _PYTHON_FILES = ("requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py", "__main__.py")
 #: Whatever else lies in a folder with one of these, it is a Node or Python package.
 PROGRAM_FILES = (*_NODE_FILES, *_PYTHON_FILES)
+#: These say it only where there is no command: what has one ran as a process before anybody looked for them.
+_PYTHON_TOO = (
+    "setup.py", "setup.cfg", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "pixi.lock",
+    "conda-lock.yml",
+)  # fmt: skip
 DOCKERFILE = "Dockerfile"
 _NODE_COMMAND = re.compile(r"(node|npm|npx)")
 _PYTHON_COMMAND = re.compile(r"python[0-9.]*")
@@ -249,9 +254,17 @@ def _infer(manifest: Manifest, path: str) -> str:
         return "docker"
     if manifest.command:
         return _of_command(manifest)
+    if python_file(path):
+        return "python"
     message = f"the package of {manifest.id}, {path}, has no program that this node knows how to start"
     hint = "it needs an index.js, a package.json, a main.py or a Dockerfile; or a command: in the manifest"
     raise ResolveError("NoEntryPoint", message, hint)
+
+
+def python_file(path: str) -> str:
+    """A file of a folder that only Python's tools write; empty where there is none."""
+    names = (*_PYTHON_FILES, *_PYTHON_TOO)
+    return next((name for name in names if os.path.isfile(os.path.join(path, name))), "")
 
 
 def _of_command(manifest: Manifest) -> str:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from manifests.model.expansion import UnknownVariable, expanded
+from manifests.packages.resolve import python_file
 from runtimes.base import PermanentFailure
 from runtimes.processes.executable import require_executable
 from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model.manifest import Manifest
+    from manifests.model.service import Service
     from runtimes.base import Endpoint, Launch
     from runtimes.paths import Paths
     from runtimes.preparer import Program
@@ -129,12 +131,20 @@ def command_line(launch: Launch, program: Program, environment: Mapping[str, str
             "NoEntryPoint", "nothing says which program to run", hint="add command: to the manifest"
         )
     line = expand(words, environment, launch.secrets.env)
-    found = _find(line[0], program.cwd, environment["PATH"])
+    found = _find(line[0], program.cwd, environment["PATH"], _installs(launch.service))
     require_executable(found, search=environment["PATH"])
     return [found, *line[1:]]
 
 
-def _find(command: str, folder: str, path: str) -> str:
+def _installs(service: Service) -> str:
+    """What would install more for it than the machine has, as a hint."""
+    if service.package is None or service.runtime != "process":
+        return ""
+    file = python_file(service.package.path)
+    return f"write runtime: python, as its {file} is of a Python package; or " if file else ""
+
+
+def _find(command: str, folder: str, path: str, instead: str) -> str:
     if "/" in command:
         found = os.path.normpath(os.path.join(folder, command))
         if not os.path.exists(found):
@@ -151,6 +161,6 @@ def _find(command: str, folder: str, path: str) -> str:
         raise PermanentFailure(
             "CommandNotFound",
             f"the program {command} is not on this machine",
-            hint="install it, or write its whole path; services do not inherit your PATH",
+            hint=f"{instead}install it, or write its whole path; services do not inherit your PATH",
         )
     return located

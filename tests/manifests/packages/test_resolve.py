@@ -69,6 +69,12 @@ def test_where_the_package_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (["app.py"], None, "python"),
         (["__main__.py"], None, "python"),
         (["package.json", "main.py"], None, "node"),
+        (["setup.py"], None, "python"),
+        (["Pipfile", "server.py"], None, "python"),
+        (["Pipfile.lock", "Dockerfile"], None, "docker"),
+        # As in earlier versions.
+        (["setup.py"], ["./run.sh"], "process"),
+        (["Pipfile.lock"], ["gunicorn"], "process"),
         (["run.sh"], ["./run.sh"], "process"),
         (["run.sh"], ["/usr/bin/node", "x"], "node"),
         (None, ["python3.11", "x"], "python"),

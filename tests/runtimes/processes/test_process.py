@@ -53,6 +53,15 @@ async def test_what_cannot_be_executed_is_told(bench: Bench, command: str, reaso
     assert caught.value.reason == reason and caught.value.hint
 
 
+async def test_a_program_that_a_python_package_would_bring_is_told(bench: Bench) -> None:
+    package = bench.home / "package"
+    package.mkdir()
+    (package / "Pipfile.lock").touch()
+    with pytest.raises(RuntimeFailure) as caught:
+        await bench.start("gunicorn-of-nobody", package=str(package))
+    assert "write runtime: python" in caught.value.hint and "Pipfile.lock" in caught.value.hint
+
+
 async def test_a_script_without_interpreter_is_told(bench: Bench) -> None:
     script = bench.home / "script"
     script.write_text("echo hello\n")
