@@ -40,7 +40,8 @@ class Fuzzed:
 
     def __init__(self) -> None:
         self.node = Member("fuzzed")
-        self.node.declare("steady")
+        # A soak takes longer than a test's usual thousand seconds.
+        self.node.declare("steady", "sleep", "infinity")
         self.node.up()
         self.client = Client(self.node.home)
         self.until(lambda status: self.is_steady(status), "it starts")
