@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 SETTLE = 0.1
 #: A file that was created is looked at this much later, should no event say before that it is whole.
 CREATED = 1.0
-#: Files count as deleted when nothing more has vanished for so long; longer when the folder is just back.
-REMOVAL = 0.15
+#: Files count as deleted when nothing more has vanished for so long: a checkout, a synchroniser or somebody may
+#: put them back. Sooner when another one came meanwhile, so that a renamed file is no second declaration for
+#: long; later when the folder is just back.
+REMOVAL = 1.5
+RENAMED = 0.15
 RETURNED = 2.0
 #: Last good texts are written this much after a change, and again this much after a failure.
 KEEP = 0.25
@@ -184,6 +187,8 @@ class FolderSource:
                     for name, found in listing.files.items()
                     if self._is_due(name, found, complete)
                 ]
+                if any(name not in self._contents.entries for name, _ in files):
+                    self._removal = min(self._removal, self._removal_after(RENAMED))
                 await self._read(files, listing.device)
             if self._contents.changed:
                 self._snapshot = None
@@ -253,14 +258,16 @@ class FolderSource:
         for name in absent:
             self._later.pop(name, None)
         lost = {name for name in self._contents.entries.keys() & set(absent) if self._was_seen(name)}
-        now = anyio.current_time()
         if lost - self._vanished:
             self._vanished |= lost
-            self._removal = max(now + REMOVAL, self._returned + RETURNED)
-        elif self._removal <= now:
+            self._removal = self._removal_after(REMOVAL)
+        elif self._removal <= anyio.current_time():
             for name in lost:
                 self._contents.remove(name)
             self._vanished -= lost
+
+    def _removal_after(self, seconds: float) -> float:
+        return max(anyio.current_time() + seconds, self._returned + RETURNED)
 
     def _was_seen(self, name: str) -> bool:
         """A single file that only an earlier life has seen is missed, not deleted."""

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from manifests.model.merge import merge
+from manifests.sources import folder as module
 from manifests.sources.folder import REMOVAL, FolderSource
 from tests.manifests.sources.folders import age, find, ids, manifest, problems, watching, write
 
@@ -148,6 +149,27 @@ async def test_an_editor_replaces_a_file(folder: Path, how: str) -> None:
             env = {"N": str(number)}
             await watched.until(lambda snapshot, env=env: find(snapshot, "a").manifest.env == env)  # type: ignore[misc]
         await watched.stays(lambda snapshot: ids(snapshot) == ["a"], REMOVAL * 2)
+
+
+async def test_a_file_that_is_away_for_a_second_was_never_away(folder: Path) -> None:
+    path = write(folder / "a.yaml", manifest("a"))
+    async with watching(FolderSource(folder, "home")) as watched:
+        before = find(watched.snapshot, "a")
+        path.rename(folder / "a.away")
+        await watched.stays(lambda snapshot: find(snapshot, "a") is before, 1.0)
+        (folder / "a.away").rename(path)
+        await watched.stays(lambda snapshot: find(snapshot, "a") is before, REMOVAL * 1.5)
+        assert watched.changes == 0
+
+
+async def test_a_renamed_file_is_no_second_declaration_for_long(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMOVAL", 1000.0)
+    path, new = write(folder / "a.yaml", manifest("a")), folder / "b.yaml"
+    async with watching(FolderSource(folder, "home")) as watched:
+        path.rename(new)
+        await watched.until(lambda snapshot: [each.file for each in snapshot.services] == [str(new)])
 
 
 async def test_deleting_a_file_removes_its_services(folder: Path) -> None:
