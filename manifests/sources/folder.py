@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 SETTLE = 0.1
 #: A file that was created is looked at this much later, should no event say before that it is whole.
 CREATED = 1.0
-#: Files count as deleted when nothing more has vanished for so long: a checkout, a synchroniser or somebody may
-#: put them back. Sooner when another one came meanwhile, so that a renamed file is no second declaration for
-#: long; later when the folder is just back.
+#: Files count as deleted when nothing more has vanished for so long: a checkout, a synchroniser, somebody may
+#: put them back. Sooner when another one came meanwhile, so that a renamed file is declared twice for no
+#: longer than that; later when the folder is just back.
 REMOVAL = 1.5
 RENAMED = 0.15
 RETURNED = 2.0
