@@ -10,67 +10,70 @@ again. A server is asked one thing at a time, by one git, however many sources i
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from reconciler.gitops import credentials
+from reconciler.gitops.checkout import (
+    UNFINISHED,
+    begin,
+    complete,
+    explained,
+    give_up,
+    is_whole,
+    lay_out,
+    remove,
+)
 from reconciler.gitops.fetching import fetch
 from reconciler.gitops.history import Lineage, lineage
+from reconciler.gitops.large import fill_large
 from reconciler.gitops.listing import Listing, Seen, read_listing
 from reconciler.gitops.looking import list_refs
 from reconciler.gitops.mirror import Mirror, sweep
-from reconciler.gitops.objects import Commit, objects
-from reconciler.gitops.tree import seal, walk, write
+from reconciler.gitops.submodules import DEEPEST, MOST, source_of, urls_of
 from reconciler.gitops.troubles import GitTrouble
 from reconciler.gitops.verify import KEYS, verified
 from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from pathlib import Path
 
-    from manifests.model.git_source import GitSource, Limits, Ref, Verify
+    from manifests.model.git_source import GitSource, Ref, Verify
     from reconciler.gitops.git import Access
-
-_UNFINISHED = ".new-"
-_BOOT = ".boot"
+    from reconciler.gitops.objects import Commit
 
 
 class Repositories:
     """All that the sources of one node name, kept in `folder`; `home`: where files of a source start from."""
 
     def __init__(self, home: Path, folder: Path) -> None:
-        self._home = home
-        self._folder = folder
+        self.home = home
+        self.folder = folder
         self._servers: dict[str, anyio.Lock] = {}
-        self._open: dict[str, Repository] = {}
+        self._memories: dict[str, _Memory] = {}
 
     def open(self, source: GitSource) -> Repository:
-        """The repository of a source: one for all that see the same of it."""
-        found = self._open.get(source.mirror)
-        if found is None or found.source.limits != source.limits:
-            server = self._servers.setdefault(source.host, anyio.Lock())
-            memory = found._memory if found is not None else _Memory()
-            found = Repository(source, self._home, self._folder, server, memory)
-            self._open[source.mirror] = found
-        return found
+        """The repository of a source. All that see the same of it share its mirror, and what is new."""
+        memory = self._memories.setdefault(source.mirror, _Memory())
+        memory.kept.setdefault(source.name, None)
+        return Repository(source, self, self._servers.setdefault(source.host, anyio.Lock()), memory)
 
     def sweep(self, wanted: Collection[GitSource]) -> None:
         """Removes the mirrors that no source names any more. For threads."""
         names = {source.mirror for source in wanted}
-        for path in list(self._folder.iterdir()) if self._folder.is_dir() else ():
+        for path in list(self.folder.iterdir()) if self.folder.is_dir() else ():
             # What was half made is swept, keys of signers stay: who verifies them may be on his way.
             if not path.is_dir() or path.name.startswith(KEYS):
                 continue
             if path.name.removesuffix(".git") not in names:
-                self._open.pop(path.name.removesuffix(".git"), None)
+                self._memories.pop(path.name.removesuffix(".git"), None)
                 remove_tree(path)
 
 
@@ -78,30 +81,28 @@ class Repositories:
 class _Memory:
     """What is known of a repository in this life."""
 
-    listing: Listing | None = None
-    #: The clock when it was asked for.
+    #: What was answered, or went wrong, when it was asked last, and the clock then.
+    answer: Listing | GitTrouble | None = None
     asked: float = float("-inf")
     place: str = ""
     swept: bool = False
+    #: What each source wants to keep of it; None: it has not said yet.
+    kept: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    #: Held by who works with the mirror, and by who makes a folder of files.
     busy: anyio.Lock = field(default_factory=anyio.Lock)
+    making: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Repository:
     """One of them. All methods raise GitTrouble."""
 
     def __init__(
-        self,
-        source: GitSource,
-        home: Path,
-        folder: Path,
-        server: anyio.Lock,
-        memory: _Memory,
+        self, source: GitSource, repositories: Repositories, server: anyio.Lock, memory: _Memory
     ) -> None:
         self.source = source
-        self.mirror = folder / f"{source.mirror}.git"
-        self._trees = folder / source.mirror
-        self._home = home
-        self._folder = folder
+        self.mirror = repositories.folder / f"{source.mirror}.git"
+        self._trees = repositories.folder / source.mirror
+        self._repositories = repositories
         self._server = server
         self._memory = memory
 
@@ -121,12 +122,14 @@ class Repository:
         EmptyRepository.
         """
         memory, since = self._memory, anyio.current_time() - max_age
-        if memory.listing is None or memory.asked < since:
+        if memory.asked < since:
             async with self._server:
-                if memory.listing is None or memory.asked < since:
-                    asked = anyio.current_time()
-                    memory.listing, memory.asked = await self._list(memory.listing), asked
-        return memory.listing.resolve(ref)
+                if memory.asked < since:
+                    await self._ask()
+        if not isinstance(memory.answer, Listing):
+            assert memory.answer is not None
+            raise memory.answer.with_traceback(None)
+        return memory.answer.resolve(ref)
 
     async def fetch(self, seen: Seen, path: str = "") -> Commit:
         """Gets what a folder of the commit needs. What is here already costs no way to the server."""
@@ -141,8 +144,8 @@ class Repository:
         """
         async with self._memory.busy:
             self._sweep()
-            with _explained(self.url):
-                return await verified(self._mirror(), seen, since, verify, self._home)
+            with explained(self.url):
+                return await verified(self._mirror(), seen, since, verify, self._repositories.home)
 
     async def lineage(self, seen: Seen, since: str) -> Lineage:
         """What came since the commit that was applied last, and whether that was pushed away."""
@@ -155,20 +158,24 @@ class Repository:
 
         Raises also PathMissing, RepositoryTooLarge, ForbiddenName, LinkLeavesTree, ObjectsMissing.
         """
-        async with self._memory.busy:
-            self._sweep()
-            place = self._trees / f"{commit}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-            with _explained(self.url):
-                await anyio.to_thread.run_sync(
-                    partial(_lay_out, self.mirror, commit, path, place, self.source.limits)
-                )
+        await self._swept()
+        async with self._memory.making:
+            place = self._place(commit, path)
+            with explained(self.url):
+                if not await anyio.to_thread.run_sync(is_whole, place):
+                    await self._make(commit, path, place)
             return place / path
 
     async def forget(self, keep: Collection[str]) -> None:
-        """Removes the files of all other commits, and their names in the mirror."""
-        async with self._memory.busy:
-            with _explained(self.url):
-                await anyio.to_thread.run_sync(self._forget, frozenset(keep))
+        """Removes all other commits, once each source of this repository has said what it wants to keep."""
+        kept = self._memory.kept
+        kept[self.source.name] = frozenset(keep)
+        said = [each for each in kept.values() if each is not None]
+        if len(said) < len(kept):
+            return
+        async with self._memory.making, self._memory.busy:
+            with explained(self.url):
+                await anyio.to_thread.run_sync(self._forget, frozenset().union(*said))
 
     def commits_of(self, paths: Iterable[str]) -> set[str]:
         """The commits that these folders are of, as far as they are of this repository."""
@@ -178,93 +185,80 @@ class Repository:
 
     # -- inside
 
-    async def _list(self, before: Listing | None) -> Listing:
-        text, self._memory.place = await list_refs(self.source, self._access(), self._home, self.place)
-        return before if before is not None and before.text == text else read_listing(text)
+    async def _ask(self) -> None:
+        memory, asked = self._memory, anyio.current_time()
+        try:
+            text, memory.place = await list_refs(
+                self.source, self._access(), self._repositories.home, self.place
+            )
+            same = isinstance(memory.answer, Listing) and memory.answer.text == text
+            memory.answer = memory.answer if same else read_listing(text)
+        except GitTrouble as trouble:
+            memory.answer = trouble
+        memory.asked = asked
+
+    async def _make(self, commit: str, path: str, place: Path) -> None:
+        try:
+            folder = await anyio.to_thread.run_sync(begin, place, path)
+            await self.fill(commit, path, folder)
+            await anyio.to_thread.run_sync(complete, place)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(give_up, place)
+
+    async def fill(self, commit: str, path: str, folder: Path, deep: int = 0) -> None:
+        """Puts a folder of a fetched commit, with what it has from elsewhere, into an empty one."""
+        async with self._memory.busy:
+            mirror, limits = self._mirror(), self.source.limits
+            work = partial(lay_out, self.mirror, commit, path, folder, limits)
+            tree, large = await anyio.to_thread.run_sync(work)
+            if large:
+                await fill_large(mirror, folder, large)
+            wanted = self.source.submodules and bool(tree.submodules)
+            urls = await urls_of(mirror, commit) if wanted else {}
+        for name, module in tree.submodules if wanted else ():
+            shown = name.decode("utf-8", "replace")
+            url = urls.get(f"{path}/{shown}" if path else shown)
+            if url is None or deep == DEEPEST or len(tree.submodules) > MOST:
+                message = (
+                    f"{self.url}: the submodule {shown} has no URL in .gitmodules, or there are too many"
+                )
+                raise GitTrouble("SubmoduleRefused", message)
+            other = self._repositories.open(source_of(self.source, url, module))
+            await other.fetch(Seen(module, "", module))
+            await other.fill(module, "", folder / os.fsdecode(name), deep + 1)
+
+    async def _swept(self) -> None:
+        async with self._memory.busy:
+            self._sweep()
+
+    def _place(self, commit: str, path: str) -> Path:
+        seen = f"{path}\0submodules" if self.source.submodules else path
+        return self._trees / f"{commit}-{hashlib.sha256(seen.encode()).hexdigest()[:8]}"
 
     def _mirror(self) -> Mirror:
         access = credentials.with_place(self._access(), self.source, self.place)
         return Mirror(self.mirror, self.source, access, self._server)
 
     def _access(self) -> Access:
-        with _explained(self.url):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return credentials.access(self.source, self._home, self._folder)
+        with explained(self.url):
+            self._repositories.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return credentials.access(self.source, self._repositories.home, self._repositories.folder)
 
     def _sweep(self) -> None:
         """What a life that was killed has left: nobody else works here."""
         if self._memory.swept:
             return
-        with _explained(self.url):
+        with explained(self.url):
             sweep(self.mirror)
-            for path in self._trees.glob(f"{_UNFINISHED}*"):
+            for path in self._trees.glob(f"{UNFINISHED}*"):
                 remove_tree(path)
         self._memory.swept = True
 
     def _forget(self, keep: frozenset[str]) -> None:
         for path in list(self._trees.iterdir()) if self._trees.is_dir() else ():
             if path.is_dir() and path.name.partition("-")[0] not in keep:
-                _remove(path)
+                remove(path)
         for path in (self.mirror / "refs" / "atek").glob("*"):
             if path.name.partition("-")[0] not in keep:
                 path.unlink()
-
-
-class _explained:
-    """Errors of the disk, as troubles."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if isinstance(error, OSError):
-            raise disk_trouble(error, self._url) from error
-
-
-def disk_trouble(error: OSError, url: str) -> GitTrouble:
-    """What a person is told of a full or broken disk."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return GitTrouble(
-            "DiskFull", f"{url}: there is no space left on the disk", hint="free some; it will be tried again"
-        )
-    return GitTrouble("DiskFailed", f"{url}: {error.filename or 'the disk'}: {error.strerror or error}")
-
-
-def _lay_out(mirror: Path, commit: str, path: str, place: Path, limits: Limits) -> None:
-    boot = _boot()
-    mark = place.with_name(f"{place.name}{_BOOT}")
-    if place.is_dir():
-        if mark.is_file() and mark.read_text() == boot:
-            return
-        _remove(place)
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = place.with_name(f"{_UNFINISHED}{place.name}")
-    remove_tree(unfinished)
-    try:
-        folder = unfinished / path
-        folder.mkdir(parents=True)
-        with objects(mirror) as found:
-            tree = walk(found, found.folder(commit, path), limits)
-            write(tree, found, folder, limits)
-        seal(unfinished)
-        mark.write_text(boot)
-        os.rename(unfinished, place)
-    finally:
-        remove_tree(unfinished)
-
-
-def _remove(place: Path) -> None:
-    """A folder that is removed halfway must not be taken for whole."""
-    trash = place.with_name(f"{_UNFINISHED}{place.name}")
-    remove_tree(trash)
-    os.rename(place, trash)
-    remove_tree(trash)
-    place.with_name(f"{place.name}{_BOOT}").unlink(missing_ok=True)
-
-
-def _boot() -> str:
-    """What was written before the machine came up may be there in name only."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
