@@ -101,8 +101,8 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
         problems = source.get("problems") or ([{"message": source["error"]}] if source["error"] else [])
         for problem in problems:
             yield clean(f"source {source['name']}: {_problem(problem)}")
-        if "held" in source and (stalled := condition(source, "Stalled"))["status"] == "True":
-            yield clean(f"source {source['name']}: {stalled['message']}")
+        if "held" in source and (ready := condition(source, "Ready"))["status"] == "False":
+            yield clean(f"source {source['name']}: {ready['reason']}: {ready['message']}")
         for conflict in source.get("conflicts") or ():
             winner, loser = conflict["winner"], conflict["loser"]
             yield clean(f"{conflict['id']} is declared twice: {winner} wins over {loser}")

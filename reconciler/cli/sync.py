@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PAUSE = 1.0
+#: Seconds that all servers may take to say what they have, and to send it.
+_WITHIN = 1800.0
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 where something was not applied, or with --wait is not ready in time."""
     client = Client(arguments.home)
-    names = client.call("sync", name=arguments.name)
+    names = client.call("sync", within=_WITHIN, name=arguments.name)
     if not names:
         print("there are no Git sources: [[sources.git]] in config.toml adds one")
         return 0

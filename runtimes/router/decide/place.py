@@ -111,11 +111,15 @@ def _own(table: RouteTable, head: RequestHead) -> Place | Answer | GiveSession:
         # Half of a body would keep the node waiting for the rest.
         return refusal(head, 413, "this page takes no body") if head.length else NodePage(node)
     if head.path.startswith(HOOKS) and node is not None:
-        # Nobody who sends them sends more, or without saying how much.
-        return (
-            NodePage(node) if 0 < head.length <= LARGEST_HOOK else refusal(head, 413, "too large for a hook")
-        )
+        return _hook(node, head)
     return give_session(table, head) if head.path == BIND_PATH else refusal(head, 404, "Not found")
+
+
+def _hook(node: ServiceRoute, head: RequestHead) -> Place | Answer:
+    """Nobody who sends them sends more, or without saying how much."""
+    if head.length < 0:
+        return refusal(head, 411, "a hook says how long it is")
+    return NodePage(node) if head.length <= LARGEST_HOOK else refusal(head, 413, "too large for a hook")
 
 
 def _gateway(table: RouteTable, head: RequestHead) -> Place | Answer:

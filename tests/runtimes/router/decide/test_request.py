@@ -43,6 +43,7 @@ OTHER = ServiceRoute("other", "key-of-other", credentials=(Credential("of-other"
 NODES_OWN = ServiceRoute(NODE, "", backends=(Backend("node", socket="/node"),))
 NAMES = names_of("home.example")
 GATEWAY, HOST = f"/_atek/gateway?api={API}", "notes.localhost:2835"
+HOOK = "/_atek/hooks/git/home"
 SOCKET = ("Upgrade: websocket", "Connection: Upgrade")
 BEARER, FROM_OTHER = "Authorization: Bearer of-notes", "Authorization: Bearer of-other"
 PAGE = "Accept: text/html"
@@ -60,6 +61,17 @@ def table(notes: ServiceRoute = NOTES, *, private: bool = False) -> RouteTable:
         pytest.param(request(host="no.localhost"), 404, id="no such service"),
         pytest.param(request("/nothing"), 404, id="no such page of the node"),
         pytest.param(request("/livez", "Content-Length: 1"), 413, id="a page of the node with a body"),
+        pytest.param(
+            request(HOOK, f"Content-Length: {2**20 + 1}", method="POST"), 413, id="a hook that is too large"
+        ),
+        pytest.param(
+            request(HOOK, "Transfer-Encoding: chunked", method="POST"), 411, id="a hook of any length"
+        ),
+        pytest.param(
+            request(HOOK, "Content-Length: 2", method="POST", host="elsewhere.example"),
+            421,
+            id="a hook by a foreign name",
+        ),
         pytest.param(request(GATEWAY, method="OPTIONS"), 204, id="a preflight"),
         pytest.param(request(GATEWAY, BEARER), 404, id="the gateway by GET"),
         pytest.param(request(f"/_atek/gateway?api={LIVE}", FROM_OTHER, *SOCKET), 403, id="may not call it"),
@@ -81,6 +93,9 @@ def test_what_the_router_answers_itself(head: RequestHead, status: int) -> None:
         pytest.param(request("/", host=HOST), Proxy, id="a service's host"),
         pytest.param(request("/", host="notes.home.example"), Proxy, id="under the node's domain"),
         pytest.param(request("/livez"), Proxy, id="a page of the node"),
+        pytest.param(request(HOOK, f"Content-Length: {2**20}", method="POST"), Proxy, id="a hook"),
+        pytest.param(request(HOOK), Proxy, id="a hook by GET, which the node refuses"),
+        pytest.param(request(HOOK, method="POST"), Proxy, id="a hook without a body"),
         pytest.param(request(f"/_atek/gateway?api={LIVE}", BEARER, *SOCKET), Proxy, id="a WebSocket"),
         pytest.param(request(GATEWAY, BEARER, method="POST"), Deliver, id="calls"),
         pytest.param(request(GATEWAY, FROM_OTHER, method="POST"), Deliver, id="calls that get errors"),
