@@ -77,7 +77,7 @@ class DesiredState:
         self._errors = InternalErrors(reconciler.events, reconciler.metrics)
         self.last_read: dict[str, float] = {}
         self._roots: dict[Root, set[str]] = {}
-        self._told: set[tuple[str, str, str]] = set()
+        self._reported: set[tuple[str, str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
         self._refreshing = anyio.Lock()
@@ -170,7 +170,7 @@ class DesiredState:
             self._reconciler.heard("")
             if changed:
                 self._find_roots(changed)
-            self._tell(admitted)
+            self._report(admitted)
 
     def _look_for_new_ids(self, before: Merged) -> None:
         if self.merged.complete and before.services is not self.merged.services:
@@ -185,7 +185,7 @@ class DesiredState:
             if before.get(service_id) != self.refusals.get(service_id):
                 self._reconciler.heard(service_id)
 
-    def _tell(self, snapshots: Sequence[Snapshot]) -> None:
+    def _report(self, snapshots: Sequence[Snapshot]) -> None:
         """Says each problem and each conflict once, when it comes up."""
         problems = (problem for snapshot in snapshots for problem in snapshot.problems)
         found = {
@@ -193,9 +193,9 @@ class DesiredState:
             for problem in problems
         }
         found |= {("", "Conflict", str(each)) for lost in self.merged.conflicts.values() for each in lost}
-        for service_id, reason, message in sorted(found - self._told):
+        for service_id, reason, message in sorted(found - self._reported):
             self._reconciler.events.emit(service_id, reason, message, warning=reason != "Fetching")
-        self._told = found
+        self._reported = found
 
     async def _scan(self) -> None:
         for source in list(self.sources):

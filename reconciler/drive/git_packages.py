@@ -245,7 +245,7 @@ class GitPackages:
             return False
         self._failures.pop(version, None)
         if moved or before is not None:
-            self._tell(version)
+            self._announce(version)
         return True
 
     def _fail(self, version: GitPackage, failure: RuntimeFailure) -> None:
@@ -253,7 +253,7 @@ class GitPackages:
         self._failures[version] = failure
         if before is None or before.message != failure.message:
             self._failed(failure)
-            self._tell(version)
+            self._announce(version)
 
     async def _look(self, version: GitPackage) -> bool:
         """Whether there is something new."""
@@ -267,7 +267,7 @@ class GitPackages:
         self.releases.put(version.service, pin)
         return True
 
-    def _tell(self, version: GitPackage) -> None:
+    def _announce(self, version: GitPackage) -> None:
         for package in self._wanted:
             if _version(package) == version:
                 self._changed(package)

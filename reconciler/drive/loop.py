@@ -294,9 +294,9 @@ class Reconciler:
         self._memory.decided(controller, before)
         # Requests wait for what was decided to come.
         self._routing.publish(controller)
-        self._tell(controller, decision.conditions)
+        self._take_over(controller, decision.conditions)
 
-    def _tell(self, controller: Controller, conditions: tuple[Condition, ...]) -> None:
+    def _take_over(self, controller: Controller, conditions: tuple[Condition, ...]) -> None:
         if conditions == controller.conditions:
             return
         before = {condition.type: condition.status for condition in controller.conditions}
