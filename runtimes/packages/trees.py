@@ -108,6 +108,10 @@ class Tree:
         with suppress(FileNotFoundError):
             self._trash.throw(self.folder)
         unfinished.rename(self.folder)
+        if self._is_worth_it(about):
+            # What it was taken from is as good as any clone of it, when that goes.
+            taken = await anyio.to_thread.run_sync(fingerprint, copy, about.names)
+            self._note(copy.name, taken)
 
     async def lay(self, copy: Path, about: About, run: Run) -> None:
         """Gives a package copy files of its own: a spare, which may be in the making, else a clone."""
@@ -184,10 +188,14 @@ class Tree:
 
     def _add(self, made: Path, name: str, taken: str) -> None:
         """Raises OSError."""
-        for folder in ("spares", "fingerprints"):
-            (self.folder / folder).mkdir(mode=0o700, exist_ok=True)
-        self._fingerprint(name).write_text(taken)
+        (self.folder / "spares").mkdir(mode=0o700, exist_ok=True)
+        self._note(name, taken)
         made.rename(self.folder / "spares" / name)
+
+    def _note(self, name: str, taken: str) -> None:
+        place = self._fingerprint(name)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        place.write_text(taken)
 
     def _spares(self) -> list[Path]:
         return self._entries("spares")

@@ -106,9 +106,19 @@ def assert_as_installed(modules: Path) -> None:
 async def first_edits(app: App) -> Service:
     """Until the one that runs was given a spare, and there is another one."""
     of = app.edit()
-    await app.prepare(of)
+    await app.prepare(of, lambda copy: (copy / "node_modules/built.js").touch())
     await app.prewarm(of)
     return await app.edited(of)
+
+
+async def test_what_was_installed_first_is_of_use_too(app: App) -> None:
+    of = app.edit()
+    first = (await app.prepare(of)).stat().st_ino
+    await app.prewarm(of)
+    await app.edited(of)
+    assert first in app.spares and len(app.spares) == MOST_SPARES
+    # Once for the tree, and for two spares.
+    assert app.copies == 3
 
 
 async def test_edits_that_follow_each_other_copy_nothing(app: App) -> None:
