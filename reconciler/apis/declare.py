@@ -21,7 +21,7 @@ from manifests.documents.parse import parse_file
 from manifests.model.git import is_git
 from manifests.packages.resolve import PROGRAM_FILES, absolute_source
 from reconciler.apis.caller import BAD_PARAMS
-from reconciler.apis.manifest_store import Files, Records, record_file
+from reconciler.apis.manifest_store import ManifestFiles, ManifestRecords, record_file
 from reconciler.apis.names import free_id, source_of
 from reconciler.errors import UserError
 from reconciler.http.jsonrpc import RpcError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from manifests.model.manifest import Manifest
-    from reconciler.apis.manifest_store import Keeper
+    from reconciler.apis.manifest_store import ManifestStore
     from reconciler.apis.params import ConfigureOptions, ConfigValue, InstallOptions
     from reconciler.apis.port import ApiNode
     from reconciler.apis.repositories import GitRepositories
@@ -62,7 +62,7 @@ class Declarations:
         self.installed = installed
         self._node = node
         self._key_of = key_of
-        self._files, self._records = Files(home), Records(node.nodes.services)
+        self._files, self._records = ManifestFiles(home), ManifestRecords(node.nodes.services)
         # Looking and writing are one step: two installs of one id must not both find it free.
         self._lock = anyio.Lock()
         self._reserved: set[str] = set()
@@ -127,8 +127,8 @@ class Declarations:
         key = secrets.token_hex(32)
         await self.installed.put(service_id, Installed(key, owner, options.desired_version or ""))
         try:
-            keeper = self._records if self._node.nodes.configured else self._files
-            await keeper.write(service_id, value, Change(by, "install"), owner)
+            store = self._records if self._node.nodes.configured else self._files
+            await store.write(service_id, value, Change(by, "install"), owner)
         except (OSError, UserError):
             await self.installed.uninstall(service_id)
             raise
@@ -175,7 +175,7 @@ class Declarations:
         """Declares the service no more."""
         async with self._lock:
             self._require_own(service_id)
-            await self.keeper_of(service_id).remove(service_id, Change(by, "uninstall"))
+            await self.store_of(service_id).remove(service_id, Change(by, "uninstall"))
 
     async def write(self, service_id: str, value: Mapping[str, Any], by: str) -> None:
         """Into the service's own file or record."""
@@ -183,9 +183,9 @@ class Declarations:
 
     def is_recorded(self, service_id: str) -> bool:
         """Whether it is kept in this node's records."""
-        return self.keeper_of(service_id) is self._records
+        return self.store_of(service_id) is self._records
 
-    def keeper_of(self, service_id: str) -> Keeper:
+    def store_of(self, service_id: str) -> ManifestStore:
         """Where a service is kept that is there."""
         declared = self._node.declared().get(service_id)
         in_records = declared is not None and declared.file == record_file(service_id)
@@ -196,16 +196,16 @@ class Declarations:
     def _require_own(self, service_id: str) -> None:
         """Raises UserError naming the file when it is not the node's, or not the service's alone."""
         self.require_settled(service_id)
-        self.keeper_of(service_id).require_own(service_id, self._node.declared())
+        self.store_of(service_id).require_own(service_id, self._node.declared())
 
     async def _value_of(self, service_id: str) -> dict[str, Any]:
         """The service's own plain manifest."""
         self._require_own(service_id)
-        return await self.keeper_of(service_id).read(service_id)
+        return await self.store_of(service_id).read(service_id)
 
     async def _write(self, service_id: str, value: Mapping[str, Any], change: Change) -> None:
         owner = self.installed.owner(service_id)
-        await self.keeper_of(service_id).write(service_id, value, change, owner)
+        await self.store_of(service_id).write(service_id, value, change, owner)
 
     async def _changed(self, service_id: str, options: ConfigureOptions) -> dict[str, Any]:
         """The plain manifest with these changes; writes nothing."""

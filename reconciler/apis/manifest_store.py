@@ -27,7 +27,7 @@ _HINT = "edit that file: the node notices when you save it"
 _RECORD_HINT = "change it on the node that it belongs to"
 
 
-class Keeper(Protocol):
+class ManifestStore(Protocol):
     """One kind of place. Everything raises UserError with nothing changed, or OSError."""
 
     def file(self, service_id: str) -> str:
@@ -47,7 +47,7 @@ class Keeper(Protocol):
     async def remove(self, service_id: str, change: Change) -> None: ...
 
 
-class Files:
+class ManifestFiles:
     """A file for each service, `manifests/<id>.yaml` in the home."""
 
     def __init__(self, home: Path) -> None:
@@ -73,7 +73,7 @@ class Files:
         await anyio.to_thread.run_sync(file_of(self._home, service_id).unlink, True)
 
 
-class Records:
+class ManifestRecords:
     """A record for each service, in this node's own records."""
 
     def __init__(self, services: ServiceRecords) -> None:
