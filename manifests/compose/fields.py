@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose.ports import expose, ports
+from manifests.compose.secrets import mount
 from manifests.compose.values import (
     Invalid,
     boolean,
@@ -298,6 +299,8 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
     "user": _put("user", text),
     "runtime": _put("isolation", text),
     "pull_policy": _pull_policy,
+    "secrets": mount("secrets"),
+    "configs": mount("configs"),
     "stop_signal": _stop("signal", text),
     "stop_grace_period": _stop("gracePeriod", duration),
 }
@@ -312,7 +315,5 @@ HINTS = {
     "extends": "use YAML's anchors (&name, *name, <<)",
     "hostname": "services reach each other by their names; container_name adds another one",
     "tmpfs": "use a volume",
-    "secrets": "use env_file",
-    "configs": "use a volume",
     "init": "leave it out: what a container forks ends with it",
 }

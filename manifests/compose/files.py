@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from manifests.compose.env_file import read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
+from manifests.compose.secrets import Shared, refuse_marks, reveal, sealed_variables, together
 from manifests.compose.translation import Translation
 from manifests.compose.values import Invalid, only, table, text
 from manifests.compose.variables import Unusable, interpolate
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 NAMES = frozenset({"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"})
 #: Seconds that a service has to become healthy: the first start of a database may take a while.
 _DEADLINE = 600.0
-_TOP = ("version", "name", "services", "volumes", "networks")
+_TOP = ("version", "name", "services", "volumes", "networks", "secrets", "configs")
 _MANIFEST = re.compile(r"^id\s*:", re.MULTILINE)
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 #: The manifest's key → the Compose key that it came from, where they differ.
@@ -113,10 +114,11 @@ class _Project:
                 )
             self._name_services(services)
             volumes = self._volumes(whole.get("volumes"))
+            shared = Shared(whole, self._variables)
         except Invalid as error:
             self._refuse(error)
             return
-        found = [self._service(name, value, volumes) for name, value in services.items()]
+        found = [self._service(name, value, volumes, shared) for name, value in services.items()]
         asked_for_health = {
             name for each in found if each for name, (how, _) in each.dependencies.items() if how == "ready"
         }
@@ -141,7 +143,8 @@ class _Project:
                 if required:
                     raise Invalid(path, f"there is no file {where}", "create it, or write required: false")
                 return {}
-            return read_variables(written, self._variables)
+            sealed = sealed_variables(name, written)
+            return read_variables(written, self._variables) if sealed is None else sealed
         except (BrokenText, Unusable) as error:
             raise Invalid(path, f"{where}: {error.message}", error.hint) from error
 
@@ -181,11 +184,11 @@ class _Project:
             taken[found] = name
             self._ids[name] = found
 
-    def _service(self, name: str, value: Any, volumes: frozenset[str]) -> Translation | None:
+    def _service(self, name: str, value: Any, volumes: frozenset[str], shared: Shared) -> Translation | None:
         path: Path = ("services", name)
         manifest = {"update": {"strategy": "recreate", "healthyDeadline": _DEADLINE}}
         of = Translation(
-            name, self._folder, self._env_file, self._variables, volumes, dict[str, Any](manifest)
+            name, self._folder, self._env_file, self._variables, shared, volumes, dict[str, Any](manifest)
         )
         before = len(self.problems)
         try:
@@ -216,7 +219,6 @@ class _Project:
         manifest |= {
             "id": self._ids[of.name],
             "runtime": "docker",
-            "env": of.from_files | manifest.get("env", {}),
             "readOnly": manifest.get("readOnly", False),
             "capabilities": capabilities(of),
             "project": {"name": self._name, "aliases": sorted({of.name, *of.aliases})},
@@ -225,6 +227,10 @@ class _Project:
         if network == "bridge":
             manifest["egress"] = True
         try:
+            env, secret = reveal(of.from_files | manifest.get("env", {}), (*path, "environment"))
+            manifest["env"] = env
+            if of.secrets or secret:
+                manifest["secrets"] = together(secret, of.secrets)
             manifest["dependsOn"] = [self._dependency(name, *how) for name, how in of.dependencies.items()]
             self._validate(manifest, path)
         except Invalid as error:
@@ -236,6 +242,7 @@ class _Project:
         return {"id": self._ids[name], "condition": condition}
 
     def _validate(self, manifest: dict[str, Any], path: Path) -> None:
+        refuse_marks({key: item for key, item in manifest.items() if key != "secrets"}, path)
         if features := " and ".join(unbuilt(manifest).values()):
             raise Invalid((*path, "build"), f"it is for {features}, which this version does not have yet")
         if "image" not in manifest and "source" not in manifest:

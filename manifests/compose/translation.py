@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from manifests.compose.secrets import Shared
     from manifests.documents.document import Path
 
 
@@ -22,8 +23,11 @@ class Translation:
     folder: str
     read_env: Callable[[str, Path, bool], Mapping[str, str | None]]
     variables: Mapping[str, str]
+    shared: Shared
     volumes: frozenset[str] = frozenset()
     manifest: dict[str, Any] = field(default_factory=dict)
+    #: What it mounts of the file's secrets and configs, as a manifest has them.
+    secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Name → value of env files, which `environment` wins over.
     from_files: dict[str, str] = field(default_factory=dict)
     aliases: list[str] = field(default_factory=list)

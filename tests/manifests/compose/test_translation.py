@@ -68,7 +68,8 @@ REFUSED = {
     "privileged": ("true", "services.web.privileged"),
     "devices": ("[/dev/ttyUSB0]", "services.web.devices"),
     "hostname": ("web", "services.web.hostname"),
-    "secrets": ("[a]", "services.web.secrets"),
+    "secrets": ("[a]", "services.web.secrets[0]"),
+    "configs": ("[{source: a}]", "services.web.configs[0]"),
     "profiles": ("[a]", "services.web.profiles"),
     "ports": ('["80"]', "services.web.ports[0]"),
     "volumes": ('["nowhere:/data"]', "services.web.volumes[0]"),
@@ -105,7 +106,11 @@ def test_what_is_refused_is_named_with_its_line(key: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "key"), [
-    ("services: {a: {image: x}}\nsecrets: {}", "secrets"),
+    ("services: {a: {image: x}}\nsecrets: {s: {external: true}}", "secrets.s.external"),
+    ("services: {a: {image: x}}\nsecrets: {s: {file: a, environment: B}}", "secrets.s"),
+    ("services: {a: {image: x}}\nsecrets: {s: {content: a}}", "secrets.s"),
+    ("services: {a: {image: x}}\nsecrets: {s: {environment: NOT_THERE}}", "secrets.s.environment"),
+    ("services: {a: {image: x}}\nconfigs: {c: }", "configs.c"),
     ("services: {a: {image: x}}\nnetworks: {proxy: }", "networks.proxy"),
     ("services: {a: {image: x}}\nvolumes: {v: {external: true}}", "volumes.v.external"),
     ("services: {a_b: {image: x}, a-b: {image: x}}", "services.a-b"),
