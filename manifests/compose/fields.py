@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from manifests.compose.mounts import mount
 from manifests.compose.ports import expose, ports
-from manifests.compose.secrets import mount
 from manifests.compose.values import (
     Invalid,
     boolean,

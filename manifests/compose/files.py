@@ -28,7 +28,9 @@ from pydantic import ValidationError
 
 from manifests.compose.env_file import read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
-from manifests.compose.secrets import Shared, refuse_marks, reveal, sealed_variables, together
+from manifests.compose.marks import refuse_marks, reveal, sealed_variables
+from manifests.compose.mounts import together
+from manifests.compose.shared import Shared
 from manifests.compose.translation import Translation
 from manifests.compose.values import Invalid, only, table, text
 from manifests.compose.variables import Unusable, interpolate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from manifests.compose.secrets import Shared
+    from manifests.compose.shared import Shared
     from manifests.documents.document import Path
 
 
