@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runtimes.router.decide.binding import AskForSession, TakeSession, without_binding
 from runtimes.router.decide.decision import IdentifyPeer, RateLimited, refusal
+from runtimes.router.decide.passed_fields import shows_token
 from runtimes.router.decide.place import Calls, Host, Socket
 from runtimes.router.decide.table import SYSTEM
 
@@ -44,6 +45,9 @@ def objection(
 def _at_host(
     table: RouteTable, domain: str, head: RequestHead, service: ServiceRoute, caller: Caller | None
 ) -> Decision | None:
+    if shows_token(table, head.target):
+        message = "A token in the address would go on to the service: send it as Authorization: Bearer"
+        return refusal(head, 400, message, kind="host", route=service.id)
     if caller is not None and not may_reach(caller, service):
         message = f"Not authorized: this service may not call what {service.id} exports"
         return refusal(head, 403, message, kind="host", route=service.id)

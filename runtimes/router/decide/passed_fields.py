@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from runtimes.router.decide.sessions import session_token, without_sessions
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 #: What instances' tokens begin with, of this node and of all others; 64 hex digits follow.
 INSTANCE_PREFIX = "atek_"
-_INSTANCES = re.compile(rb"%b[0-9a-f]{64}" % INSTANCE_PREFIX.encode(), re.IGNORECASE)
+_PREFIX = INSTANCE_PREFIX.encode()
+_INSTANCES = re.compile(rb"%b[0-9a-f]{64}" % _PREFIX, re.IGNORECASE)
 # Sessions, and tokens that an older node gave, without what stands around them.
 _WORD = re.compile(rb"[\x21\x23-\x2b\x2d-\x39\x3c\x3e-\x7e]+")
 
@@ -37,16 +39,37 @@ def passed_fields(table: RouteTable, head: RequestHead) -> bytes:
     if head.authorization and not _proves_somebody(table, head.authorization):
         authorization = b"Authorization: %b\r\n" % head.authorization
     if not (head.cookie and table.sessions and session_token(table, head.cookie)):
-        return head.passed + authorization
+        return _without_tokens(table, head.passed) + authorization
     rest = without_sessions(table, head.cookie)
     cookie = b"Cookie: %b\r\n" % rest if rest else b""
-    return head.passed_without_cookie + cookie + authorization
+    return _without_tokens(table, head.passed_without_cookie + cookie) + authorization
+
+
+def shows_token(table: RouteTable, target: bytes) -> bool:
+    """Whether a service would read the token of an instance or an administrator in a request's target."""
+    return _shows_token(table, unquote_to_bytes(target) if b"%" in target else target)
+
+
+def _without_tokens(table: RouteTable, lines: bytes) -> bytes:
+    """Without the fields that a token is in: in a cookie, in the address of the page before, in a name of
+    one's own. The node takes none of these for a proof, and the service could use it as one.
+    """
+    if not _shows_token(table, lines):
+        return lines
+    return b"".join(line for line in lines.splitlines(keepends=True) if not _shows_token(table, line))
+
+
+def _shows_token(table: RouteTable, text: bytes) -> bool:
+    # Asked of each head: finding a word is twenty times faster than looking for the pattern everywhere.
+    if _PREFIX in text.lower() and _INSTANCES.search(text):
+        return True
+    return any(token.encode() in text for token in table.admin_tokens)
 
 
 def _proves_somebody(table: RouteTable, authorization: bytes) -> bool:
     """Whether a token of this node's, or of another one's, is in it, in whatever scheme it is sent."""
     text = authorization + b" " + _decoded(authorization)
-    if _INSTANCES.search(text) or any(token.encode() in text for token in table.admin_tokens):
+    if _shows_token(table, text):
         return True
     words = {word.decode("latin-1") for word in _WORD.findall(text)}
     return not words.isdisjoint(table.callers) or not words.isdisjoint(table.sessions)

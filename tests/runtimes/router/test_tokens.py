@@ -64,6 +64,39 @@ async def test_what_is_between_a_client_and_a_service_goes_on(world: World, valu
     assert await passed_on(world, value) == value
 
 
+FIELDS = (
+    "X-Api-Key: {}",
+    "x-forwarded-authorization: Bearer {}",
+    "Referer: http://notes.localhost/?access_token={}",
+    "Cookie: a=b; token={}",
+    "Sec-WebSocket-Protocol: graphql, {}",
+)
+
+
+@pytest.mark.parametrize("whose", ["own", "elsewhere", "admin"])
+@pytest.mark.parametrize("field", FIELDS)
+async def test_nor_is_it_in_any_other_field(world: World, whose: str, field: str) -> None:
+    service = await world.service()
+    line = field.format(TOKENS[whose])
+    assert (await world.ask("GET", "/", line, "X-Other: stays", host=HOST)).status == 200
+    name = line.partition(":")[0].lower()
+    assert name not in service.requests[0].names and service.requests[0]["x-other"] == "stays"
+    assert (await world.ask("GET", "/", field.format("of-the-apps-own"), host=HOST)).status == 200
+    assert "of-the-apps-own" in service.requests[1][name]
+
+
+@pytest.mark.parametrize("whose", ["own", "elsewhere", "admin"])
+@pytest.mark.parametrize("target", ["/?access_token={}", "/{}/x", "/?a=b&t=%22{}"])
+async def test_nor_does_an_address_with_one_get_there(world: World, whose: str, target: str) -> None:
+    service = await world.service()
+    answer = await world.ask("GET", target.format(TOKENS[whose]), host=HOST)
+    assert answer.status == 400 and "Authorization" in answer.text
+    assert service.requests == []
+    encoded = "".join(f"%{ord(letter):02x}" for letter in TOKENS[whose])
+    assert (await world.ask("GET", target.format(encoded), host=HOST)).status == 400
+    assert (await world.ask("GET", target.format("atek_of-the-apps-own"), host=HOST)).status == 200
+
+
 async def test_the_token_of_an_instance_that_has_ended_is_good_for_nothing(world: World) -> None:
     service = await world.service()
     caller = await world.service("caller", exports=(), credentials=(Credential(OWN), Credential(SHARED)))
