@@ -110,7 +110,9 @@ class Node:
         self.nodes = ports.member
         self.git = ports.git
         self.notifications = ports.notifications
-        self.routing = Routing(ports.router, ports.identity, self.events, owner_of=self._owner_of)
+        self.routing = Routing(
+            ports.router, ports.identity, self.events, self.metrics, owner_of=self._owner_of
+        )
         self.reconciler = Reconciler(
             controllers=ports.controllers, runtimes=ports.runtimes, make_effects=self._effects_of(ports),
             store=ports.store, events=self.events, metrics=self.metrics, routing=self.routing,

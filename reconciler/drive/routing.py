@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from reconciler.decide.internal_error import internal_error
 from reconciler.decide.routes import route_of
+from reconciler.drive.internal_errors import InternalErrors
 from runtimes.router.decide.table import SYSTEM, conflicts
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.decide.controller import Controller
     from reconciler.drive.events import EventLog
+    from reconciler.drive.metrics import Metrics
     from runtimes.router.decide.table import ServiceRoute
     from runtimes.router.port import Router
 
@@ -45,6 +46,7 @@ class Routing:
         router: Router,
         identity: Callable[[str], Mapping[str, str]],
         events: EventLog,
+        metrics: Metrics,
         wall: Callable[[], float] = time.time,
         owner_of: Callable[[str], str] = lambda _: "",
     ) -> None:
@@ -54,6 +56,7 @@ class Routing:
         self._router = router
         self._identity = identity
         self._events = events
+        self._errors = InternalErrors(events, metrics)
         self._wall = wall
         self._source_owner = owner_of
         self._identities: dict[str, Mapping[str, str]] = {}
@@ -68,8 +71,7 @@ class Routing:
                 self._look(controller, changed)
             except Exception as error:
                 # Whatever is wrong with one service's route, the others are led to.
-                verdict = internal_error(error)
-                self._events.emit(controller.id, verdict.reason, verdict.message, warning=True)
+                self._errors.report(controller.id, error)
         if changed:
             self._put(changed)
 

@@ -12,6 +12,7 @@ from reconciler.decide.lifecycle import State
 from reconciler.decide.routes import route_of
 from reconciler.decide.world import Instance
 from reconciler.drive.events import EventLog
+from reconciler.drive.metrics import Metrics
 from reconciler.drive.routing import Routing
 from runtimes.base import Copy, Endpoint, Running
 from runtimes.router.decide.table import (
@@ -159,7 +160,7 @@ class Told(NoRouter):
 def make_routing() -> tuple[Routing, Told, EventLog]:
     told, events = Told(), EventLog()
     return (
-        Routing(told, lambda service_id: {"key": f"key of {service_id}"}, events, lambda: 7.0),
+        Routing(told, lambda service_id: {"key": f"key of {service_id}"}, events, Metrics(), lambda: 7.0),
         told,
         events,
     )

@@ -14,6 +14,7 @@ from reconciler.decide.lifecycle import LEAVING, State
 from reconciler.decide.routes import Awaited, awaited, restarts, route_of
 from reconciler.decide.world import Instance
 from reconciler.drive.events import EventLog
+from reconciler.drive.metrics import Metrics
 from reconciler.drive.routing import Routing
 from runtimes.base import Endpoint, Running
 from runtimes.router.port import NoRouter
@@ -116,7 +117,7 @@ def test_the_router_is_told_while_nobody_is_ready() -> None:
 
 
 def test_nobody_comes_after_what_ends_with_the_node() -> None:
-    routing = Routing(NoRouter(), lambda _: {"key": "key"}, EventLog())
+    routing = Routing(NoRouter(), lambda _: {"key": "key"}, EventLog(), Metrics())
     found = controller(OLD)
     routing.publish(found)
     assert routing.published["app"].held
@@ -135,3 +136,13 @@ def test_nobody_comes_after_what_ends_with_the_node() -> None:
 )
 def test_who_has_a_successor(found: Controller, *, expected: bool) -> None:
     assert restarts(found) is expected
+
+
+def test_a_route_that_cannot_be_made_is_counted_and_told() -> None:
+    def identity(_: str) -> dict[str, str]:
+        raise ZeroDivisionError("no key")
+
+    events, metrics = EventLog(), Metrics()
+    Routing(NoRouter(), identity, events, metrics).publish(Controller("app"))
+    assert metrics.reconcile_errors == 1
+    assert [(each.service, each.reason) for each in events.recent()] == [("app", "InternalError")]
