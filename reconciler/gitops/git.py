@@ -37,9 +37,10 @@ _SETTINGS = {
     "core.commitGraph": "false",
     # Larger files are not held in memory.
     "core.bigFileThreshold": "16m",
+    # Whoever waits for a commit waits for no disk: it is made safe once it is applied (`Repository.forget`).
+    "core.fsync": "none",
     "credential.helper": "",
     "fetch.recurseSubmodules": "false",
-    "fetch.unpackLimit": "1",
     "fetch.writeCommitGraph": "false",
     "gc.auto": "0",
     "http.followRedirects": "false",

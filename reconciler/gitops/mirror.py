@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Where the mirror keeps what was fetched: each commit by its id, see `Seen.kept_as`.
 REFS = "refs/atek"
+#: More packs or single objects than this are made one pack.
+_PACKS, _LOOSE = 50, 2000
 #: Seconds between two looks at how much has come.
 _WATCH = 0.5
 _QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc")
@@ -111,6 +113,15 @@ def stdin_of(text: str) -> int:
         file.write(text.encode())
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+async def tidy(mirror: Mirror) -> None:
+    """Removes the objects that nobody refers to any more, once there are many. Raises GitTrouble."""
+    packs = sum(1 for _ in mirror.path.glob("objects/pack/*.pack"))
+    loose = sum(1 for _ in mirror.path.glob("objects/[0-9a-f][0-9a-f]/*"))
+    if packs > _PACKS or loose > _LOOSE:
+        await mirror.here("repack", "-a", "-d", "-q")
+        await mirror.here("prune", "--expire=now")
 
 
 def sweep(mirror: Path) -> None:

@@ -35,7 +35,7 @@ from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.large import fill_large
 from reconciler.gitops.listing import Listing, Seen, read_listing
 from reconciler.gitops.looking import list_refs
-from reconciler.gitops.mirror import Mirror, sweep
+from reconciler.gitops.mirror import Mirror, sweep, tidy
 from reconciler.gitops.submodules import DEEPEST, MOST, source_of, urls_of
 from reconciler.gitops.troubles import GitTrouble
 from reconciler.gitops.verify import KEYS, verified
@@ -167,15 +167,19 @@ class Repository:
             return place / path
 
     async def forget(self, keep: Collection[str]) -> None:
-        """Removes all other commits, once each source of this repository has said what it wants to keep."""
+        """Removes all other commits, once each source of this repository has said what it wants to keep.
+
+        What is kept is safe on the disk when this returns.
+        """
         kept = self._memory.kept
         kept[self.source.name] = frozenset(keep)
         said = [each for each in kept.values() if each is not None]
-        if len(said) < len(kept):
-            return
-        async with self._memory.making, self._memory.busy:
-            with explained(self.url):
-                await anyio.to_thread.run_sync(self._forget, frozenset().union(*said))
+        with explained(self.url):
+            await anyio.to_thread.run_sync(os.sync)
+            if len(said) == len(kept):
+                async with self._memory.making, self._memory.busy:
+                    await anyio.to_thread.run_sync(self._forget, frozenset().union(*said))
+                    await tidy(self._mirror())
 
     def commits_of(self, paths: Iterable[str]) -> set[str]:
         """The commits that these folders are of, as far as they are of this repository."""

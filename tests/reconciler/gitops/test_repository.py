@@ -94,3 +94,22 @@ async def test_what_nobody_needs_is_forgotten(origin: Repository, opened: Callab
     await mirror.forget({second})
     assert (await mirror.checkout(second)).is_dir()
     assert not [path for path in mirror.mirror.parent.rglob("*") if path.name.startswith(first)]
+
+
+@pytest.mark.parametrize("path", ["", "b"])
+async def test_a_mirror_does_not_grow_for_ever(
+    origin: Repository, opened: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    origin.git("--git-dir", str(origin.path), "config", "uploadpack.allowFilter", "true")
+    monkeypatch.setattr("reconciler.gitops.mirror._PACKS", 3)
+    monkeypatch.setattr("reconciler.gitops.mirror._LOOSE", 3)
+    mirror = opened()
+    for index in range(6):
+        commit = origin.commit({"a": str(index), "b/c": os.urandom(10_000).hex()})
+        assert await laid_out(mirror, path)
+        await mirror.forget({commit})
+    found = [each for each in mirror.mirror.glob("objects/*/*") if each.suffix != ".idx"]
+    assert len(found) < 15
+    assert (await laid_out(opened(), path)).keys() == ({"c"} if path else {"a", "b/c"})
+    if not path:
+        assert sum(each.stat().st_size for each in found) < 50_000

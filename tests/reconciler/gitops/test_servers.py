@@ -408,6 +408,13 @@ async def test_ten_sources_ask_once(origin: Repository, opened: Callable[..., Mi
             for _ in range(10):
                 tasks.start_soon(ask, Ref(), 0)
         assert asked() == 2
+        server.answer = lambda path: (503, {})
+        for age in (0, 10, 10, 10):
+            with pytest.raises(GitTrouble):
+                await mirror.look(Ref(), max_age=age)
+        assert asked() == 3
+        server.answer = lambda path: None
+        assert await mirror.look(Ref())
         commit = origin.commit({"a": "2"})
         assert (await mirror.look(Ref(), max_age=600)).commit != commit
         assert (await mirror.look(Ref())).commit == commit
