@@ -109,6 +109,16 @@ def _add_looking(commands: Commands) -> None:
     plan.add_argument(
         "--node", metavar="NAME", help="it is a version of that node's records, not of this one's"
     )
+    _add_git(plan)
+    diff = commands.add(
+        "diff",
+        "plan",
+        "show what a commit or a branch of a Git source would change here",
+        "Fetches it, and changes nothing. Like `atek plan --git`, but only what concerns that source.\n"
+        "Exits 0 when nothing would change, 2 when something would, 1 when it would not be applied.",
+    )
+    diff.set_defaults(paths=[], at=None, node=None)
+    _add_git(diff, required=True)
     status = commands.add("status", "status", "show the services, and why one is not ready")
     status.add_argument("id", metavar="ID", nargs="?", help="only this service")
     status.add_argument("--node", metavar="NAME", help="what a node that is followed told of itself last")
@@ -122,6 +132,16 @@ def _add_looking(commands: Commands) -> None:
     events = commands.add("events", "events", "show what the node did and noticed")
     events.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     events.add_argument("-n", "--lines", type=_count, default=200, metavar="N", help="the last N (200)")
+
+
+def _add_git(command: argparse.ArgumentParser, *, required: bool = False) -> None:
+    command.add_argument(
+        "--git",
+        metavar="NAME[@REF]",
+        required=required,
+        help="with that commit, branch or tag of the Git source NAME; without REF, what its ref is now",
+    )
+    command.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_changing(commands: Commands) -> None:

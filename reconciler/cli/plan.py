@@ -1,9 +1,10 @@
-"""`atek plan`: what would change, as a diff."""
+"""`atek plan` and `atek diff`: what would change, as a diff or as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import clean, has_colour, paint
 from reconciler.errors import UserError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.cli.dry_run import Change
-    from reconciler.cli.preview import Past
+    from reconciler.cli.preview import Merge, Past
 
 _SIGNS = {
     "create": ("+", "green"),
@@ -27,15 +28,60 @@ _NOTHING, _ERROR, _CHANGES = 0, 1, 2
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 nothing, 2 changes, 1 when something is in the way of one."""
-    from reconciler.cli.preview import preview
+    from reconciler.cli.preview import Merge, preview
 
-    changes = preview(arguments.home, [path.absolute() for path in arguments.paths], _past(arguments))
-    for line in diff(changes, colour=has_colour()):
-        print(line)
+    paths = [path.absolute() for path in arguments.paths]
+    if arguments.git is None:
+        return _show(arguments, preview(arguments.home, paths, _past(arguments)))
+    from reconciler.cli.proposed import proposed
+
+    if arguments.at is not None or arguments.node:
+        raise UserError("--at is for records, --git for a Git source", hint="ask for one of them")
+    with proposed(arguments.home, arguments.git) as (source, proposal):
+        merge = Merge(source, proposal, alone=arguments.command == "diff")
+        return _show(arguments, preview(arguments.home, paths, None, merge), merge)
+
+
+def _show(arguments: argparse.Namespace, changes: Sequence[Change], merge: Merge | None = None) -> int:
+    if arguments.json:
+        print(json.dumps(for_programs(changes, merge), indent=2))
+    else:
+        if merge is not None:
+            print(clean(_headline(merge)))
+        for line in diff(changes, colour=has_colour()):
+            print(line)
     kinds = {change.kind for change in changes}
     if "blocked" in kinds:
         return _ERROR
     return _CHANGES if kinds - {"none"} else _NOTHING
+
+
+def for_programs(changes: Sequence[Change], merge: Merge | None) -> dict[str, Any]:
+    """What changes, or does not for a reason; with a commit, which one that is."""
+    told = [
+        {"id": each.id, "kind": each.kind, "message": each.message, "details": list(each.details)}
+        for each in changes
+        if each.kind != "none" or each.details
+    ]
+    if merge is None:
+        return {"changes": told}
+    proposal = merge.proposal
+    commit = {
+        "source": merge.source.name,
+        "revision": proposal.revision,
+        "commit": proposal.commit,
+        "author": proposal.author or None,
+        "subject": proposal.subject or None,
+        "verifiedBy": proposal.verified or None,
+    }
+    return {"git": commit, "changes": told}
+
+
+def _headline(merge: Merge) -> str:
+    proposal = merge.proposal
+    signed = f", signed by {proposal.verified}" if proposal.verified else ""
+    about = f" ({proposal.author}: {proposal.subject}{signed})" if proposal.author else ""
+    return f"{merge.source.name} at {proposal.revision}{about}"
 
 
 def _past(arguments: argparse.Namespace) -> Past | None:

@@ -43,10 +43,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from manifests.model.git_source import GitSource
     from manifests.model.merge import Winner
     from manifests.model.nodes import Place
     from manifests.model.service import Service
     from manifests.model.snapshot import Problem, Snapshot, Source
+    from reconciler.gitops.obtaining import Proposal
+    from reconciler.gitops.offline import KeptManifests
     from reconciler.state.settings import Settings
 
 
@@ -58,7 +61,18 @@ class Past:
     records: Sequence[Mapping[str, Any]]
 
 
-def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A commit that a Git source would apply. `alone`: only what becomes of that source's services."""
+
+    source: GitSource
+    proposal: Proposal
+    alone: bool = False
+
+
+def preview(
+    home: Path, paths: Sequence[Path], past: Past | None = None, merge: Merge | None = None
+) -> list[Change]:
     """All services by id, also those that would not change. Raises UserError.
 
     With `past`, that node's records are those of an earlier version.
@@ -67,10 +81,15 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     place = settings.place
     sources = _sources(home, paths, settings, place)
     if past is not None:
-        earlier = RecordsCheckout(home, place, past.node, past.records)
-        sources = [*(source for source in sources if source.name != earlier.name), earlier]
+        sources = _with(sources, RecordsCheckout(home, place, past.node, past.records))
+    ahead = _ahead(home, place, merge) if merge is not None else None
+    if ahead is not None:
+        sources = _with(sources, ahead)
     anyio.run(_scan_all, sources)
     known = Known(_running(home), FileStore(home / "state" / "services").load()[0])
+    if ahead is not None and holder(home) is None:
+        # Without a node nothing runs; what ran well last is what a commit changes.
+        known = Known(known.used(), known.memories)
     refused = partial(_refused, _inheritance(home, known))
     merged, snapshots = admit([only_here(source.snapshot, place) for source in sources], {}, refused)
     git = GitPackages(Repositories(home / REPOSITORIES), Releases(home / RELEASES), ran=known.ran_from)
@@ -79,7 +98,23 @@ def preview(home: Path, paths: Sequence[Path], past: Past | None = None) -> list
     renames.look(known.used(), merged.services)
     judge = Judge(merged, known, git, Paths(home, run_directory(home), 0), rewriting, renames, Vault(home))
     ids = sorted(merged.services.keys() | known.running.keys())
+    if merge is not None and merge.alone and ahead is not None:
+        snapshots = [each for each in snapshots if each.source == ahead.name]
+        ids = sorted(ahead.concerned)
     return [*_blocked(snapshots), *(judge.change(each) for each in ids)]
+
+
+def _ahead(home: Path, place: Place, merge: Merge) -> KeptManifests:
+    # Not at the top: who has no Git source need not wait for it.
+    from reconciler.gitops.offline import KeptManifests
+
+    return KeptManifests(home, merge.source, place, merge.proposal)
+
+
+def _with(sources: list[Source], other: Source) -> list[Source]:
+    """In the place of the one of that name, or behind all."""
+    there = any(each.name == other.name for each in sources)
+    return [other if each.name == other.name else each for each in sources] + ([] if there else [other])
 
 
 def _sources(home: Path, paths: Sequence[Path], settings: Settings, place: Place) -> list[Source]:
@@ -91,6 +126,10 @@ def _sources(home: Path, paths: Sequence[Path], settings: Settings, place: Place
     if not (home / "manifests").is_dir():
         # No node was ever here: what a node would make first is not missing.
         sources = sources[2:]
+    if settings.sources.git:
+        from reconciler.gitops.offline import KeptManifests
+
+        sources += [KeptManifests(home, each, place) for each in settings.sources.git]
     if daemon_socket(core_services(settings, shipped), run):
         sources += kept_sources(home, place)
     return sources

@@ -94,6 +94,18 @@ class Kept:
     left: Mapping[str, str] = field(default_factory=dict)
 
 
+def elsewhere(kept: Kept) -> Mapping[str, str]:
+    """Service id → the commit that says what it is, of those that the applied one does not say it of."""
+    staying = dict.fromkeys(kept.staying, kept.held.commit) if kept.held else {}
+    return {**kept.left, **staying}
+
+
+def commits(kept: Kept) -> set[str]:
+    """All that something is still to be read from."""
+    found = {each.commit for each in (kept.applied, kept.previous, kept.held) if each}
+    return found | set(kept.left.values())
+
+
 def is_new(kept: Kept, commit: str) -> bool:
     """Whether there is anything to be done about the commit that the ref is now."""
     if kept.held is not None and kept.held.commit == commit:

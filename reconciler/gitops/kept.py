@@ -26,13 +26,23 @@ class KeptFile:
 
     def read(self) -> Kept:
         """Nothing where there is no file; a damaged one is moved aside, and counts as none."""
+        found = self._load()
+        if found is None:
+            with suppress(OSError):
+                self._path.replace(self._path.with_suffix(".damaged"))
+        return found or Kept()
+
+    def peek(self) -> Kept:
+        """As `read`, and nothing is touched."""
+        return self._load() or Kept()
+
+    def _load(self) -> Kept | None:
+        """None of a damaged one."""
         try:
             value = read_json(self._path)
             return Kept() if value is None else _kept(value)
         except (ValueError, KeyError, TypeError, AttributeError):
-            with suppress(OSError):
-                self._path.replace(self._path.with_suffix(".damaged"))
-            return Kept()
+            return None
 
     async def write(self, kept: Kept) -> None:
         """Returns once it is on disk. Raises OSError."""

@@ -58,6 +58,13 @@ class Git(Protocol):
         """
         ...
 
+    async def propose(self, name: str, ref: str) -> Mapping[str, Any]:
+        """A commit of one that is not applied, see `obtaining.Proposal`; an empty ref is the source's own.
+
+        Raises UserError.
+        """
+        ...
+
 
 class NoGit:
     """A node without Git sources."""
@@ -86,6 +93,10 @@ class NoGit:
         if name is not None:
             raise unknown(name, ())
         return ()
+
+    async def propose(self, name: str, ref: str) -> Mapping[str, Any]:
+        """See `Git`."""
+        raise unknown(name, ())
 
 
 def unknown(name: str, there: Sequence[str]) -> UserError:

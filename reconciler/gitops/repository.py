@@ -166,18 +166,26 @@ class Repository:
                     await self._make(commit, path, place)
             return place / path
 
+    def laid_out(self, commit: str, path: str = "") -> Path:
+        """Where `checkout` would have put it; nothing is looked at."""
+        return self._place(commit, path) / path
+
+    def want(self, keep: Collection[str]) -> None:
+        """The commits that its source needs from now on: nobody forgets them."""
+        self._memory.kept[self.source.name] = frozenset(keep)
+
     async def forget(self, keep: Collection[str]) -> None:
         """Removes all other commits, once each source of this repository has said what it wants to keep.
 
         What is kept is safe on the disk when this returns.
         """
-        kept = self._memory.kept
-        kept[self.source.name] = frozenset(keep)
-        said = [each for each in kept.values() if each is not None]
+        self.want(keep)
         with explained(self.url):
             await anyio.to_thread.run_sync(os.sync)
-            if len(said) == len(kept):
-                async with self._memory.making, self._memory.busy:
+            async with self._memory.making, self._memory.busy:
+                # Somebody may have begun to work at another one until it is this one's turn.
+                said = [each for each in self._memory.kept.values() if each is not None]
+                if len(said) == len(self._memory.kept):
                     await anyio.to_thread.run_sync(self._forget, frozenset().union(*said))
                     await tidy(self._mirror())
 

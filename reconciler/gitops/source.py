@@ -27,19 +27,22 @@ from reconciler.gitops.decide import (
     Trouble,
     apply,
     before_of,
+    commits,
     conditions_of,
+    elsewhere,
     fare,
     hold,
     is_new,
     objection,
     revert,
 )  # fmt: skip
+from reconciler.gitops.obtaining import OF_THE_COMMIT, obtain, propose, seen_of
 from reconciler.gitops.reading import Reading, read_folder
 from reconciler.gitops.report import report
 from reconciler.gitops.troubles import PASSING, GitTrouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from manifests.model.git_source import GitSource
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from reconciler.gitops.decide import Fare
     from reconciler.gitops.kept import KeptFile
     from reconciler.gitops.listing import Seen
+    from reconciler.gitops.obtaining import Proposal
     from reconciler.gitops.repository import Repository
 
 #: Of an interval, how much it is longer or shorter by chance: many nodes do not ask a server at once.
@@ -103,6 +107,10 @@ class GitManifests:
         self._rung = anyio.Event()
         self._heard = anyio.Event()
         self._advanced = anyio.Event()
+        #: Commits of which nothing is kept yet: the one that is being had, and the one that a person wanted
+        #: to see last, whose folder is read a moment later.
+        self._under_way: frozenset[str] = frozenset()
+        self._looked_at: frozenset[str] = frozenset()
         self._since: dict[str, tuple[str, float]] = {}
         self.reverts = 0
 
@@ -156,6 +164,15 @@ class GitManifests:
         while self._done < wanted:
             await self._advanced.wait()
 
+    async def propose(self, ref: str) -> Proposal:
+        """A commit as it would be applied; its folder is there until the next one. Raises GitTrouble."""
+        seen = await seen_of(self._repository, self.source, ref)
+        before, self._looked_at = self._looked_at, frozenset({seen.commit})
+        if before - self._looked_at:
+            await self._forget()
+        since = self._kept.applied.commit if self._kept.applied else None
+        return await propose(self._repository, self.source, self._path, seen, since)
+
     def status(self) -> dict[str, Any]:
         """What `status` says about it beside what it says about all sources."""
         conditions = conditions_of(self.source, self._kept, self._trouble, self._fares, busy=self._busy)
@@ -198,20 +215,18 @@ class GitManifests:
     async def _attempt(self, seen: Seen, changed: Callable[[], None]) -> None:
         """Raises GitTrouble for what has nothing to do with the commit itself, or OSError."""
         source, now = self.source, self._wall()
-        verified = ""
+        since = self._kept.applied.commit if self._kept.applied else None
+        self._under_way = frozenset({seen.commit})
+        self._repository.want(self._wanted())
         try:
-            commit = await self._repository.fetch(seen, self._path)
-            if source.verify is not None:
-                since = self._kept.applied.commit if self._kept.applied else None
-                verified = await self._repository.verified(seen, since, source.verify)
-            folder = await self._repository.checkout(seen.commit, self._path)
+            found = await obtain(self._repository, source, self._path, seen, since)
         except GitTrouble as trouble:
-            if trouble.reason not in _OF_THE_COMMIT:
+            if trouble.reason not in OF_THE_COMMIT:
                 raise
             await self._become(hold(self._kept, seen.commit, seen.shown, trouble.reason, str(trouble), now))
             self._emit("CommitHeld", f"{seen.shown}: {trouble}", warning=True)
             return
-        reading = await self._read(folder)
+        reading, commit = await self._read(found.folder), found.commit
         services = tuple(each.manifest.id for each in reading.services)
         if why := objection(source, self._kept, reading.problems, services):
             await self._become(hold(self._kept, seen.commit, seen.shown, *why, now))
@@ -224,7 +239,7 @@ class GitManifests:
             commit.subject,
             commit.time,
             now,
-            verified,
+            found.verified,
             services,
             seen.ref,
         )
@@ -304,7 +319,7 @@ class GitManifests:
     async def _show(self, reading: Reading) -> None:
         """The commit's services; and others that are left, or were not taken back, as their own has them."""
         services = {each.manifest.id: each for each in reading.services}
-        for service_id, commit in self._elsewhere().items():
+        for service_id, commit in elsewhere(self._kept).items():
             if (other := await self._of_commit(service_id, commit)) is not None:
                 services[service_id] = other
         assert self._kept.applied is not None
@@ -315,12 +330,6 @@ class GitManifests:
             self._kept.applied.ref,
             tuple(_same(before.get(each), declared) for each, declared in services.items()),
         )
-
-    def _elsewhere(self) -> Mapping[str, str]:
-        """Service id → the commit that says what it is, of those that the applied one does not say it of."""
-        held = self._kept.held
-        staying = dict.fromkeys(self._kept.staying, held.commit) if held else {}
-        return {**self._kept.left, **staying}
 
     async def _of_commit(self, service_id: str, commit: str) -> Declared | None:
         try:
@@ -343,13 +352,14 @@ class GitManifests:
         self._tell()
 
     async def _forget(self) -> None:
-        kept = self._kept
-        commits = {each.commit for each in (kept.applied, kept.previous, kept.held) if each}
-        keep = commits | set(kept.left.values())
         try:
-            await self._repository.forget(keep | self._repository.commits_of(self._in_use()))
+            await self._repository.forget(self._wanted())
         except GitTrouble as trouble:
             self._emit(trouble.reason, str(trouble), warning=True)
+
+    def _wanted(self) -> set[str]:
+        in_use = self._repository.commits_of(self._in_use())
+        return commits(self._kept) | self._under_way | self._looked_at | in_use
 
     def _set_trouble(self, trouble: Trouble | None) -> None:
         before, self._trouble = self._trouble, trouble
@@ -362,13 +372,6 @@ class GitManifests:
     def _tell(self) -> None:
         self._advanced.set()
         self._advanced = anyio.Event()
-
-
-#: What is wrong with a commit, and will be until there is another one.
-_OF_THE_COMMIT = frozenset({
-    "NotVerified", "PathMissing", "RepositoryTooLarge", "ForbiddenName", "LinkLeavesTree", "BrokenTree",
-    "HistoryTooLong",
-})  # fmt: skip
 
 
 def _same(before: Declared | None, declared: Declared) -> Declared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,15 @@ class GitSources:
                 if not source.source.suspend:
                     tasks.start_soon(source.sync)
         return [each.name for each in chosen]
+
+    async def propose(self, name: str, ref: str) -> Mapping[str, Any]:
+        """See `Git`."""
+        if name not in self._sources:
+            raise unknown(name, list(self._sources))
+        try:
+            return asdict(await self._sources[name].propose(ref))
+        except GitTrouble as trouble:
+            raise UserError(trouble.message, hint=trouble.hint) from trouble
 
     def _entry(self, service_id: str) -> dict[str, Any] | None:
         return self._node.service(service_id) if self._node is not None else None

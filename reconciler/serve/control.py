@@ -125,6 +125,13 @@ async def _sync(node: NodeApi, params: dict[str, Any]) -> object:
     return await node.git.sync(name)
 
 
+async def _propose(node: NodeApi, params: dict[str, Any]) -> object:
+    ref = params.get("ref", "")
+    if not isinstance(ref, str):
+        raise RpcError(INVALID_PARAMS, "ref must be text")
+    return await node.git.propose(text(params, "name"), ref)
+
+
 async def _notifications(node: NodeApi, params: dict[str, Any]) -> object:
     return node.notifications.status()
 
@@ -146,6 +153,7 @@ _METHODS: dict[str, Method] = {
     "restart": _restart,
     "adopt": _adopt,
     "sync": _sync,
+    "propose": _propose,
     "notifications": _notifications,
     "testNotifications": _test_notifications,
     "down": _down,

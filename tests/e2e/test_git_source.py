@@ -129,6 +129,35 @@ def test_a_commit_an_edit_and_a_bad_one(bench: GitBench) -> None:
     assert bench.source()["pruned"] == ["b", "c"]
 
 
+def test_what_a_branch_would_change_is_told_before_it_is_merged(bench: GitBench) -> None:
+    first = bench.origin.commit({"a.json": waits("a"), "b.json": waits("b"), "kept.json": waits("kept")})
+    bench.declare("own")
+    bench.up()
+    bench.until(lambda: bench.applied(first), "the commit runs")
+    bench.until(lambda: bench.ready("own"), "the other too")
+    before = bench.processes()
+    assert bench.atek("diff", "--git", "home").returncode == 0
+    bench.origin.git("checkout", "--quiet", "-b", "next")
+    next_ = bench.origin.commit({"a.json": waits("a", value="2"), "b.json": None, "c.json": waits("c")})
+    done = bench.atek("diff", "--git", "home@next", "--json")
+    assert done.returncode == 2, done.stderr
+    told = json.loads(done.stdout)
+    assert told["git"]["commit"] == next_
+    kinds = {each["id"]: each["kind"] for each in told["changes"]}
+    assert kinds == {"a": "update", "b": "delete", "c": "create"}
+    (edit,) = [each for each in told["changes"] if each["id"] == "a"]
+    assert edit["details"] == ["env.VALUE: 1 → 2"]
+    # The plan has the same, beside what else would change.
+    plan = bench.atek("plan", "--git", "home@next")
+    assert plan.returncode == 2 and "1 to create, 1 to update, 1 to delete" in plan.stdout
+    bench.origin.commit({"a.json": '{"id": "a", "nonsense": 1}'})
+    done = bench.atek("diff", "--git", "home@next")
+    assert done.returncode == 1 and "nonsense" in done.stdout
+    # Nothing of that was applied.
+    assert bench.processes() == before and bench.applied(first)
+    assert bench.atek("plan").returncode == 0
+
+
 def test_a_commit_that_does_not_run_is_taken_back(bench: GitBench) -> None:
     bench.configure(interval="1s", onFailure="revert")
     first = bench.origin.commit({"a.json": waits("a"), "b.json": waits("b")})

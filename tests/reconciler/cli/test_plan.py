@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -27,6 +28,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     found: list[Change] = []
     module = ModuleType("reconciler.cli.preview")
     module.preview = lambda home, paths, past: found  # type: ignore[attr-defined]
+    module.Merge = object  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "reconciler.cli.preview", module)
     return found
 
@@ -75,3 +77,11 @@ def test_a_node_without_a_version_is_told(atek: Atek, changes: list[Change]) -> 
     done = atek("plan", "--node", "laptop")
     assert done.status == 1
     assert "--at VERSION" in done.err
+
+
+def test_for_programs(atek: Atek, changes: list[Change]) -> None:
+    changes += [Change("notes", "update", ["env.A: 1 → 2"], "rolls"), Change("same", "none")]
+    result = atek("plan", "--json")
+    assert result.status == 2
+    told = {"id": "notes", "kind": "update", "message": "rolls", "details": ["env.A: 1 → 2"]}
+    assert json.loads(result.out) == {"changes": [told]}

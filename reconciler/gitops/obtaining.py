@@ -1,0 +1,91 @@
+"""A commit on its way here: fetched, verified, laid out; also one that is only looked at."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from manifests.model.git_source import Ref, read_ref
+from reconciler.gitops.troubles import GitTrouble
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from manifests.model.git_source import GitSource
+    from reconciler.gitops.listing import Seen
+    from reconciler.gitops.objects import Commit
+    from reconciler.gitops.repository import Repository
+
+#: What is wrong with a commit, and will be until there is another one.
+OF_THE_COMMIT = frozenset({
+    "NotVerified", "PathMissing", "RepositoryTooLarge", "ForbiddenName", "LinkLeavesTree", "BrokenTree",
+    "HistoryTooLong",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """A commit, the folder of this node's manifests in it, and who signed it."""
+
+    commit: Commit
+    folder: Path
+    verified: str = ""
+
+
+async def obtain(
+    repository: Repository, source: GitSource, path: str, seen: Seen, since: str | None
+) -> Obtained:
+    """`since`: the commit that was applied last. Raises GitTrouble."""
+    commit = await repository.fetch(seen, path)
+    verified = ""
+    if source.verify is not None:
+        verified = await repository.verified(seen, since, source.verify)
+    return Obtained(commit, await repository.checkout(seen.commit, path), verified)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A commit that is not applied. `folder` has its manifests, unless `reason` and `message` say why not."""
+
+    commit: str
+    revision: str
+    folder: str = ""
+    author: str = ""
+    subject: str = ""
+    verified: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+async def propose(
+    repository: Repository, source: GitSource, path: str, seen: Seen, since: str | None
+) -> Proposal:
+    """Raises GitTrouble for what has nothing to do with the commit itself."""
+    try:
+        found = await obtain(repository, source, path, seen, since)
+    except GitTrouble as trouble:
+        if trouble.reason not in OF_THE_COMMIT:
+            raise
+        return Proposal(seen.commit, seen.shown, reason=trouble.reason, message=str(trouble))
+    commit = found.commit
+    return Proposal(seen.commit, seen.shown, str(found.folder), commit.author, commit.subject, found.verified)
+
+
+async def seen_of(repository: Repository, source: GitSource, ref: str) -> Seen:
+    """What a person calls a ref: see `read_ref`, and tags by their names; empty is the source's own.
+
+    Raises GitTrouble.
+    """
+    try:
+        wanted = Ref.model_validate(read_ref(ref)) if ref else source.ref
+    except ValueError:
+        raise GitTrouble("RefMissing", f"{ref!r} is no name of a branch or tag, nor a commit") from None
+    try:
+        return await repository.look(wanted)
+    except GitTrouble as trouble:
+        if trouble.reason != "RefMissing" or not ref or wanted.branch is None:
+            raise
+        with suppress(GitTrouble):
+            return await repository.look(Ref(tag=wanted.branch))
+        raise
