@@ -43,9 +43,7 @@ async def test_the_new_id_tells_where_the_data_is() -> None:
         await eventually(lambda: ready(node, "diary") and told(node) == TOLD)
         (event,) = [each for each in node.events.recent() if each.reason == "DataUnderOldId"]
         assert event.service == "diary"
-        assert all(
-            part in event.message for part in ("data/notes", "data/diary", "id: notes", "atek stop diary")
-        )
+        assert all(part in event.message for part in ("data/notes", "data/diary", "kept/diary", "id: notes"))
         await anyio.sleep(120)
         assert told(node) == TOLD, "as long as it is so"
         home.data.held = {"diary"}
