@@ -67,8 +67,8 @@ class Renames:
         return Verdict(
             DATA_UNDER_OLD_ID,
             f"what it kept as {old} is not its own under the new id: data/{old}, kept/{old}; to go on with "
-            f"that, write id: {old} again, or take its manifest away until it has ended, put both in the place "
-            f"of data/{service_id} and kept/{service_id}, and bring it back",
+            f"that, write id: {old} again, or take its manifest away until it has ended, put both in the "
+            f"place of data/{service_id} and kept/{service_id}, and bring it back",
         )
 
 
