@@ -195,7 +195,8 @@ def _require_inside(path: str, declared: Declared, kind: SourceKind) -> None:
     """What others wrote may not have this machine's files read: only those beside it, or in its package."""
     if kind in ("config", "file"):
         return
-    root = os.path.realpath((package_path(declared) if kind != "git" else None) or declared.base)
+    package = package_path(declared) if kind != "git" else None
+    root = os.path.realpath(package or declared.within or declared.base)
     if not f"{os.path.realpath(path)}/".startswith(f"{root}/"):
         raise SopsTrouble(
             "SecretForbidden", f"it is outside of {root}", "put it beside the manifest, or into the package"

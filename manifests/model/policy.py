@@ -32,7 +32,7 @@ _JUDGED = frozenset((
     "id", "runtime", "source", "command", "port", "env", "literal_env", "exports", "allow", "depends_on",
     "probes", "restart", "update", "stop", "replicas", "resources", "sandbox", "suspend", "nodes",
     "image", "pull", "publish", "network", "egress", "volumes", "read_only", "user", "entrypoint",
-    "capabilities", "project", "build",
+    "capabilities", "project", "build", "secrets",
 ))  # fmt: skip
 _PATTERN_LENGTH = 255
 _SHOWN = 80
@@ -54,8 +54,9 @@ class Policy(Model):
 
     `ids` and `apis` are patterns. `apis` bound what a service exports as well as what it calls. Limits are
     those of one instance, in bytes, cores and processes. `sandbox` has room for a demand that no version can
-    meet yet. `open_ports`: other machines may reach what its containers publish. `status_only`: nothing of
-    the other node's is run. `allow_empty`: services go also when all records were lost instead of deleted.
+    meet yet. `open_ports`: other machines may reach what its containers publish. `secrets`: what
+    is encrypted for this node may be decrypted for its services. `status_only`: nothing of the other node's
+    is run. `allow_empty`: services go also when all records were lost instead of deleted.
     """
 
     runtimes: tuple[Literal["node", "python", "docker", "process"], ...] | None = Field(
@@ -68,6 +69,7 @@ class Policy(Model):
     pids: Processes | None = None
     sandbox: Literal["none"] = "none"
     open_ports: bool = False
+    secrets: bool = False
     status_only: bool = False
     allow_empty: bool = False
 
@@ -151,6 +153,9 @@ def _unjudged(manifest: Manifest) -> Iterator[str]:
 
 def _ways_out(policy: Policy, manifest: Manifest) -> Iterator[str]:
     """Engines have more rights than the node: a container gets nothing of this machine beyond its own."""
+    if not policy.secrets and any(each.file is not None for each in manifest.secrets.values()):
+        # A file that is encrypted for this node says nothing of who has put it there.
+        yield "nothing is decrypted here for a service of another node; --secrets of `atek follow` lets it"
     if manifest.network == "host":
         yield "a container of another node may not be on this machine's network"
     for volume in map(parse_volume, manifest.volumes):

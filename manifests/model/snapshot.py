@@ -55,11 +55,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A manifest where it was found. `base` is the folder that a relative `source:` starts from."""
+    """A manifest where it was found. `base` is the folder that a relative `source:` starts from.
+
+    `within`: the folder that the files of its secrets have to lie in, where there is one.
+    """
 
     manifest: Manifest
     base: str
     file: str
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)

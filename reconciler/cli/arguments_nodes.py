@@ -65,6 +65,9 @@ def _add_follow(commands: Commands) -> None:
         action="store_true",
         help="other machines may reach what its containers publish; else only this one",
     )
+    limits.add_argument(
+        "--secrets", action="store_true", help="secrets that are encrypted for this node are given to it"
+    )
     limits.add_argument("--status-only", action="store_true", help="run nothing of it, only see its status")
     limits.add_argument(
         "--allow-empty",

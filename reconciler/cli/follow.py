@@ -50,6 +50,7 @@ def _policy(arguments: argparse.Namespace) -> dict[str, Any]:
     policy = {name: value for name in _LIMITS if (value := getattr(arguments, name)) is not None}
     flags = {
         "openPorts": arguments.open_ports,
+        "secrets": arguments.secrets,
         "statusOnly": arguments.status_only,
         "allowEmpty": arguments.allow_empty,
     }
@@ -90,6 +91,7 @@ def allowed(policy: dict[str, Any]) -> str:
     if policy.get("statusOnly"):
         return "only its status"
     words = [f"{name} {_plain(policy[name])}" for name in _LIMITS if name in policy]
+    words += ["secrets"] if policy.get("secrets") else []
     words += ["open ports"] if policy.get("openPorts") else []
     words += ["may become empty"] if policy.get("allowEmpty") else []
     return clean("; ".join(words)) or "everything"

@@ -64,7 +64,7 @@ def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
         problems += wrong
         for manifest in found:
             if runs_on(manifest, place):
-                one = Declared(manifest, os.path.dirname(path), file)
+                one = Declared(manifest, os.path.dirname(path), file, folder)
                 kept, why = _judged(one, source, folder)
                 declared += [kept] if kept else []
                 problems += [why] if why else []

@@ -1,0 +1,63 @@
+"""Secrets in records: they travel encrypted, and who follows says whether they are decrypted for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.members import Member
+from tests.manifests.sops.sealed import sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("members")
+
+SECRET = "a-secret-of-two-nodes"
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Member, Member]]:
+    laptop, pi = Member("laptop"), Member("pi")
+    try:
+        yield laptop, pi
+    finally:
+        laptop.close()
+        pi.close()
+
+
+def environment(node: Member) -> dict[str, str]:
+    data = Path(f"/proc/{node.pid('app')}/environ").read_bytes().decode()
+    return dict(each.split("=", 1) for each in data.split("\0") if "=" in each)
+
+
+def test_a_record_s_secrets_lie_in_its_package(pair: tuple[Member, Member]) -> None:
+    laptop, pi = pair
+    for node in pair:
+        node.up()
+    recipients = [node.told("key", "--recipient").strip() for node in pair]
+    folder = laptop.root / "app"
+    folder.mkdir()
+    (folder / "index.js").write_text("setInterval(() => {}, 1000)\n")
+    (folder / "secrets.yaml").write_bytes(sealed("yaml", f"api: {SECRET}\n", *recipients))
+    (folder / "atek.yaml").write_text(
+        "id: app\nprobes: {readiness: none}\nsecrets: {API_KEY: {file: secrets.yaml, key: api}}\n"
+    )
+    laptop.until(lambda: laptop.atek("push", str(folder)).returncode == 0, "it is pushed")
+    laptop.until(lambda: laptop.ready("app"), "it runs where it was written")
+    assert environment(laptop)["API_KEY"] == SECRET
+
+    pi.follow(laptop)
+    laptop.follow(pi, "--status-only")
+    told = "nothing is decrypted here for a service of another node"
+    pi.until(lambda: told in pi.atek("status").stdout, "it says so")
+    pi.follow(laptop, "--secrets")
+    pi.until(lambda: pi.ready("app"), "it runs there, too")
+    assert environment(pi)["API_KEY"] == SECRET
+
+    for node in pair:
+        assert SECRET not in node.told("history") + node.told("status", "--json") + node.told("events")
+        inside = (path for path in node.home.rglob("*") if path.is_file() and not path.is_symlink())
+        assert [path for path in inside if SECRET.encode() in path.read_bytes()] == []
