@@ -381,4 +381,5 @@ def _same(before: Declared | None, declared: Declared) -> Declared:
     source = declared.manifest.source
     # What is beside the manifest may be another, although it is called the same.
     relative = source is not None and "://" not in source and not source.startswith("/")
+    relative = relative or any(each.file is not None for each in declared.manifest.secrets.values())
     return declared if relative and before.base != declared.base else before

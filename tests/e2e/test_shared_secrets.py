@@ -1,4 +1,4 @@
-"""Secrets in records: they travel encrypted, and who follows says whether they are decrypted for others."""
+"""Secrets in records and repositories: they travel encrypted, and who follows says who has them decrypted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.members import Member
+from tests.e2e.test_git_source import GitBench
 from tests.manifests.sops.sealed import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.e2e.nodes import Bench
 
 pytestmark = pytest.mark.xdist_group("members")
 
@@ -28,7 +31,7 @@ def pair() -> Iterator[tuple[Member, Member]]:
         pi.close()
 
 
-def environment(node: Member) -> dict[str, str]:
+def environment(node: Bench) -> dict[str, str]:
     data = Path(f"/proc/{node.pid('app')}/environ").read_bytes().decode()
     return dict(each.split("=", 1) for each in data.split("\0") if "=" in each)
 
@@ -61,3 +64,35 @@ def test_a_record_s_secrets_lie_in_its_package(pair: tuple[Member, Member]) -> N
         assert SECRET not in node.told("history") + node.told("status", "--json") + node.told("events")
         inside = (path for path in node.home.rglob("*") if path.is_file() and not path.is_symlink())
         assert [path for path in inside if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_a_repository_s_secrets_are_those_of_the_commit() -> None:
+    node = GitBench(interval="1s")
+    try:
+        recipient = node.atek("key", "--recipient").stdout.strip()
+        manifest = (
+            "id: app\ncommand: [sleep, '1000']\nprobes: {readiness: none}\n"
+            "secrets:\n  API_KEY: {file: ../keys/secrets.yaml, key: api}\n  BARE: {file: bare.env, key: A}\n"
+        )
+        files = {"apps/app.yaml": manifest, "apps/bare.env": "A=1\n"}
+        first = node.origin.commit({**files, **keys(SECRET, recipient)})
+        node.up()
+        node.until(lambda: node.applied(first), "the commit runs")
+        assert environment(node)["API_KEY"] == SECRET
+        assert "bare.env is not encrypted" in node.log()
+
+        second = node.origin.commit(keys("another-one", recipient))
+        node.until(lambda: node.applied(second), "the next commit runs")
+        node.until(lambda: environment(node)["API_KEY"] == "another-one", "with the secret of that commit")
+        outside = manifest.replace("../keys/secrets.yaml", "../../../../../../../../etc/hostname")
+        node.origin.commit({"apps/app.yaml": outside.replace(", key: api", "")})
+        node.until(lambda: node.condition("app", "Stalled")[1] == "SecretForbidden", "it is refused")
+        assert environment(node)["API_KEY"] == "another-one"
+        inside = (path for path in node.home.rglob("*") if path.is_file() and not path.is_symlink())
+        assert [path for path in inside if SECRET.encode() in path.read_bytes()] == []
+    finally:
+        node.close()
+
+
+def keys(text: str, recipient: str) -> dict[str, str | None]:
+    return {"keys/secrets.yaml": sealed("yaml", f"api: {text}\n", recipient).decode()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from manifests.sops.age import new_identity
 from reconciler.state.store import Remembered
 from tests.reconciler.cli.atek import Atek
 from tests.reconciler.fake_nodes import Pair, running_pair
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = bytes(range(32))
+AGE_KEY = f"# its identity\n{new_identity()}\n"
 CONFIG = 'name = "pi"\n'
 
 
@@ -36,6 +38,8 @@ def pair(atek: Atek) -> Iterator[Pair]:
     for folder in ("state/services", "manifests", "data/notes"):
         (atek.home / folder).mkdir(parents=True)
     (atek.home / "state/node.secret").write_bytes(SECRET)
+    (atek.home / "state/age.key").write_text(AGE_KEY)
+    (atek.home / "state/age.key").chmod(0o600)
     (atek.home / "state/services/wiki.json").write_text(json.dumps(Remembered(suspended=True).to_json()))
     (atek.home / "config.toml").write_text(CONFIG)
     (atek.home / "manifests/wiki.yaml").write_text("id: wiki\ncommand: [w]\n")
@@ -60,7 +64,9 @@ def test_a_backup(atek: Atek, pair: Pair, file: Path) -> None:
     assert (value["format"], value["version"], value["name"]) == ("atek-backup", 1, "pi")
     assert value["keys"]["primaryKey"] == pair.laptop.hyper.primary_key
     assert [each["name"] for each in value["databases"]] == ["records", "status"]
-    assert value["files"] == {"config.toml": CONFIG, "manifests/wiki.yaml": "id: wiki\ncommand: [w]\n"}
+    assert value["files"] == {
+        "config.toml": CONFIG, "state/age.key": AGE_KEY, "manifests/wiki.yaml": "id: wiki\ncommand: [w]\n",
+    }  # fmt: skip
     assert (value["secret"], value["suspended"]) == (SECRET.hex(), ["wiki"])
 
 
