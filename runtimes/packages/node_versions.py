@@ -169,13 +169,16 @@ class Nodes:
 
     async def choose(self, wanted: Sequence[Wish], log: ToolLog, progress: Progress) -> NodeTools:
         """A Node that all wishes allow, fetched if need be. Raises RuntimeFailure."""
-        here = await anyio.to_thread.run_sync(lambda: list(self._here()))
-        for tools in here:
-            if all(wish.range.allows(tools.version) for wish in wanted):
-                return tools
-        usual = here[0]
+        if (found := await anyio.to_thread.run_sync(self._first, wanted)) is not None:
+            return found
+        usual = await anyio.to_thread.run_sync(find_node)
         version = await self._newest(usual, wanted, log, progress)
         return await self._fetch(usual, version, log, progress)
+
+    def _first(self, wanted: Sequence[Wish]) -> NodeTools | None:
+        """Looks no further than it has to."""
+        fit = (each for each in self._here() if all(wish.range.allows(each.version) for wish in wanted))
+        return next(fit, None)
 
     def newest(self) -> NodeTools:
         """The newest that is here. For threads."""
