@@ -121,9 +121,9 @@ class Objects:
             part = names[start : start + _MANY]
             self._requests.write("".join(f"{name}\n" for name in part).encode())
             self._requests.flush()
+            with suppress(RuntimeError):
+                from_thread.check_cancelled()
             for name in part:
-                with suppress(RuntimeError):
-                    from_thread.check_cancelled()
                 yield name, self._head(name, kind)[1]
 
     def _head(self, name: str, kind: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,6 +136,9 @@ async def _keys(mirror: Mirror, verify: Verify, home: Path) -> Access:
     """What git is told of them; a kind of which the source has none is known to nobody."""
     settings = {"gpg.program": "/bin/false", "gpg.x509.program": "/bin/false", "gpg.minTrustLevel": "fully"}
     environment = {}
+    needed = (("ssh-keygen", verify.allowed_signers), ("gpg", verify.gpg_keys))
+    if missing := next((program for program, wanted in needed if wanted and not shutil.which(program)), None):
+        raise GitTrouble("ProgramMissing", f"signatures are verified by {missing}, which is not here")
     settings["gpg.ssh.program"] = "ssh-keygen" if verify.allowed_signers else "/bin/false"
     if verify.allowed_signers:
         settings["gpg.ssh.allowedSignersFile"] = trusted_file(home / verify.allowed_signers)

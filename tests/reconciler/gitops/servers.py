@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from tests.reconciler.gitops.signers import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -219,24 +219,25 @@ def ssh_server(folder: Path, *, host_key: str = "host") -> Iterator[SshServer]:
     assert sshd is not None, "install openssh-server"
     line = [sshd, "-D", "-e", "-f", str(config)]
     known = f"[localhost]:{port} {key.with_name(key.name + '.pub').read_text()}"
-    with _running(line, port):
+    with _running(line, port, {}):
         yield SshServer(f"ssh://{getpass.getuser()}@localhost:{port}", known, folder)
 
 
 @contextmanager
-def git_daemon(root: Path) -> Iterator[str]:
+def git_daemon(root: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """By git's own protocol, which asks nobody who he is."""
     port = free_port()
     options = ("--export-all", f"--base-path={root}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr")
-    with _running(["git", "daemon", *options, str(root)], port):
+    with _running(["git", "daemon", *options, str(root)], port, environment or {}):
         yield f"git://localhost:{port}"
 
 
 @contextmanager
-def _running(line: Sequence[str], port: int) -> Iterator[None]:
+def _running(line: Sequence[str], port: int, more: Mapping[str, str]) -> Iterator[None]:
     environment = {
         **os.environ,
         "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+        **more,
     }  # fmt: skip
     process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, start_new_session=True)
     try:
