@@ -41,5 +41,6 @@ def _delete(entry: Path) -> None:
             anyio.from_thread.check_cancelled()
             with suppress(FileNotFoundError):
                 remove_tree(Path(folder))
+    anyio.from_thread.check_cancelled()
     with suppress(FileNotFoundError):
         remove_tree(entry)
