@@ -5,5 +5,5 @@ copy, or in kept/<id>/. Blocks: it is called in threads. Imports base, paths and
 
 inventory ── what differs from what was built      carry ── from one copy into another
 retention ── who has the present state of it       stateful ── whether two writers would put it at risk
-removal ── deletes folders for good
+removal ── deletes folders for good             trash ── what will be deleted
 """
