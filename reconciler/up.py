@@ -146,7 +146,7 @@ async def _run_in(
     run = make_run_directory(home.path)
     with (
         closing(open_sockets(run, settings.port)) as sockets,
-        closing(ProcessHost(Paths(home.path, run, sockets.port))) as host,
+        closing(ProcessHost(Paths(home.path, run, sockets.port), Vault(home.path).open)) as host,
     ):
         about = {**about, "address": f"http://{settings.domain}:{sockets.port}"}
         home.write_about(about)
@@ -180,7 +180,10 @@ def _make_ports(parts: Parts) -> Ports:
     """Every port of a real node. What it should have besides goes here, and nowhere else."""
     opened, home, host = parts.opened, parts.opened.home.path, parts.opened.host
     data = DataFolders(home)
-    docker, swarm = DockerOnDemand(host.paths, opened.settings.docker.binds), SwarmOnDemand(host.paths)
+    docker, swarm = (
+        DockerOnDemand(host.paths, opened.settings.docker.binds, Vault(home).open),
+        SwarmOnDemand(host.paths),
+    )
     return Ports(
         about=opened.about,
         controllers=parts.controllers,

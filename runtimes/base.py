@@ -140,6 +140,21 @@ class Secrets:
 
 
 NO_SECRETS = Secrets()
+#: The secrets of a revision. Raises RuntimeFailure.
+OpenSecrets = Callable[["Service"], Secrets]
+
+
+def no_secrets(_service: Service) -> Secrets:
+    """For runtimes whose services have none."""
+    return NO_SECRETS
+
+
+def known_secrets(service: Service, open_secrets: OpenSecrets) -> Secrets:
+    """Those of something that runs; none where nobody has them any more."""
+    try:
+        return open_secrets(service)
+    except RuntimeFailure:
+        return NO_SECRETS
 
 
 @dataclass(frozen=True, slots=True)

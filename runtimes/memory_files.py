@@ -55,6 +55,10 @@ class MemoryFiles:
             message = f"a secret cannot be kept in memory: {error.strerror or error}: {error.filename}"
             raise RuntimeFailure("SecretsNotDelivered", message) from error
 
+    def paths(self, instance: str, files: Sequence[SecretFile]) -> Mapping[str, str]:
+        """Where `write` has put them."""
+        return {each.name: os.fspath(self._root / instance / each.name) for each in files if self._root}
+
     def remove(self, instance: str) -> None:
         """What an instance that has ended was given."""
         if instance and self._root is not None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
+from runtimes.base import no_secrets
 from runtimes.docker.folders import SWARM_NODE_FILE, Folders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from manifests.model.service import Service
-    from runtimes.base import Exit, Kept, Launch, Progress, Running, Watch
+    from runtimes.base import Exit, Kept, Launch, OpenSecrets, Progress, Running, Watch
     from runtimes.docker.runtime import DockerRuntime
     from runtimes.docker.swarm import SwarmRuntime
     from runtimes.docker.swarm_handles import Swarmed
@@ -94,8 +95,11 @@ class OnDemand(ABC, Generic[R]):
 class DockerOnDemand(OnDemand["DockerRuntime"]):
     """Containers of this machine's engine."""
 
-    def __init__(self, paths: Paths, binds: Sequence[str] = ()) -> None:
+    def __init__(
+        self, paths: Paths, binds: Sequence[str] = (), open_secrets: OpenSecrets = no_secrets
+    ) -> None:
         super().__init__(Folders(paths))
+        self._open_secrets = open_secrets
         self._paths = paths
         self._binds = binds
 
@@ -106,7 +110,7 @@ class DockerOnDemand(OnDemand["DockerRuntime"]):
     def _make(self) -> DockerRuntime:
         from runtimes.docker.runtime import DockerRuntime
 
-        return DockerRuntime(self._paths, binds=self._binds)
+        return DockerRuntime(self._paths, binds=self._binds, open_secrets=self._open_secrets)
 
     def health(self, running: Running) -> str | None:
         """What is wrong by the image's own HEALTHCHECK; None when nothing is, "" when it has none."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from runtimes.base import Exit, Kept, RuntimeUnavailable
+from runtimes.base import Exit, Kept, RuntimeUnavailable, known_secrets, no_secrets
 from runtimes.data.stateful import keeps
 from runtimes.docker import labels
 from runtimes.docker.adoption import inspect_all, read_container
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from manifests.model.service import Service
-    from runtimes.base import Launch, Progress, Running, Watch
+    from runtimes.base import Launch, OpenSecrets, Progress, Running, Watch
     from runtimes.paths import Paths
 
 #: First and longest pause until an engine that is away is looked for again, seconds.
@@ -54,7 +54,15 @@ SAID = 0.25
 class DockerRuntime:
     """Implements `runtimes.base.Engine`."""
 
-    def __init__(self, paths: Paths, *, engine: Engine | None = None, binds: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        engine: Engine | None = None,
+        binds: Sequence[str] = (),
+        open_secrets: OpenSecrets = no_secrets,
+    ) -> None:
+        self._open_secrets = open_secrets
         self._paths = paths
         self._engine = engine or Engine()
         self._folders = Folders(paths, binds)
@@ -344,6 +352,7 @@ class DockerRuntime:
             return
         handle = Handle(instance, container)
         describe(handle, found, self._folders.socket(instance))
+        handle.hidden = known_secrets(said.service, self._open_secrets).words
         self._handles.add(handle)
         if state == "paused":
             await self._unpause(container)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from runtimes.base import Launch, Running, RuntimeFailure
+from runtimes.base import Launch, OpenSecrets, Running, RuntimeFailure, known_secrets, no_secrets
 from runtimes.memory_files import MemoryFiles
 from runtimes.preparer import Program
 from runtimes.processes.children import TABLE
@@ -68,8 +68,9 @@ class Handle:
 class ProcessHost:
     """Everything about the processes of one node that is not particular to one kind of program."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, open_secrets: OpenSecrets = no_secrets) -> None:
         self.paths = paths
+        self.open_secrets = open_secrets
         self.records = Records(paths.records)
         self.memory = MemoryFiles(paths.home, "processes")
         self.core_limit = forbid_core_dumps()
@@ -139,8 +140,13 @@ class ProcessHost:
             return handle.started_in
         environment, folder = surroundings_of(running.pid)
         if instance_of(running.pid, self.paths.run) != running.instance:
-            launch = Launch(running.instance, running.service, running.slot, {"token": running.token})
-            environment = service_environment(launch, running.endpoint, Program((), folder), self.paths)
+            secrets = known_secrets(running.service, self.open_secrets)
+            identity = {"token": running.token}
+            launch = Launch(running.instance, running.service, running.slot, identity, secrets=secrets)
+            files = self.memory.paths(running.instance, secrets.files)
+            environment = service_environment(
+                launch, running.endpoint, Program((), folder), self.paths, files
+            )
         return environment, folder
 
     async def let_end(self, handle: Handle) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure
+from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure, known_secrets
 from runtimes.data.stateful import look
 from runtimes.processes.children import TABLE
 from runtimes.processes.environment import command_line, service_environment
@@ -212,7 +212,8 @@ class ProcessRuntime:
             return ""
         running = handle.running
         log = log_file(self._host.paths, running.service.id)
-        return termination_message(log, handle.log_start, {running.token, *handle.hidden})
+        hidden = handle.hidden or known_secrets(running.service, self._host.open_secrets).words
+        return termination_message(log, handle.log_start, {running.token, *hidden})
 
 
 def _choose_endpoint(launch: Launch, paths: Paths) -> Endpoint:
