@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from reconciler.errors import UserError
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 #: What became of a hook: Rung, or why not.
 Hooked = Literal["Rung", "Repeated", "TooOften", "Unsigned", "Unknown"]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of commits of a source in this life of the node."""
+
+    applied: int = 0
+    held: int = 0
+    reverted: int = 0
 
 
 class GitHost(Protocol):
@@ -43,8 +53,8 @@ class Git(Protocol):
         """What `status` says about one beside what it says about all sources; empty for others."""
         ...
 
-    def reverts(self) -> Mapping[str, int]:
-        """Name → how often a commit was taken back in this life of the node."""
+    def counts(self) -> Mapping[str, Counts]:
+        """By their names."""
         ...
 
     def hook(self, name: str, headers: Mapping[str, str], body: bytes) -> Hooked:
@@ -80,7 +90,7 @@ class NoGit:
         """Of no source."""
         return {}
 
-    def reverts(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, Counts]:
         """Of no source."""
         return {}
 

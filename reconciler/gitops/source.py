@@ -37,6 +37,7 @@ from reconciler.gitops.decide import (
     revert,
 )  # fmt: skip
 from reconciler.gitops.obtaining import OF_THE_COMMIT, obtain, propose, seen_of
+from reconciler.gitops.port import Counts
 from reconciler.gitops.reading import Reading, read_folder
 from reconciler.gitops.report import report
 from reconciler.gitops.troubles import PASSING, GitTrouble
@@ -112,7 +113,7 @@ class GitManifests:
         self._under_way: frozenset[str] = frozenset()
         self._looked_at: frozenset[str] = frozenset()
         self._since: dict[str, tuple[str, float]] = {}
-        self.reverts = 0
+        self.counts = Counts()
 
     @property
     def name(self) -> str:
@@ -223,14 +224,12 @@ class GitManifests:
         except GitTrouble as trouble:
             if trouble.reason not in OF_THE_COMMIT:
                 raise
-            await self._become(hold(self._kept, seen.commit, seen.shown, trouble.reason, str(trouble), now))
-            self._emit("CommitHeld", f"{seen.shown}: {trouble}", warning=True)
+            await self._hold(seen, trouble.reason, str(trouble))
             return
         reading, commit = await self._read(found.folder), found.commit
         services = tuple(each.manifest.id for each in reading.services)
         if why := objection(source, self._kept, reading.problems, services):
-            await self._become(hold(self._kept, seen.commit, seen.shown, *why, now))
-            self._emit("CommitHeld", f"{seen.shown}: {': '.join(why)}", warning=True)
+            await self._hold(seen, *why)
             return
         applied = Applied(
             seen.commit,
@@ -247,10 +246,16 @@ class GitManifests:
         concerned = {*services, *(self._kept.applied.services if self._kept.applied else ())}
         before = {each: before_of(self._entry(each)) for each in concerned}
         await self._become(apply(source, self._kept, applied, before))
+        self.counts.applied += 1
         self._emit("CommitApplied", f"{applied.ref} of {applied.author}: {applied.subject}")
         await self._show(reading)
         changed()
         await self._tell_of_rewriting(seen, last)
+
+    async def _hold(self, seen: Seen, reason: str, message: str) -> None:
+        await self._become(hold(self._kept, seen.commit, seen.shown, reason, message, self._wall()))
+        self.counts.held += 1
+        self._emit("CommitHeld", f"{seen.shown}: {reason}: {message}", warning=True)
 
     async def _tell_of_rewriting(self, seen: Seen, last: Applied | None) -> None:
         """It is followed, since that is what the ref says; but whoever did not do it should know of it."""
@@ -289,7 +294,7 @@ class GitManifests:
             reverted = revert(kept, fares.failed, fares.why, fares.staying, self._wall())
             self._fares = None
             await self._become(reverted)
-            self.reverts += 1
+            self.counts.reverted += 1
             assert reverted.held is not None
             self._emit("CommitReverted", f"{reverted.held.ref}: {reverted.held.message}", warning=True)
             await self._restore()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from manifests.model.git_source import GitSource
     from manifests.model.nodes import Place
     from reconciler.drive.events import EventLog
-    from reconciler.gitops.port import GitHost, Hooked
+    from reconciler.gitops.port import Counts, GitHost, Hooked
 
 #: Where repositories are mirrored, below the home.
 FOLDER = "state/git"
@@ -76,9 +76,9 @@ class GitSources:
         source = self._sources.get(name)
         return source.status() if source is not None else {}
 
-    def reverts(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, Counts]:
         """See `Git`."""
-        return {name: source.reverts for name, source in self._sources.items()}
+        return {name: source.counts for name, source in self._sources.items()}
 
     def hook(self, name: str, headers: Mapping[str, str], body: bytes) -> Hooked:
         """See `Git`. A source without a secret is not told from one that is not there."""

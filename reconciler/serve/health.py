@@ -67,7 +67,9 @@ async def _readyz(node: NodeApi, request: Request) -> Response:
 
 
 async def _metrics(node: NodeApi, request: Request) -> Response:
-    text = render(node.status(), node.metrics, process_facts(), now=time.time()) + await node.router.metrics()
+    now, commits = time.time(), node.git.counts()
+    text = render(node.status(), node.metrics, process_facts(), now=now, commits=commits)
+    text += await node.router.metrics()
     return Response(200, text.encode(errors="replace"), CONTENT_TYPE)
 
 

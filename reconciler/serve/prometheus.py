@@ -6,7 +6,7 @@ Pure: the caller brings the status, the counters, the facts about the process an
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.drive.metrics import BUCKETS
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.drive.metrics import Metrics
+    from reconciler.gitops.port import Counts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONDITION_TYPES = ("Ready", "Reconciling", "Stalled")
@@ -32,8 +33,18 @@ class ProcessFacts:
     start_time: float
 
 
-def render(status: Mapping[str, Any], metrics: Metrics, process: ProcessFacts, *, now: float) -> str:
-    """The page. `now` is wall-clock seconds, for the lag of sources that say when they were last read."""
+def render(
+    status: Mapping[str, Any],
+    metrics: Metrics,
+    process: ProcessFacts,
+    *,
+    now: float,
+    commits: Mapping[str, Counts] | None = None,
+) -> str:
+    """The page. `now` is wall-clock seconds, for the lag of sources that say when they were last read.
+
+    `commits`: of each Git source, what became of its commits.
+    """
     services: list[dict[str, Any]] = status["services"]
     sources: list[dict[str, Any]] = status["sources"]
     families = (
@@ -41,6 +52,7 @@ def render(status: Mapping[str, Any], metrics: Metrics, process: ProcessFacts, *
         *_of_the_loop(metrics),
         *_of_sources(sources, now),
         *_of_records([source for source in sources if "lag" in source]),
+        *_of_git([source for source in sources if source["name"] in (commits or {})], commits or {}),
         *_of_the_process(process, status.get("node", {})),
     )
     return "".join(line + "\n" for family in families for line in family)
@@ -154,12 +166,36 @@ def _of_records(sources: list[dict[str, Any]]) -> Iterator[Iterator[str]]:
         "gauge",
         "atek_record_condition",
         "1 when the condition of the source is True, otherwise 0.",
+        _conditions(sources),
+    )
+
+
+def _of_git(sources: list[dict[str, Any]], commits: Mapping[str, Counts]) -> Iterator[Iterator[str]]:
+    if not sources:
+        return
+    yield family(
+        "counter",
+        "atek_git_commits_total",
+        "Commits of the source by what became of them.",
         (
-            ({"source": source["name"], "condition": condition["type"]}, condition["status"] == "True")
-            for source in sources
-            for condition in source["conditions"]
+            ({"source": name, "outcome": outcome}, count)
+            for name, counts in commits.items()
+            for outcome, count in asdict(counts).items()
         ),
     )
+    yield family(
+        "gauge",
+        "atek_git_condition",
+        "1 when the condition of the source is True, otherwise 0.",
+        _conditions(sources),
+    )
+
+
+def _conditions(sources: list[dict[str, Any]]) -> Iterator[tuple[dict[str, str], bool]]:
+    for source in sources:
+        for condition in source["conditions"]:
+            labels = {"source": source["name"], "condition": condition["type"]}
+            yield labels, condition["status"] == "True"
 
 
 def _errors(source: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -84,6 +85,10 @@ class GitBench(Bench):
             return connection.getresponse().status
         finally:
             connection.close()
+
+    def metrics(self) -> str:
+        with urlopen(f"http://127.0.0.1:{urlsplit(self.status()['node']['address']).port}/metrics") as page:
+            return str(page.read(), "utf-8")
 
 
 @pytest.fixture
@@ -301,6 +306,7 @@ def test_hooks_of_servers(bench: GitBench) -> None:
     assert bench.hook(signed(GITHUB, PUSH), PUSH, method="PUT") == 405
     assert bench.hook({}, b"") == 401
     assert bench.hook(signed(GITHUB, b"x" * 2**21), b"x" * 2**21) == 413
+    assert 'atek_git_commits_total{source="home",outcome="applied"} 4' in bench.metrics()
     told = bench.atek("status").stdout + json.dumps(bench.status()) + bench.atek("events").stdout
     kept = "".join(
         path.read_text("utf-8", "replace") for path in (bench.home / "state").rglob("*") if path.is_file()

@@ -13,6 +13,7 @@ from manifests.model.git_source import GitSource
 from manifests.model.nodes import Place
 from reconciler.drive.events import EventLog
 from reconciler.gitops.kept import KeptFile
+from reconciler.gitops.port import Counts
 from reconciler.gitops.repository import Repository as Mirror
 from reconciler.gitops.source import GitManifests
 from reconciler.gitops.sources import GitSources
@@ -157,6 +158,7 @@ async def test_a_bad_commit_leaves_the_last_one_whole(
         looked = life.source._done
         await life.until(lambda: life.source._done > looked)
         assert life.reasons().count("CommitHeld") == held
+        assert life.git.counts() == {"home": Counts(applied=1, held=1)}
         origin.commit({"a.yaml": manifest("a"), "c.yaml": manifest("c")})
         await life.git.sync("home")
         assert life.ids[0] == "a"
@@ -179,7 +181,7 @@ async def test_a_commit_that_fails_is_taken_back_as_a_whole(home: Path, origin: 
         assert not any(each.manifest.env for each in life.source.snapshot.services)
         assert life.source.status()["applied"]["commit"] == first
         assert life.source.status()["held"]["commit"] == bad
-        assert life.git.reverts() == {"home": 1}
+        assert life.git.counts() == {"home": Counts(applied=2, reverted=1)}
     # The next life knows that, and does not try again.
     async with living(home, url=str(origin.path), onFailure="revert") as again:
         assert again.ids == ["a", "b"]

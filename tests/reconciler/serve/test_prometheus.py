@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.drive.metrics import Metrics
+from reconciler.gitops.port import Counts
 from reconciler.serve.prometheus import ProcessFacts, render
 from runtimes.prometheus import family
-from tests.reconciler.fakes import FakeNode, service, source
+from tests.reconciler.fakes import FakeNode, condition, service, source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,8 @@ PROCESS = ProcessFacts(resident_bytes=30 << 20, cpu_seconds=1.25, open_fds=17, s
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def page(node: FakeNode, *, now: float = 0.0) -> Values:
-    text = render(node.status(), node.metrics, PROCESS, now=now)
+def page(node: FakeNode, *, now: float = 0.0, commits: Mapping[str, Counts] | None = None) -> Values:
+    text = render(node.status(), node.metrics, PROCESS, now=now, commits=commits)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for metric in text_string_to_metric_families(text)
@@ -70,6 +71,20 @@ def test_sources_tell_their_lag_and_errors() -> None:
     assert values[key("atek_source_lag_seconds", {"source": "manifests"})] == 30.5
     assert values[key("atek_source_errors", {"source": "home"})] == 2
     assert key("atek_source_lag_seconds", {"source": "home"}) not in values
+
+
+def test_git_sources_tell_what_became_of_commits() -> None:
+    conditions = [condition("Ready", "False", "Reverted"), condition("Stalled", "True", "Reverted")]
+    home, broken = source("home", conditions=conditions), source("other", conditions=[])
+    commits = {"home": Counts(applied=3, held=1, reverted=2), "other": Counts()}
+    node = FakeNode(sources=[source("manifests"), home, broken])
+    values = page(node, commits=commits)
+    for outcome, count in (("applied", 3), ("held", 1), ("reverted", 2)):
+        assert values[key("atek_git_commits_total", {"source": "home", "outcome": outcome})] == count
+        assert values[key("atek_git_commits_total", {"source": "other", "outcome": outcome})] == 0
+    assert values[key("atek_git_condition", {"source": "home", "condition": "Ready"})] == 0
+    assert values[key("atek_git_condition", {"source": "home", "condition": "Stalled"})] == 1
+    assert not any(name.startswith("atek_git") for name, _ in page(FakeNode()))
 
 
 def test_a_clock_that_jumps_back_makes_no_negative_lag() -> None:
