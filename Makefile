@@ -6,7 +6,7 @@ DAEMON := hyper/daemon
 NODE = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().node)')
 NPM = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().npm)')
 
-.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-versions clean
+.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-versions clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -31,7 +31,7 @@ soak: .venv/installed-dev
 programs: .venv/installed-dev
 	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' tests/programs
 
-bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-versions
+bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-versions
 
 bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
@@ -47,6 +47,9 @@ bench-adb: .venv/installed-dev
 
 bench-docker: .venv/installed-dev
 	$(BIN)/python -m tests.bench.docker
+
+bench-git: .venv/installed-dev
+	$(BIN)/python -m tests.bench.git
 
 bench-versions: .venv/installed-dev
 	$(BIN)/python -m tests.bench.versions
