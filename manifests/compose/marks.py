@@ -10,9 +10,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose.values import Invalid
-from manifests.sops.document import is_sealed
-from manifests.sops.dotenv_store import PREFIX, load
-from manifests.sops.tree import Item
 
 if TYPE_CHECKING:
     from manifests.documents.document import Path
@@ -24,6 +21,13 @@ _MARK = re.compile(f"{_BEGIN}([^{_BETWEEN}]*){_BETWEEN}([^{_END}]*){_END}")
 
 def sealed_variables(file: str, written: str) -> dict[str, str] | None:
     """The variables of an encrypted env file, as marks; None for a plain one. Empty ones are empty."""
+    if "ENC[AES256_GCM," not in written:
+        return None
+    # Not at the top: most files have none.
+    from manifests.sops.document import is_sealed
+    from manifests.sops.dotenv_store import PREFIX, load
+    from manifests.sops.tree import Item
+
     if not is_sealed(written.encode("utf-8", "surrogatepass"), "dotenv"):
         return None
     entries = (each for each in load(written).items if isinstance(each, Item))

@@ -1,6 +1,6 @@
 """A plain text in a person's editor, without any disk: a folder in memory, gone afterwards.
 
-Who is killed meanwhile leaves it in memory, where the next start of the machine finds nothing.
+Who is killed meanwhile leaves it in memory, and whoever edits next removes it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ from runtimes.memory_files import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_PREFIX = "atek-edit-"
 
 
 def edited(plain: bytes, name: str, encrypt: Callable[[bytes], bytes]) -> bytes | None:
@@ -33,7 +37,8 @@ def edited(plain: bytes, name: str, encrypt: Callable[[bytes], bytes]) -> bytes 
         raise UserError(
             "this machine has no folder in memory to edit in", hint="mount a tmpfs at /dev/shm, or use `sops`"
         )
-    folder = Path(tempfile.mkdtemp(prefix="atek-edit-", dir=memory))
+    _remove_left(memory)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=memory))
     try:
         file = folder / os.path.basename(name)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -51,6 +56,15 @@ def edited(plain: bytes, name: str, encrypt: Callable[[bytes], bytes]) -> bytes 
                     raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left(memory: Path) -> None:
+    """By those of this user who do not live any more."""
+    for folder in memory.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid() and not os.path.exists(f"/proc/{pid}"):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _edit(file: Path) -> None:

@@ -115,7 +115,12 @@ def test_editing_is_in_memory_and_changes_what_was_changed(
     assert [old == new for old, new in zip(before, file.read_text().splitlines(), strict=True)][:3] == [
         True, True, False,
     ]  # fmt: skip
+    # What was killed in the middle is gone as well.
     memory = memory_folder()
+    assert memory is not None
+    left = memory / "atek-edit-4194999-x"
+    left.mkdir()
+    assert atek("secret", "edit", str(file)).out == f"{file} unchanged\n"
     assert memory is not None and not list(memory.glob("atek-edit-*"))
 
 

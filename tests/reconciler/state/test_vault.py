@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -217,3 +219,11 @@ def test_a_file_of_another_kind_than_its_name_says(home: Path, tmp_path: Path) -
     (tmp_path / "a.yaml").rename(tmp_path / "a.txt")
     with pytest.raises(ResolveError, match=r"a yaml file of SOPS.*\.yaml"):
         Vault(home).read(declared(tmp_path, A={"file": "a.txt", "key": "a"}), "file")
+
+
+def test_a_node_without_secrets_loads_nothing_of_all_this() -> None:
+    """Each costs a start of the node some ten milliseconds, and memory for good."""
+    heavy = "{'yaml', 'pyrage', 'cryptography', 'jsonschema_rs', 'manifests.sops'}"
+    program = f"import sys, reconciler.up; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
