@@ -2,8 +2,8 @@
 
     resolve     a declared manifest ─► a service: finds the folder, infers the runtime, computes the revision
     digests     one digest over all that counts in a folder
-    watcher ─► trees     which folder changed, by the kernel's events
+    watcher     which folder changed, by watchfiles
 
-Imports the model, files and inotify. Only reads: what is prepared and run of it is the affair of
+Imports the model and files. Only reads: what is prepared and run of it is the affair of
 `runtimes.packages`.
 """

@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from manifests.sops import age, dotenv_store, flat, ini_store, json_store, yaml_store
+from manifests.sops import age, dotenv_store, flat, ini_store, json_store
 from manifests.sops.cipher import KEY_BYTES, Cipher, is_encrypted, place
 from manifests.sops.metadata import KEY, Metadata, read_metadata
 from manifests.sops.tree import Branch, Comment, Item, Scalar, to_bytes, walk
@@ -70,6 +70,9 @@ def load(store: Store, data: bytes) -> list[Branch]:
     text = _decoded(data)
     match store:
         case "yaml":
+            # PyYAML takes its time; not everybody has such a file.
+            from manifests.sops import yaml_store
+
             return yaml_store.load(text, written=True)
         case "json":
             return [json_store.load(text)]
@@ -82,6 +85,8 @@ def emit(store: Store, branches: list[Branch]) -> bytes:
     """Raises SopsTrouble for what such a file cannot have."""
     match store:
         case "yaml":
+            from manifests.sops import yaml_store
+
             return yaml_store.emit(branches).encode()
         case "json":
             return json_store.emit(branches[0]).encode()
@@ -247,6 +252,8 @@ def _load_sealed(data: bytes, store: Store) -> tuple[list[Branch], Any]:
     text = _decoded(data)
     match store:
         case "yaml":
+            from manifests.sops import yaml_store
+
             branches = yaml_store.load(text, written=False)
         case "json" | "binary":
             branches = [json_store.load(text)]
@@ -259,6 +266,8 @@ def _load_sealed(data: bytes, store: Store) -> tuple[list[Branch], Any]:
         branch.items = [each for each in branch.items if not (isinstance(each, Item) and each.key == KEY)]
     if found is None:
         return branches, None
+    from manifests.sops import yaml_store
+
     metadata = yaml_store.plain(found.value)
     if store == "ini" and isinstance(metadata, dict):
         metadata = flat.unflatten(metadata)

@@ -55,7 +55,7 @@ def growth(beacons: Beacons, few: int, many: int, rounds: int) -> Growth:
         statistics.median(taken[many]),
         resync,
         _start("pass"),
-        _start("import anyio, asyncio, orjson, pydantic_settings, yaml"),
+        _start("import anyio, asyncio, orjson, pydantic_settings, watchfiles, yaml"),
     )
 
 

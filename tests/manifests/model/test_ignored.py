@@ -10,7 +10,7 @@ import pytest
 from hyper.fake.drives import read_folder
 from manifests.model.ignored import IGNORED, is_ignored
 from manifests.packages.digests import Digests, package_files
-from manifests.packages.trees import roots_of
+from manifests.packages.watcher import roots_of
 from manifests.sources.listing import list_folder
 
 if TYPE_CHECKING:

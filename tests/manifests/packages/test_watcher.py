@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from manifests.packages import watcher as packages
-from manifests.packages.trees import Trees
-from manifests.packages.watcher import PackageWatcher, identities
+from manifests.packages.watcher import PackageWatcher, identities, roots_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -128,18 +129,36 @@ async def test_a_root_that_is_emptied_and_filled_again(roots: tuple[Path, Path])
                 await anyio.sleep(0.05)
 
 
-async def test_where_the_kernel_has_no_queue_left_it_is_asked_again(
+async def test_a_source_that_takes_long_to_walk_keeps_nobody_waiting(
     roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers: Iterator[OSError | Trees] = iter([OSError(24, "Too many open files"), Trees()])
+    walking, walked = threading.Event(), threading.Event()
 
-    def scarce() -> Trees:
-        answer = next(answers)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
+    def watch(*_: object, stop_event: threading.Event, **__: object) -> Iterator[set[tuple[int, str]]]:
+        walking.set()
+        walked.wait(30)
+        yield set()
 
-    monkeypatch.setattr(packages, "Trees", scarce)
+    monkeypatch.setattr("watchfiles.watch", watch)
+    heard = Heard()
+    before = time.monotonic()
+    async with running(heard, *roots) as watcher:
+        await anyio.to_thread.run_sync(walking.wait)
+        # Other roots are wanted meanwhile, and the node ends.
+        watcher.set_roots([str(roots[0])])
+        await anyio.sleep(0.2)
+    walked.set()
+    assert time.monotonic() - before < 20
+    assert not heard.counts
+
+
+async def test_what_cannot_be_watched_is_reported_once(
+    roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch(*_: object, **__: object) -> Iterator[set[tuple[int, str]]]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("watchfiles.watch", watch)
     heard = Heard()
     async with running(heard, *roots):
         await heard.of(*roots)
@@ -156,3 +175,19 @@ async def test_cancelling_takes_no_longer_than_a_step(roots: tuple[Path, Path]) 
 def test_what_the_system_shows_is_not_watched(tmp_path: Path) -> None:
     """Beginning to watch all of it takes minutes, in which the node does nothing else."""
     assert identities([str(tmp_path), "/", "/proc", "/sys"]).keys() == {str(tmp_path)}
+
+
+def test_which_roots_a_path_belongs_to() -> None:
+    roots = {"/a", "/a/b", "/a/node_modules/c", "/d~/e"}
+    for path, expected in {
+        "/a": {"/a"},
+        "/a/x": {"/a"},
+        "/a/b/x/y": {"/a", "/a/b"},
+        "/a/b/node_modules/y": set(),
+        "/a/node_modules/c/index.js": {"/a/node_modules/c"},
+        "/a/b/.git/HEAD": set(),
+        "/a/b/x~": set(),
+        "/d~/e/x": {"/d~/e"},
+        "/other": set(),
+    }.items():
+        assert roots_of(path, roots) == expected, path
