@@ -31,19 +31,20 @@ from reconciler.drive.routing import Routing
 from reconciler.drive.secrets import NoSecrets
 from reconciler.gitops.port import NoGit
 from reconciler.peers.orders import Orders
-from reconciler.port import NoNotifications
+from reconciler.port import NoNotifications, NoUpdates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
     from reconciler.decide.inheritance import DataOwners
     from reconciler.drive.packages import PackageStore
     from reconciler.drive.secrets import SecretKeeper
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Member
-    from reconciler.port import Notifications
+    from reconciler.port import Notifications, Updates
     from reconciler.state.store import Store
     from runtimes.base import Engine, Runtime
     from runtimes.probes import Prober
@@ -71,6 +72,7 @@ class Ports:
     #: What is wanted, and what it is run from.
     sources: Sequence[Source]
     packages: PackageStore
+    updates: Updates = field(default_factory=NoUpdates)
     data: DataOwners
     #: What runs it, and who is listened to for that.
     runtimes: Mapping[str, Runtime]
@@ -109,6 +111,7 @@ class Node:
         self.router = ports.router
         self.nodes = ports.member
         self.git = ports.git
+        self.updates = ports.updates
         self.notifications = ports.notifications
         self.routing = Routing(
             ports.router, ports.identity, self.events, self.metrics, owner_of=self._owner_of
@@ -154,6 +157,7 @@ class Node:
             tasks.start_soon(self.desired.run, tasks)
             tasks.start_soon(keep_going, partial(self._ports.packages.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self._ports.member.run, self), self.failed)
+            tasks.start_soon(keep_going, partial(self.updates.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.git.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.notifications.run, self), self.failed)
             tasks.start_soon(self._resync)
@@ -241,11 +245,24 @@ class Node:
         return self.reconciler.controllers.declared()
 
     def is_own(self, service_id: str) -> bool:
-        winner = self.desired.merged.services.get(service_id)
+        winner = self.winner(service_id)
         return winner is not None and winner.own
 
     async def look_again(self, service_id: str) -> None:
         await self.desired.look_again(service_id)
+
+    # -- reconciler.drive.origins.Host
+
+    def winner(self, service_id: str) -> Winner | None:
+        return self.desired.merged.services.get(service_id)
+
+    def updatable(self) -> set[str]:
+        services = self.desired.merged.services.items()
+        return {service_id for service_id, each in services if each.declared.manifest.auto_update is not None}
+
+    async def keeps(self, service_id: str) -> str | None:
+        kept = await self.reconciler.look_at_kept(service_id)
+        return None if kept is None else kept.what
 
     # -- reconciler.peers.port.Host, reconciler.drive.packages.Host
 

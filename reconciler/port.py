@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from reconciler.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -48,6 +50,37 @@ class NoNotifications:
         return []
 
 
+class Updates(Protocol):
+    """Newer releases of services; `reconciler.drive.updates` is the real one."""
+
+    async def run(self, host: Any) -> None:
+        """Looks for them, and takes them as manifests say, until cancelled."""
+        ...
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """What is newer than what runs, and not taken: of which service, which, and why."""
+        ...
+
+    async def take(self, service_id: str) -> dict[str, Any]:
+        """Moves a service to its newest release; from which to which. Raises UserError."""
+        ...
+
+
+class NoUpdates:
+    """Nothing here has releases."""
+
+    async def run(self, host: Any) -> None:
+        """Nothing to do."""
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """Of no service."""
+        return []
+
+    async def take(self, service_id: str) -> dict[str, Any]:
+        """There is none."""
+        raise UserError(f"{service_id} has no releases to choose from")
+
+
 class NodeApi(Protocol):
     """A running node."""
 
@@ -68,6 +101,11 @@ class NodeApi(Protocol):
     @property
     def git(self) -> Git:
         """Its Git sources."""
+        ...
+
+    @property
+    def updates(self) -> Updates:
+        """Newer releases of its services."""
         ...
 
     @property

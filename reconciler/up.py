@@ -190,6 +190,7 @@ def _make_ports(parts: Parts) -> Ports:
         events=parts.events,
         sources=make_sources(home, opened.paths, home / "state" / "snapshots", parts.shipped),
         packages=parts.packages,
+        updates=parts.packages.updates,
         data=data,
         runtimes=make_runtimes(host, docker, swarm),
         engines=(docker, swarm),

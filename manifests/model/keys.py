@@ -14,6 +14,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "`https://example.com/apps.git#v2:notes`. Left out: only a command, or an image.",
         "version": "Which release of a Git repository, as a range with npm's rules: `^1.2`, `latest`. "
         "Left out: the newest, where source names no branch, tag or commit.",
+        "autoUpdate": "Newer releases of a Git repository are taken by themselves, and given back when they "
+        "do not work.",
         "run": "Where a package runs: in a copy of its own for each revision, or in its folder as it is.",
         "literalEnv": "True: no `$` in env stands for anything.",
         "command": "The program and its words. `$NAME` stands for what the service sees in its environment, "
@@ -93,6 +95,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "one is stopped first. Left out: the node chooses, and `atek status` says which and why.",
         "healthyDeadline": "A revision that is not ready by then is taken down, and the old one serves on.",
         "drainTimeout": "How long requests in flight may take before their instance is asked to end.",
+    },
+    "AutoUpdate": {
+        "schedule": "When to look: so long after the last look (`6h`), `hourly`, `daily`, or a line of cron "
+        "(`30 4 * * SUN`) by this machine's clock.",
+        "approve": "`ask`: what is newer waits for `atek update ID`, as it does anyway where there is data.",
     },
     "Stop": {
         "signal": "The signal that asks it to end.",

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from manifests.model import containers
+from manifests.model.auto_update import AutoUpdate
 from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.model.git import is_git, parse_git
 from manifests.model.quantities import LONGEST, parse_duration, parse_size
@@ -257,12 +258,12 @@ class Spec(Model):
     """One service. See the package's docstring for the path from here to a running program.
 
     `env` may refer to the node's own variables, unless `literal_env` says that its dollars mean nothing.
-    `version` is a range of the releases of a package from Git. `exports` left out: what the package's
-    atek.json says. `allow`: the APIs that the service may call, `*` standing for anything; every API when
-    left out. `nodes` left out: every node runs it. The keys from `image` on are for the docker runtime:
-    `egress` is the way out to other machines, `isolation` another OCI runtime of the engine, `read_only` the
-    root file system. `placement`: who chooses the machine of a container; with `swarm`, `nodes` are machines
-    of the swarm.
+    `version` is a range of the releases of a package from Git, `auto_update` takes newer ones in it.
+    `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
+    standing for anything; every API when left out. `nodes` left out: every node runs it. The keys from
+    `image` on are for the docker runtime: `egress` is the way out to other machines, `isolation` another OCI
+    runtime of the engine, `read_only` the root file system. `placement`: who chooses the machine of a
+    container; with `swarm`, `nodes` are machines of the swarm.
     """
 
     id: Text
@@ -270,6 +271,7 @@ class Spec(Model):
     source: Text | None = None
     run: Literal["copy", "inPlace"] = "copy"
     version: Annotated[Text, AfterValidator(_range)] | None = None
+    auto_update: AutoUpdate | None = None
     command: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     port: Annotated[int, Field(ge=1, le=65535)] | Literal["auto"] | None = None
     env: dict[Annotated[Text, AfterValidator(_env_name)], Content] = Field(

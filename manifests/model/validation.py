@@ -25,6 +25,8 @@ def violations(spec: Spec) -> Iterator[str]:
         yield from _of_running_in_place(spec)
     if spec.version is not None:
         yield from _of_version(spec)
+    if spec.auto_update is not None:
+        yield from _of_updating_itself(spec)
     if spec.is_container:
         yield from _of_container(spec)
     elif (key := spec.container_key) and (spec.runtime is not None or spec.source is None):
@@ -65,6 +67,13 @@ def _of_secrets(spec: Spec) -> Iterator[str]:
         yield "target is a place in a container; a program of this machine finds its file by NAME_FILE"
     if len(set(targets)) < len(targets):
         yield "two secrets have the same target"
+
+
+def _of_updating_itself(spec: Spec) -> Iterator[str]:
+    if spec.source is None or not is_git(spec.source):
+        yield "autoUpdate is for packages from Git: it takes newer releases of theirs"
+    elif ref := parse_git(spec.source).ref:
+        yield f"autoUpdate is for releases; #{ref} names a version, or a branch, which is followed anyway"
 
 
 def _of_container(spec: Spec) -> Iterator[str]:

@@ -158,6 +158,15 @@ def _add_changing(commands: Commands) -> None:
     )
     delete = commands.add("delete", "delete", "remove a service that was added with `atek apply`")
     delete.add_argument("id", metavar="ID")
+    update = commands.add(
+        "update",
+        "update",
+        "show which services could be newer, or take the newest release of one",
+        "A release that does not become ready is given back, unless the service keeps data: then it stays,\n"
+        "and `atek status ID` says how to go back. Without ID nobody's server is asked.",
+    )
+    update.add_argument("id", metavar="ID", nargs="?")
+    update.add_argument("--json", action="store_true", help="for programs")
     adopt = commands.add(
         "adopt",
         "adopt",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
     from reconciler.drive.secrets import SecretKeeper
-    from runtimes.base import Running, Runtime
+    from runtimes.base import Kept, Running, Runtime
     from runtimes.probes import Prober
 
 
@@ -122,9 +122,9 @@ class Effects:
             tasks.start_soon(warn_of_conflicts, self._surroundings, controller, service)
         self._events.emit(controller.id, "Started", f"revision {service.revision}", running.instance)
 
-    async def look_at_kept(self, controller: Controller, service: Service) -> None:
+    async def look_at_kept(self, controller: Controller, service: Service) -> Kept:
         """For whoever asks; a decision looks for itself when it needs to know."""
-        await look_at_kept(self._surroundings, controller, service)
+        return await look_at_kept(self._surroundings, controller, service)
 
     async def force(self, controller: Controller, tracked: Tracked, reason: str) -> None:
         """Ends an instance at once, whatever it is doing."""

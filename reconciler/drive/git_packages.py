@@ -5,9 +5,9 @@
     nothing, or version:   the newest release then, and that one from then on (`releases`); where there are no
                            releases, the default branch, followed
 
-Nothing moves a service to another release but its manifest, when its own is not in the range any more, and
-`renew`, when a person asks. What ran from a repository before releases were looked at stays at its commit. A
-repository that cannot be reached changes nothing.
+Nothing moves a service to another release but its manifest, when its own is not in the range any more or it
+says autoUpdate (`updates`), and `renew`, when a person asks. What ran from a repository before releases were
+looked at stays at its commit. A repository that cannot be reached changes nothing.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class GitPackages:
         self._scopes: dict[GitPackage, anyio.CancelScope] = {}
         self._failures: dict[GitPackage, RuntimeFailure] = {}
         self._missed: set[str] = set()
+        self._spared: dict[str, GitPackage] = {}
         self._wanted_changed = anyio.Event()
 
     def want(self, packages: Collection[GitPackage]) -> None:
@@ -166,9 +167,30 @@ class GitPackages:
 
     async def _move(self, package: GitPackage, release: Release) -> None:
         pin = Pin(package.url, package.own, release.commit, release.tag)
+        await self.fetch(package, pin)
+        self.releases.put(package.service, pin)
+
+    # -- for updates by themselves
+
+    async def newest(self, package: GitPackage) -> Release | None:
+        """What the service could have; None where there is nothing. Raises RuntimeFailure."""
+        return (await self._versions.ask(package)).newest(package.range)
+
+    async def fetch(self, package: GitPackage, pin: Pin) -> None:
+        """Has it on the disk, with the package's folder. Raises RuntimeFailure or OSError."""
         await self._versions.update(_at(pin, package))
         self._versions.find(_at(pin, package))
+
+    def stay(self, package: GitPackage, pin: Pin) -> None:
+        """The service runs from there from now on. Raises OSError with nothing changed."""
         self.releases.put(package.service, pin)
+        self._changed(package)
+
+    def spare(self, package: GitPackage, pin: Pin | None) -> None:
+        """It stays on the disk: the service may go back there."""
+        self._spared.pop(package.service, None)
+        if pin is not None and pin.commit:
+            self._spared[package.service] = _at(pin, package)
 
     # -- inside
 
@@ -283,6 +305,7 @@ class GitPackages:
                 with suppress(OSError):
                     self.releases.keep(self._stays())
                     exact = {found for package in self._wanted if (found := self._exact(package))}
+                    exact.update(self._spared.values())
                     await self._versions.collect(exact, folders)
 
     def _stays(self) -> set[str]:

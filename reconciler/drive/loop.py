@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
     from reconciler.state.store import Store
-    from runtimes.base import Running, Runtime, RuntimeUnavailable
+    from runtimes.base import Kept, Running, Runtime, RuntimeUnavailable
 
     #: Told whom to tell of a service that changed, and of a runtime that is away.
     MakeEffects = Callable[[Callable[[str], None], Callable[[str, RuntimeUnavailable], None]], Effects]
@@ -128,15 +128,16 @@ class Reconciler:
             controller.history = asked_again(controller.history)
         self.queue.wake(controller.id)
 
-    async def look_at_kept(self, service_id: str) -> None:
-        """For whoever asks; a decision looks for itself when it needs to know."""
+    async def look_at_kept(self, service_id: str) -> Kept | None:
+        """For whoever asks; a decision looks for itself when it needs to know. None: nobody can look now."""
         controller = self.controllers.get(service_id)
         if controller is None:
-            return
+            return None
         service = next((each.running.service for each in controller.instances.values()), None)
         service = service or controller.history.healthy or controller.wish.service
         if service is not None and not self.observation.away:
-            await self._effects.look_at_kept(controller, service)
+            return await self._effects.look_at_kept(controller, service)
+        return None
 
     # -- its life
 

@@ -8,6 +8,7 @@ package is no change (`decide.rewriting`).
 
 from __future__ import annotations
 
+import random
 import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -22,12 +23,16 @@ from manifests.packages.resolve import ResolveError, files_of, resolve
 from manifests.packages.watcher import PackageWatcher
 from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.git_releases import GitReleases
 from reconciler.drive.keep_going import keep_going
+from reconciler.drive.updates import Updates
 from reconciler.state.habits import FILE as HABITS
 from reconciler.state.habits import HabitsFile
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.vault import Vault
+from reconciler.state.updates import FILE as UPDATES
+from reconciler.state.updates import UpdatesFile
 from runtimes.packages.git import Repositories
 from runtimes.paths import REPOSITORIES
 
@@ -105,11 +110,15 @@ def open_packages(home: Path, controllers: Controllers, events: EventLog) -> Pac
         Vault(home),
         controllers,
         events,
+        UpdatesFile(home / UPDATES),
     )
 
 
 class Packages:
-    """Implements `PackageStore` over folders and git. `git` answers those who ask about single packages."""
+    """Implements `PackageStore` over folders and git.
+
+    `git` answers those who ask about single packages, `updates` moves services among releases by itself.
+    """
 
     def __init__(
         self,
@@ -119,6 +128,7 @@ class Packages:
         vault: Vault,
         controllers: Controllers,
         events: EventLog,
+        updates: UpdatesFile | None = None,
     ) -> None:
         self._vault = vault
         self._controllers = controllers
@@ -133,6 +143,8 @@ class Packages:
         self.git = GitPackages(
             versions, releases, ran=controllers.ran_from, changed=self._note_changed, failed=self._git_failed
         )
+        origins = [GitReleases(self.git)]
+        self.updates = Updates(updates or UpdatesFile(), origins, events, jitter=random.random)
 
     async def resolve(self, winner: Winner, generation: int) -> Service:
         """Reading a package takes a while on a slow disk; a bare command takes none."""
@@ -182,7 +194,8 @@ class Packages:
 
     def note(self, winner: Winner) -> Verdict | None:
         """See `PackageStore`."""
-        return self.git.note(winner) or self._rewriting.note(winner.declared.manifest.id)
+        service_id = winner.declared.manifest.id
+        return self.git.note(winner) or self.updates.note(winner) or self._rewriting.note(service_id)
 
     def want(self, roots: Collection[Root], service_ids: Collection[str]) -> None:
         """See `PackageStore`."""

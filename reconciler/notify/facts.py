@@ -91,6 +91,8 @@ def _of_services(services: list[dict[str, Any]]) -> Iterator[Fact]:
         if stalled["status"] == "True":
             kind: Kind = "Reverted" if _taken_back(entry, stalled) else "Stalled"
             yield Fact(kind, entry["id"], stalled["reason"], _because(stalled), entry["id"])
+        elif (updatable := _condition(entry, "Updatable"))["reason"] in _REVERTED:
+            yield Fact("Reverted", entry["id"], updatable["reason"], _because(updatable), entry["id"])
 
 
 def _taken_back(entry: Mapping[str, Any], stalled: Mapping[str, Any]) -> bool:

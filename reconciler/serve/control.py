@@ -132,6 +132,14 @@ async def _propose(node: NodeApi, params: dict[str, Any]) -> object:
     return await node.git.propose(text(params, "name"), ref)
 
 
+async def _updates(node: NodeApi, params: dict[str, Any]) -> object:
+    return node.updates.waiting()
+
+
+async def _update(node: NodeApi, params: dict[str, Any]) -> object:
+    return await node.updates.take(text(params, "id"))
+
+
 async def _notifications(node: NodeApi, params: dict[str, Any]) -> object:
     return node.notifications.status()
 
@@ -154,6 +162,10 @@ _METHODS: dict[str, Method] = {
     "adopt": _adopt,
     "sync": _sync,
     "propose": _propose,
+
+
+    "updates": _updates,
+    "update": _update,
     "notifications": _notifications,
     "testNotifications": _test_notifications,
     "down": _down,
