@@ -365,7 +365,9 @@ def package_of(winner: Winner) -> GitPackage | None:
 
 def with_folder(winner: Winner, folder: str) -> Winner:
     """The same declaration, with a folder of this machine as its package."""
-    manifest = winner.declared.manifest.model_copy(update={"source": folder, "version": None})
+    # What is for repositories only would be wrong with a folder, when it is read again from a record.
+    of_folder = {"source": folder, "version": None, "auto_update": None}
+    manifest = winner.declared.manifest.model_copy(update=of_folder)
     return winner._replace(declared=replace(winner.declared, manifest=manifest))
 
 

@@ -217,9 +217,7 @@ class Updates:
 
     async def _look_when_due(self, host: Host, subject: Subject, kept: Kept, follower: _Follower) -> float:
         now, asked = self._wall(), bool(follower.asked)
-        # Of a time that is still to come nobody knows anything: the clock was set back.
-        since = min(kept.looked, now)
-        comes = due(subject.rule.schedule, since, follower.chance) if subject.rule else inf
+        comes = due(subject.rule.schedule, kept.looked, follower.chance) if subject.rule else inf
         comes = max(comes, follower.again)
         if not asked and now < comes:
             return comes
@@ -302,7 +300,10 @@ class Updates:
         kept = self._file.get(subject.id)
         if kept is None or kept.origin != origin:
             kept = Kept(origin, looked=now)
-            self._file.put(subject.id, kept)
+        elif kept.looked > now:
+            # The clock was set back: of a time that is still to come nobody knows anything.
+            kept = replace(kept, looked=now)
+        self._file.put(subject.id, kept)
         return kept
 
     def _subject(self, winner: Winner) -> Subject | None:

@@ -60,6 +60,13 @@ def test_what_went_back_to_the_revision_before() -> None:
     assert set(facts(service("notes", stalled, observed="", desired="r2")).so) == {"Stalled notes"}
 
 
+def test_a_release_that_was_given_back() -> None:
+    back = condition("Updatable", "False", "Reverted", "1.2.0 did not work")
+    assert facts(service("notes", back)).so["Reverted notes"].text == "Reverted: 1.2.0 did not work"
+    # One that waits to be taken is nothing that a person is woken for.
+    assert not facts(service("notes", condition("Updatable", "False", "UpdateAvailable"))).so
+
+
 @pytest.mark.parametrize(("after", "told"), [(AWAY - 1, False), (AWAY, True)])
 def test_a_node_is_away_after_a_while(after: float, told: bool) -> None:
     away = condition("Synced", "Unknown", "PeerAway", since="2027-01-15T08:00:00+00:00")
