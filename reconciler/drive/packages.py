@@ -30,9 +30,9 @@ from reconciler.state.habits import FILE as HABITS
 from reconciler.state.habits import HabitsFile
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
-from reconciler.state.vault import Vault
 from reconciler.state.updates import FILE as UPDATES
 from reconciler.state.updates import UpdatesFile
+from reconciler.state.vault import Vault
 from runtimes.packages.git import Repositories
 from runtimes.paths import REPOSITORIES
 

@@ -162,8 +162,6 @@ _METHODS: dict[str, Method] = {
     "adopt": _adopt,
     "sync": _sync,
     "propose": _propose,
-
-
     "updates": _updates,
     "update": _update,
     "notifications": _notifications,
