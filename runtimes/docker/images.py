@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.docker.credentials import authorization, registry_of
 from runtimes.docker.failures import EngineAnswer, other_failure
 from runtimes.docker.labels import of_node
-from runtimes.docker.spec import Image
+from runtimes.docker.spec import Image, with_tag
 from runtimes.docker.streams import json_lines
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
 
-_TAG = re.compile(r"[^/]*:[^/:]*$")
 _MIB = 2**20
 
 
@@ -103,11 +101,6 @@ def built_tag(node: str, service: Service) -> str:
     if how is not None:
         content = digest([content, how.model_dump()])
     return f"{repository(node, service.id)}:{content}"
-
-
-def with_tag(reference: str) -> str:
-    """Without a tag the engine would pull every version there is."""
-    return reference if "@" in reference or _TAG.search(reference) else f"{reference}:latest"
 
 
 def _image(found: dict[str, Any]) -> Image:

@@ -7,6 +7,7 @@ data folder, the folder of its socket, and the node's gateway. The engine never 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,14 @@ from typing import TYPE_CHECKING, Any
 from manifests.model.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
-from runtimes.processes.environment import SYSTEM_PATH, expand, own_variables, secret_variables
-from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
+from runtimes.processes.variables import (
+    SOCKET_VARIABLE,
+    SYSTEM_PATH,
+    TOKEN_VARIABLE,
+    expand,
+    own_variables,
+    secret_variables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +47,7 @@ _SCRATCH = {"/tmp": "rw,nosuid,nodev,mode=1777,size=256m", "/run": "rw,nosuid,no
 # Docker lets every program have ports below 1024 in a network of its own; Podman has to be asked to.
 _FIRST_FREE_PORT = "net.ipv4.ip_unprivileged_port_start"
 _NANO = 1_000_000_000
+_TAG = re.compile(r"[^/]*:[^/:]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,11 @@ class Place:
     volumes: Mapping[str, str] = field(default_factory=dict)
     #: Where the files of secrets are on this machine, by their names.
     secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_tag(reference: str) -> str:
+    """Without a tag the engine would pull every version there is."""
+    return reference if "@" in reference or _TAG.search(reference) else f"{reference}:latest"
 
 
 def service_port(manifest: Manifest, image: Image, free_port: int) -> int | None:

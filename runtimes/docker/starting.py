@@ -16,8 +16,8 @@ from runtimes.docker.failures import EngineAnswer, start_failure
 from runtimes.docker.gateway import UNREACHABLE, may_enter
 from runtimes.docker.handles import Handle
 from runtimes.docker.network import network_name
-from runtimes.processes.marks import TOKEN_VARIABLE
 from runtimes.processes.ports import free_port, is_free, require_free
+from runtimes.processes.variables import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,10 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from manifests.model.containers import Volume, parse_volume
-from runtimes.docker.images import with_tag
 from runtimes.docker.labels import NODE, labels
-from runtimes.docker.spec import AUTO_PORT, DATA, volume_name
-from runtimes.processes.environment import expand, own_variables
+from runtimes.docker.spec import AUTO_PORT, DATA, volume_name, with_tag
+from runtimes.processes.variables import expand, own_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,34 +1,36 @@
-"""What a service sees: exactly its own variables, the node's, and a minimal system. Nothing is inherited.
+"""What a program of this machine sees, and the words that it is started with.
 
-The node's variables are the original Atek's (ATEK_ASSIGNED_SOCKET_FILE and so on), so that its apps run
-unchanged; a service's own settings cannot override them.
+It sees exactly its own variables, the node's, and a minimal system: nothing is inherited. The node's are the
+original Atek's (ATEK_ASSIGNED_SOCKET_FILE and so on), so that its apps run unchanged; a service's own
+settings cannot override them.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from manifests.model.expansion import UnknownVariable, expanded
 from manifests.packages.resolve import python_file
 from runtimes.base import PermanentFailure
 from runtimes.processes.executable import require_executable
-from runtimes.processes.marks import SOCKET_VARIABLE, TOKEN_VARIABLE
+from runtimes.processes.variables import (
+    SOCKET_VARIABLE,
+    SYSTEM_PATH,
+    TOKEN_VARIABLE,
+    expand,
+    own_variables,
+    secret_variables,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from manifests.model.manifest import Manifest
     from manifests.model.service import Service
     from runtimes.base import Endpoint, Launch
     from runtimes.paths import Paths
     from runtimes.preparer import Program
-
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
 def service_environment(
@@ -60,67 +62,6 @@ def service_environment(
     unbuffered = {"PYTHONUNBUFFERED": "1"}
     own = own_variables(launch.service.manifest, {**system, **node})
     return {**system, **unbuffered, **secret_variables(launch, secret_files), **own, **node}
-
-
-def secret_variables(launch: Launch, files: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that are variables, and where the others are: `NAME_FILE`."""
-    return {**{f"{name}_FILE": path for name, path in files.items()}, **launch.secrets.env}
-
-
-def own_variables(manifest: Manifest, known: Mapping[str, str]) -> dict[str, str]:
-    """A service's `env`, the node's variables put in. Raises PermanentFailure for one that is not there."""
-    try:
-        return expanded(manifest, known)
-    except UnknownVariable as error:
-        variables = dict.fromkeys(variable for _, variable in error.references)
-        escaped = (f"$${variable} for the text ${variable}" for variable in variables)
-        port = "; PORT is there with port: auto" if "PORT" in variables else ""
-        raise PermanentFailure(
-            "UnknownVariable", str(error), hint=f"write {', '.join(escaped)}, or literalEnv: true{port}"
-        ) from error
-
-
-def expand(words: Sequence[str], environment: Mapping[str, str], secrets: Collection[str] = ()) -> list[str]:
-    """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
-
-    Raises PermanentFailure for names that the service does not have, because an empty word in their place
-    would be a surprise that nobody finds; and for the token and the variables named `secrets`, because
-    everybody may read a command line.
-    """
-    named = (match[1] or match[2] for word in words for match in _REFERENCE.finditer(word))
-    unknown = dict.fromkeys(name for name in named if name and name not in {*environment, TOKEN_VARIABLE})
-    if unknown:
-        names = ", ".join(f"${name}" for name in unknown)
-        raise PermanentFailure(
-            "UnknownVariable",
-            f"the command refers to {names}, which this service does not have",
-            hint=f"add {', '.join(unknown)} to env:, or write $$ for a dollar sign",
-        )
-    return [_expand(word, environment, secrets) for word in words]
-
-
-def _expand(argument: str, environment: Mapping[str, str], secrets: Collection[str]) -> str:
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name is None:
-            return "$"
-        if name == TOKEN_VARIABLE or name in secrets:
-            raise PermanentFailure(
-                "SecretInCommand",
-                f"every user of this machine could read ${name} in the command",
-                hint=f"let the program read it from its environment; a shell does with $${name}",
-            )
-        token = environment.get(TOKEN_VARIABLE)
-        if token and token in environment.get(name, ""):
-            raise PermanentFailure(
-                "SecretInCommand",
-                f"every user of this machine could read the token that is in ${name} in the command",
-                hint=f"let the program read it from its environment; a shell does with $${name}",
-            )
-        return environment[name]
-
-    return _REFERENCE.sub(value, argument)
 
 
 def command_line(launch: Launch, program: Program, environment: Mapping[str, str]) -> list[str]:

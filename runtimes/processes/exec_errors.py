@@ -1,4 +1,4 @@
-"""What the kernel explain when it did not start a program (execve(2)), in words that help. Pure.
+"""What the kernel means where it did not start a program (execve(2)), in words that help. Pure.
 
 Only what waiting cannot mend: too little memory or too many processes are another matter.
 """

@@ -19,12 +19,12 @@ import resource
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from runtimes.processes.variables import SOCKET_VARIABLE, TOKEN_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SOCKET_VARIABLE = "ATEK_ASSIGNED_SOCKET_FILE"
-TOKEN_VARIABLE = "ATEK_HOST_BEARER_TOKEN"
 #: Not in the `resource` module. The number is the same on every architecture but alpha, mips and sparc.
 _RLIMIT_LOCKS = 10
 _HALF = 32

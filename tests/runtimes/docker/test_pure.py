@@ -15,9 +15,8 @@ from runtimes.docker.failures import EngineAnswer, other_failure, start_failure
 from runtimes.docker.folders import Folders
 from runtimes.docker.gateway import share_gateway
 from runtimes.docker.ignore import parse_ignore
-from runtimes.docker.images import with_tag
 from runtimes.docker.logs import since, split
-from runtimes.docker.spec import Image, Place
+from runtimes.docker.spec import Image, Place, with_tag
 from runtimes.docker.streams import Demultiplexer
 from runtimes.paths import Paths
 from tests.runtimes.factories import launch, service

@@ -13,7 +13,7 @@ import pytest
 from runtimes.packages.environment import build_environment
 from runtimes.packages.node import NodePreparer
 from runtimes.packages.python import PythonPreparer
-from runtimes.processes.marks import TOKEN_VARIABLE
+from runtimes.processes.variables import TOKEN_VARIABLE
 from tests.runtimes.factories import clear, make_home, make_paths, service
 
 if TYPE_CHECKING:
