@@ -25,6 +25,14 @@ def recipient_of(identity: str) -> str:
     return str(_identity(identity).to_public())
 
 
+def is_identity(text: str) -> bool:
+    """Whether it is one of this kind."""
+    try:
+        return bool(_identity(text))
+    except ValueError:
+        return False
+
+
 def wrap(key: bytes, recipient: str) -> str:
     """Armored, as it stands in files. Raises SopsTrouble for what is no recipient."""
     import pyrage

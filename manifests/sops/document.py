@@ -187,7 +187,10 @@ class _Digest:
 
 
 def _data_key(metadata: Metadata, identities: Sequence[str]) -> bytes:
-    own = {age.recipient_of(identity) for identity in identities}
+    try:
+        own = {age.recipient_of(identity) for identity in identities}
+    except ValueError:
+        raise SopsTrouble("NoIdentity", "one of the identities that there are is none of age") from None
     # Those that are for one of these come first; others may be for it under another spelling.
     for _, wrapped in sorted(metadata.recipients, key=lambda each: each[0] not in own):
         if (key := age.unwrap(wrapped, identities)) is not None:

@@ -157,7 +157,7 @@ def _identities(home: Path) -> list[str]:
         if file and os.path.isfile(file):
             texts.append(Path(file).read_text("utf-8", "replace"))
     lines = (line.strip() for text in texts for line in text.splitlines())
-    found = [line for line in lines if line.startswith("AGE-SECRET-KEY-1")]
+    found = [line for line in lines if line.startswith("AGE-SECRET-KEY-1") and age.is_identity(line)]
     return [*([own] if own else []), *found] or [ensure_identity(home)]
 
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from manifests.files import write_atomically
 from manifests.packages.resolve import ResolveError
 from reconciler.errors import UserError
-from reconciler.state.age_key import ensure_identity, read_identity
-from runtimes.base import NO_SECRETS, PermanentFailure, RuntimeFailure, SecretFile, Secrets
+from reconciler.state.age_key import FILE, ensure_identity, read_identity
+from runtimes.base import NO_SECRETS, RuntimeFailure, SecretFile, Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,10 +53,7 @@ class Vault:
         from manifests.secret_files import read_secrets
 
         def identities() -> list[str]:
-            try:
-                found = ensure_identity(self._home) if make_identity else read_identity(self._home)
-            except UserError as error:
-                raise ResolveError("IdentityBroken", str(error), error.hint) from error
+            found = self._identity(make=make_identity)
             return [found] if found else []
 
         return read_secrets(declared, kind, identities)
@@ -74,13 +71,13 @@ class Vault:
         return parts.hexdigest()[:32]
 
     def keep(self, service: Service, found: Found) -> None:
-        """For `open`. Raises OSError."""
-        file = self._file(service)
-        if not service.secrets or file.exists():
+        """For `open`. Raises OSError, or ResolveError without an identity."""
+        if not service.secrets or self._has(service):
             return
         import pyrage
 
-        own = pyrage.x25519.Identity.from_str(ensure_identity(self._home)).to_public()
+        file = self._file(service)
+        own = pyrage.x25519.Identity.from_str(self._identity(make=True)).to_public()
         text = json.dumps({name: _packed(each.secret, each.data) for name, each in found.values.items()})
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(file, bytes(pyrage.encrypt(text.encode(), [own])))
@@ -115,6 +112,28 @@ class Vault:
         except FileNotFoundError:
             return
 
+    def _identity(self, *, make: bool) -> str | None:
+        """The node's own. Raises ResolveError for one that is none."""
+        from manifests.sops import age
+
+        try:
+            found = ensure_identity(self._home) if make else read_identity(self._home)
+            if found is not None:
+                age.recipient_of(found)
+            return found
+        except UserError as error:
+            raise ResolveError("IdentityBroken", str(error), error.hint) from error
+        except ValueError as error:
+            hint = "bring it back from a backup; or delete it for a new one, and encrypt the files again"
+            raise ResolveError("IdentityBroken", f"{self._home / FILE}: {error}", hint) from error
+
+    def _has(self, service: Service) -> bool:
+        """Not where it is of an identity of before, or damaged."""
+        try:
+            return bool(self.open(service))
+        except RuntimeFailure:
+            return False
+
     def _file(self, service: Service) -> Path:
         return self._home / FOLDER / service.id / f"{service.revision}.age"
 
@@ -128,16 +147,16 @@ class Vault:
     def _decrypted(self, service: Service, sealed: bytes) -> dict[str, Any]:
         import pyrage
 
-        identity = read_identity(self._home)
         try:
+            identity = read_identity(self._home)
             own = [pyrage.x25519.Identity.from_str(identity)] if identity else []
             found: dict[str, Any] = json.loads(pyrage.decrypt(sealed, own))
             return found
-        except (pyrage.DecryptError, pyrage.IdentityError, ValueError) as error:
-            raise PermanentFailure(
+        except (pyrage.DecryptError, pyrage.IdentityError, UserError, ValueError) as error:
+            raise RuntimeFailure(
                 "SecretsMissing",
                 f"the secrets of {service.id} were kept for another age identity, or are damaged",
-                hint=f"delete {self._home / FOLDER / service.id} and restart the node",
+                hint=f"`atek restart {service.id}` starts it with what its files say now",
             ) from error
 
 

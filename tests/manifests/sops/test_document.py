@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from manifests.sops.document import emit, is_sealed, load, read_sealed, seal_again, store_of
 from manifests.sops.rules import Rule
-from manifests.sops.tree import Comment, find, walk
+from manifests.sops.tree import Branch, Comment, Item, find, walk
 from manifests.sops.trouble import SopsTrouble
 from manifests.sops.yaml_store import plain
 from tests.manifests.sops.sealed import MODIFIED, opened, recipient, sealed
@@ -85,6 +85,40 @@ def test_what_is_sealed_as_yaml_is_opened_as_it_was(document: dict[str, Any]) ->
     assert _same(plain(found.branches[0]), plain(before[0]))
     # Another reader of YAML sees the same.
     assert _same(_texts(yaml.load(found.plain(), yaml.BaseLoader)), _texts(plain(before[0])))
+
+
+_NAME = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+_LINE = st.text(
+    st.characters(codec="utf-8", exclude_characters="\r\n\x1c\x1d\x1e\x85\x0b\x0c\u2028\u2029"), max_size=30
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(document=st.dictionaries(_NAME.filter(lambda name: not name.startswith("sops_")), _TEXT, max_size=5))
+def test_what_is_sealed_as_lines_of_names_is_opened_as_it_was(document: dict[str, str]) -> None:
+    """But for a backslash before an n, which is the end of a line in such a file."""
+    branch = Branch([Item(name, text.replace("\\n", "")) for name, text in document.items()])
+    found = opened("dotenv", sealed("dotenv", emit("dotenv", [branch])))
+
+    assert plain(found.branches[0]) == {name: text.replace("\\n", "") for name, text in document.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(document=st.dictionaries(_NAME, st.dictionaries(_NAME, _LINE, min_size=1, max_size=3), max_size=3))
+def test_what_is_sealed_as_sections_is_opened_as_it_was(document: dict[str, dict[str, str]]) -> None:
+    """But for what no quotes keep: three double ones in a text that has backquotes, too."""
+    clean = {
+        section: {name: text.replace("`", "").replace('"""', "") for name, text in entries.items()}
+        for section, entries in document.items()
+        if section not in ("sops", "DEFAULT")
+    }
+    branch = Branch([
+        Item(section, Branch([Item(name, text) for name, text in entries.items()]))
+        for section, entries in clean.items()
+    ])  # fmt: skip
+    found = plain(opened("ini", sealed("ini", emit("ini", [branch]))).branches[0])
+
+    assert {section: entries for section, entries in found.items() if entries} == clean
 
 
 def _texts(value: Any) -> Any:

@@ -153,7 +153,27 @@ def test_what_is_kept_is_for_this_node_alone(home: Path, tmp_path: Path) -> None
     ensure_identity(home)
     with pytest.raises(RuntimeFailure, match="another age identity") as caught:
         vault.open(service)
-    assert caught.value.permanent
+    assert not caught.value.permanent
+    # Whoever looks at it again mends it.
+    kept(vault, declared(tmp_path, A={"file": "t.bin"}))
+    assert vault.open(service).env == {"A": "a"}
+
+
+@pytest.mark.parametrize("text", ["AGE-SECRET-KEY-1NONE\n", "\n", "AGE-SECRET-KEY-1" + "Q" * 58 + "\n"])
+def test_an_identity_that_is_damaged_is_said_wherever_it_is_needed(
+    home: Path, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "t.bin").write_text("a")
+    write(tmp_path, "a.yaml", "b: c\n", recipient(home))
+    vault = Vault(home)
+    service = kept(vault, declared(tmp_path, A={"file": "t.bin"}))
+    (home / FILE).write_text(text)
+    for secret in ({"file": "t.bin"}, {"file": "a.yaml", "key": "b"}):
+        with pytest.raises(ResolveError) as caught:
+            kept(vault, declared(tmp_path, A=secret))
+        assert caught.value.reason == "IdentityBroken"
+    with pytest.raises(RuntimeFailure):
+        vault.open(service)
 
 
 @pytest.mark.parametrize(
