@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed
 from manifests.model.snapshot import INTERNAL_ERROR, Declared, Problem
+from manifests.packages.resolve import secret_paths
 from manifests.sources.listing import UNREADABLE, Signature, read_text
 
 if TYPE_CHECKING:
@@ -68,8 +69,14 @@ class Contents:
         return tuple([one for name in self._names for one in self.entries[name].declared])
 
     def problems(self) -> tuple[Problem, ...]:
-        """All problems, in the order of the files' names."""
-        return tuple(one for name in sorted(self._troubled) for one in self.entries[name].problems)
+        """All problems, in the order of the files' names; a file of secrets is no broken manifest."""
+        secret = self._secret_files() if self._troubled else set()
+        names = sorted(name for name in self._troubled if self.path(name) not in secret)
+        return tuple(one for name in names for one in self.entries[name].problems)
+
+    def _secret_files(self) -> set[str]:
+        """What the services name for their secrets."""
+        return {path for one in self.services() for path in secret_paths(one, "file").values()}
 
     def linked(self) -> tuple[str, ...]:
         """The names that are symbolic links."""

@@ -26,6 +26,7 @@ from manifests.packages.resolve import (
     absolute_source,
     infer_runtime,
     package_exports,
+    secret_paths,
 )  # fmt: skip
 from manifests.sources.formats import parse_manifests
 from manifests.sources.listing import is_manifest, read_text
@@ -56,18 +57,22 @@ def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
     """Reads every manifest below `folder`. Raises OSError when it cannot be listed."""
     declared: list[Declared] = []
     problems: list[Problem] = []
+    broken: dict[str, tuple[Problem, ...]] = {}
     digest = hashlib.sha256()
     for path in _manifests(folder):
         file = f"{source.name}:{os.path.relpath(path, folder)}"
         text, found, wrong = _read(path, file, folder if source.trust == "foreign" else "")
         digest.update(f"{file}\0{text}\0".encode("utf-8", "surrogatepass"))
-        problems += wrong
+        broken[path] = wrong
         for manifest in found:
             if runs_on(manifest, place):
                 one = Declared(manifest, os.path.dirname(path), file, folder)
                 kept, why = _judged(one, source, folder)
                 declared += [kept] if kept else []
                 problems += [why] if why else []
+    # What a service names for its secrets is no manifest, and no broken one.
+    secret = {path for each in declared for path in secret_paths(each, "git").values()}
+    problems += [one for path, wrong in broken.items() if path not in secret for one in wrong]
     problems += _twice(declared)
     return Reading(() if problems else tuple(declared), tuple(problems), digest.hexdigest()[:16])
 

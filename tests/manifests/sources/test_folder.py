@@ -12,6 +12,7 @@ import pytest
 from manifests.model.merge import merge
 from manifests.sources import folder as module
 from manifests.sources.folder import REMOVAL, FolderSource
+from tests.manifests.sops.sealed import sealed
 from tests.manifests.sources.folders import age, find, ids, manifest, problems, watching, write
 
 if TYPE_CHECKING:
@@ -362,3 +363,17 @@ async def test_a_kubernetes_config_map_swaps_all_files_at_once(folder: Path) -> 
         (folder / "..data_tmp").symlink_to("..v2")
         os.replace(folder / "..data_tmp", folder / "..data")
         await watched.until(lambda snapshot: find(snapshot, "a").manifest.env == {"N": "2"})
+
+
+async def test_files_of_secrets_are_no_manifests(folder: Path) -> None:
+    """Neither one that is encrypted, nor a plain one that a service names; others are broken manifests."""
+    write(folder / "sealed.yaml", sealed("yaml", "a: secret\n").decode())
+    write(folder / "plain.yaml", "a: secret\n")
+    write(folder / "app.yaml", "id: app\ncommand: [x]\nsecrets: {A: {file: ./plain.yaml, key: a}}\n")
+    source = FolderSource(folder, "home")
+    await source.scan()
+
+    assert (ids(source.snapshot), source.snapshot.problems) == (["app"], ())
+    write(folder / "app.yaml", "id: app\ncommand: [x]\n")
+    await source.scan()
+    assert {each.file for each in source.snapshot.problems} == {str(folder / "plain.yaml")}

@@ -9,6 +9,7 @@ import pytest
 from manifests.model.git_source import GitSource
 from manifests.model.nodes import Place
 from reconciler.gitops.reading import read_folder
+from tests.manifests.sops.sealed import sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,3 +129,14 @@ class TestForeign:
         assert "is not in the same repository" in str(found.problems)
         # An owner's own may lie wherever he wants.
         assert ids(read(tmp_path / "repository", {})) == ["web"]
+
+
+def test_files_of_secrets_are_no_manifests(tmp_path: Path) -> None:
+    secrets = "secrets: {A: {file: ../keys.yaml, key: a}, B: {file: sealed.yaml, key: a}}\n"
+    files = {
+        "keys.yaml": "a: plain\n",
+        "below/sealed.yaml": sealed("yaml", "a: secret\n").decode(),
+        "below/a.yaml": f"id: a\n{COMMAND}{secrets}",
+    }
+    assert ids(read(tmp_path, files)) == ["a"]
+    assert read(tmp_path, {"other.yaml": "a: plain\n"}).problems
