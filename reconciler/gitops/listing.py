@@ -49,9 +49,15 @@ class Listing:
     refs: Mapping[str, str]
     head: str = ""
     text: str = field(default="", compare=False, repr=False)
+    _found: dict[Ref, Seen] = field(default_factory=dict, compare=False, repr=False)
 
     def resolve(self, ref: Ref) -> Seen:
-        """Raises GitTrouble: EmptyRepository, RefMissing."""
+        """Raises GitTrouble: EmptyRepository, RefMissing. Looked for once: most polls find nothing new."""
+        if ref not in self._found:
+            self._found[ref] = self._resolve(ref)
+        return self._found[ref]
+
+    def _resolve(self, ref: Ref) -> Seen:
         if ref.commit is not None:
             return Seen(ref.commit, "", ref.commit, self.refs)
         if not any(name.startswith((_BRANCH, _TAG)) or name == "HEAD" for name in self.refs):

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from reconciler.gitops.git import Access
 
 _MOVES = 3
+#: Servers of many people have a ref for each change that was ever proposed; those are nobody's source.
+_WANTED = ("HEAD", "refs/heads/*", "refs/tags/*")
 
 
 async def list_refs(source: GitSource, access: Access, home: Path, place: str) -> tuple[str, str]:
     """What git prints, and where the repository is. Raises GitTrouble."""
     for _ in range(_MOVES):
-        line = ("ls-remote", "--symref", "--", source.url)
+        line = ("ls-remote", "--symref", "--", source.url, *_WANTED)
         try:
             said = await git(*line, url=source.url, access=with_place(access, source, place), seconds=ASK)
             return said.decode("utf-8", "replace"), place

@@ -61,3 +61,9 @@ def test_an_empty_repository() -> None:
     with pytest.raises(GitTrouble) as caught:
         read_listing("").resolve(Ref())
     assert caught.value.reason == "EmptyRepository"
+
+
+def test_it_is_looked_for_once() -> None:
+    """A poll that finds nothing new reads no versions of thousands of tags again."""
+    listing = read_listing(_TEXT)
+    assert listing.resolve(Ref(semver="^1.2")) is listing.resolve(Ref(semver="^1.2"))
