@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ import anyio
 import pytest
 
 from manifests.model.git_source import GitSource, Ref
+from reconciler.gitops.credentials import access
+from reconciler.gitops.git import environment
 from reconciler.gitops.repository import Repositories
 from reconciler.gitops.troubles import GitTrouble
 from tests.reconciler.gitops.servers import (
@@ -25,13 +28,12 @@ from tests.reconciler.gitops.servers import (
 )
 from tests.reconciler.gitops.signers import SshSigner, ssh_signer
 from tests.reconciler.gitops.test_repository import laid_out
-from tests.runtimes.packages.git_server import web_server
+from tests.runtimes.packages.git_server import Repository, web_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.gitops.repository import Repository as Mirror
-    from tests.runtimes.packages.git_server import Repository
 
 pytestmark = pytest.mark.anyio
 Opened = "Callable[..., Mirror]"
@@ -161,6 +163,47 @@ async def test_a_token_is_for_its_server_only(
         values = {"credentials": {"tokenFile": "token"}, "caFile": str(tls.ca)}
         assert (await trouble(opened(f"{server.url}/work.git", **values))).reason == "RepositoryMoved"
         assert other.asked == []
+
+
+async def test_the_helper_knows_one_server(home: Path, tls: Authority) -> None:
+    """Whoever else asks for a password on the way (a large file's server) gets none."""
+    (home / "token").write_text("s3cret\n")
+    (home / "token").chmod(0o600)
+    values = {"name": "it", "url": "https://localhost:444/a.git", "credentials": {"tokenFile": "token"}}
+    own = environment(access(GitSource.model_validate(values), home, home))
+
+    def ask(host: str) -> str:
+        asked = f"protocol=https\nhost={host}\n\n"
+        line = ["git", "credential", "fill"]
+        return subprocess.run(line, env=own, input=asked, capture_output=True, text=True).stdout
+
+    assert "username=git\npassword=s3cret\n" in ask("localhost:444")
+    for other in ("localhost", "localhost:445", "example.com", "localhost:444.example.com"):
+        assert "s3cret" not in ask(other)
+
+
+async def test_nothing_of_the_users_configuration_counts(
+    origin: Repository,
+    opened: Callable[..., Mirror],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tls: Authority,
+) -> None:
+    origin.commit({"a": "mine"})
+    theirs = Repository(tmp_path / "theirs")
+    theirs.commit({"a": "theirs"})
+    config = tmp_path / ".gitconfig"
+    config.write_text(
+        f'[url "{theirs.path}"]\n\tinsteadOf = {origin.path}\n'
+        '[http "https://localhost"]\n\tsslVerify = false\n[http]\n\tfollowRedirects = true\n'
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG"):
+        monkeypatch.setenv(name, str(config))
+    monkeypatch.setenv("GIT_SSL_NO_VERIFY", "1")
+    assert await laid_out(opened()) == {"a": "mine"}
+    with http_server(origin.path.parent, tls) as server:
+        assert (await trouble(opened(f"{server.url}/work.git"))).reason == "CertificateNotTrusted"
 
 
 @pytest.mark.parametrize("where", ["/new/work.git", "/new/work"])

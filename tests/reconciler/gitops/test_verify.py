@@ -162,6 +162,24 @@ async def test_a_merge_of_an_old_branch_asks_for_no_signature_of_what_was_applie
     assert await verified(signed_by(alice.allowed(), mode="every"), first)
 
 
+async def test_what_was_applied_before_is_not_asked_for_however_long_ago(
+    origin: Repository, alice: SshSigner, signed_by: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short way to the first commit is known before the long one is, by which it was applied."""
+    monkeypatch.setattr("reconciler.gitops.history._DEPTHS", (0, 4, 2**31 - 1))
+    root = origin.commit({"a": "0"})
+    for index in range(5):
+        origin.git("commit", "--quiet", "--allow-empty", "--message", f"long ago {index}")
+    first = origin.commit({"a": "1"})
+    alice.sign(origin)
+    origin.git("checkout", "--quiet", "-b", "side", root)
+    origin.commit({"b": "good"})
+    origin.git("checkout", "--quiet", "main")
+    origin.git("merge", "--quiet", "--no-ff", "-m", "merged", "side")
+    origin.git("push", "--quiet", "origin", "main")
+    assert await verified(signed_by(alice.allowed(), mode="every"), first)
+
+
 async def test_a_history_that_was_rewritten(
     origin: Repository, alice: SshSigner, signed_by: Callable[..., Mirror]
 ) -> None:
