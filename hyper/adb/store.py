@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Databases that no table names, and that are opened in one life of this process for one asker.
-MOST_STRANGERS = 100
+MOST_UNLISTED = 100
 
 
 class Store:
@@ -29,7 +29,7 @@ class Store:
         self.hyper = hyper
         self._own: set[str] = set()
         self._others: set[str] = set()
-        self._strangers: dict[str, int] = {}
+        self._unlisted: dict[str, int] = {}
 
     async def call(self, db_id: str, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` returns; it is called twice where the database was not open. Raises HyperError."""
@@ -54,9 +54,9 @@ class Store:
         Raises RpcError, and HyperError.
         """
         if db_id not in self._own and db_id not in self._others:
-            opened = self._strangers.get(asker, 0)
-            if opened >= MOST_STRANGERS:
+            opened = self._unlisted.get(asker, 0)
+            if opened >= MOST_UNLISTED:
                 raise refused("Too many databases of others are open", hint="restart core.adb")
-            self._strangers[asker] = opened + 1
+            self._unlisted[asker] = opened + 1
             await self.open(db_id)
         return db_id in self._own

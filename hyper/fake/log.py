@@ -79,14 +79,14 @@ class Copy:
             else:
                 self.newest[block.key] = len(self.blocks)
             self.blocks.append(block)
-        self.tell()
+        self.wake()
 
     def replace(self, blocks: Sequence[Block]) -> None:
         """Everything anew, as after a repair."""
         self.blocks, self.newest = [], {}
         self.append(blocks)
 
-    def tell(self) -> None:
+    def wake(self) -> None:
         """Wakes whoever waits for anything of this copy."""
         changed, self.changed = self.changed, anyio.Event()
         changed.set()
@@ -184,7 +184,7 @@ def _catch_up(shorter: Copy, longer: Copy) -> list[Copy]:
         shorter.append(longer.blocks[shorter.version :])
         return [shorter]
     if learnt:
-        shorter.tell()
+        shorter.wake()
     return []
 
 
@@ -193,7 +193,7 @@ def _found_out(shorter: Copy, longer: Copy) -> list[Copy]:
     common = next(seq for seq, (mine, yours) in enumerate(pairs) if mine is not yours)
     for copy in (shorter, longer):
         copy.common = common
-        copy.tell()
+        copy.wake()
     return [shorter, longer]
 
 

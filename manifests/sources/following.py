@@ -86,11 +86,11 @@ class Following:
         self._told = told
         self._changed = changed
         self._met = met
-        self._untold: set[RecordPath] = set()
+        self._undelivered: set[RecordPath] = set()
         self._everything = False
         self._expected = 0
         self._last_event = 0.0
-        self._telling = anyio.Lock()
+        self._delivering = anyio.Lock()
 
     def resume(self, db_id: str, position: Position | None, records: dict[RecordPath, Record]) -> None:
         """Goes on where an earlier life was."""
@@ -101,7 +101,7 @@ class Following:
         """Until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._ask_again_and_again)
-            tasks.start_soon(self._tell_when_quiet)
+            tasks.start_soon(self._deliver_when_quiet)
             await self._follow()
 
     async def ask(self) -> None:
@@ -159,32 +159,32 @@ class Following:
         self.position = event.position
         self._last_event = anyio.current_time()
         if self._everything or event.position.version >= self._expected:
-            await self._tell()
+            await self._deliver()
 
     def _change(self, event: Changes) -> None:
         for change in event.changes:
-            self._untold.add(change.path)
+            self._undelivered.add(change.path)
             if change.deleted:
                 self.actual.pop(change.path, None)
             else:
                 self.actual[change.path] = Record(change.path, change.seq, change.value)
 
-    async def _tell(self) -> None:
-        async with self._telling:
+    async def _deliver(self) -> None:
+        async with self._delivering:
             position = self.position
-            if position is None or not (self._untold or self._everything):
+            if position is None or not (self._undelivered or self._everything):
                 return
-            delta = Delta(frozenset(self._untold), position, self._everything)
-            self._untold, self._everything = set(), False
+            delta = Delta(frozenset(self._undelivered), position, self._everything)
+            self._undelivered, self._everything = set(), False
             self.state = replace(self.state, applied=position, forked=False)
             self.problem = None
             await self._told(delta)
 
-    async def _tell_when_quiet(self) -> None:
+    async def _deliver_when_quiet(self) -> None:
         while True:
-            await anyio.sleep(QUIET if self._untold else ASK)
-            if self._untold and anyio.current_time() - self._last_event >= QUIET:
-                await self._tell()
+            await anyio.sleep(QUIET if self._undelivered else ASK)
+            if self._undelivered and anyio.current_time() - self._last_event >= QUIET:
+                await self._deliver()
 
     async def _ask_again_and_again(self) -> None:
         while True:
@@ -194,7 +194,7 @@ class Following:
     async def _pass_by(self, now: Database) -> None:
         """Blocks that are no services' need no telling to be behind us."""
         applied = self.state.applied
-        if applied is None or self._untold or applied.fork != now.fork or applied.version >= now.version:
+        if applied is None or self._undelivered or applied.fork != now.fork or applied.version >= now.version:
             return
         missed = await self._hyper.history(
             self.db_id, since=applied.version, until=now.version, prefix=SERVICES, limit=1

@@ -81,12 +81,12 @@ class RecordSource:
         self._judge = Judge(name, place, drives, policy)
         self._entries = Entries(base)
         self._journal = Journal(folder, name)
-        self._following = Following(hyper, database, self._take, self._tell_soon, self._hurry)
+        self._following = Following(hyper, database, self._take, self._publish_soon, self._hurry)
         self._fetcher = Fetcher(drives, self._hear_of)
         self._failures: dict[Drive, str] = {}
         self._arrived: set[Drive] = set()
         self._judge_all = False
-        self._to_judge, self._to_tell = anyio.Event(), anyio.Event()
+        self._to_judge, self._to_publish = anyio.Event(), anyio.Event()
         # The services stay, although the database has none any more.
         self._held = False
         self._kept_position: Position | None = None
@@ -141,7 +141,7 @@ class RecordSource:
                 await self._load()
             elif missing := self._missing():
                 await self._judge_again(missing)
-                self._tell()
+                self._publish()
         await self._following.ask()
 
     async def watch(self, changed: Callable[[], None]) -> None:
@@ -150,7 +150,12 @@ class RecordSource:
         try:
             await self.scan()
             async with anyio.create_task_group() as tasks:
-                for each in (self._fetcher.run, self._keep_again, self._judge_when_due, self._tell_when_due):
+                for each in (
+                    self._fetcher.run,
+                    self._keep_again,
+                    self._judge_when_due,
+                    self._publish_when_due,
+                ):
                     tasks.start_soon(each)
                 await self._following.run()
         finally:
@@ -169,7 +174,7 @@ class RecordSource:
             self._entries.restore(newest, kept.good.get(path), self._judge)
             await _let_others(number)
         self._loaded, self._known = True, kept.whole
-        self._tell()
+        self._publish()
 
     async def _keep(self, lines: Sequence[Line]) -> None:
         """Before anybody hears of it."""
@@ -193,7 +198,7 @@ class RecordSource:
             if self._journal.failing:
                 async with self._lock:
                     await self._rewrite()
-                    self._tell()
+                    self._publish()
 
     # -- the database
 
@@ -207,7 +212,7 @@ class RecordSource:
                 else:
                     await self._take_some(delta.paths)
             self._known = True
-            self._tell()
+            self._publish()
 
     def _must_hold(self, delta: Delta) -> bool:
         """Whether the services stay although the database has none any more.
@@ -251,7 +256,7 @@ class RecordSource:
     def _hear_of(self, drive: Drive, why: str) -> None:
         if why:
             self._failures[drive] = why
-            self._tell_soon()
+            self._publish_soon()
         else:
             self._failures.pop(drive, None)
             self._arrived.add(drive)
@@ -272,7 +277,7 @@ class RecordSource:
                     await self._let_go()
                 paths = self._entries.by_path if everything else self._entries.waiting(arrived)
                 await self._judge_again(list(paths))
-                self._tell()
+                self._publish()
 
     async def _let_go(self) -> None:
         """Takes it that the database is empty, once that is allowed."""
@@ -291,16 +296,16 @@ class RecordSource:
         if lines:
             await self._keep(lines)
 
-    def _tell_soon(self) -> None:
-        self._to_tell.set()
+    def _publish_soon(self) -> None:
+        self._to_publish.set()
 
-    async def _tell_when_due(self) -> None:
+    async def _publish_when_due(self) -> None:
         while True:
-            await self._to_tell.wait()
+            await self._to_publish.wait()
             await anyio.sleep(GATHER)
-            self._to_tell = anyio.Event()
+            self._to_publish = anyio.Event()
             async with self._lock:
-                self._tell()
+                self._publish()
 
     def _missing(self) -> list[RecordPath]:
         """Whose package was here and is not any more."""
@@ -312,7 +317,7 @@ class RecordSource:
 
     # -- what to say
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         """Makes the snapshot anew, and says so."""
         entries = list(self._entries.in_order())
         position = self._following.state.applied

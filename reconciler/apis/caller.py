@@ -33,7 +33,7 @@ class Caller:
         return self.user == SYSTEM
 
     @property
-    def stranger(self) -> bool:
+    def followed(self) -> bool:
         """Whether it is a service that another node brought here."""
         return self.user.startswith(FOLLOW)
 

@@ -85,7 +85,7 @@ class ServicesApi:
         options = params.options(0, InstallOptions)
         owner = options.user or caller.user
         # What another node may run here is its follow's policy, which installing would lead around.
-        if caller.stranger or (owner != caller.user and not caller.admin):
+        if caller.followed or (owner != caller.user and not caller.admin):
             raise not_authorized()
         manifest = await self._declarations.install(options, owner, caller.user)
         outcome = await self._waits().serving(manifest.id, manifest)

@@ -32,7 +32,7 @@ class Delivery:
         self._node = node
         self._id = service_id
         self._mark = mark_of(own_key)
-        self._told = ""
+        self._printed = ""
         self._same_since: float | None = None
         self._before = _revision(_entry(self._status(), service_id))
         self._away = False
@@ -58,7 +58,7 @@ class Delivery:
         entry = _entry(status, self._id)
         if obstacle or entry is None:
             self._same_since = None
-            self._tell(obstacle or "has it, and does not say yet how it fares")
+            self._print(obstacle or "has it, and does not say yet how it fares")
             return False
         return self._outcome(entry)
 
@@ -96,7 +96,7 @@ class Delivery:
             raise self._given_up(entry) from error
         if reached is None:
             self._same_since = None
-            self._tell(_why(entry))
+            self._print(_why(entry))
             return False
         return _revision(entry) != self._before or self._lasts()
 
@@ -105,10 +105,10 @@ class Delivery:
         self._same_since = self._same_since or now
         return now - self._same_since >= LASTS
 
-    def _tell(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         """On stderr, and only what is new."""
-        if text and text != self._told:
-            self._told = text
+        if text and text != self._printed:
+            self._printed = text
             print(f"{self._id}: {self._node} {clean(text)}", file=sys.stderr, flush=True)
 
     def _given_up(self, entry: dict[str, Any]) -> UserError:
@@ -123,7 +123,7 @@ class Delivery:
             return UserError(
                 f"{self._id} is not delivered: {self._node} is away", hint=f"once it is back, {hint}"
             )
-        why = self._told or "tells nothing new"
+        why = self._printed or "tells nothing new"
         return UserError(f"{self._id} is not ready after {seconds:g} s: {self._node} {why}", hint=hint)
 
 

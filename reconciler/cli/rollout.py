@@ -22,7 +22,7 @@ class Rollout:
     def __init__(self, home: Path) -> None:
         self._client = Client(home)
         self._before = _revisions(self._client.status())
-        self._told: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
 
     def wait(self, results: Mapping[str, str], *, seconds: float) -> int:
         """`results` is id → created, configured or unchanged. Raises UserError when it is not so in time."""
@@ -35,10 +35,10 @@ class Rollout:
             return all(name in services and serves(services[name]) for name in results) or None
 
         done = wait_for(
-            self._client, look, seconds=seconds, progress=lambda status: self._tell(status, results)
+            self._client, look, seconds=seconds, progress=lambda status: self._print(status, results)
         )
         if done is None:
-            why = "; ".join(f"{name}: {text}" for name, text in self._told.items() if text)
+            why = "; ".join(f"{name}: {text}" for name, text in self._printed.items() if text)
             raise UserError(
                 f"not ready after {seconds:g} s: {why or 'the node has not noticed the change'}",
                 hint="the node goes on trying; `atek status --watch` shows how it fares",
@@ -46,12 +46,12 @@ class Rollout:
         print("ready")
         return 0
 
-    def _tell(self, status: dict[str, Any], results: Mapping[str, str]) -> None:
+    def _print(self, status: dict[str, Any], results: Mapping[str, str]) -> None:
         """On stderr, and only what is new: a pipe gets the results alone."""
         for service in status["services"]:
             name, text = service["id"], clean(explanation(service))
-            if name in results and self._told.get(name) != text:
-                self._told[name] = text
+            if name in results and self._printed.get(name) != text:
+                self._printed[name] = text
                 if text:
                     print(f"{name}: {text}", file=sys.stderr, flush=True)
 

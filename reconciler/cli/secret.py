@@ -65,7 +65,7 @@ def seal(arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.write(sealed)
         return 0
     write_atomically(name, sealed, mode=_mode(Path(arguments.file)))
-    _tell(name, "encrypted for", made.recipients)
+    _print(name, "encrypted for", made.recipients)
     return 0
 
 
@@ -89,7 +89,7 @@ def rotate(arguments: argparse.Namespace) -> int:
         mac_only_encrypted=opened.metadata.mac_only_encrypted, modified=_now(), random=os.urandom,
     )  # fmt: skip
     _replace(file, before, sealed)
-    _tell(file, "has a new key, for", recipients)
+    _print(file, "has a new key, for", recipients)
     if lost := [each for each in opened.metadata.names if each not in recipients]:
         print(f"{', '.join(lost)} could read it until now: change the secrets themselves", file=sys.stderr)
     return 0
@@ -200,7 +200,7 @@ def _mode(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
 
 
-def _tell(file: Path, what: str, recipients: list[str] | tuple[str, ...]) -> None:
+def _print(file: Path, what: str, recipients: list[str] | tuple[str, ...]) -> None:
     print(f"{file} {what} {', '.join(map(clean, recipients))}")
 
 

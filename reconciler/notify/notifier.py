@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from reconciler.notify.facts import Disk, facts_of
-from reconciler.notify.outbox import Queue, address_id, due, sent, tell, written
+from reconciler.notify.outbox import Queue, address_id, due, enqueue, sent, written
 from reconciler.notify.sending import NotSent, shown
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Notifier:
         now, whole = self._wall(), "" not in node.unready()
         facts = facts_of(node.status(), self._disk(), self._outbox.known, now, whole=whole)
         settings = [address.settings for address in self._addresses]
-        await self._become(tell(self._outbox, facts, settings, now))
+        await self._become(enqueue(self._outbox, facts, settings, now))
         return min(LOOK, max(1.0, facts.look_again - now))
 
     async def _become(self, outbox: Outbox) -> None:

@@ -65,9 +65,9 @@ def address_id(address: NotifySettings) -> str:
     return hashlib.sha256(address.url.encode()).hexdigest()[:12]
 
 
-def tell(outbox: Outbox, facts: Facts, addresses: Sequence[NotifySettings], now: float) -> Outbox:
+def enqueue(outbox: Outbox, facts: Facts, addresses: Sequence[NotifySettings], now: float) -> Outbox:
     """With what is new in the queues of those who want it, and no queues of addresses that are gone."""
-    messages = list(_news(outbox, facts, now))
+    messages = list(_changes(outbox, facts, now))
     queues = {}
     for address in addresses:
         queue = outbox.queues.get(address_id(address), Queue())
@@ -111,7 +111,7 @@ def written(queue: Queue, node: str) -> tuple[str, str]:
     return f"{node}: {len(queue.messages) + queue.dropped} messages", "\n".join(lines)
 
 
-def _news(outbox: Outbox, facts: Facts, now: float) -> Iterator[Message]:
+def _changes(outbox: Outbox, facts: Facts, now: float) -> Iterator[Message]:
     for key, fact in facts.so.items():
         if outbox.known.get(key) != fact.reason:
             yield _message(fact, now)

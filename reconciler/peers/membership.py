@@ -179,7 +179,7 @@ class Membership:
             status = await self.hyper.status()
             self._away = False
             await self._settle(status.noise_key, status.address)
-            await self._network.tell(self.follows())
+            await self._network.apply(self.follows())
             await self._introduce(self._own.value)
             for follow in self.follows():
                 with suppress(HyperError):

@@ -25,12 +25,12 @@ class Network:
 
     def __init__(self, hyper: Hyper) -> None:
         self._hyper = hyper
-        self._told: Wanted | None = None
+        self._applied: Wanted | None = None
 
-    async def tell(self, follows: Sequence[Follow]) -> None:
+    async def apply(self, follows: Sequence[Follow]) -> None:
         """Tells what is not told yet. Raises HyperError; then it has to be told again."""
-        wanted, before = wanted_by(follows), self._told or Wanted()
-        if wanted == self._told:
+        wanted, before = wanted_by(follows), self._applied or Wanted()
+        if wanted == self._applied:
             return
         await self._hyper.allow(wanted.keys)
         kept = {peer.key for peer in wanted.peers}
@@ -40,7 +40,7 @@ class Network:
         for peer in wanted.peers:
             if peer not in before.peers:
                 await self._hyper.add_peer(peer)
-        self._told = wanted
+        self._applied = wanted
 
 
 def wanted_by(follows: Sequence[Follow]) -> Wanted:

@@ -45,7 +45,7 @@ class Session:
         self._psql.stdin.flush()
         return self._psql.stdout.readline().rstrip("\n")
 
-    def tell(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
         """A statement without an answer."""
         assert self.ask(f"{statement}; select 'done'") == "done"
 
@@ -85,13 +85,13 @@ def test_postgres(trial: Trial) -> None:
         trial.up()
         trial.installed("db")
     with trial.step("answers"), Session(trial.port("db")) as session:
-        session.tell("create table cats (name text)")
-        session.tell("insert into cats values ('Kitty')")
+        session.execute("create table cats (name text)")
+        session.execute("insert into cats values ('Kitty')")
     with trial.step("adopted with an open session"), Session(trial.port("db")) as session:
-        session.tell("create temporary table mine (value int)")
+        session.execute("create temporary table mine (value int)")
         trial.adopted("db")
         # Temporary tables are the session's: this is the old one, and the server lost none of its helpers.
-        session.tell("insert into mine values (7)")
+        session.execute("insert into mine values (7)")
         assert session.ask("select sum(value) from mine") == "7"
         assert session.ask("select count(*) from pg_stat_activity where backend_type = 'checkpointer'") == "1"
     with trial.step("edited"):

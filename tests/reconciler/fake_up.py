@@ -33,7 +33,7 @@ class Ending(FakeNode):
 
     def shut_down(self) -> None:
         super().shut_down()
-        self.tell("notes", "Stopping", f"request {self.shut_downs}")
+        self.emit("notes", "Stopping", f"request {self.shut_downs}")
         if self.shut_downs == 2:
             self.ended.set()
 
@@ -46,10 +46,10 @@ async def run_node(home: Path, paths: Sequence[Path], flags: Mapping[str, Any], 
     async with anyio.create_task_group() as group:
         group.start_soon(console, node)
         await anyio.wait_all_tasks_blocked()
-        node.tell("notes", "Ready", f"{flags.get('port')} {[str(path) for path in paths]}")
+        node.emit("notes", "Ready", f"{flags.get('port')} {[str(path) for path in paths]}")
         begin = time.monotonic()
         for number in range(int(os.environ.get("CROWD", "0"))):
-            node.tell("crowd", "Ready", f"{number} {'x' * 1000}")
+            node.emit("crowd", "Ready", f"{number} {'x' * 1000}")
             if number % 500 == 0:
                 await anyio.wait_all_tasks_blocked()
         if "CROWD" in os.environ:

@@ -122,7 +122,7 @@ class FakeNode:
     def add(self, *services: dict[str, Any]) -> None:
         self.services.update({value["id"]: value for value in services})
 
-    def tell(self, service_id: str, reason: str, message: str = "", *, warning: bool = False) -> None:
+    def emit(self, service_id: str, reason: str, message: str = "", *, warning: bool = False) -> None:
         self.events.add(EventRecord(time.time(), service_id, reason, message, warning=warning))
 
     def status(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Pool:
         """The exchange is over, or never began."""
         self.in_flight.discard(exchange)
         if self.waiters:
-            self.tell_waiters()
+            self.wake_waiters()
 
     def serve_again(self) -> None:
         """It was unready for a while, or was to leave, and something may still be in flight from before."""
@@ -110,7 +110,7 @@ class Pool:
             self.leaving = True
             for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
                 exchange.restart()
-        self.tell_waiters()
+        self.wake_waiters()
         return event
 
     def cut(self) -> None:
@@ -118,7 +118,7 @@ class Pool:
         for exchange in [exchange for exchange in self.in_flight if exchange.endless]:
             exchange.cut()
 
-    def tell_waiters(self) -> None:
+    def wake_waiters(self) -> None:
         """To be called when something left `in_flight`."""
         if not self.in_flight:
             waiters, self.waiters = self.waiters, []

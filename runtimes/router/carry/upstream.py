@@ -65,9 +65,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether a request may be risked on it. Between its closing and our knowing there is a gap."""
         if now - self.idle_since > self.keep_for or self._transport.is_closing():
             return False
-        return not self._has_news()
+        return not self._is_readable()
 
-    def _has_news(self) -> bool:
+    def _is_readable(self) -> bool:
         """An idle connection has nothing to read unless it was closed."""
         if self._doubt is None:
             self._doubt = select.poll()
@@ -300,7 +300,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange = self._answer = self._body = None
         pool.in_flight.discard(exchange)
         if pool.waiters:
-            pool.tell_waiters()
+            pool.wake_waiters()
         if not answer.keep_alive or rest or not exchange.sent or pool.retired:
             # Not `close`: it would wait until the other side has read what it no longer wants.
             self._transport.abort()

@@ -272,8 +272,10 @@ async def test_the_nodes_own_databases_are_nobodys_business(world: World) -> Non
     await world.system("recordList", status, "")
 
 
-async def test_strangers_cannot_fill_the_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyper.adb.store.MOST_STRANGERS", 2)
+async def test_databases_that_no_table_names_cannot_fill_the_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hyper.adb.store.MOST_UNLISTED", 2)
     errors = [await world.notes.refused("recordGet", f"{number:064x}", "a") for number in range(3)]
     assert [error.data for error in errors[:2]] == [{"code": "NOT_SYNCED"}] * 2
     assert errors[2].message == "Too many databases of others are open"

@@ -58,7 +58,7 @@ async def later(seconds: float, change: Callable[[], object], told: Told | None 
     await anyio.sleep(seconds)
     change()
     if told:
-        told.tell("notes", "Something")
+        told.emit("notes", "Something")
 
 
 def stalled(message: str) -> dict[str, Any]:

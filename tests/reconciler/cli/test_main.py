@@ -137,7 +137,7 @@ def test_the_persons_error_is_found_in_a_group() -> None:
 
 def test_a_closed_pipe_is_silent(node: FakeNode, atek: Atek) -> None:
     for number in range(1000):
-        node.tell("notes", "Ready", f"{number} {'x' * 200}")
+        node.emit("notes", "Ready", f"{number} {'x' * 200}")
     command = [sys.executable, "-m", "reconciler.cli", "events", "-n", "1000", "--home", str(atek.home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -150,7 +150,7 @@ def test_a_closed_pipe_is_silent(node: FakeNode, atek: Atek) -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["--help"], ["events"]])
 def test_a_pipe_that_was_never_read_is_silent(node: FakeNode, atek: Atek, words: list[str]) -> None:
-    node.tell("notes", "Ready")
+    node.emit("notes", "Ready")
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "reconciler.cli", "--home", str(atek.home), *words]
@@ -204,8 +204,8 @@ def hang_up(listener: socket.socket) -> None:
 
 def test_events(atek: Atek, node: FakeNode) -> None:
     for number in range(3):
-        node.tell("notes", "Ready", f"number {number}\x1b[2J\nmore")
-    node.tell("", "Listening", "on port 2835")
+        node.emit("notes", "Ready", f"number {number}\x1b[2J\nmore")
+    node.emit("", "Listening", "on port 2835")
     lines = atek("events", "-n", "2").out.splitlines()
     assert len(lines) == 2
     assert lines[0].endswith("notes     Ready             number 2 more")
@@ -216,7 +216,7 @@ def test_events_are_followed_until_the_node_ends(atek: Atek) -> None:
     fake = FakeNode()
     command = [sys.executable, "-m", "reconciler.cli", "events", "-f", "--home", str(atek.home)]
     with running_node(atek.home, fake):
-        fake.tell("notes", "Started", "before")
+        fake.emit("notes", "Started", "before")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert "before" in process.stdout.readline()

@@ -125,7 +125,7 @@ def test_watching_prints_each_change(atek: Atek, words: list[str]) -> None:
         while "Starting" not in process.stdout.readline():
             pass
         fake.add(service("notes", message="all is well"))
-        fake.tell("notes", "Ready")
+        fake.emit("notes", "Ready")
         while "all is well" not in process.stdout.readline():
             pass
     _, err = process.communicate(timeout=20)

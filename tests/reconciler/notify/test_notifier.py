@@ -30,7 +30,7 @@ ROOM = Disk(total=100 * LOW_BYTES, free=50 * LOW_BYTES)
 
 def say(node: FakeNode, *services: dict[str, Any]) -> None:
     node.services = {each["id"]: each for each in services}
-    node.tell("", "Changed")
+    node.emit("", "Changed")
 
 
 class Address:

@@ -18,8 +18,8 @@ from reconciler.notify.outbox import (
     Queue,
     address_id,
     due,
+    enqueue,
     sent,
-    tell,
     written,
 )
 from reconciler.state.notify_settings import NotifySettings
@@ -43,39 +43,39 @@ def texts(outbox: Outbox, address: NotifySettings = NTFY) -> list[str]:
 
 
 def test_what_is_new_is_told_once() -> None:
-    outbox = tell(Outbox(), so(stalled("notes")), [NTFY], 1.0)
+    outbox = enqueue(Outbox(), so(stalled("notes")), [NTFY], 1.0)
     assert texts(outbox) == ["notes is stalled: BadConfig: oh"]
     outbox = sent(outbox, NTFY, outbox.queues[address_id(NTFY)])
-    assert tell(outbox, so(stalled("notes")), [NTFY], 2.0) == outbox
-    assert texts(tell(outbox, so(stalled("notes", "CrashLoopBackOff")), [NTFY], 3.0)) == [
+    assert enqueue(outbox, so(stalled("notes")), [NTFY], 2.0) == outbox
+    assert texts(enqueue(outbox, so(stalled("notes", "CrashLoopBackOff")), [NTFY], 3.0)) == [
         "notes is stalled: CrashLoopBackOff: oh"
     ]
 
 
 def test_what_is_over_is_told_too_but_not_of_what_is_deleted() -> None:
     outbox = Outbox({"Stalled notes": "X", "Stalled old": "X", "DiskLow disk": "DiskLow"})
-    outbox = tell(outbox, so(there=("notes",)), [NTFY], 1.0)
+    outbox = enqueue(outbox, so(there=("notes",)), [NTFY], 1.0)
     assert sorted(texts(outbox)) == ["notes works again", "the disk has room again"]
     assert not outbox.known
 
 
 def test_another_trouble_is_no_recovery() -> None:
     reverted = Fact("Reverted", "notes", "HealthyDeadlineExceeded", "slow", "notes")
-    outbox = tell(Outbox({"Stalled notes": "X"}), so(reverted), [NTFY], 1.0)
+    outbox = enqueue(Outbox({"Stalled notes": "X"}), so(reverted), [NTFY], 1.0)
     assert texts(outbox) == ["notes went back to what ran before: slow"]
 
 
 def test_what_cannot_be_told_now_is_not_over() -> None:
     outbox = Outbox({"Stalled notes": "X"})
     unsure = so(there=("notes",), unsure=frozenset({"Stalled notes"}))
-    assert tell(outbox, unsure, [NTFY], 1.0).known == {"Stalled notes": "X"}
-    assert texts(tell(outbox, unsure, [NTFY], 1.0)) == []
+    assert enqueue(outbox, unsure, [NTFY], 1.0).known == {"Stalled notes": "X"}
+    assert texts(enqueue(outbox, unsure, [NTFY], 1.0)) == []
 
 
 def test_the_first_revision_is_no_update_and_every_address_gets_what_it_wants() -> None:
-    outbox = tell(Outbox(), so(serving={"notes": "aaaaaaaaaa"}), [NTFY, MAIL], 1.0)
+    outbox = enqueue(Outbox(), so(serving={"notes": "aaaaaaaaaa"}), [NTFY, MAIL], 1.0)
     assert texts(outbox, MAIL) == []
-    outbox = tell(outbox, so(stalled("x"), serving={"notes": "bbbbbbbbbb"}), [NTFY, MAIL], 1.0)
+    outbox = enqueue(outbox, so(stalled("x"), serving={"notes": "bbbbbbbbbb"}), [NTFY, MAIL], 1.0)
     assert texts(outbox, MAIL) == ["notes is updated: revision bbbbbbbb serves"]
     assert texts(outbox) == ["x is stalled: BadConfig: oh"]
 
@@ -83,7 +83,7 @@ def test_the_first_revision_is_no_update_and_every_address_gets_what_it_wants() 
 def test_only_services_that_an_address_is_for() -> None:
     some = NotifySettings(url="ntfy://localhost/x", services=("h*",))
     facts = so(stalled("home"), stalled("notes"), Fact("DiskLow", "disk", "DiskLow", "little"))
-    assert texts(tell(Outbox(), facts, [some], 1.0), some) == [
+    assert texts(enqueue(Outbox(), facts, [some], 1.0), some) == [
         "home is stalled: BadConfig: oh",
         "the disk is nearly full: little",
     ]
@@ -92,15 +92,15 @@ def test_only_services_that_an_address_is_for() -> None:
 def test_what_flaps_before_it_is_told_is_one_line() -> None:
     outbox = Outbox()
     for moment in range(5):
-        outbox = tell(outbox, so(stalled("notes")), [NTFY], float(moment))
-        outbox = tell(outbox, so(there=("notes",)), [NTFY], moment + 0.5)
+        outbox = enqueue(outbox, so(stalled("notes")), [NTFY], float(moment))
+        outbox = enqueue(outbox, so(there=("notes",)), [NTFY], moment + 0.5)
     assert texts(outbox) == ["notes works again: it was not 5 times"]
 
 
 def test_an_address_that_is_away_for_long_is_owed_a_bounded_number() -> None:
     outbox = Outbox()
     for number in range(MOST + 7):
-        outbox = tell(outbox, so(stalled(f"s{number}")), [NTFY], float(number))
+        outbox = enqueue(outbox, so(stalled(f"s{number}")), [NTFY], float(number))
     queue = outbox.queues[address_id(NTFY)]
     assert (len(queue.messages), queue.dropped) == (MOST, 7)
     assert written(queue, "pi")[1].startswith("7 older messages are not shown\n")
@@ -108,8 +108,8 @@ def test_an_address_that_is_away_for_long_is_owed_a_bounded_number() -> None:
 
 
 def test_an_address_that_is_gone_is_owed_nothing() -> None:
-    outbox = tell(Outbox(), so(stalled("notes")), [NTFY], 1.0)
-    assert tell(outbox, so(stalled("notes")), [MAIL], 2.0).queues.keys() == {address_id(MAIL)}
+    outbox = enqueue(Outbox(), so(stalled("notes")), [NTFY], 1.0)
+    assert enqueue(outbox, so(stalled("notes")), [MAIL], 2.0).queues.keys() == {address_id(MAIL)}
 
 
 def message(time: float) -> Queue:
@@ -144,9 +144,9 @@ def test_quiet_hours(quiet: str, minute: int, seconds: float) -> None:
 
 
 def test_what_comes_while_something_is_sent_is_owed_still() -> None:
-    outbox = tell(Outbox(), so(stalled("a")), [NTFY], 1.0)
+    outbox = enqueue(Outbox(), so(stalled("a")), [NTFY], 1.0)
     sending = outbox.queues[address_id(NTFY)]
-    outbox = tell(outbox, so(stalled("a"), stalled("b")), [NTFY], 2.0)
+    outbox = enqueue(outbox, so(stalled("a"), stalled("b")), [NTFY], 2.0)
     assert texts(sent(outbox, NTFY, sending)) == ["b is stalled: BadConfig: oh"]
 
 
@@ -162,7 +162,9 @@ def test_whoever_reads_all_messages_knows_what_is_so(steps: list[tuple[set[str],
         outbox = sent(outbox, NTFY, queue)
 
     for moment, (troubled, send) in enumerate([*steps, ({"a"}, True)]):
-        outbox = tell(outbox, so(*map(stalled, sorted(troubled)), there=tuple("abc")), [NTFY], float(moment))
+        outbox = enqueue(
+            outbox, so(*map(stalled, sorted(troubled)), there=tuple("abc")), [NTFY], float(moment)
+        )
         if send:
             read()
             assert {each for each, is_so in told.items() if is_so} == troubled

@@ -29,18 +29,18 @@ async def test_what_could_not_be_told_is_told_again() -> None:
     network = Network(hyper)
     hyper.go_away()
     with pytest.raises(HyperError):
-        await network.tell([ONE, TWO])
+        await network.apply([ONE, TWO])
     hyper.come_back()
-    await network.tell([ONE, TWO])
+    await network.apply([ONE, TWO])
     assert hyper.allowed == {"aa" * 32, "bb" * 32} and hyper.peers.keys() == {"aa" * 32}
 
 
 async def test_who_is_followed_no_more_is_neither_let_in_nor_dialled() -> None:
     hyper = FakeHyper(FakeNetwork())
     network = Network(hyper)
-    await network.tell([ONE, TWO])
-    await network.tell([TWO])
+    await network.apply([ONE, TWO])
+    await network.apply([TWO])
     assert hyper.allowed == {"bb" * 32} and not hyper.peers
     elsewhere = Follow("two", TWO.key, TWO.noise, "10.0.0.2:2")
-    await network.tell([elsewhere])
+    await network.apply([elsewhere])
     assert hyper.peers["bb" * 32] == Peer("10.0.0.2", 2, "bb" * 32)

@@ -85,7 +85,7 @@ async def test_down(served: Path, node: FakeNode) -> None:
 
 async def test_events(served: Path, node: FakeNode) -> None:
     for number in range(5):
-        node.tell("notes", "Ready", f"{number}")
+        node.emit("notes", "Ready", f"{number}")
     answer = await call(served, "events", {"limit": 2})
     assert [event["message"] for event in answer["result"]] == ["3", "4"]
     for limit in (-1, "2", True, None):
@@ -152,12 +152,12 @@ async def events(served: Path, query: str = "") -> AsyncIterator[BufferedByteRec
 
 
 async def test_the_stream_begins_with_recent_events_and_goes_on(served: Path, node: FakeNode) -> None:
-    node.tell("notes", "Started", "1")
-    node.tell("notes", "Started", "2")
+    node.emit("notes", "Started", "1")
+    node.emit("notes", "Started", "2")
     with anyio.fail_after(5):
         async with events(served, "?recent=1") as reader:
             assert json.loads(await reader.receive_until(b"\n", 4096))["message"] == "2"
-            node.tell("notes", "Ready", "3\udcff")
+            node.emit("notes", "Ready", "3\udcff")
             assert json.loads(await reader.receive_until(b"\n", 4096))["message"] == "3\udcff"
 
 
@@ -171,7 +171,7 @@ async def test_a_reader_that_stands_still_delays_nobody(served: Path, node: Fake
     async with events(served):
         with anyio.fail_after(5):
             for number in range(5000):
-                node.tell("crowd", "Ready", f"{number} {'x' * 1000}")
+                node.emit("crowd", "Ready", f"{number} {'x' * 1000}")
             assert (await call(served, "status"))["id"] == 7
     await nobody_reads(node)
 
