@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from reconciler.gitops.mirror import REFS
-from reconciler.gitops.objects import objects, read
+from reconciler.gitops.objects import Missing, objects, read
 from reconciler.gitops.troubles import GitTrouble
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Lineage:
 
 
 async def lineage(mirror: Mirror, seen: Seen, since: str) -> Lineage:
-    """Both are in the mirror. Raises GitTrouble."""
+    """The first is in the mirror; of the other one the server may no longer know. Raises GitTrouble."""
     if seen.commit == since:
         return Lineage(())
     commit = await anyio.to_thread.run_sync(read, mirror.path, seen.commit)
@@ -46,15 +46,15 @@ async def lineage(mirror: Mirror, seen: Seen, since: str) -> Lineage:
     for depth in _DEPTHS:
         if depth:
             await _deepen(mirror, seen, since, depth)
-        cut = _cut(mirror)
-        found = await _listed(mirror, seen.commit, f"^{since}")
-        if not found.keys() & cut and not await _is_unsure(mirror, found, since, cut):
+        cut, known = _cut(mirror), await anyio.to_thread.run_sync(_has, mirror, since)
+        found = await _listed(mirror, seen.commit, *([f"^{since}"] if known else []))
+        if not found.keys() & cut and not (known and await _is_unsure(mirror, found, since, cut)):
             break
     if found.keys() & cut:
         raise GitTrouble(
             "HistoryMissing", f"{mirror.url}: the server does not give the history of {seen.shown}"
         )
-    return Lineage(tuple(found), await _is_rewritten(mirror, seen.commit, since))
+    return Lineage(tuple(found), not known or await _is_rewritten(mirror, seen.commit, since))
 
 
 async def _is_unsure(
@@ -95,6 +95,13 @@ def _cut(mirror: Mirror) -> set[str]:
         return set((mirror.path / "shallow").read_text().split())
     except FileNotFoundError:
         return set()
+
+
+def _has(mirror: Mirror, commit: str) -> bool:
+    try:
+        return bool(read(mirror.path, commit))
+    except Missing:
+        return False
 
 
 def _all_parents(mirror: Mirror, names: list[str]) -> dict[str, list[str]]:

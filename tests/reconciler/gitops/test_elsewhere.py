@@ -160,7 +160,9 @@ async def test_a_source_forgets_nothing_of_another(origin: Repository, home: Pat
 
     tagged, main = source("tagged", ref={"tag": "v1"}), source("main")
     assert await laid_out(tagged) == {"a": "1"} and await laid_out(main) == {"a": "2"}
+    before = (await tagged.checkout(first)).stat().st_ino
     await main.forget({second})
+    assert (await tagged.checkout(first)).stat().st_ino == before, "the same folder, and not another"
     origin.path.rename(origin.path.with_name("away"))
     assert files(await tagged.checkout(first)) == {"a": "1"}
     await tagged.forget(set())

@@ -180,6 +180,30 @@ async def test_what_was_applied_before_is_not_asked_for_however_long_ago(
     assert await verified(signed_by(alice.allowed(), mode="every"), first)
 
 
+async def test_every_commit_after_the_mirror_was_lost(
+    origin: Repository, alice: SshSigner, signed_by: Callable[..., Mirror]
+) -> None:
+    """Of the commit that was applied last only its id is known."""
+    origin.commit({"a": "0"})
+    first = origin.commit({"a": "1"})
+    alice.sign(origin)
+    origin.commit({"a": "2"})
+    third = origin.commit({"a": "3"})
+    mirror = signed_by(alice.allowed(), mode="every")
+    seen = await mirror.look(mirror.source.ref)
+    await mirror.fetch(seen)
+    assert mirror.source.verify is not None
+    assert await mirror.verified(seen, first, mirror.source.verify)
+    lineage = await mirror.lineage(seen, first)
+    assert len(lineage.commits) == 2 and not lineage.rewritten
+    # Where not even the server has it any more, every commit there is has to be signed.
+    gone = await mirror.lineage(seen, "ab" * 20)
+    assert gone.rewritten and len(gone.commits) == 4 and third in gone.commits
+    with pytest.raises(GitTrouble) as caught:
+        await mirror.verified(seen, "ab" * 20, mirror.source.verify)
+    assert caught.value.reason == "NotVerified"
+
+
 async def test_a_history_that_was_rewritten(
     origin: Repository, alice: SshSigner, signed_by: Callable[..., Mirror]
 ) -> None:
