@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ class MemoryFiles:
         """What an instance that has ended was given."""
         if instance and self._root is not None:
             shutil.rmtree(self._root / instance, ignore_errors=True)
+            self._leave()
 
     def prune(self, keep: Collection[str]) -> None:
         """Removes what is of none of these instances."""
@@ -70,6 +72,14 @@ class MemoryFiles:
             for folder in self._root.iterdir():
                 if folder.name not in keep:
                     shutil.rmtree(folder, ignore_errors=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Nothing stays of a home that has nothing in memory."""
+        if self._root is not None:
+            with suppress(OSError):
+                self._root.rmdir()
+                self._root.parent.rmdir()
 
     @cached_property
     def _root(self) -> Path | None:

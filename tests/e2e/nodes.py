@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from manifests.files import write_atomically
 from manifests.sources.config import CONFIG_FILES
+from runtimes.memory_files import MemoryFiles
 from runtimes.paths import run_directory
 from runtimes.processes.marks import instance_of
 from runtimes.processes.proc import pids, read_stat
@@ -137,6 +138,8 @@ class Bench:
             self.kill()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
+        for kind in ("processes", "containers"):
+            MemoryFiles(self.home, kind).prune(())
         shutil.rmtree(run_directory(self.home), ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
 

@@ -83,4 +83,4 @@ def test_they_are_at_the_places_where_compose_puts_them(bench: ContainerBench) -
     bench.until(lambda: "[a = 2]" in bench.atek("logs", "kept-web").stdout, "it runs anew")
     assert bench.service("kept-web")["observedRevision"] != revision
     (bench.folder / "compose.yaml").unlink()
-    bench.until(lambda: not list(memory.iterdir()), "nothing is left of it")
+    bench.until(lambda: not memory.exists(), "nothing is left of it")

@@ -29,6 +29,7 @@ def test_they_are_in_memory_and_its_owner_s(tmp_path: Path) -> None:
         assert [each.name for each in (a.parent.parent / "two").iterdir()] == ["C"]
     finally:
         files.prune(())
+    assert not a.parent.parent.parent.exists()
     files.remove("nothing")
     assert files.write("none", [], 0o400) == {}
 
