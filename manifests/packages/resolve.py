@@ -76,41 +76,41 @@ class Resolver:
         Reads what changed in the package, so it may take a while; `check` is called again and again
         meanwhile, and may raise what ends it.
         """
-        manifest = declared.manifest
+        manifest, package = declared.manifest, None
+        exports = manifest.exports
         path = package_path(declared)
         if path is None:
-            return make_service(
-                manifest,
-                runtime=infer_runtime(manifest, None),
-                package=None,
-                source=source_name,
-                generation=generation,
-                exports=manifest.exports or (),
-                secrets=secrets,
-            )
-        try:
-            _check_folder(path, manifest)
-            runtime = infer_runtime(manifest, path)
-            manifest = _for_runtime(manifest, runtime)
-            in_place, native = manifest.run == "inPlace", runtime == "process"
-            digest = self._digests.digest(path, code_only=in_place, executables=native, check=check)
-            package = Package(path, digest)
-        except OSError as error:
-            where = error.filename or path
-            message = f"the package of {manifest.id} cannot be read: {where}: {error.strerror}"
-            raise ResolveError(
-                "SourceUnreadable", message, "the node's user needs permission to read it"
-            ) from error
-        exports = package_exports(path) if manifest.exports is None else manifest.exports
+            runtime = infer_runtime(manifest, None)
+        else:
+            manifest, runtime, package = self._look(manifest, path, check)
+            exports = package_exports(path) if exports is None else exports
         return make_service(
             manifest,
             runtime=runtime,
             package=package,
             source=source_name,
             generation=generation,
-            exports=exports,
+            exports=exports or (),
             secrets=secrets,
         )
+
+    def _look(
+        self, manifest: Manifest, path: str, check: Callable[[], None]
+    ) -> tuple[Manifest, str, Package]:
+        """What the folder makes of a manifest, the runtime that both mean, and what is in the folder now."""
+        try:
+            _check_folder(path, manifest)
+            runtime = infer_runtime(manifest, path)
+            manifest = _for_runtime(manifest, runtime)
+            in_place, native = manifest.run == "inPlace", runtime == "process"
+            digest = self._digests.digest(path, code_only=in_place, executables=native, check=check)
+        except OSError as error:
+            where = error.filename or path
+            message = f"the package of {manifest.id} cannot be read: {where}: {error.strerror}"
+            raise ResolveError(
+                "SourceUnreadable", message, "the node's user needs permission to read it"
+            ) from error
+        return manifest, runtime, Package(path, digest)
 
     def files(self, path: str) -> Mapping[str, bytes]:
         """What was in a package when it was last looked at: see `Digests.files`."""

@@ -72,7 +72,7 @@ class Following:
         self,
         hyper: Hyper,
         database: Callable[[], Awaitable[Database]],
-        told: Callable[[Delta], Awaitable[None]],
+        deliver_to: Callable[[Delta], Awaitable[None]],
         changed: Callable[[], None],
         met: Callable[[], None],
     ) -> None:
@@ -83,7 +83,7 @@ class Following:
         self.problem: Problem | None = None
         self._hyper = hyper
         self._database = database
-        self._told = told
+        self._deliver_to = deliver_to
         self._changed = changed
         self._met = met
         self._undelivered: set[RecordPath] = set()
@@ -178,7 +178,7 @@ class Following:
             self._undelivered, self._everything = set(), False
             self.state = replace(self.state, applied=position, forked=False)
             self.problem = None
-            await self._told(delta)
+            await self._deliver_to(delta)
 
     async def _deliver_when_quiet(self) -> None:
         while True:

@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_node(commands)
     _add_looking(commands)
     _add_changing(commands)
+    _add_sync(commands)
     _add_calling(commands)
+    _add_notify(commands)
+    _add_schema(commands)
     add_secret(commands)
     add_nodes(commands, _seconds)
     return parser
@@ -210,6 +213,15 @@ def _add_calling(commands: Commands) -> None:
     call.add_argument("api", metavar="API", help="an id like atek.cloud/services-api")
     call.add_argument("method", metavar="METHOD")
     call.add_argument("params", metavar="PARAMS", nargs="?", type=_json, default=[], help="JSON ([])")
+    commands.add(
+        "token",
+        "token",
+        "print an administrator's bearer token, for scripts",
+        "Whoever has it may do everything with this node.",
+    )
+
+
+def _add_sync(commands: Commands) -> None:
     sync = commands.add(
         "sync",
         "sync",
@@ -226,6 +238,9 @@ def _add_calling(commands: Commands) -> None:
         metavar="SECONDS",
         help=f"wait until the commit's services are ready ({SYNC_WAIT:g})",
     )
+
+
+def _add_notify(commands: Commands) -> None:
     notify = commands.add(
         "notify",
         "notify",
@@ -234,12 +249,9 @@ def _add_calling(commands: Commands) -> None:
     )
     notify.add_argument("--test", action="store_true", help="send a message to each address")
     notify.add_argument("--json", action="store_true", help="for programs")
-    commands.add(
-        "token",
-        "token",
-        "print an administrator's bearer token, for scripts",
-        "Whoever has it may do everything with this node.",
-    )
+
+
+def _add_schema(commands: Commands) -> None:
     commands.add(
         "schema",
         "schema",
