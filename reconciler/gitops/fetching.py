@@ -55,6 +55,18 @@ async def fetch(mirror: Mirror, seen: Seen, path: str) -> Commit:
     return await _fetch(mirror, seen, path)
 
 
+async def fetch_named(mirror: Mirror, name: str, path: str) -> str:
+    """The commit that a branch is now, which is here; empty before the mirror is. Raises GitTrouble."""
+    if not (mirror.path / "config").is_file():
+        return ""
+    tip = mirror.path / REFS / "tip"
+    some = "--filter=blob:none" if path else "--no-filter"
+    await mirror.fetch("--depth=1", some, refs=(f"+{name}:{REFS}/tip",))
+    commit = tip.read_text().strip()
+    os.rename(tip, tip.with_name(commit))
+    return commit
+
+
 async def make(mirror: Mirror, commit: str) -> None:
     """An empty one, for objects of the kind that a commit's id tells. Raises GitTrouble."""
     kind = "sha256" if len(commit) == 64 else "sha1"

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from manifests.model.git_source import Ref
 
-_BRANCH, _TAG, _PEELED = "refs/heads/", "refs/tags/", "^{}"
+#: How the full names of branches begin.
+BRANCH = "refs/heads/"
+_TAG, _PEELED = "refs/tags/", "^{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Seen:
     @property
     def shown(self) -> str:
         """As people know it: `main@sha1:ab12…`."""
-        name = self.ref.removeprefix(_BRANCH).removeprefix(_TAG)
+        name = self.ref.removeprefix(BRANCH).removeprefix(_TAG)
         return f"{name}@{self.commit[:12]}" if name else self.commit[:12]
 
 
@@ -60,7 +62,7 @@ class Listing:
     def _resolve(self, ref: Ref) -> Seen:
         if ref.commit is not None:
             return Seen(ref.commit, "", ref.commit, self.refs)
-        if not any(name.startswith((_BRANCH, _TAG)) or name == "HEAD" for name in self.refs):
+        if not any(name.startswith((BRANCH, _TAG)) or name == "HEAD" for name in self.refs):
             raise GitTrouble(
                 "EmptyRepository",
                 "the repository has no commit yet",
@@ -73,7 +75,7 @@ class Listing:
 
     def _name_of(self, ref: Ref) -> str:
         if ref.branch is not None:
-            return f"{_BRANCH}{ref.branch}"
+            return f"{BRANCH}{ref.branch}"
         if ref.tag is not None:
             return f"{_TAG}{ref.tag}"
         if ref.semver is not None:
@@ -86,10 +88,10 @@ class Listing:
         hint = "see ref in [[sources.git]]"
         if ref.branch and f"{_TAG}{ref.branch}" in self.refs:
             hint = f'{ref.branch} is a tag: write ref = {{ tag = "{ref.branch}" }}'
-        elif ref.tag and f"{_BRANCH}{ref.tag}" in self.refs:
+        elif ref.tag and f"{BRANCH}{ref.tag}" in self.refs:
             hint = f'{ref.tag} is a branch: write ref = "{ref.tag}"'
         elif ref.branch and self.head:
-            hint = f"it was renamed or deleted; the default branch is {self.head.removeprefix(_BRANCH)}"
+            hint = f"it was renamed or deleted; the default branch is {self.head.removeprefix(BRANCH)}"
         elif ref.semver:
             hint = "no tag like v1.2.3 is in that range"
         return GitTrouble("RefMissing", f"the repository has no {ref}", hint=hint)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from manifests.model.git_source import Ref
 from reconciler.gitops import credentials
 from reconciler.gitops.checkout import (
     UNFINISHED,
@@ -30,14 +31,14 @@ from reconciler.gitops.checkout import (
     lay_out,
     remove,
 )
-from reconciler.gitops.fetching import fetch
+from reconciler.gitops.fetching import fetch, fetch_named
 from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.large import fill_large
-from reconciler.gitops.listing import Listing, Seen, read_listing
+from reconciler.gitops.listing import BRANCH, Listing, Seen, read_listing
 from reconciler.gitops.looking import list_refs
 from reconciler.gitops.mirror import Mirror, sweep, tidy
 from reconciler.gitops.submodules import DEEPEST, MOST, source_of, urls_of
-from reconciler.gitops.troubles import GitTrouble
+from reconciler.gitops.troubles import PASSING, GitTrouble
 from reconciler.gitops.verify import KEYS, verified
 from runtimes.data.removal import remove_tree
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from manifests.model.git_source import GitSource, Ref, Verify
+    from manifests.model.git_source import GitSource, Verify
     from reconciler.gitops.git import Access
     from reconciler.gitops.objects import Commit
 
@@ -130,6 +131,27 @@ class Repository:
             assert memory.answer is not None
             raise memory.answer.with_traceback(None)
         return memory.answer.resolve(ref)
+
+    async def fetch_now(self, ref: Ref, path: str = "") -> Seen | None:
+        """What a branch is now, and fetched: one git for what `look` and `fetch` need two for.
+
+        None where that is to be asked step by step: for other refs, before the first commit, and of servers
+        that cannot give one commit alone. Raises what passes by itself.
+        """
+        answer = self._memory.answer
+        head = answer.head if isinstance(answer, Listing) and ref == Ref() else ""
+        name = f"{BRANCH}{ref.branch}" if ref.branch else head
+        if not name:
+            return None
+        async with self._memory.busy:
+            self._sweep()
+            try:
+                commit = await fetch_named(self._mirror(), name, path)
+            except GitTrouble as trouble:
+                if trouble.reason in PASSING:
+                    raise
+                return None
+            return Seen(commit, name, commit) if commit else None
 
     async def fetch(self, seen: Seen, path: str = "") -> Commit:
         """Gets what a folder of the commit needs. What is here already costs no way to the server."""

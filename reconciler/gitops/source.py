@@ -108,6 +108,7 @@ class GitManifests:
         self._rung = anyio.Event()
         self._heard = anyio.Event()
         self._advanced = anyio.Event()
+        self._untidy = anyio.Event()
         #: Commits of which nothing is kept yet: the one that is being had, and the one that a person wanted
         #: to see last, whose folder is read a moment later.
         self._under_way: frozenset[str] = frozenset()
@@ -138,13 +139,16 @@ class GitManifests:
         await self.scan()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follow_services, changed)
+            tasks.start_soon(self._tidy)
+            at_once = False
             while True:
                 # Whoever rings from now on asks for one more look.
                 rung = self._rung
                 if not self.source.suspend:
-                    await self._poll(changed)
+                    await self.poll(changed, at_once=at_once)
                 with anyio.move_on_after(self.source.interval * (1 + JITTER * (2 * self._jitter() - 1))):
                     await rung.wait()
+                at_once = rung.is_set()
 
     def ring(self) -> None:
         """Somebody says that there is something new."""
@@ -170,7 +174,7 @@ class GitManifests:
         seen = await seen_of(self._repository, self.source, ref)
         before, self._looked_at = self._looked_at, frozenset({seen.commit})
         if before - self._looked_at:
-            await self._forget()
+            self._untidy.set()
         since = self._kept.applied.commit if self._kept.applied else None
         return await propose(self._repository, self.source, self._path, seen, since)
 
@@ -189,12 +193,13 @@ class GitManifests:
 
     # -- looking
 
-    async def _poll(self, changed: Callable[[], None]) -> None:
+    async def poll(self, changed: Callable[[], None], *, at_once: bool = False) -> None:
+        """One look, and all that follows from it. `at_once`: somebody says that there is something new."""
         self._begun += 1
         if self._again:
             self._again, self._kept = False, replace(self._kept, held=None, staying=())
         try:
-            seen = await self._repository.look(self.source.ref)
+            seen = await self._see(at_once=at_once)
             if is_new(self._kept, seen.commit):
                 self._busy = True
                 self._tell()
@@ -212,6 +217,14 @@ class GitManifests:
         finally:
             self._busy, self._looked, self._done = False, self._wall(), self._begun
             self._tell()
+
+    async def _see(self, *, at_once: bool) -> Seen:
+        """What the ref is now. Where somebody rang it is most likely new, and the same git fetches it."""
+        ref = self.source.ref
+        if at_once and (seen := await self._repository.fetch_now(ref, self._path)) is not None:
+            return seen
+        # Other sources of the repository have looked just as well.
+        return await self._repository.look(ref, max_age=0.0 if at_once else self.source.interval / 2)
 
     async def _attempt(self, seen: Seen, changed: Callable[[], None]) -> None:
         """Raises GitTrouble for what has nothing to do with the commit itself, or OSError."""
@@ -289,7 +302,7 @@ class GitManifests:
             self._fares = None
             await self._become(replace(kept, settling=None, previous=None))
             self._emit("CommitReady", f"{applied.ref}: its services are ready")
-            await self._forget()
+            self._untidy.set()
         elif fares.failed and self.source.on_failure == "revert" and kept.previous is not None:
             reverted = revert(kept, fares.failed, fares.why, fares.staying, self._wall())
             self._fares = None
@@ -355,6 +368,13 @@ class GitManifests:
             )
         self._kept = kept
         self._tell()
+
+    async def _tidy(self) -> None:
+        """Apart from everything else: a disk takes its time."""
+        while True:
+            await self._untidy.wait()
+            self._untidy = anyio.Event()
+            await self._forget()
 
     async def _forget(self) -> None:
         try:

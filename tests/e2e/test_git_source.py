@@ -272,10 +272,34 @@ def test_killed_between_two_commits_nothing_happens(bench: GitBench) -> None:
     bench.origin.path.rename(bench.root / "away")
     bench.up()
     bench.until(lambda: bench.source_condition() == ("False", "RepositoryNotFound"), "it is away")
-    assert bench.ready("a") and bench.pid("a") == pid
+    bench.until(lambda: bench.ready("a"), "it is adopted")
+    assert bench.pid("a") == pid
     (bench.root / "away").rename(bench.origin.path)
     bench.until(lambda: bench.applied(first), "it is there again")
     assert bench.pid("a") == pid
+
+
+#: A node that says at its end what it has imported.
+TELLING = """
+import sys
+from reconciler.cli import main
+code = main()
+print("imported:", *sorted(each for each in sys.modules if each.startswith("reconciler.gitops")), flush=True)
+sys.exit(code)
+"""
+
+
+def test_a_node_without_git_sources_has_nothing_of_them(bench: GitBench) -> None:
+    (bench.home / "config.toml").write_text("coreServices = []\n")
+    bench.declare("a")
+    bench.up(program=[sys.executable, "-c", TELLING])
+    bench.until(lambda: bench.ready("a"), "it is ready")
+    assert "atek_services" in bench.metrics() and "atek_git" not in bench.metrics()
+    assert bench.hook({}) == 404
+    assert "there are no Git sources" in bench.atek("sync").stdout
+    assert bench.stop() == 0
+    (told,) = [line for line in bench.log().splitlines() if line.startswith("imported:")]
+    assert told.split()[1:] == ["reconciler.gitops", "reconciler.gitops.port"]
 
 
 PUSH = json.dumps({"ref": "refs/heads/main", "repository": {"full_name": "me/home"}}).encode()

@@ -20,28 +20,35 @@ PAUSE = 2.2
 
 
 def measure(rounds: int) -> list[Result]:
+    """A repository in a folder, and one that `git daemon` serves, which waits for acknowledgements."""
+    return [*_measure(rounds, served=False), *_measure(rounds, served=True)]
+
+
+def _measure(rounds: int, *, served: bool) -> list[Result]:
     beacons, bench = Beacons(), Bench()
     origin = Origin(bench.root)
+    url = origin.url if served else str(origin.repository.path)
     try:
-        _configure(bench, origin)
+        _configure(bench, url)
         origin.repository.commit({"beacon.json": _manifest(beacons, 0)})
         bench.up()
         beacons.until({"beacon"}, "0")
-        mirror = _mirror(bench, origin)
+        mirror = _mirror(bench, url)
         port = urlsplit(Client(bench.home).call("status")["node"]["address"]).port
         assert port is not None
         ours, gits = [], []
         for number in range(1, rounds + 1):
             time.sleep(PAUSE)
-            commit = origin.repository.commit({"beacon.json": _manifest(beacons, number)})
+            origin.repository.commit({"beacon.json": _manifest(beacons, number)})
             begin = time.perf_counter()
             ring(port, "home", number)
             ours.append(beacons.until({"beacon"}, str(number))["beacon"].at - begin)
-            gits.append(_fetch(mirror, origin, commit))
+            gits.append(_fetch(mirror, url))
         over = statistics.median(each - limit for each, limit in zip(ours, gits, strict=True))
+        where = ", by git daemon" if served else ""
         return [
-            times("push, and its hook → first new instance started", ours, "150 ms"),
-            times("git fetch of that commit alone", gits, "—"),
+            times(f"push, and its hook → first new instance started{where}", ours, "150 ms"),
+            times(f"git fetch of that commit alone{where}", gits, "—"),
             Result("… what ours takes beside it, by the median", f"{over * 1000:.1f} ms", "40 ms", over),
         ]
     finally:
@@ -50,13 +57,13 @@ def measure(rounds: int) -> list[Result]:
         beacons.close()
 
 
-def _configure(bench: Bench, origin: Origin) -> None:
+def _configure(bench: Bench, url: str) -> None:
     bench.home.mkdir(mode=0o700)
     secret = bench.home / "hook-secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
     (bench.home / "config.toml").write_text(
-        f'coreServices = []\n[[sources.git]]\nname = "home"\nurl = "{origin.url}"\nref = "main"\n'
+        f'coreServices = []\n[[sources.git]]\nname = "home"\nurl = "{url}"\nref = "main"\n'
         'interval = "1h"\nhookSecretFile = "hook-secret"\n'
     )
 
@@ -68,21 +75,17 @@ def _manifest(beacons: Beacons, number: int) -> str:
     })  # fmt: skip
 
 
-def _mirror(bench: Bench, origin: Origin) -> str:
+def _mirror(bench: Bench, url: str) -> str:
     """Another mirror of the repository, as ours is one: a commit without its history."""
     mirror = str(bench.root / "mirror.git")
     subprocess.run(["git", "init", "--quiet", "--bare", mirror], check=True)
-    _run(mirror, origin, "main")
+    _fetch(mirror, url)
     return mirror
 
 
-def _fetch(mirror: str, origin: Origin, commit: str) -> float:
-    begin = time.perf_counter()
-    _run(mirror, origin, commit)
-    return time.perf_counter() - begin
-
-
-def _run(mirror: str, origin: Origin, what: str) -> None:
-    line = ["git", "--git-dir", mirror, "fetch", "--quiet", "--depth=1", "--no-tags", origin.url, what]
+def _fetch(mirror: str, url: str) -> float:
+    line = ["git", "--git-dir", mirror, "fetch", "--quiet", "--depth=1", "--no-tags", url, "main"]
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    begin = time.perf_counter()
     subprocess.run(line, check=True, env=environment)
+    return time.perf_counter() - begin

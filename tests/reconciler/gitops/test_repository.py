@@ -113,3 +113,30 @@ async def test_a_mirror_does_not_grow_for_ever(
     assert (await laid_out(opened(), path)).keys() == ({"c"} if path else {"a", "b/c"})
     if not path:
         assert sum(each.stat().st_size for each in found) < 50_000
+
+
+async def test_a_branch_that_is_new_is_had_at_once(origin: Repository, opened: Callable[..., Mirror]) -> None:
+    origin.commit({"a.yaml": "1", "b/c": "1"})
+    mirror = opened()
+    assert await mirror.fetch_now(Ref(branch="main")) is None
+    first = await mirror.look(Ref())
+    await mirror.fetch(first)
+    second = origin.commit({"a.yaml": "2", "b/c": "2"})
+    seen = await mirror.fetch_now(Ref(branch="main"))
+    assert seen == await mirror.look(Ref(branch="main"))
+    assert seen is not None and seen.commit == second
+    # It is here: no server is needed any more.
+    origin.path.rename(origin.path.with_name("away"))
+    assert (await mirror.fetch(seen)).id == second
+    assert files(await mirror.checkout(second)) == {"a.yaml": "2", "b/c": "2"}
+    origin.path.with_name("away").rename(origin.path)
+    third = origin.commit({"a.yaml": "3", "b/c": "3"})
+    by_default = await mirror.fetch_now(Ref(), "b")
+    assert by_default is not None and (by_default.commit, by_default.ref) == (third, "refs/heads/main")
+    await mirror.fetch(by_default, "b")
+    assert files(await mirror.checkout(third, "b")) == {"c": "3"}
+    # The same again, and what is to be asked step by step.
+    assert await mirror.fetch_now(Ref(branch="main")) == by_default
+    assert await mirror.fetch_now(Ref(branch="nothing")) is None
+    assert await mirror.fetch_now(Ref(semver="^1")) is None
+    assert [path.name for path in (mirror.mirror / "refs" / "atek").iterdir() if path.name == "tip"] == []

@@ -347,3 +347,28 @@ async def test_killed_at_any_step_the_next_life_converges(
     async with living(home, url=str(origin.path)) as again:
         await again.until(lambda: again.source.status()["applied"]["commit"] == second != first)
         assert again.ids == ["a", "c"]
+
+
+async def test_sources_of_one_repository_ask_once(
+    home: Path, origin: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.commit({"a.yaml": manifest("a"), "b/b.yaml": manifest("b")})
+    asked = 0
+    ask = Mirror._ask
+
+    async def counted(self: Mirror) -> None:
+        nonlocal asked
+        asked += 1
+        await ask(self)
+
+    monkeypatch.setattr(Mirror, "_ask", counted)
+    specs = [
+        GitSource.model_validate({"name": f"s{number}", "url": str(origin.path), "interval": "1h"})
+        for number in range(10)
+    ]
+    git = GitSources(home, specs, Place("pi"), EventLog(), jitter=lambda: 0.5)
+    for source in git.sources():
+        await source.scan()
+        await source.poll(lambda: None)
+        assert [each.manifest.id for each in source.snapshot.services] == ["a", "b"]
+    assert asked == 1
