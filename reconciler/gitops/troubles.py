@@ -102,7 +102,8 @@ _KINDS = (
         r"Could not resolve|Name or service not known|Temporary failure in name resolution"
         r"|Connection (?:refused|timed out|reset|closed)|No route to host|Network is unreachable|timed out"
         r"|unable to connect|Failed to connect|Couldn't connect|unexpected disconnect|early EOF|hung up"
-        r"|transfer closed|Empty reply|RPC failed|requested URL returned error: 5\d\d|kex_exchange"
+        r"|transfer closed|Empty reply|RPC failed|requested URL returned error: (?:5\d\d|408|429)"
+        r"|kex_exchange"
         r"|TLS connect|gnutls_handshake|SSL_connect|SSL_ERROR|unable to access|HTTP/2 stream",
         "the server cannot be reached", AGAIN,
     ),
