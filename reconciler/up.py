@@ -184,6 +184,7 @@ def _make_ports(parts: Parts) -> Ports:
         DockerOnDemand(host.paths, opened.settings.docker.binds, Vault(home).open),
         SwarmOnDemand(host.paths),
     )
+    parts.packages.images.images = docker
     return Ports(
         about=opened.about,
         controllers=parts.controllers,

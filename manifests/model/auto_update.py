@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from manifests.model.base import Model, Text
 from manifests.model.quantities import parse_duration
+from manifests.model.semver import parse_range
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,9 +47,19 @@ def _schedule(value: Any) -> Any:
 Schedule = Annotated[Text, BeforeValidator(_schedule)]
 
 
-class AutoUpdate(Model):
-    """`ask`: what is newer waits until a person takes it, as it does anyway where a service keeps data."""
+def _image(rule: str) -> str:
+    if rule != "digest":
+        parse_range(rule)
+    return rule
 
+
+class AutoUpdate(Model):
+    """`ask`: what is newer waits until a person takes it, as it does anyway where a service keeps data.
+
+    `image`: of a container's image, `digest` (whatever its tag is now) or a range of its tags.
+    """
+
+    image: Annotated[Text, AfterValidator(_image)] | None = None
     schedule: Schedule = "daily"
     approve: Literal["auto", "ask"] = "auto"
 

@@ -14,8 +14,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "`https://example.com/apps.git#v2:notes`. Left out: only a command, or an image.",
         "version": "Which release of a Git repository, as a range with npm's rules: `^1.2`, `latest`. "
         "Left out: the newest, where source names no branch, tag or commit.",
-        "autoUpdate": "Newer releases of a Git repository are taken by themselves, and given back when they "
-        "do not work.",
+        "autoUpdate": "Newer releases of a Git repository, or newer images, are taken by themselves, and "
+        "given back when they do not work.",
         "run": "Where a package runs: in a copy of its own for each revision, or in its folder as it is.",
         "literalEnv": "True: no `$` in env stands for anything.",
         "command": "The program and its words. `$NAME` stands for what the service sees in its environment, "
@@ -97,6 +97,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "drainTimeout": "How long requests in flight may take before their instance is asked to end.",
     },
     "AutoUpdate": {
+        "image": "For containers: `digest` (whatever the image's tag is now), or a range of tags, `^1.2`.",
         "schedule": "When to look: so long after the last look (`6h`), `hourly`, `daily`, or a line of cron "
         "(`30 4 * * SUN`) by this machine's clock.",
         "approve": "`ask`: what is newer waits for `atek update ID`, as it does anyway where there is data.",

@@ -70,10 +70,26 @@ def _of_secrets(spec: Spec) -> Iterator[str]:
 
 
 def _of_updating_itself(spec: Spec) -> Iterator[str]:
-    if spec.source is None or not is_git(spec.source):
-        yield "autoUpdate is for packages from Git: it takes newer releases of theirs"
+    assert spec.auto_update is not None
+    if spec.image is not None:
+        yield from _of_newer_images(spec, spec.auto_update.image)
+    elif spec.source is None or not is_git(spec.source):
+        yield "autoUpdate is for packages from Git and for images: it takes newer releases of theirs"
     elif ref := parse_git(spec.source).ref:
         yield f"autoUpdate is for releases; #{ref} names a version, or a branch, which is followed anyway"
+    elif spec.auto_update.image is not None:
+        yield "autoUpdate.image is for containers; which releases of a repository are taken, version says"
+
+
+def _of_newer_images(spec: Spec, rule: str | None) -> Iterator[str]:
+    if rule is None:
+        yield "autoUpdate of a container has to say image: digest, or a range of tags like ^1.2"
+    if "@" in (spec.image or ""):
+        yield "autoUpdate is for an image with a tag; its digest names one image, which is never another"
+    if spec.pull != "ifNotPresent":
+        yield f"autoUpdate and pull: {spec.pull} exclude each other: it decides itself what is fetched"
+    if spec.placement == "swarm":
+        yield "autoUpdate is for containers of this machine, not for placement: swarm"
 
 
 def _of_container(spec: Spec) -> Iterator[str]:

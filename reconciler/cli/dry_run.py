@@ -6,7 +6,7 @@ The revision decides whether instances would be replaced, as it does in the plan
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from manifests.packages.resolve import ResolveError, files_of, resolve
@@ -14,7 +14,9 @@ from reconciler.decide.internal_error import internal_error
 from reconciler.decide.rewriting import as_fetched
 from reconciler.decide.strategy import choose
 from reconciler.drive.git_packages import NotHere
+from reconciler.drive.image_releases import ImageReleases
 from reconciler.peers.differences import differences, flatten
+from reconciler.state.images import ImagePins
 from reconciler.state.store import Remembered
 from runtimes.data.stateful import keeps
 
@@ -86,6 +88,7 @@ class Judge:
     rewriting: Rewriting
     renames: Renames
     vault: Vault
+    images: ImageReleases = field(default_factory=lambda: ImageReleases(ImagePins()))
 
     def change(self, service_id: str) -> Change:
         """Never raises: one that is a surprise hides none of the others."""
@@ -103,7 +106,7 @@ class Judge:
                 return Change(service_id, "none", "a source cannot be read, so it is kept")
             return Change(service_id, "delete", "nothing declares it any more")
         try:
-            located = self.git.located(winner)
+            located = self.images.located(self.git.located(winner))
             after = self._taken(winner, self._resolve(located, memory.generation))
         except NotHere as error:
             return Change(service_id, "blocked", f"only a node knows its package: it {error.message}")

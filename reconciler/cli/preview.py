@@ -19,6 +19,7 @@ from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.desired import only_here
 from reconciler.drive.git_packages import GitPackages
+from reconciler.drive.image_releases import ImageReleases
 from reconciler.drive.sources import make_sources
 from reconciler.peers.checkout import RecordsCheckout
 from reconciler.peers.follows import FollowsFile
@@ -29,6 +30,8 @@ from reconciler.state.data_owners import DataFolders
 from reconciler.state.habits import FILE as HABITS
 from reconciler.state.habits import HabitsFile
 from reconciler.state.home import holder
+from reconciler.state.images import FILE as IMAGES
+from reconciler.state.images import ImagePins
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.settings import load_settings
@@ -96,7 +99,16 @@ def preview(
     rewriting = Rewriting(HabitsFile(home / HABITS).read())
     renames = Renames(DataFolders(home).is_held)
     renames.look(known.used(), merged.services)
-    judge = Judge(merged, known, git, Paths(home, run_directory(home), 0), rewriting, renames, Vault(home))
+    judge = Judge(
+        merged,
+        known,
+        git,
+        Paths(home, run_directory(home), 0),
+        rewriting,
+        renames,
+        Vault(home),
+        ImageReleases(ImagePins(home / IMAGES)),
+    )
     ids = sorted(merged.services.keys() | known.running.keys())
     if merge is not None and merge.alone and ahead is not None:
         snapshots = [each for each in snapshots if each.source == ahead.name]

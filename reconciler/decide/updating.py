@@ -41,18 +41,25 @@ _ON_ITS_WAY = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a service can run from: a commit, and the tag that leads there, if one does."""
+    """What a service can run from: a commit or an image's digest, and the tag that leads there, if one does.
+
+    `at` is empty for what the manifest itself says. `rolling`: the tag is the same all the time, and what it
+    leads to is another now and then.
+    """
 
     at: str
     tag: str = ""
+    rolling: bool = False
 
     @property
     def version(self) -> Version | None:
-        return parse_version(self.tag)
+        return None if self.rolling else parse_version(self.tag)
 
     @property
     def shown(self) -> str:
         """As a person is told which one it is."""
+        if self.rolling and self.at:
+            return f"{self.tag}@{self.at.removeprefix('sha256:')[:12]}"
         return str(self.version or self.tag) if self.tag else self.at[:12]
 
 
@@ -144,7 +151,7 @@ def decide(wanted: Wanted, offered: Choice | None, kept: Kept) -> Step:
         return Stay()
     if not wanted.approved:
         return Ask(offered, "its manifest says approve: ask")
-    if here.version is None:
+    if here.version is None and not offered.rolling:
         return Ask(offered, f"it is at {here.shown or 'the default branch'}, which is no release")
     if wanted.keeps is None:
         return Ask(offered, "nobody could look whether it keeps data")
@@ -153,6 +160,8 @@ def decide(wanted: Wanted, offered: Choice | None, kept: Kept) -> Step:
 
 def _is_another(offered: Choice, here: Choice) -> bool:
     """Nobody is led to an older one; of what is no release nobody knows whether it is older."""
+    if offered.rolling:
+        return offered.at != here.at
     if offered.at == here.at or offered.version is None:
         return False
     return here.version is None or offered.version > here.version

@@ -24,10 +24,13 @@ from manifests.packages.watcher import PackageWatcher
 from reconciler.decide.rewriting import Rewriting, as_fetched
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.git_releases import GitReleases
+from reconciler.drive.image_releases import ImageReleases
 from reconciler.drive.keep_going import keep_going
 from reconciler.drive.updates import Updates
 from reconciler.state.habits import FILE as HABITS
 from reconciler.state.habits import HabitsFile
+from reconciler.state.images import FILE as IMAGES
+from reconciler.state.images import ImagePins
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.updates import FILE as UPDATES
@@ -111,13 +114,15 @@ def open_packages(home: Path, controllers: Controllers, events: EventLog) -> Pac
         controllers,
         events,
         UpdatesFile(home / UPDATES),
+        ImagePins(home / IMAGES),
     )
 
 
 class Packages:
     """Implements `PackageStore` over folders and git.
 
-    `git` answers those who ask about single packages, `updates` moves services among releases by itself.
+    `git` answers those who ask about single packages, `updates` moves services among releases by
+    itself, and `images` among those of registries.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class Packages:
         controllers: Controllers,
         events: EventLog,
         updates: UpdatesFile | None = None,
+        image_pins: ImagePins | None = None,
     ) -> None:
         self._vault = vault
         self._controllers = controllers
@@ -143,12 +149,13 @@ class Packages:
         self.git = GitPackages(
             versions, releases, ran=controllers.ran_from, changed=self._note_changed, failed=self._git_failed
         )
-        origins = [GitReleases(self.git)]
+        self.images = ImageReleases(image_pins or ImagePins())
+        origins = (GitReleases(self.git), self.images)
         self.updates = Updates(updates or UpdatesFile(), origins, events, jitter=random.random)
 
     async def resolve(self, winner: Winner, generation: int) -> Service:
         """Reading a package takes a while on a slow disk; a bare command takes none."""
-        located = self.git.located(winner)
+        located = self.images.located(self.git.located(winner))
         secrets = await self._read_secrets(located)
         digest = self._vault.digest(secrets) if secrets else ""
         service = await self._resolve(winner, located, generation, digest)

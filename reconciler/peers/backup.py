@@ -40,7 +40,14 @@ FORMAT, VERSION = "atek-backup", 1
 _SECRET = "state/node.secret"
 #: Where the daemon looks for it (`core_services.restore_file`).
 _STORE = "state/restore.json"
-_STATE = ("state/follows.json", "state/installed.json", "state/releases.json", "state/updates.json", AGE_KEY)
+_STATE = (
+    "state/follows.json",
+    "state/installed.json",
+    "state/releases.json",
+    "state/updates.json",
+    "state/images.json",
+    AGE_KEY,
+)
 _SERVICES = "state/services"
 _SERVICE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 

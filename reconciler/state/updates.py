@@ -76,4 +76,4 @@ def _kept_of(about: dict[str, Any]) -> Kept:
 
 
 def _choice(about: dict[str, Any]) -> Choice:
-    return Choice(str(about["at"]), str(about["tag"]))
+    return Choice(str(about["at"]), str(about["tag"]), bool(about.get("rolling")))

@@ -35,22 +35,27 @@ def authorization(file: Path, image: str) -> dict[str, str]:
 
     Raises PermanentFailure for a file that is broken, or that others may read.
     """
+    known = login(file, image)
+    if known is None:
+        return {}
+    value = {**known, "serveraddress": registry_of(image)}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(orjson.dumps(value)).decode()}
+
+
+def login(file: Path, image: str) -> dict[str, str] | None:
+    """Name and password for an image's registry; None without any. Raises as `authorization` does."""
     try:
         found = file.stat()
         data = file.read_bytes()
     except FileNotFoundError:
-        return {}
+        return None
     except OSError as error:
         raise PermanentFailure("CredentialsUnreadable", f"{file}: {error.strerror}") from error
     if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != os.geteuid():
         hint = f"chmod 600 {file}"
         raise PermanentFailure("CredentialsExposed", f"others than you may read {file}", hint=hint)
-    registry = registry_of(image)
     try:
-        entry = orjson.loads(data).get(registry)
-        if entry is None:
-            return {}
-        login = {"username": entry["username"], "password": entry["password"], "serveraddress": registry}
+        entry = orjson.loads(data).get(registry_of(image))
+        return None if entry is None else {"username": entry["username"], "password": entry["password"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PermanentFailure("CredentialsBroken", f"{file} cannot be understood", hint=_HINT) from error
-    return {"X-Registry-Auth": base64.urlsafe_b64encode(orjson.dumps(login)).decode()}

@@ -41,6 +41,16 @@ class Images:
             raise other_failure(answer, f"the image {reference} cannot be looked at") from answer
         return _image(found)
 
+    async def digests(self, reference: str) -> list[str] | None:
+        """Its names by digest, `nginx@sha256:…`; None when the engine does not have it."""
+        try:
+            found = await self._engine.call("GET", f"/images/{quote(reference, safe='/:@')}/json")
+        except EngineAnswer as answer:
+            if answer.missing:
+                return None
+            raise other_failure(answer, f"the image {reference} cannot be looked at") from answer
+        return list(found.get("RepoDigests") or ())
+
     async def ensure(self, reference: str, policy: str, progress: Progress) -> None:
         """Afterwards the engine has it, as fresh as the policy wants. Raises RuntimeFailure."""
         if policy != "always" and await self.find(reference) is not None:

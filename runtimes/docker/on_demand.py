@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from manifests.model.service import Service
     from runtimes.base import Exit, Kept, Launch, OpenSecrets, Progress, Running, Watch
+    from runtimes.docker.offers import Offers
     from runtimes.docker.runtime import DockerRuntime
     from runtimes.docker.swarm import SwarmRuntime
     from runtimes.docker.swarm_handles import Swarmed
@@ -115,6 +116,29 @@ class DockerOnDemand(OnDemand["DockerRuntime"]):
     def health(self, running: Running) -> str | None:
         """What is wrong by the image's own HEALTHCHECK; None when nothing is, "" when it has none."""
         return self._runtime().health(running)
+
+    # -- newer images (reconciler.drive.image_releases.Images)
+
+    async def digest(self, image: str) -> str:
+        """What the image's tag is now, by its registry. Raises RuntimeFailure."""
+        return await self._offers().digest(image)
+
+    async def newest(self, image: str, wanted: str) -> tuple[str, str] | None:
+        """The newest tag in a range, and its digest. Raises RuntimeFailure."""
+        return await self._offers().newest(image, wanted)
+
+    async def digests(self, image: str) -> Collection[str] | None:
+        """Those that the engine knows of an image; None where it does not have it. Raises RuntimeFailure."""
+        return await self._runtime().images.digests(image)
+
+    async def fetch(self, reference: str) -> None:
+        """Afterwards the engine has it. Raises RuntimeFailure."""
+        await self._runtime().images.fetch(reference)
+
+    def _offers(self) -> Offers:
+        from runtimes.docker.offers import Offers
+
+        return Offers(self._folders.credentials)
 
     async def execute(self, running: Running, command: Sequence[str]) -> int:
         """Runs a command beside the program; its status. Raises RuntimeFailure."""

@@ -71,7 +71,7 @@ class DockerRuntime:
         self._node = self._folders.node()
         self._handles = Handles()
         self._ended = EndedContainers()
-        self._images = ServiceImages(self._engine, self._folders, self._node)
+        self.images = ServiceImages(self._engine, self._folders, self._node)
         self._networks = Networks(self._engine, self._node)
         self._volumes = Volumes(self._engine, paths.home, self._node)
         self._logs = LogCopier(self._engine, self._folders.positions())
@@ -99,12 +99,12 @@ class DockerRuntime:
         return [each.running for each in self._handles if each.running and not each.died.is_set()]
 
     async def prepare(self, service: Service, progress: Progress) -> None:
-        await self._images.prepare(service, progress)
+        await self.images.prepare(service, progress)
 
     async def start(self, launch: Launch) -> Running:
         self._starting.add(launch.instance)
         try:
-            image = await self._images.image(launch.service)
+            image = await self.images.image(launch.service)
             handle = await self._starter.start(launch, image)
         finally:
             self._starting.discard(launch.instance)
@@ -187,7 +187,7 @@ class DockerRuntime:
                     await self._buried.wait()
             for each in self._ended.unneeded(service_id, keep):
                 await self._starter.remove(each)
-            await self._images.collect(service_id, keep)
+            await self.images.collect(service_id, keep)
             if not keep:
                 await self._networks.remove(self._needed_networks)
                 await self._volumes.collect([service_id])

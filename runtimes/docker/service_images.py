@@ -57,6 +57,17 @@ class ServiceImages:
             raise RuntimeFailure("ImageMissing", f"the image of {service.id} is gone again")
         return found
 
+    async def fetch(self, reference: str) -> None:
+        """Afterwards the engine has it, for a service that is to run it. Raises RuntimeFailure."""
+        try:
+            await self._images.ensure(reference, "ifNotPresent", lambda _: None)
+        except EngineAnswer as answer:
+            raise other_failure(answer, f"{reference} cannot be had") from answer
+
+    async def digests(self, reference: str) -> list[str] | None:
+        """See `Images.digests`."""
+        return await self._images.digests(reference)
+
     async def collect(self, service_id: str, keep: Collection[Service]) -> None:
         """Removes what was built for a service, but for these. Raises EngineAnswer."""
         note = self._notes / service_id

@@ -55,7 +55,21 @@ def test_what_is_no_schedule(schedule: Any, why: str) -> None:
         ({"source": "./notes"}, "for packages from Git"),
         ({"source": f"{URL}#main"}, "#main names a version"),
         ({"source": None, "command": ["run"]}, "for packages from Git"),
-        ({"source": None, "image": "nginx"}, "for packages from Git"),
+        ({"source": None, "image": "nginx"}, "has to say image"),
+        ({"autoUpdate": {"image": "^1"}}, "autoUpdate.image is for containers"),
+        ({"source": None, "image": "nginx:1", "autoUpdate": {"image": "latests"}}, "latests"),
+        (
+            {"source": None, "image": f"nginx@sha256:{'0' * 64}", "autoUpdate": {"image": "digest"}},
+            "names one image",
+        ),
+        (
+            {"source": None, "image": "nginx", "pull": "always", "autoUpdate": {"image": "digest"}},
+            "pull: always exclude each other",
+        ),
+        (
+            {"source": None, "image": "nginx", "placement": "swarm", "autoUpdate": {"image": "digest"}},
+            "not for placement: swarm",
+        ),
     ],
 )
 def test_where_it_may_stand(rest: dict[str, Any], why: str) -> None:

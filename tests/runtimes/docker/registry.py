@@ -17,6 +17,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +37,22 @@ class Registry:
         self.asked: list[str] = []
         self.tokens = tokens
         self.token = secrets.token_hex(8)
+        #: So many tags are told at a time.
+        self.page = 1000
         self.basic = f"{user}:{password}" if user else ""
         #: Repository and tag or digest → manifest; digest → blob.
         self.manifests: dict[tuple[str, str], bytes] = {}
         self.blobs: dict[str, bytes] = {}
 
-    def add(self, repository: str, tag: str, content: str) -> str:
-        """An image with one file, new under this tag. Returns the digest of its manifest."""
-        layer = _layer(content)
+    def add(self, repository: str, tag: str, content: str, root: bytes | None = None) -> str:
+        """An image with one file, new under this tag. Returns the digest of its manifest.
+
+        `root`: the archive of a whole root folder instead; its programs see the content as VERSION.
+        """
+        layer = root or _layer(content)
+        about = {"Labels": {"content": content}, "Env": ["PATH=/bin", f"VERSION={content}"]}
         config = {
-            "architecture": "amd64", "os": "linux", "config": {"Labels": {"content": content}},
+            "architecture": "amd64", "os": "linux", "config": about,
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         }  # fmt: skip
         manifest = {
@@ -102,9 +109,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    def _tags(self, repository: str) -> None:
+        """In pages of `page`, as large registries have them."""
+        registry = self.registry
+        words = parse_qs(urlsplit(self.path).query)
+        tags = sorted(tag for name, tag in registry.manifests if name == repository and ":" not in tag)
+        rest = [tag for tag in tags if tag > words.get("last", [""])[0]]
+        headers = {}
+        if len(rest) > registry.page:
+            last = rest[registry.page - 1]
+            headers["Link"] = f'</v2/{repository}/tags/list?last={last}&n={registry.page}>; rel="next"'
+        if not tags:
+            self._refuse(404, "NAME_UNKNOWN", "repository name not known to registry")
+            return
+        value = {"name": repository, "tags": rest[: registry.page]}
+        self._answer(200, json.dumps(value).encode(), headers)
+
     def _content(self, path: str) -> None:
         before, slash, name = path.rpartition("/")
         repository, _, kind = before.rpartition("/")
+        if (kind, name) == ("tags", "list"):
+            self._tags(repository)
+            return
         found = self.registry.blobs.get(name)
         if kind == "manifests":
             found = self.registry.manifests.get((repository, name))
