@@ -1,8 +1,8 @@
-"""Newer images of a registry, taken by a whole node on a real engine, and given back when they do not work."""
+"""Newer images, taken by a whole node on a real engine, and given back when they do not work."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -32,8 +32,9 @@ def images() -> Iterator[Registry]:
         yield found
 
 
-def serve(bench: ContainerBench, image: str, **rule: Any) -> None:
-    bench.serve(image=image, update={"healthyDeadline": "3s"}, autoUpdate={"schedule": "1s", **rule})
+def serve(bench: ContainerBench, image: str, rule: str) -> None:
+    update, rules = {"healthyDeadline": "3s"}, {"schedule": "1s", "image": rule}
+    bench.serve(image=image, update=update, autoUpdate=rules)
 
 
 def reason(bench: ContainerBench) -> str:
@@ -42,7 +43,7 @@ def reason(bench: ContainerBench) -> str:
 
 def test_a_newer_tag_is_taken_and_a_broken_one_given_back(bench: ContainerBench, images: Registry) -> None:
     images.add("app", "1.0.0", "one", root_folder())
-    serve(bench, f"{images.address}/app:1.0.0", image="^1")
+    serve(bench, f"{images.address}/app:1.0.0", "^1")
     bench.up()
     bench.until(lambda: bench.ready("web"), "it is ready")
     assert bench.answer() == "one"
@@ -65,7 +66,7 @@ def test_a_newer_tag_is_taken_and_a_broken_one_given_back(bench: ContainerBench,
 
 def test_what_a_tag_is_now(bench: ContainerBench, images: Registry) -> None:
     images.add("app", "stable", "one", root_folder())
-    serve(bench, f"{images.address}/app:stable", image="digest")
+    serve(bench, f"{images.address}/app:stable", "digest")
     bench.up()
     bench.until(lambda: bench.ready("web"), "it is ready")
     before = bench.containers()
