@@ -73,6 +73,12 @@ def test_every_room_stands_in_the_readme(room: Path) -> None:
     assert f" {room.name}/ " in ARCHITECTURE
 
 
+@pytest.mark.parametrize("name", [each for each in MODULES if each.count("/") == 1 and "__" not in each])
+def test_every_module_beside_the_rooms_stands_in_the_readme(name: str) -> None:
+    tree = ARCHITECTURE.partition("Folders are rooms.")[2].partition("Imports go one way")[0]
+    assert re.search(rf"\b{Path(name).stem}\b", tree)
+
+
 def _pure() -> list[str]:
     """The modules and rooms that import-linter holds to be pure."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]

@@ -43,12 +43,12 @@ export class Memory {
     return this.#state.databases[dbId] ?? {}
   }
 
-  /** Adds to what is known of a database; writes only when that is news. */
+  /** Adds to what is known of a database; writes only when that changes it. */
   note (dbId, facts) {
     const known = this.database(dbId)
-    const news = Object.entries(facts).filter(([name, value]) => known[name] !== value)
-    if (news.length === 0) return
-    this.#state.databases[dbId] = { ...known, ...Object.fromEntries(news) }
+    const changed = Object.entries(facts).filter(([name, value]) => known[name] !== value)
+    if (changed.length === 0) return
+    this.#state.databases[dbId] = { ...known, ...Object.fromEntries(changed) }
     this.#save()
   }
 

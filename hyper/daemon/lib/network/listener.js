@@ -10,14 +10,14 @@ import { showAddress } from '../settings.js'
 
 const HANDSHAKE_MS = 10_000
 /** So many may be in the middle of a handshake. */
-const MOST_STRANGERS = 64
+const MOST_PENDING = 64
 
 export class Listener {
   #server
   #keyPair
   #firewall
   #onStream
-  #strangers = new Set()
+  #pending = new Set()
 
   /** `onStream(stream)` gets those that we let in. */
   constructor ({ keyPair, firewall, onStream }) {
@@ -39,15 +39,15 @@ export class Listener {
 
   async close () {
     const closed = new Promise(resolve => this.#server.close(resolve))
-    for (const stream of this.#strangers) stream.destroy()
+    for (const stream of this.#pending) stream.destroy()
     await closed
   }
 
   #greet (socket) {
     socket.setNoDelay(true)
-    if (this.#strangers.size >= MOST_STRANGERS) return socket.destroy()
+    if (this.#pending.size >= MOST_PENDING) return socket.destroy()
     const stream = new SecretStream(false, socket, { keyPair: this.#keyPair })
-    this.#strangers.add(stream)
+    this.#pending.add(stream)
     const timer = setTimeout(() => stream.destroy(), HANDSHAKE_MS)
     stream.on('error', () => {})
     stream.once('close', () => this.#forget(stream, timer))
@@ -60,6 +60,6 @@ export class Listener {
 
   #forget (stream, timer) {
     clearTimeout(timer)
-    this.#strangers.delete(stream)
+    this.#pending.delete(stream)
   }
 }
