@@ -26,7 +26,7 @@ ASK, LOCAL, FETCH = 30.0, 120.0, 600.0
 #: Bytes that git may print before it is ended, and of what it says about errors that are kept.
 MOST_PRINTED, _MOST_SAID = 64 * 2**20, 2**16
 #: Bytes of memory: a delta may claim to be anything.
-_MEMORY = 4 * 2**30
+_MEMORY = 2 * 2**30
 #: A path where nothing is.
 NOWHERE = "/nonexistent"
 _PASSED_ON = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -35,8 +35,10 @@ _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.commitGraph": "false",
-    # Larger files are not held in memory.
+    # Larger files are not held in memory, and packs only in parts.
     "core.bigFileThreshold": "16m",
+    "core.packedGitLimit": "256m",
+    "core.packedGitWindowSize": "32m",
     # Whoever waits for a commit waits for no disk: it is made safe once it is applied (`Repository.forget`).
     "core.fsync": "none",
     "credential.helper": "",
