@@ -255,9 +255,9 @@ def _make_notifications(parts: Parts) -> Notifications:
     home, settings = parts.opened.home.path, parts.opened.settings
     if not settings.notify:
         return NoNotifications()
-    from reconciler.notify.kept import OutboxFile
     from reconciler.notify.notifier import Notifier, disk_of
     from reconciler.notify.sending import Sender
+    from reconciler.notify.store import OutboxFile
 
     failed = partial(_notify_failed, parts.events)
     disk = partial(disk_of, home)

@@ -20,8 +20,8 @@ from reconciler.decide.lifecycle import Event, State
 from reconciler.decide.routes import backends_of, restarts
 from reconciler.drive.instances import Instances
 from reconciler.drive.internal_errors import InternalErrors
-from reconciler.drive.kept import look_at_kept, look_before_update, warn_of_conflicts
 from reconciler.drive.preparing import Preparations, why_failed
+from reconciler.drive.stateful import look_at_kept, look_before_update, warn_of_conflicts
 from reconciler.drive.surroundings import Surroundings
 from runtimes.base import Launch, RuntimeFailure, RuntimeUnavailable
 

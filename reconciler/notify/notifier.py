@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from reconciler.notify.kept import OutboxFile
     from reconciler.notify.outbox import Outbox
+    from reconciler.notify.store import OutboxFile
     from reconciler.port import NodeApi
     from reconciler.state.notify_settings import NotifySettings
 

@@ -12,9 +12,9 @@ import pytest
 
 from reconciler.notify import notifier as module
 from reconciler.notify.facts import LOW_BYTES, Disk
-from reconciler.notify.kept import OutboxFile
 from reconciler.notify.notifier import Notifier
 from reconciler.notify.sending import NotSent
+from reconciler.notify.store import OutboxFile
 from reconciler.state.notify_settings import NotifySettings
 from tests.reconciler.fakes import FakeNode
 from tests.reconciler.notify.test_facts import condition, service
