@@ -2,7 +2,8 @@
 
 In come snapshots of the sources (`desired`, `packages`), what runs (`observation`) and what becomes of it
 (`instances`, `supervision`); `queue` says whose turn it is, `loop` takes it, `effects` acts on runtimes
-(`preparing` in the background), `routing` tells the router. What is known of each service is in
-`controllers`, what of it outlives the node in `memory`. Out go `overview` (status), `events`, `metrics`.
-Imports `decide` and `state`; nobody here opens a socket or knows a listener.
+(`preparing` in the background, `stateful` before two writers), `routing` tells the router. What is known of
+each service is in `controllers`, what of it outlives the node in `memory`. `updates` moves services to newer
+releases by schedules (`due`), of `origins`. Out go `overview` (status), `events`, `metrics`. Imports `decide`
+and `state`; nobody here opens a socket or knows a listener.
 """
