@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tests.bench.packages import from_system
+from tests.bench.router.load import Sample
 from tests.bench.router.wire import PATIENCE, Answer, Connection, Request, WrongAnswer
 from tests.bench.threads import ask_until
 
@@ -64,20 +65,6 @@ class Work:
     body: str
     keys: int = 1
     first: int = 0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """`p50` and `p99` are seconds from a call to the end of its answer."""
-
-    requests: int
-    seconds: float
-    p50: float
-    p99: float
-
-    @property
-    def rate(self) -> float:
-        return self.requests / self.seconds
 
 
 class Load(Protocol):
