@@ -1,4 +1,4 @@
-"""Prometheus' text format, version 0.0.4: the lines of one metric. Pure."""
+"""Prometheus' text format, version 0.0.4: the lines of one metric, whoever counts it. Pure."""
 
 from __future__ import annotations
 

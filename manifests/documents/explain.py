@@ -6,7 +6,6 @@ import difflib
 import reprlib
 import shlex
 import types
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
@@ -48,12 +47,6 @@ _LIMITS = {
     "less_than": "less than {lt}",
     "literal_error": "{expected}",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    path: Path
-    detail: ErrorDetails
 
 
 def explain(

@@ -1,7 +1,8 @@
 """`atek push`: a package folder onto a drive, and a service that uses it into this node's own records.
 
 Whoever follows this node finds the record, fetches that version of the drive, and runs it if its policy
-lets it. The record is written when the drive is safe on the disk: nobody is told of what is not there.
+lets it. The record is written when the drive is safe on the disk: nobody is told of what is not there. The
+folder is read by the daemon (`hyper/daemon/lib/folder.js`), which is told its name and what to leave out.
 """
 
 from __future__ import annotations

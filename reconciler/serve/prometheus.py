@@ -1,6 +1,7 @@
 """Prometheus' text format, version 0.0.4: the node's status and counters as one page.
 
-Pure: the caller brings the status, the counters, the facts about the process and the time.
+Pure: the caller brings the status, the counters, the facts about the process and the time. What the router
+counts it says by itself, in `runtimes.router.tell.metrics`; the page of `/metrics` has both.
 """
 
 from __future__ import annotations

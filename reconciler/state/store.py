@@ -1,6 +1,6 @@
-"""What the node remembers about a service across its own restarts, and how it gets to disk.
+"""What the node remembers about a service across its own restarts: `state/services/<id>.json`.
 
-A small file per service: a person's stop, the count of restarts asked for, the revision that was healthy
+A small file for each: a person's stop, the count of restarts asked for, the revision that was healthy
 last, the one that was rejected, and the programs that completed. Everything else is found again.
 
 Convergence never waits for the disk: `Saver` writes behind. Only what a person asked for is saved before it

@@ -3,6 +3,7 @@
 With a delegated cgroup v2 (systemd's `Delegate=yes`, or a container's own) all three hold for everything the
 instance forks. Without one, memory is limited per process by RLIMIT_DATA (not RLIMIT_AS: V8 and Go reserve
 address space that they never use), and the rest is reported as not enforced, never silently dropped.
+(Containers have theirs from the engine: `docker.spec` and `docker.swarm_spec` ask for them.)
 """
 
 from __future__ import annotations

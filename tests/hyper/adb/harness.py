@@ -21,7 +21,7 @@ from tests.runtimes.router.frames import CLOSE, TEXT, frame, read_message
 from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from types import TracebackType
 
     from hyper.port import Hyper
@@ -193,10 +193,4 @@ async def until(holds: Callable[[], object]) -> None:
     """Waits for a state that announces itself to nobody."""
     with anyio.fail_after(PATIENCE):
         while not holds():
-            await anyio.sleep(0.001)
-
-
-async def until_true(holds: Callable[[], Awaitable[object]]) -> None:
-    with anyio.fail_after(PATIENCE):
-        while not await holds():
             await anyio.sleep(0.001)

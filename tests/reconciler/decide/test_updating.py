@@ -38,7 +38,6 @@ FAILURE = Failed("HealthyDeadlineExceeded: not ready", ran=True)
 FREE = Wanted(OLD, approved=True, keeps="")
 NOW, DEADLINE = 1_800_000_000.0, 60.0
 TRIAL = Trial(OLD, NEW, NOW)
-GIVEN_UP = Failed("HealthyDeadlineExceeded: not ready in 60 s", ran=True)
 
 
 @pytest.mark.parametrize(
