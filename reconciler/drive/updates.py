@@ -11,6 +11,7 @@ one half done goes on from there.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
@@ -151,7 +152,14 @@ class Updates:
             for service_id in {*host.updatable(), *self._on_trial()}:
                 self._follower(host, service_id)
             with host.listening(partial(self._heard, host)):
-                await anyio.sleep_forever()
+                await self._save_now_and_then()
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await anyio.sleep(LOOK)
+            # On a full disk it is tried again; whatever matters is written by who decides it.
+            with suppress(OSError):
+                self._file.save()
 
     # -- who is followed
 
@@ -188,6 +196,9 @@ class Updates:
     async def _step(self, host: Host, subject: Subject, follower: _Follower) -> float:
         """Returns when the next one is due, in seconds since 1970."""
         now = self._wall()
+        if follower.again > now + SELDOM:
+            # The clock was set back.
+            follower.again = 0.0
         try:
             kept = self._kept(subject, now)
             if kept.trial is not None:
@@ -195,7 +206,9 @@ class Updates:
                 _answer(follower, UserError(f"{subject.id} is just being updated", hint=hint))
                 if now < follower.again:
                     return follower.again
-                return await self._go_on(host, subject, kept, follower)
+                until = await self._go_on(host, subject, kept, follower)
+                follower.again, follower.pause = 0.0, AGAIN
+                return until
             return await self._look_when_due(host, subject, kept, follower)
         except (RuntimeFailure, OSError) as failure:
             return self._not_now(subject, failure, follower)
@@ -295,7 +308,7 @@ class Updates:
             await host.look_again(subject.id)
 
     def _kept(self, subject: Subject, now: float) -> Kept:
-        """What is kept of it; from its first moment on, which its schedule counts from. Raises OSError."""
+        """What is kept of it; from its first moment on, which its schedule counts from."""
         origin = subject.origin.origin(subject.winner) or ""
         kept = self._file.get(subject.id)
         if kept is None or kept.origin != origin:
@@ -303,7 +316,10 @@ class Updates:
         elif kept.looked > now:
             # The clock was set back: of a time that is still to come nobody knows anything.
             kept = replace(kept, looked=now)
-        self._file.put(subject.id, kept)
+        else:
+            return kept
+        # A thousand services that are declared at once are not a thousand writes.
+        self._file.put_later(subject.id, kept)
         return kept
 
     def _subject(self, winner: Winner) -> Subject | None:

@@ -28,6 +28,7 @@ class UpdatesFile:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._kept: dict[str, Kept] | None = None
+        self._unsaved = False
 
     def all(self) -> Mapping[str, Kept]:
         """By the service's id."""
@@ -43,11 +44,24 @@ class UpdatesFile:
         """None forgets it. Raises OSError with nothing changed."""
         others = {each: value for each, value in self.all().items() if each != service_id}
         new = others if kept is None else {**others, service_id: kept}
-        if new != self._kept:
-            if self._file is not None:
-                services = {each: asdict(value) for each, value in sorted(new.items())}
-                write_atomically(self._file, json.dumps({"services": services}).encode())
-            self._kept = new
+        if new != self._kept or self._unsaved:
+            self._write(new)
+
+    def put_later(self, service_id: str, kept: Kept) -> None:
+        """What may be lost by a kill -9; it goes along with the next `put` or `save`."""
+        self._kept = {**self.all(), service_id: kept}
+        self._unsaved = True
+
+    def save(self) -> None:
+        """Raises OSError."""
+        if self._unsaved:
+            self._write(dict(self.all()))
+
+    def _write(self, new: dict[str, Kept]) -> None:
+        if self._file is not None:
+            services = {each: asdict(value) for each, value in sorted(new.items())}
+            write_atomically(self._file, json.dumps({"services": services}).encode())
+        self._kept, self._unsaved = new, False
 
 
 def _read(file: Path) -> dict[str, Kept]:

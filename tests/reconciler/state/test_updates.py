@@ -38,3 +38,15 @@ def test_what_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         file.put("notes", KEPT)
     assert file.get("notes") is None
+
+
+def test_what_may_be_lost_goes_along_with_what_may_not(tmp_path: Path) -> None:
+    file = UpdatesFile(tmp_path / "updates.json")
+    file.put_later("notes", KEPT)
+    assert file.get("notes") == KEPT
+    assert UpdatesFile(tmp_path / "updates.json").all() == {}
+    file.put("other", Kept())
+    assert UpdatesFile(tmp_path / "updates.json").all() == {"notes": KEPT, "other": Kept()}
+    file.put_later("third", Kept())
+    file.save()
+    assert UpdatesFile(tmp_path / "updates.json").get("third") == Kept()
