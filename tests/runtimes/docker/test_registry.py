@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 PASSWORD = "correct-horse"
 TAGS = [
     "latest", "1", "1.2", "1.2.0", "v1.2.5", "1.10.0", "1.10.1-alpine", "1.11.0-rc.1", "2.0.0",
-    "1.9.0-alpine", "2.0.0-alpine", "1.99.0-bookworm-slim", "nightly", "20240101", "1.12.0-beta",
+    "1.9.0-alpine", "2.0.0-alpine", "1.99.0-bookworm-slim", "nightly", "20240101", "1.12.0-beta", "1.3.0-slim",
 ]  # fmt: skip
 
 
@@ -57,6 +57,8 @@ def test_with_which_machine_plain_http_is_spoken() -> None:
         ("1.9.0-alpine", "^1", "1.10.1-alpine"),
         ("1.9.0-alpine", "*", "2.0.0-alpine"),
         ("1.9.0-bookworm-slim", "^1", "1.99.0-bookworm-slim"),
+        # Newer ones of another variant are another system.
+        ("1.3.0-slim", "^1", "1.3.0-slim"),
         ("1.11.0-rc.1", "^1", "1.10.0"),
         ("1.11.0-rc.1", ">=1.11.0-rc.0 <1.11.1", "1.11.0-rc.1"),
         ("1.2.0", "^3", None),
