@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 PASSWORD = "correct-horse"
 TAGS = [
     "latest", "1", "1.2", "1.2.0", "v1.2.5", "1.10.0", "1.10.1-alpine", "1.11.0-rc.1", "2.0.0",
-    "1.9.0-alpine", "2.0.0-alpine", "1.99.0-bookworm-slim", "nightly", "20240101", "1.12.0-beta", "1.3.0-slim",
+    "1.9.0-alpine", "2.0.0-alpine", "1.99.0-bookworm-slim", "nightly", "20240101", "1.12.0-beta",
+    "1.3.0-slim",
 ]  # fmt: skip
 
 
