@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from manifests.model.nodes import Place
-from reconciler.decide.inheritance import Inheritance
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
 from reconciler.drive.events import EventLog
+from reconciler.drive.inheritance import Inheritance
 from reconciler.drive.internal_errors import InternalErrors
 from reconciler.drive.keep_going import keep_going
 from reconciler.drive.loop import Reconciler
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
-    from reconciler.decide.inheritance import DataOwners
+    from reconciler.drive.inheritance import DataOwners
     from reconciler.drive.packages import PackageStore
     from reconciler.drive.secrets import SecretKeeper
     from reconciler.gitops.port import Git

@@ -14,12 +14,13 @@ import anyio
 
 from reconciler.cli.dry_run import Change, Judge, Known
 from reconciler.decide.admission import admit
-from reconciler.decide.inheritance import LOCAL, Inheritance
+from reconciler.decide.inheritance import LOCAL
 from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.desired import only_here
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.image_releases import ImageReleases
+from reconciler.drive.inheritance import Inheritance
 from reconciler.drive.sources import make_sources
 from reconciler.peers.checkout import RecordsCheckout
 from reconciler.peers.follows import FollowsFile

@@ -1,18 +1,20 @@
-"""Who may have what a service left in its data folder. Pure, but for the port that notes owners.
+"""Who may have what a service left in its data folder. Pure.
 
 A data folder stays when its service goes, and the next service of that id would find it. Where that one is
 another's (a followed node's instead of this one's own, or of another followed node), it must not: its program
 may be anybody's. Only folders of followed nodes' services are noted; all others are this node's own.
+
+`drive.inheritance` looks into the folders, asks here, and notes what follows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from manifests.model.snapshot import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection
 
     from manifests.model.merge import Winner
 
@@ -21,88 +23,17 @@ LOCAL = ""
 DATA_OWNED = "DataOwned"
 
 
-class DataOwners(Protocol):
-    """The data folders of all services, by the services' ids."""
+def may_take(owner: str, *, noted: str, held: bool, ran_for: Collection[str]) -> bool:
+    """Whether a service of `owner` may have a folder that was noted as another's.
 
-    def owner(self, service_id: str) -> str:
-        """Who was noted last, also when nothing is left there."""
-        ...
-
-    def is_held(self, service_id: str) -> bool:
-        """Whether there is anything in the folder."""
-        ...
-
-    def note(self, owners: Mapping[str, str]) -> None:
-        """From now on they are these. Returns once it is on disk; raises OSError with nothing changed."""
-        ...
-
-
-class Inheritance:
-    """Who may have the data that the id's last service left.
-
-    `owner_of` is the owner of what a source declares. `ran_for` are the sources of what is known to have run
-    of a service: who ran with a folder before owners were noted goes on with it.
+    `held`: there is something in it. `ran_for`: the owners of what is known to have run with it: who did so
+    before owners were noted goes on.
     """
-
-    def __init__(
-        self,
-        folders: DataOwners,
-        owner_of: Callable[[str], str],
-        ran_for: Callable[[str], Collection[str]],
-    ) -> None:
-        self._folders = folders
-        self._owner_of = owner_of
-        self._ran_for = ran_for
-
-    def refused(self, services: Mapping[str, Winner]) -> dict[str, Problem]:
-        """Id → why its service must not have the folder. The others' owners are noted."""
-        refused, noted = self.judge(services)
-        return refused | self._note(noted, services)
-
-    def judge(self, services: Mapping[str, Winner]) -> tuple[dict[str, Problem], dict[str, str]]:
-        """Id → why its service must not have the folder; id → the owner to note. Notes nothing."""
-        owners = {
-            source: self._owner_of(source) for source in {winner.source for winner in services.values()}
-        }
-        refused: dict[str, Problem] = {}
-        noted: dict[str, str] = {}
-        for service_id, winner in services.items():
-            owner = owners[winner.source]
-            if self._folders.owner(service_id) == owner:
-                continue
-            if self._may_take(service_id, owner):
-                noted[service_id] = owner
-            else:
-                refused[service_id] = _owned(service_id, winner)
-        return refused, noted
-
-    def is_held(self, service_id: str) -> bool:
-        """Whether anything is left of the id's services."""
-        return self._folders.is_held(service_id)
-
-    def hand_over(self, service_id: str, source: str) -> None:
-        """A person says that the source's service may have what is there. Raises OSError."""
-        self._folders.note({service_id: self._owner_of(source)})
-
-    def _may_take(self, service_id: str, owner: str) -> bool:
-        if not self._folders.is_held(service_id):
-            return True
-        unnoted = self._folders.owner(service_id) == LOCAL
-        return unnoted and {self._owner_of(source) for source in self._ran_for(service_id)} == {owner}
-
-    def _note(self, owners: Mapping[str, str], services: Mapping[str, Winner]) -> dict[str, Problem]:
-        """What cannot be noted is not run: the next of that id would take it for its own."""
-        if not owners:
-            return {}
-        try:
-            self._folders.note(owners)
-        except OSError as error:
-            why = error.strerror or str(error)
-            return {each: _unnoted(each, services[each], why) for each in owners}
-        return {}
+    return not held or (noted == LOCAL and set(ran_for) == {owner})
 
 
-def _owned(service_id: str, winner: Winner) -> Problem:
+def owned(service_id: str, winner: Winner) -> Problem:
+    """It is another's."""
     return Problem(
         f"data/{service_id} holds the data of an earlier service of another owner",
         winner.declared.file,
@@ -113,7 +44,8 @@ def _owned(service_id: str, winner: Winner) -> Problem:
     )
 
 
-def _unnoted(service_id: str, winner: Winner, why: str) -> Problem:
+def unnoted(service_id: str, winner: Winner, why: str) -> Problem:
+    """What cannot be noted is not run: the next of that id would take it for its own."""
     return Problem(
         f"whose data/{service_id} is cannot be noted: {why}",
         winner.declared.file,

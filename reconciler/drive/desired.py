@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from manifests.model.nodes import Place
     from manifests.model.service import Service
     from manifests.model.snapshot import Snapshot, Source
-    from reconciler.decide.inheritance import Inheritance
     from reconciler.decide.refused import Refusal
+    from reconciler.drive.inheritance import Inheritance
     from reconciler.drive.loop import Reconciler
     from reconciler.drive.packages import PackageStore, Root
 
