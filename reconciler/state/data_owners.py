@@ -1,4 +1,4 @@
-"""Whose data lies in the services' data folders: `state/data-owners.json`, see `decide.inheritance`."""
+"""Whose data lies in the services' data folders: `state/data-owners.json`, see `drive.inheritance`."""
 
 from __future__ import annotations
 
