@@ -10,7 +10,8 @@ import pytest
 from reconciler.cli import main
 from reconciler.state.settings import load_settings
 
-README = (Path(__file__).parents[3] / "reconciler" / "cli" / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "reconciler" / "cli" / "README.md").read_text("utf-8")
 TABLE = README.split("\n\n")[1]
 #: Each command as it is written there: its words up to the next one, or to what it does.
 WRITTEN = re.findall(r"atek ([a-z]+)((?: (?! )\S+)*)", TABLE)
@@ -35,7 +36,13 @@ def test_every_option_is_one(name: str, rest: str, capsys: pytest.CaptureFixture
         assert re.search(rf"(?<![\w-]){option}\b", text), f"atek {name} has no {option}"
 
 
-@pytest.mark.parametrize("written", re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
+def settings() -> list[str]:
+    """What the READMEs of this repository have of a config file."""
+    texts = ((ROOT / name).read_text("utf-8") for name in ("manifests/README.md", "reconciler/cli/README.md"))
+    return [block for text in texts for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+
+
+@pytest.mark.parametrize("written", settings())
 def test_every_setting_is_one(written: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(written.replace('"…"', f'"{"0" * 64}"'))
     assert load_settings(tmp_path, {}) != load_settings(tmp_path / "nowhere", {})
