@@ -3,7 +3,7 @@
 watchfiles does the recursive part. It needs some care: it walks all folders before it begins, which takes its
 time with a large one, and comes back to see whether it is to stop only now and then. So it has a thread of
 its own, and nobody waits for that; but it walks with Python's lock in its hand (1.3), 0.14 ms for a folder.
-What changes before it begins is never reported, so every folder is reported once whenever watching begins anew.
+What changes before it begins is never reported, so each folder is reported once when watching begins anew.
 """
 
 from __future__ import annotations
