@@ -314,7 +314,7 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
         parts.installed,
         parts.identity,
         public_config(settings, parts.core_services, port=port, version=VERSION),
-        repositories=GitRepositories(parts.packages.git, node.is_own),
+        repositories=GitRepositories(parts.packages.git, node.is_own, parts.packages.rename),
         answer_timeout=settings.router.answer_timeout,
         otherwise=hooks(node, otherwise=health(node)),
     )

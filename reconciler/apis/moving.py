@@ -11,9 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reconciler.apis.declare import holds_anything
+from reconciler.state.images import FILE as IMAGES
+from reconciler.state.images import ImagePins
 from reconciler.state.releases import FILE as RELEASES
 from reconciler.state.releases import Releases
 from reconciler.state.store import FileStore
+from reconciler.state.updates import FILE as UPDATES
+from reconciler.state.updates import UpdatesFile
 from runtimes.data.removal import remove_tree
 from runtimes.docker.volume_names import move_note
 from runtimes.packages.store import PackageStore
@@ -28,6 +32,8 @@ _FOLDERS = ("data", "logs", "kept")
 def move_what_it_names(home: Path, old: str, new: str) -> None:
     """Does what is not done yet. Raises OSError."""
     Releases(home / RELEASES).rename(old, new)
+    ImagePins(home / IMAGES).rename(old, new)
+    UpdatesFile(home / UPDATES).rename(old, new)
     # Before the data folder that volumes belong to: without that one they would be nobody's.
     move_note(home, old, new)
     for folder in _FOLDERS:

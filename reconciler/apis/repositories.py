@@ -37,12 +37,19 @@ class Fetcher(Protocol):
 class GitRepositories:
     """The packages of declared services. Everything async raises UserError.
 
-    `is_own`: whether this node's own sources declare the service of that id.
+    `is_own`: whether this node's own sources declare the service of that id. `rename`: what is known of one
+    id's package is known of another's, beside its release. Raises OSError.
     """
 
-    def __init__(self, fetcher: Fetcher, is_own: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        is_own: Callable[[str], bool],
+        rename: Callable[[str, str], None] = lambda old, new: None,
+    ) -> None:
         self._fetcher = fetcher
         self._is_own = is_own
+        self._rename = rename
 
     def about(self, declared: Declared) -> Installed | None:
         """What is installed; None for a folder, and for what is still on its way."""
@@ -94,6 +101,7 @@ class GitRepositories:
     def rename(self, old: str, new: str) -> None:
         """The service stays at its release under its new id. Raises OSError."""
         self._fetcher.releases.rename(old, new)
+        self._rename(old, new)
 
     def _package(self, declared: Declared) -> GitPackage | None:
         return package_of(self._winner(declared))

@@ -62,6 +62,10 @@ class ImageReleases:
         declared = replace(winner.declared, manifest=manifest.model_copy(update=of_digest))
         return winner._replace(declared=declared)
 
+    def rename(self, old: str, new: str) -> None:
+        """The service stays at its image under its new id. Raises OSError."""
+        self._pins.rename(old, new)
+
     def origin(self, winner: Winner) -> str | None:
         """See `Origin`."""
         manifest = winner.declared.manifest

@@ -204,6 +204,11 @@ class Packages:
         service_id = winner.declared.manifest.id
         return self.git.note(winner) or self.updates.note(winner) or self._rewriting.note(service_id)
 
+    def rename(self, old: str, new: str) -> None:
+        """What is known of a service's updates is known under its new id. Raises OSError."""
+        self.images.rename(old, new)
+        self.updates.rename(old, new)
+
     def want(self, roots: Collection[Root], service_ids: Collection[str]) -> None:
         """See `PackageStore`."""
         self._watcher.set_roots([root for root in roots if isinstance(root, str)])

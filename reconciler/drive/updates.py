@@ -141,6 +141,10 @@ class Updates:
             raise asked.error
         return asked.value
 
+    def rename(self, old: str, new: str) -> None:
+        """What is known of a service is known of it under its new id. Raises OSError."""
+        self._file.rename(old, new)
+
     async def run(self, host: Host) -> None:
         """Until cancelled. Run again after a defect, it begins anew."""
         for follower in self._followers.values():

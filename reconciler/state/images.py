@@ -51,6 +51,11 @@ class ImagePins:
                 write_atomically(self._file, json.dumps({"services": services}).encode())
             self._pins = pins
 
+    def rename(self, old: str, new: str) -> None:
+        """The service stays where it is under its new id. Raises OSError."""
+        if (pin := self._all().get(old)) is not None:
+            self.put(new, pin)
+
     def _all(self) -> Mapping[str, ImagePin]:
         if self._pins is None:
             self._pins = _read(self._file) if self._file else {}

@@ -52,6 +52,11 @@ class UpdatesFile:
         self._kept = {**self.all(), service_id: kept}
         self._unsaved = True
 
+    def rename(self, old: str, new: str) -> None:
+        """What is known of a service is known of it under its new id. Raises OSError."""
+        if (kept := self.get(old)) is not None:
+            self.put(new, kept)
+
     def save(self) -> None:
         """Raises OSError."""
         if self._unsaved:

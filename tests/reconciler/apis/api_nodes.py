@@ -160,7 +160,7 @@ class World:
             jitter=lambda: 0.0,
         )
         node = Node(ports)
-        repositories = GitRepositories(packages.git, node.is_own)
+        repositories = GitRepositories(packages.git, node.is_own, packages.rename)
         declarations = Declarations(
             node, self.home, installed, lambda each: identity(each)["key"], repositories
         )

@@ -10,9 +10,14 @@ import pytest
 import yaml
 
 from reconciler.apis import moving, rename
+from reconciler.decide.updating import Bad, Choice, Kept
+from reconciler.state.images import FILE as IMAGES
+from reconciler.state.images import ImagePin, ImagePins
 from reconciler.state.installed import Installed, InstalledServices, Renaming
 from reconciler.state.own_manifests import write_manifest
 from reconciler.state.store import FileStore, Remembered
+from reconciler.state.updates import FILE as UPDATES
+from reconciler.state.updates import UpdatesFile
 from runtimes.fake import Behaviour
 from runtimes.packages.store import PackageStore
 from runtimes.paths import Paths
@@ -48,6 +53,10 @@ KEPT = {"data": "data", "logs": "logs"}
 
 async def test_everything_but_the_id_is_kept(world: World, apis: Apis) -> None:
     before = await install(apis, world, user="alice", config={"a": "1"}, desiredVersion="^1")
+    tried = Kept("url", 1.0, bad=(Bad(Choice("a" * 40, "v2.0.0"), "it ends"),))
+    UpdatesFile(world.home / UPDATES).put("notes", tried)
+    stays = ImagePin("app:1 ^1", f"sha256:{'0' * 64}", "1.1.0")
+    ImagePins(world.home / IMAGES).put("notes", stays)
     volumes = world.home / "state" / "volumes"
     volumes.mkdir()
     (volumes / "notes.json").write_text(VOLUMES)
@@ -61,6 +70,8 @@ async def test_everything_but_the_id_is_kept(world: World, apis: Apis) -> None:
     assert (world.running("notes"), world.running("diary")) == ([], [{"A": "1", "B": "2"}])
     assert [file.name for file in (world.home / "manifests").iterdir()] == ["diary.yaml"]
     assert apis.installed.owner("diary") == "alice"
+    assert UpdatesFile(world.home / UPDATES).get("diary") == tried
+    assert ImagePins(world.home / IMAGES).get("diary", stays.origin) == stays
     assert [each.name for each in volumes.iterdir()] == ["diary.json"]
     with pytest.raises(Failure, match="earlier service"):
         (volumes / "other.json").write_text(VOLUMES)
