@@ -216,6 +216,8 @@ class GitManifests:
             self._set_trouble(Trouble(verdict.reason, verdict.message))
         finally:
             self._busy, self._looked, self._done = False, self._wall(), self._begun
+            # What was told of services meanwhile was not looked at.
+            self.hear()
             self._tell()
 
     async def _see(self, *, at_once: bool) -> Seen:

@@ -15,7 +15,7 @@ from reconciler.drive.events import EventLog
 from reconciler.gitops.kept import KeptFile
 from reconciler.gitops.port import Counts
 from reconciler.gitops.repository import Repository as Mirror
-from reconciler.gitops.source import GitManifests
+from reconciler.gitops.source import TOGETHER, GitManifests
 from reconciler.gitops.sources import GitSources
 from tests.reconciler.gitops.test_decide import entry
 
@@ -372,3 +372,23 @@ async def test_sources_of_one_repository_ask_once(
         await source.poll(lambda: None)
         assert [each.manifest.id for each in source.snapshot.services] == ["a", "b"]
     assert asked == 1
+
+
+async def test_services_that_are_ready_before_all_is_done_with_a_commit(
+    home: Path, origin: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells of them again."""
+    origin.commit({"a.yaml": manifest("a")})
+    async with living(home, url=str(origin.path)) as life:
+        life.fares(a=READY)
+        await life.until(lambda: life.ready()["status"] == "True")
+
+        async def late(*_: object) -> None:
+            life.fares(a=READY)
+            await anyio.sleep(3 * TOGETHER)
+
+        monkeypatch.setattr(GitManifests, "_tell_of_rewriting", late)
+        second = origin.commit({"a.yaml": manifest("a", "env: {A: '2'}\n")})
+        await life.git.sync("home")
+        await life.until(lambda: life.ready()["status"] == "True")
+        assert life.source.status()["applied"]["commit"] == second
