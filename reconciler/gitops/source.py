@@ -265,6 +265,9 @@ class GitManifests:
         self._emit("CommitApplied", f"{applied.ref} of {applied.author}: {applied.subject}")
         await self._show(reading)
         changed()
+        # It is applied: how its services fare need not wait for what is only told.
+        self._busy = False
+        self.hear()
         await self._tell_of_rewriting(seen, last)
 
     async def _hold(self, seen: Seen, reason: str, message: str) -> None:

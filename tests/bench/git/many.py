@@ -56,11 +56,11 @@ async def _converge(folder: Path, origin: Origin, count: int) -> list[float]:
             {"s/s7.json": _manifest("s7", "2")},
         ):
             commit = origin.repository.commit(dict(files))
-            with events.subscribe() as heard:
+            with events.subscribe() as heard, anyio.fail_after(60):
                 begin = time.perf_counter()
                 tasks.start_soon(git.sync, "home")
                 async for event in heard:
-                    if event.reason == "CommitReady":
+                    if event.reason == "CommitReady" and commit[:12] in event.message:
                         break
                 taken.append(time.perf_counter() - begin)
             status = git.status("home")
