@@ -147,3 +147,14 @@ def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declare
 def _forbidden(declared: Declared, why: str) -> Problem:
     message = f"the policy of the source does not allow it: {why}"
     return Problem(message, declared.file, service=declared.manifest.id, reason=FORBIDDEN)
+
+
+def same(before: Declared | None, declared: Declared) -> Declared:
+    """The very object that was there before, where nothing about it is another: nobody has to look again."""
+    if before is None or (before.manifest, before.file) != (declared.manifest, declared.file):
+        return declared
+    source = declared.manifest.source
+    # What is beside the manifest may be another, although it is called the same.
+    relative = source is not None and "://" not in source and not source.startswith("/")
+    relative = relative or any(each.file is not None for each in declared.manifest.secrets.values())
+    return declared if relative and before.base != declared.base else before

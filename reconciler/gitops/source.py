@@ -38,7 +38,7 @@ from reconciler.gitops.decide import (
 )  # fmt: skip
 from reconciler.gitops.obtaining import OF_THE_COMMIT, obtain, propose, seen_of
 from reconciler.gitops.port import Counts
-from reconciler.gitops.reading import Reading, read_folder
+from reconciler.gitops.reading import Reading, read_folder, same
 from reconciler.gitops.report import report
 from reconciler.gitops.troubles import PASSING, GitTrouble
 
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
 JITTER = 0.1
 #: Seconds between hearing of a service and looking at it.
 TOGETHER = 0.1
-#: Seconds until what could not be written is tried again.
-AGAIN = 5.0
 
 
 class GitManifests:
@@ -351,7 +349,7 @@ class GitManifests:
             self.name,
             "git",
             self._kept.applied.ref,
-            tuple(_same(before.get(each), declared) for each, declared in services.items()),
+            tuple(same(before.get(each), declared) for each, declared in services.items()),
         )
 
     async def _of_commit(self, service_id: str, commit: str) -> Declared | None:
@@ -364,7 +362,7 @@ class GitManifests:
     # -- inside
 
     async def _become(self, kept: Kept) -> None:
-        """On disk before it counts, unless the disk is the trouble: then it counts, and is written later."""
+        """On disk before it counts, unless the disk is the trouble: then the next life finds out again."""
         try:
             await self._file.write(kept)
         except OSError as error:
@@ -402,14 +400,3 @@ class GitManifests:
     def _tell(self) -> None:
         self._advanced.set()
         self._advanced = anyio.Event()
-
-
-def _same(before: Declared | None, declared: Declared) -> Declared:
-    """The very object that was there before, where nothing about it is another: nobody has to look again."""
-    if before is None or (before.manifest, before.file) != (declared.manifest, declared.file):
-        return declared
-    source = declared.manifest.source
-    # What is beside the manifest may be another, although it is called the same.
-    relative = source is not None and "://" not in source and not source.startswith("/")
-    relative = relative or any(each.file is not None for each in declared.manifest.secrets.values())
-    return declared if relative and before.base != declared.base else before
