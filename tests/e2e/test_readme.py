@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyrage
 import pytest
 
 from runtimes.processes.ports import free_port
@@ -82,3 +83,16 @@ def test_two_machines() -> None:
     finally:
         shutil.rmtree(root)
     assert "hello\n" in said
+
+
+def test_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As written, for another node that there is, by an editor that changes nothing."""
+    monkeypatch.setenv("ATEK_HOME", os.fspath(tmp_path / "home"))
+    monkeypatch.setenv("EDITOR", "true")
+    (tmp_path / "secrets.yaml").write_text("api: sesame\n")
+    other = str(pyrage.x25519.Identity.generate().to_public())
+    said = run(elsewhere(written("manifests/README.md", "## Secrets"), {"age1…": other}), tmp_path)
+    sealed = (tmp_path / "secrets.yaml").read_text()
+    assert re.search(r"^age1[a-z0-9]+$", said, re.MULTILINE)
+    assert "sesame" not in sealed
+    assert other in sealed
