@@ -110,7 +110,7 @@ async def test_what_was_interrupted_is_not_taken_for_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(packages, "_require_content", stop)
+        patched.setattr(packages, "require_content", stop)
         await preparer.prepare(of, lambda _: None)
     with pytest.raises(RuntimeFailure, match="not prepared"):
         preparer.program(of)
@@ -122,7 +122,7 @@ async def test_a_full_disk_is_told(paths: Paths, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packages, "_copy", full)
+    monkeypatch.setattr(packages, "copy_package", full)
     with pytest.raises(RuntimeFailure) as caught:
         await prepare(NodePreparer(paths), node_app(paths, {"index.js": "1"}))
     assert caught.value.reason == "DiskFull" and not caught.value.permanent
