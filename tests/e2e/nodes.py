@@ -118,6 +118,11 @@ class Bench:
         pid: int = instance["pid"]
         return pid
 
+    def replaced(self, service_id: str, pid: int) -> bool:
+        """Whether another process serves, alone: while one takes over from the other there are two."""
+        instances = self.service(service_id)["instances"]
+        return self.ready(service_id) and len(instances) == 1 and instances[0]["pid"] != pid
+
     def processes(self) -> dict[int, str]:
         """Everything alive that carries this home's mark: pid → instance."""
         run = run_directory(self.home.resolve())

@@ -105,7 +105,7 @@ def test_stop_start_and_restart_by_a_person(bench: Bench) -> None:
     assert bench.atek("start", "a").returncode == 0
     pid = bench.pid("a")
     assert bench.atek("restart", "a").returncode == 0
-    bench.until(lambda: bench.ready("a") and bench.pid("a") != pid, "restarted")
+    bench.until(lambda: bench.replaced("a", pid), "restarted")
     wrong = bench.atek("stop", "aa")
     assert wrong.returncode == 1 and "did you mean a?" in wrong.stderr
 

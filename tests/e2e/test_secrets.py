@@ -92,7 +92,7 @@ def test_a_changed_secret_is_a_new_revision_and_an_unchanged_one_is_not(node: Be
     write(node, "vault.yaml", f"api: other\ndb: {{password: '{PASSWORD}'}}\nport: 5432\n")
     plan = node.atek("plan", str(node.folder))
 
-    node.until(lambda: node.ready("app") and node.pid("app") != pid, "it runs anew")
+    node.until(lambda: node.replaced("app", pid), "it runs anew")
     assert environment(node)["API_KEY"] == "other"
     changed = node.service("app")["observedRevision"]
     assert changed != revision
@@ -126,7 +126,7 @@ def test_what_is_damaged_or_for_others_leaves_what_runs_alone(node: Bench) -> No
     # What runs is what ran; and what crashes comes back with the secrets that it had.
     assert node.pid("app") == pid
     os.kill(pid, 9)
-    node.until(lambda: node.service("app")["instances"] and node.pid("app") != pid, "it is back")
+    node.until(lambda: node.replaced("app", pid), "it is back")
     assert environment(node)["API_KEY"] == API
 
 

@@ -98,7 +98,7 @@ def test_django(trial: Trial) -> None:
         (folder / "site_/urls.py").write_text("raise SystemExit('not today')\n")
         trial.until(lambda: trial.condition("site", "Stalled")[0] == "True" or _failed(trial), "told")
         write(6)
-        trial.until(lambda: trial.ready("site") and trial.pid("site") != running, "the mended one")
+        trial.until(lambda: trial.replaced("site", running), "the mended one")
         trial.until(lambda: trial.page("site").startswith("edition 6"), "serves")
         complete(6)
     with trial.step("stopped and started"):

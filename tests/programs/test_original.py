@@ -63,7 +63,7 @@ def test_original(trial: Trial) -> None:
         before = trial.pid("notes")
         (folder / "index.js").write_text(APP.replace("'one'", "'two'"))
         _call(trial, SERVICES, "restart", "notes")
-        trial.until(lambda: trial.ready("notes") and trial.pid("notes") != before, "another one")
+        trial.until(lambda: trial.replaced("notes", before), "another one")
         trial.until(lambda: _call(trial, API, "edition") == "two", "the edit runs")
         assert _call(trial, API, "list") == ["buy bread", "call mother"]
     with trial.step("crashed"):
