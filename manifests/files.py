@@ -53,6 +53,12 @@ def read_json(path: str | Path) -> Any | None:
         raise ValueError(f"{path} is damaged: it is not valid JSON ({error})") from error
 
 
+def set_aside(path: Path) -> None:
+    """Moves a damaged file to `<name>.damaged`: the next write would replace what a person may still mend."""
+    with suppress(OSError):
+        path.replace(path.with_suffix(".damaged"))
+
+
 def _sync_folder(folder: str) -> None:
     """A rename is only on disk when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

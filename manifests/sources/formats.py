@@ -24,7 +24,7 @@ def parse_manifests(text: str, file: str, suffix: str, *, within: str = "") -> P
 
     def read(path: str) -> str | None:
         beside[path] = None
-        if within and not _is_in(path, within):
+        if within and not is_within(path, within):
             raise BrokenText(f"{path} is not in the same repository", hint="nothing else is read for it")
         beside[path] = _read_beside(path)
         return beside[path]
@@ -43,7 +43,8 @@ def _is_sealed(text: str, suffix: str) -> bool:
     return is_sealed(text.encode("utf-8", "surrogatepass"), store_of(suffix))
 
 
-def _is_in(path: str, folder: str) -> bool:
+def is_within(path: str, folder: str) -> bool:
+    """Whether a path leads into the folder, wherever links of it lead."""
     folder = os.path.realpath(folder)
     return os.path.commonpath((os.path.realpath(path), folder)) == folder
 

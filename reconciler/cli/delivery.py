@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import clean
-from reconciler.drive.service_state import condition, explanation, serves
+from reconciler.decide.conditions import condition_of
+from reconciler.drive.service_state import explanation, serves
 from reconciler.errors import UserError
 from reconciler.peers.publication import mark_of
 
@@ -113,7 +114,7 @@ class Delivery:
 
     def _given_up(self, entry: dict[str, Any]) -> UserError:
         hint = f"`atek logs {self._id}` on {self._node} may say more"
-        if "PolicyForbids" in (condition(entry, kind)["reason"] for kind in ("UpToDate", "Stalled")):
+        if "PolicyForbids" in (condition_of(entry, kind)["reason"] for kind in ("UpToDate", "Stalled")):
             hint = f"what it allows was said there with `atek follow`; `atek status --node {self._node}`"
         return UserError(f"{self._id} does not run on {self._node}: {_explanation(entry)}", hint=hint)
 
@@ -144,7 +145,7 @@ def _version(follow: Mapping[str, Any]) -> int:
 
 def _newer_is_pending(entry: dict[str, Any]) -> bool:
     """An older state runs, and the newer one is on its way. Raises UserError when it is refused."""
-    newer = condition(entry, "UpToDate")
+    newer = condition_of(entry, "UpToDate")
     if newer["status"] != "False":
         return False
     if newer["reason"] in ("Fetching", "FetchFailed"):
@@ -159,5 +160,5 @@ def _why(entry: dict[str, Any]) -> str:
 
 def _explanation(entry: dict[str, Any]) -> str:
     """Of the newer state, where an older one runs; else of the service."""
-    newer = condition(entry, "UpToDate")
+    newer = condition_of(entry, "UpToDate")
     return f"{newer['reason']}: {newer['message']}" if newer["status"] == "False" else explanation(entry)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.client import find_service
 from reconciler.cli.output import paint, table
-from reconciler.drive.service_state import condition, explanation
+from reconciler.decide.conditions import condition_of
+from reconciler.drive.service_state import explanation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def _row(service: dict[str, Any]) -> tuple[str, ...]:
     return (
         service["id"],
         service["runtime"] or "-",
-        _READY.get(condition(service, "Ready")["status"], "?"),
+        _READY.get(condition_of(service, "Ready")["status"], "?"),
         str(service["restarts"]),
         _pids(service["instances"]),
         _revisions(service),
@@ -67,9 +68,9 @@ def _row(service: dict[str, Any]) -> tuple[str, ...]:
 def _colour(service: dict[str, Any]) -> str:
     if service["suspended"]:
         return "dim"
-    if condition(service, "Stalled")["status"] == "True":
+    if condition_of(service, "Stalled")["status"] == "True":
         return "red"
-    return "" if condition(service, "Ready")["status"] == "True" else "yellow"
+    return "" if condition_of(service, "Ready")["status"] == "True" else "yellow"
 
 
 def _pids(instances: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean, has_colour, paint
 from reconciler.cli.service_table import chosen, in_bytes, redraw, service_lines
-from reconciler.drive.service_state import condition
+from reconciler.decide.conditions import condition_of
 
 if TYPE_CHECKING:
     import argparse
@@ -87,7 +87,7 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
         )
         yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"
     for kind in ("FilesAsWritten", *_NOTES):
-        if (found := condition(service, kind))["status"] == "False":
+        if (found := condition_of(service, kind))["status"] == "False":
             yield f"{found['reason']}: {found['message']}"
 
 
@@ -101,7 +101,7 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
         problems = source.get("problems") or ([{"message": source["error"]}] if source["error"] else [])
         for problem in problems:
             yield clean(f"source {source['name']}: {_problem(problem)}")
-        if "held" in source and (ready := condition(source, "Ready"))["status"] == "False":
+        if "held" in source and (ready := condition_of(source, "Ready"))["status"] == "False":
             yield clean(f"source {source['name']}: {ready['reason']}: {ready['message']}")
         for conflict in source.get("conflicts") or ():
             winner, loser = conflict["winner"], conflict["loser"]
@@ -110,11 +110,11 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
 
 def _service_troubles(services: list[dict[str, Any]]) -> Iterator[str]:
     for service in services:
-        served = condition(service, "ExportsServed")
+        served = condition_of(service, "ExportsServed")
         if served["status"] == "False":
             yield clean(f"{service['id']} exports in vain: {served['message']}")
         for kind in _NOTES:
-            if (note := condition(service, kind))["status"] == "False":
+            if (note := condition_of(service, kind))["status"] == "False":
                 yield clean(f"{service['id']} {note['message']}")
 
 

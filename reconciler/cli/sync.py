@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean
 from reconciler.cli.waiting import Changes
-from reconciler.drive.service_state import condition
+from reconciler.decide.conditions import condition_of
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def line(source: dict[str, Any]) -> str:
     """How one source is, in a line."""
-    ready = condition(source, "Ready")
+    ready = condition_of(source, "Ready")
     applied = source["applied"]
     told = f"{source['name']}: {ready['message']}"
     if ready["status"] != "False" and applied:
@@ -50,7 +50,7 @@ def _settled(client: Client, names: Sequence[str], seconds: float) -> list[dict[
     changes, until = Changes(client), time.monotonic() + seconds
     while True:
         sources = _sources(client, names)
-        busy = any(condition(source, "Reconciling")["status"] == "True" for source in sources)
+        busy = any(condition_of(source, "Reconciling")["status"] == "True" for source in sources)
         if not busy or time.monotonic() >= until or changes.error is not None:
             return sources
         changes.wait(min(_PAUSE, max(0.0, until - time.monotonic())))
@@ -61,5 +61,5 @@ def _sources(client: Client, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _is_well(source: dict[str, Any], *, waited: bool) -> bool:
-    status = condition(source, "Ready")["status"]
+    status = condition_of(source, "Ready")["status"]
     return bool(status == "True" if waited else status != "False")

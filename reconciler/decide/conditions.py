@@ -7,9 +7,12 @@ person?". A reason is UpperCamelCase and stable; a message is for people and doe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from manifests.model.base import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Status = Literal["True", "False", "Unknown"]
 _LONGEST = 10_000
@@ -37,3 +40,9 @@ class Verdict:
     reason: str
     message: str
     passing: bool = False
+
+
+def condition_of(entry: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """One condition of an entry in status, of a service or a source; Unknown where nothing is decided yet."""
+    unknown = {"type": kind, "status": "Unknown", "reason": "", "message": ""}
+    return next((each for each in entry.get("conditions") or () if each["type"] == kind), unknown)

@@ -17,7 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from manifests.model.semver import parse_version
-from reconciler.decide.conditions import Verdict
+from reconciler.decide.conditions import Verdict, condition_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -206,7 +206,7 @@ def judge(
         return Going()
     # A clock that was set back makes no trial longer.
     until = min(trial.begun, now) + deadline
-    stalled, ready = _condition(entry, "Stalled"), _condition(entry, "Ready")
+    stalled, ready = condition_of(entry, "Stalled"), condition_of(entry, "Ready")
     if ready["status"] == "True" and entry["observedRevision"] == entry["desiredRevision"]:
         return Good() if now >= until else Going(until)
     for told in (stalled, ready):
@@ -215,7 +215,7 @@ def judge(
                 return Good()
             if (told is stalled and told["status"] == "True") or _is_broken(told):
                 return _failed(told)
-    reconciling = _condition(entry, "Reconciling")
+    reconciling = condition_of(entry, "Reconciling")
     if now < until:
         return Going(until)
     return Going() if reconciling["reason"] in _ON_ITS_WAY else _failed(reconciling)
@@ -229,11 +229,6 @@ def _is_broken(ready: Mapping[str, Any]) -> bool:
 def _failed(condition: Mapping[str, Any]) -> Failed:
     reason, message = condition["reason"], condition["message"]
     return Failed(f"{reason}: {message}" if message else reason, reason not in _NOT_RUN)
-
-
-def _condition(entry: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    unknown = {"type": kind, "status": "Unknown", "reason": "", "message": ""}
-    return next((each for each in entry["conditions"] if each["type"] == kind), unknown)
 
 
 def goes_back(failed: Failed, keeps: str | None) -> bool:

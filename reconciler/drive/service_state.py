@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.decide.conditions import condition_of
 from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def condition(service: dict[str, Any], kind: str) -> dict[str, Any]:
-    """One condition of a service; Unknown where the node has not decided yet."""
-    unknown = {"type": kind, "status": "Unknown", "reason": "", "message": ""}
-    return next((c for c in service["conditions"] if c["type"] == kind), unknown)
-
-
 def explanation(service: dict[str, Any]) -> str:
     """Why a service is not ready, or what else there is to say about it."""
-    stalled, ready = condition(service, "Stalled"), condition(service, "Ready")
+    stalled, ready = condition_of(service, "Stalled"), condition_of(service, "Ready")
     telling = stalled if stalled["status"] == "True" else ready
     if telling["status"] == "True" and telling is ready:
         return str(ready["message"])
@@ -33,9 +28,9 @@ def serves(service: dict[str, Any], *, without: Collection[str] = ()) -> str | N
     name = service["id"]
     if any(instance.get("instance") in without for instance in service["instances"]):
         return None
-    if condition(service, "Stalled")["status"] == "True":
+    if condition_of(service, "Stalled")["status"] == "True":
         raise UserError(f"{name}: {explanation(service)}", hint=f"`atek logs {name}` may say more")
-    ready = condition(service, "Ready")
+    ready = condition_of(service, "Ready")
     if ready["reason"] == "Completed":
         return f"{name} has completed"
     current = service["observedRevision"] == service["desiredRevision"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.decide.conditions import Condition
+from reconciler.decide.conditions import Condition, condition_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -204,19 +204,18 @@ def fare(kept: Kept, entries: Mapping[str, Mapping[str, Any] | None]) -> Fare:
     if not failed:
         return Fare(ready=not waiting, waiting=waiting, ran=ran)
     first = min(failed)
-    stalled, ready = _status(failed[first], "Stalled"), _status(failed[first], "Ready")
+    stalled, ready = condition_of(failed[first], "Stalled"), condition_of(failed[first], "Ready")
     told = stalled if stalled["status"] == "True" else ready
     why = f"is {told['reason']}: {told['message']}"
-    staying = {
-        each
-        for each, entry in entries.items()
-        if entry and _keeps(entry) and each in _may_have_run(ran, failed)
-    }
+    may_have_run = _may_have_run(ran, failed)
+    staying = {each for each, entry in entries.items() if entry and _keeps(entry) and each in may_have_run}
     return Fare(failed=first, why=why, staying=frozenset(staying), ran=ran, waiting=waiting)
 
 
 def _may_have_run(ran: frozenset[str], failed: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    known = {each for each, entry in failed.items() if _status(entry, "Stalled")["reason"] not in _NOT_RUN}
+    known = {
+        each for each, entry in failed.items() if condition_of(entry, "Stalled")["reason"] not in _NOT_RUN
+    }
     return known | ran
 
 
@@ -227,12 +226,12 @@ def _is_given_up(entry: Mapping[str, Any], before: Before) -> bool:
 
 def _is_stalled(entry: Mapping[str, Any]) -> bool:
     """Whether nothing will change by itself; also where a program that is not to be restarted failed."""
-    stalled, ready = _status(entry, "Stalled"), _status(entry, "Ready")
+    stalled, ready = condition_of(entry, "Stalled"), condition_of(entry, "Ready")
     return bool(stalled["status"] == "True" or ready["reason"] == "Failed")
 
 
 def _is_ready(entry: Mapping[str, Any]) -> bool:
-    ready = _status(entry, "Ready")
+    ready = condition_of(entry, "Ready")
     current = entry["observedRevision"] == entry["desiredRevision"] or ready["reason"] == "Completed"
     return bool(entry["suspended"]) or (ready["status"] == "True" and current)
 
@@ -245,11 +244,6 @@ def _keeps(entry: Mapping[str, Any]) -> bool:
     """Whether it has data that only one revision at a time may have, so far as anybody has looked."""
     update = entry.get("update")
     return update is None or update["strategy"] == "recreate"
-
-
-def _status(entry: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    unknown = {"type": kind, "status": "Unknown", "reason": "", "message": ""}
-    return next((each for each in entry["conditions"] if each["type"] == kind), unknown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import orjson
 
-from manifests.files import read_json, write_atomically
+from manifests.files import read_json, set_aside, write_atomically
 from reconciler.gitops.decide import Applied, Before, Held, Kept, Settling
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ class KeptFile:
         """Nothing where there is no file; a damaged one is moved aside, and counts as none."""
         found = self._load()
         if found is None:
-            with suppress(OSError):
-                self._path.replace(self._path.with_suffix(".damaged"))
+            set_aside(self._path)
         return found or Kept()
 
     def peek(self) -> Kept:

@@ -7,7 +7,6 @@ lies around a Compose file. Reads files, so it is for threads.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from manifests.packages.resolve import (
     package_exports,
     secret_paths,
 )  # fmt: skip
-from manifests.sources.formats import parse_manifests
+from manifests.sources.formats import is_within, parse_manifests
 from manifests.sources.listing import is_manifest, read_text
 from reconciler.gitops.decide import FORBIDDEN
 
@@ -46,11 +45,10 @@ _PACKAGE = frozenset({*PROGRAM_FILES, DOCKERFILE, "atek.json"})
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a commit says here: all services of it, or all that is wrong with it. `digest` is of both."""
+    """What a commit says here: all services of it, or all that is wrong with it."""
 
     services: tuple[Declared, ...] = ()
     problems: tuple[Problem, ...] = ()
-    digest: str = ""
 
 
 def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
@@ -58,11 +56,9 @@ def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
     declared: list[Declared] = []
     problems: list[Problem] = []
     broken: dict[str, tuple[Problem, ...]] = {}
-    digest = hashlib.sha256()
     for path in _manifests(folder):
         file = f"{source.name}:{os.path.relpath(path, folder)}"
-        text, found, wrong = _read(path, file, folder if source.trust == "foreign" else "")
-        digest.update(f"{file}\0{text}\0".encode("utf-8", "surrogatepass"))
+        found, wrong = _read(path, file, folder if source.trust == "foreign" else "")
         broken[path] = wrong
         for manifest in found:
             if runs_on(manifest, place):
@@ -74,7 +70,7 @@ def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
     secret = {path for each in declared for path in secret_paths(each, "git").values()}
     problems += [one for path, wrong in broken.items() if path not in secret for one in wrong]
     problems += _twice(declared)
-    return Reading(() if problems else tuple(declared), tuple(problems), digest.hexdigest()[:16])
+    return Reading(() if problems else tuple(declared), tuple(problems))
 
 
 def _manifests(folder: str, depth: int = 0) -> Iterator[str]:
@@ -96,15 +92,14 @@ def _is_package(folder: str) -> bool:
     return not _PACKAGE.isdisjoint(os.listdir(folder))
 
 
-def _read(path: str, file: str, within: str) -> tuple[str, tuple[Manifest, ...], tuple[Problem, ...]]:
+def _read(path: str, file: str, within: str) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
     try:
         text, _ = read_text(path)
     except BrokenText as error:
-        return "", (), (Problem(error.message, file, error.line, error.key, error.hint),)
+        return (), (Problem(error.message, file, error.line, error.key, error.hint),)
     parsed = parse_manifests(text, path, os.path.splitext(path)[1].lower(), within=within)
-    beside = "\0".join(f"{each}\0{what}" for each, what in parsed.beside)
     problems = tuple(replace(each, file=each.file.replace(path, file)) for each in parsed.problems)
-    return text + beside, parsed.manifests, problems
+    return parsed.manifests, problems
 
 
 def _twice(declared: list[Declared]) -> Iterator[Problem]:
@@ -125,8 +120,8 @@ def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declare
         return declared, None
     manifest, package = declared.manifest, None
     if manifest.source is not None and not is_git(manifest.source):
-        package = os.path.realpath(absolute_source(manifest.source, declared.base))
-        if os.path.commonpath((package, os.path.realpath(folder))) != os.path.realpath(folder):
+        package = absolute_source(manifest.source, declared.base)
+        if not is_within(package, folder):
             return None, _forbidden(declared, "its package is no folder of the repository's own")
     # A folder of the repository came with it; everything else is judged as any node's.
     shown = manifest.model_copy(update={"source": None}) if package else manifest

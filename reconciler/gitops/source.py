@@ -377,13 +377,10 @@ class GitManifests:
         while True:
             await self._untidy.wait()
             self._untidy = anyio.Event()
-            await self._forget()
-
-    async def _forget(self) -> None:
-        try:
-            await self._repository.forget(self._wanted())
-        except GitTrouble as trouble:
-            self._emit(trouble.reason, str(trouble), warning=True)
+            try:
+                await self._repository.forget(self._wanted())
+            except GitTrouble as trouble:
+                self._emit(trouble.reason, str(trouble), warning=True)
 
     def _wanted(self) -> set[str]:
         in_use = self._repository.commits_of(self._in_use())

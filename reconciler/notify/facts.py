@@ -14,6 +14,8 @@ from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from reconciler.decide.conditions import condition_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -87,11 +89,11 @@ def facts_of(
 
 def _of_services(services: list[dict[str, Any]]) -> Iterator[Fact]:
     for entry in services:
-        stalled = _condition(entry, "Stalled")
+        stalled = condition_of(entry, "Stalled")
         if stalled["status"] == "True":
             kind: Kind = "Reverted" if _taken_back(entry, stalled) else "Stalled"
             yield Fact(kind, entry["id"], stalled["reason"], _because(stalled), entry["id"])
-        elif (updatable := _condition(entry, "Updatable"))["reason"] in _REVERTED:
+        elif (updatable := condition_of(entry, "Updatable"))["reason"] in _REVERTED:
             yield Fact("Reverted", entry["id"], updatable["reason"], _because(updatable), entry["id"])
 
 
@@ -103,7 +105,7 @@ def _taken_back(entry: Mapping[str, Any], stalled: Mapping[str, Any]) -> bool:
 def _of_sources(sources: list[dict[str, Any]], now: float) -> Iterator[Fact]:
     for source in sources:
         subject = f"source {source['name']}"
-        stalled = _condition(source, "Stalled")
+        stalled = condition_of(source, "Stalled")
         if stalled["status"] == "True":
             kind: Kind = "Reverted" if stalled["reason"] in _REVERTED else "Stalled"
             yield Fact(kind, subject, stalled["reason"], _because(stalled))
@@ -116,7 +118,7 @@ def _away(sources: list[dict[str, Any]]) -> dict[str, float]:
     """Name of a followed node → since when nobody is there who has its records."""
     away = {}
     for source in sources:
-        synced = _condition(source, "Synced")
+        synced = condition_of(source, "Synced")
         if source["kind"] == "follow" and synced["reason"] == "PeerAway":
             away[source["name"]] = datetime.fromisoformat(synced["lastTransitionTime"]).timestamp()
     return away
@@ -148,7 +150,7 @@ def _unsure(
         elif subject not in of:
             unsure = not whole
         else:
-            told = _condition(of[subject], asked)
+            told = condition_of(of[subject], asked)
             unsure = told["status"] == "Unknown" and told["reason"] != "PeerAway"
         if unsure:
             yield key
@@ -156,12 +158,7 @@ def _unsure(
 
 def _serves(entry: Mapping[str, Any]) -> bool:
     current = entry["observedRevision"] == entry["desiredRevision"]
-    return bool(entry["observedRevision"]) and current and _condition(entry, "Ready")["status"] == "True"
-
-
-def _condition(entry: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    unknown = {"type": kind, "status": "Unknown", "reason": "", "message": ""}
-    return next((each for each in entry.get("conditions") or () if each["type"] == kind), unknown)
+    return bool(entry["observedRevision"]) and current and condition_of(entry, "Ready")["status"] == "True"
 
 
 def _because(condition: Mapping[str, Any]) -> str:

@@ -79,6 +79,7 @@ class Notifier:
         self._outbox: Outbox = file.read()
         self._saved = self._outbox
         self._changed = anyio.Event()
+        self._happened = anyio.Event()
         self._writing = anyio.Lock()
 
     async def run(self, node: NodeApi) -> None:
@@ -86,6 +87,7 @@ class Notifier:
         async with anyio.create_task_group() as tasks:
             for address in self._addresses:
                 tasks.start_soon(self._serve, address)
+            tasks.start_soon(self._listen, node)
             await self._watch(node)
 
     def status(self) -> list[dict[str, Any]]:
@@ -116,13 +118,18 @@ class Notifier:
     # -- what is so
 
     async def _watch(self, node: NodeApi) -> None:
+        """However many events there were meanwhile, they are one look."""
+        while True:
+            happened = self._happened
+            with anyio.move_on_after(await self._look(node)):
+                await happened.wait()
+                await anyio.sleep(TOGETHER)
+
+    async def _listen(self, node: NodeApi) -> None:
         with node.events.subscribe() as events:
-            while True:
-                pause = await self._look(node)
-                with anyio.move_on_after(pause):
-                    async for _ in events:
-                        break
-                    await anyio.sleep(TOGETHER)
+            async for _ in events:
+                self._happened.set()
+                self._happened = anyio.Event()
 
     async def _look(self, node: NodeApi) -> float:
         """Seconds until the next look, unless something happens."""

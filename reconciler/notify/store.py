@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import orjson
 
-from manifests.files import read_json, write_atomically
+from manifests.files import read_json, set_aside, write_atomically
 from reconciler.notify.outbox import Message, Outbox, Queue
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ class OutboxFile:
             value = read_json(self._file)
             return Outbox() if value is None else _outbox(value)
         except (ValueError, KeyError, TypeError, AttributeError):
-            with suppress(OSError):
-                self._file.replace(self._file.with_suffix(".damaged"))
+            set_aside(self._file)
             return Outbox()
 
     async def write(self, outbox: Outbox) -> None:

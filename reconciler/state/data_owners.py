@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from manifests.files import read_json, write_atomically
+from manifests.files import read_json, set_aside, write_atomically
 from reconciler.decide.inheritance import LOCAL
 from runtimes.docker.volume_names import has_volumes
 
@@ -44,9 +43,7 @@ class DataFolders:
         """So seldom that everybody else may wait for the disk."""
         merged = {each: owner for each, owner in {**self._owners, **owners}.items() if owner != LOCAL}
         if self.problems:
-            # This write would replace what a person may still mend.
-            with suppress(OSError):
-                self._file.rename(self._file.with_suffix(".damaged"))
+            set_aside(self._file)
         write_atomically(self._file, json.dumps({"owners": merged}, indent=1).encode())
         self._owners = merged
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from manifests.files import read_json, write_atomically
+from manifests.files import read_json, set_aside, write_atomically
 from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ class InstalledServices:
             except (ValueError, KeyError, TypeError, AttributeError):
                 damaged.append(file)
         for file in damaged:
-            # The next write would replace what a person may still mend.
-            with suppress(OSError):
-                file.replace(file.with_suffix(".damaged"))
+            set_aside(file)
         if damaged:
             self.problems.append(
                 f"{damaged[0]} and its copy are damaged: installed services count as the node's own"

@@ -13,8 +13,8 @@ import anyio
 
 from manifests.model.git_source import GitSource
 from manifests.model.nodes import Place
+from reconciler.decide.conditions import condition_of
 from reconciler.drive.events import EventLog
-from reconciler.drive.service_state import condition
 from reconciler.gitops.sources import GitSources
 from tests.bench.git.origin import Origin
 from tests.bench.hyper.results import Result
@@ -65,7 +65,7 @@ async def _converge(folder: Path, origin: Origin, count: int) -> list[float]:
                 taken.append(time.perf_counter() - begin)
             status = git.status("home")
             assert status["applied"]["commit"] == commit
-            assert condition(dict(status), "Ready")["status"] == "True"
+            assert condition_of(dict(status), "Ready")["status"] == "True"
         tasks.cancel_scope.cancel()
     return taken
 

@@ -82,13 +82,6 @@ def test_one_thing_wrong_and_nothing_counts(files: dict[str, str], told: str, tm
     assert str(tmp_path) not in str(found.problems[0])
 
 
-def test_a_text_is_a_digest(tmp_path: Path) -> None:
-    files = {"compose.yaml": COMPOSE, "web.env": "A=1\n"}
-    first = read(tmp_path, files).digest
-    assert read(tmp_path, files).digest == first
-    assert read(tmp_path, {"web.env": "A=2\n"}).digest != first
-
-
 class TestForeign:
     """What a repository of somebody else's may be."""
 
