@@ -31,6 +31,12 @@ async def laid_out(mirror: Mirror, path: str = "", ref: Ref | None = None) -> di
     return files(await mirror.checkout(seen.commit, path))
 
 
+async def trouble(mirror: Mirror) -> GitTrouble:
+    with pytest.raises(GitTrouble) as caught:
+        await laid_out(mirror, mirror.source.path)
+    return caught.value
+
+
 async def test_a_commit_becomes_files(origin: Repository, opened: Callable[..., Mirror]) -> None:
     commit = origin.commit({"a.yaml": "id: a\n", "apps/b/b.yaml": "id: b\n"})
     mirror = opened()
