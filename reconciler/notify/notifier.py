@@ -21,9 +21,10 @@ from reconciler.notify.outbox import Queue, address_id, due, enqueue, sent, writ
 from reconciler.notify.sending import NotSent, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from reconciler.decide.event import EventRecord
     from reconciler.notify.outbox import Outbox
     from reconciler.notify.store import OutboxFile
     from reconciler.port import NodeApi
@@ -84,11 +85,13 @@ class Notifier:
 
     async def run(self, node: NodeApi) -> None:
         """Until cancelled."""
-        async with anyio.create_task_group() as tasks:
-            for address in self._addresses:
-                tasks.start_soon(self._serve, address)
-            tasks.start_soon(self._listen, node)
-            await self._watch(node)
+        # Nothing that happens during the first look is missed.
+        with node.events.subscribe() as events:
+            async with anyio.create_task_group() as tasks:
+                for address in self._addresses:
+                    tasks.start_soon(self._serve, address)
+                tasks.start_soon(self._listen, events)
+                await self._watch(node)
 
     def status(self) -> list[dict[str, Any]]:
         """Of each address: where it is, what it wants, what it is owed, and how it went last."""
@@ -125,11 +128,10 @@ class Notifier:
                 await happened.wait()
                 await anyio.sleep(TOGETHER)
 
-    async def _listen(self, node: NodeApi) -> None:
-        with node.events.subscribe() as events:
-            async for _ in events:
-                self._happened.set()
-                self._happened = anyio.Event()
+    async def _listen(self, events: AsyncIterator[EventRecord]) -> None:
+        async for _ in events:
+            self._happened.set()
+            self._happened = anyio.Event()
 
     async def _look(self, node: NodeApi) -> float:
         """Seconds until the next look, unless something happens."""

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from reconciler.notify import notifier as module
@@ -175,3 +177,27 @@ async def test_a_test_goes_to_every_address_at_once(tmp_path: Path) -> None:
         assert told[0]["address"] == "ntfy://localhost/…"
         address.away = True
         assert (await notifier.test())[0]["error"] == "nobody is there"
+
+
+async def test_many_events_are_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, address = FakeNode(), Address()
+    looks = 0
+    status = node.status
+
+    def counted() -> dict[str, Any]:
+        nonlocal looks
+        looks += 1
+        return status()
+
+    monkeypatch.setattr(node, "status", counted)
+    async with living(tmp_path, node, address):
+        while not looks:
+            await anyio.lowlevel.checkpoint()
+        for _ in range(200):
+            node.emit("", "Changed")
+        say(node, BROKEN)
+        await address.until("notes is stalled: BadConfig: oh")
+        await anyio.to_thread.run_sync(lambda: None)
+        for _ in range(5000):
+            await anyio.lowlevel.checkpoint()
+    assert looks < 20
