@@ -34,14 +34,18 @@ MEANINGS: dict[str, dict[str, str]] = {
         "stop": "How it is asked to end.",
         "replicas": "How many instances run at the same time.",
         "resources": "Upper limits for all processes of one instance.",
-        "sandbox": "How far it is kept apart from the rest of the machine.",
+        "sandbox": "How far it is kept apart from the rest of the machine. "
+        "Left out: as far as this machine can keep the owner's own programs.",
+        "binds": "Files and folders of this machine that a program in a strict sandbox sees: "
+        "`/srv/photos`, `/srv/inbox:rw`.",
         "suspend": "True: nothing of it runs until this is false again.",
         "nodes": "Which nodes run it, by name or by label. Left out: all.",
         "image": "A container image, by name, tag or digest.",
         "pull": "When the image is fetched.",
         "publish": "Ports of this machine that lead into the container: `8080:80`, `0.0.0.0:53:53/udp`.",
         "network": "The container's network.",
-        "egress": "True: the container may reach other machines.",
+        "egress": "True: the container may reach other machines. "
+        "A list: where a program in a strict sandbox may connect to, `api.example.com:443`.",
         "capabilities": "Linux capabilities that the container gets; none when left out.",
         "isolation": "Another OCI runtime of the engine, like `runsc` or `kata-fc`.",
         "volumes": "Named volumes and folders in the container: `cache:/var/cache`, `./www:/srv:ro`.",

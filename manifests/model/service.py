@@ -121,13 +121,15 @@ def make_service(
         manifest.port,
         manifest.env,
         manifest.resources.model_dump(),
-        manifest.sandbox,
+        manifest.sandbox or "none",
         generation,
     ]
     if expands(manifest.env) and not manifest.literal_env:
         depends_on.append({"env": "expanded"})
     # Only where it is said, so that a service which never said it keeps its revision.
     depends_on += [{"run": manifest.run}] if manifest.run != "copy" else []
+    if manifest.binds or manifest.destinations:
+        depends_on.append({"binds": manifest.binds, "egress": manifest.destinations})
     if runtime in ("docker", SWARM):
         depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS if key not in _NEWER_KEYS})
         depends_on += (

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from manifests.model import containers
+from manifests.model import confined, containers
 from manifests.model.auto_update import AutoUpdate
 from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.model.git import is_git, parse_git
@@ -261,8 +261,10 @@ class Spec(Model):
     `version` is a range of the releases of a package from Git, `auto_update` takes newer ones in it.
     `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call, `*`
     standing for anything; every API when left out. `nodes` left out: every node runs it. The keys from
-    `image` on are for the docker runtime: `egress` is the way out to other machines, `isolation` another OCI
-    runtime of the engine, `read_only` the root file system. `placement`: who chooses the machine of a
+    `image` on are for the docker runtime: `isolation` is another OCI runtime of the engine, `read_only` the
+    root file system. `egress` is the way out to other machines: all of it for a container, or destinations
+    for a program in a strict sandbox, which `binds` lets see folders of this machine. `sandbox` left out: as
+    far as this machine can keep the owner's own programs apart. `placement`: who chooses the machine of a
     container; with `swarm`, `nodes` are machines of the swarm.
     """
 
@@ -294,7 +296,8 @@ class Spec(Model):
     stop: Stop = Stop()
     replicas: int = Field(default=1, ge=0, le=100)
     resources: Resources = Resources()
-    sandbox: Literal["none"] = "none"
+    sandbox: Literal["none", "private", "strict"] | None = None
+    binds: confined.Binds = ()
     suspend: bool = False
     nodes: tuple[Annotated[Text, AfterValidator(_dns_label)] | Label, ...] | None = Field(
         default=None, min_length=1, max_length=MOST_ITEMS
@@ -305,7 +308,7 @@ class Spec(Model):
         default=(), max_length=MOST_ITEMS
     )
     network: containers.Network = "bridge"
-    egress: bool = False
+    egress: bool | confined.Destinations = False
     capabilities: tuple[Annotated[Text, AfterValidator(containers.capability)], ...] = Field(
         default=(), max_length=MOST_ITEMS
     )
@@ -350,7 +353,13 @@ class Spec(Model):
     @property
     def container_key(self) -> str | None:
         """A key of this manifest that means something for containers only."""
-        return next((key for key in CONTAINER_KEYS if key in self.model_fields_set), None)
+        keys = (key for key in CONTAINER_KEYS if key in self.model_fields_set)
+        return next((key for key in keys if key != "egress" or not self.destinations), None)
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Where a program in a strict sandbox may connect to, `host:port` each."""
+        return () if isinstance(self.egress, bool) else self.egress
 
     @property
     def exclusive_port(self) -> int | None:

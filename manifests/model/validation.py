@@ -36,6 +36,7 @@ def violations(spec: Spec) -> Iterator[str]:
         yield f"{spec.replicas} replicas cannot share port {port}; write port: auto"
     if port and spec.update.strategy == "rolling":
         yield f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
+    yield from _of_sandbox(spec)
     yield from _of_secrets(spec)
     if why := swarm_violation(spec):
         yield why
@@ -55,6 +56,21 @@ def _of_version(spec: Spec) -> Iterator[str]:
         yield "version is for packages from Git: it chooses among their tags"
     elif ref := parse_git(spec.source).ref:
         yield f"version and #{ref} exclude each other: write the range or the branch or tag"
+
+
+def _of_sandbox(spec: Spec) -> Iterator[str]:
+    if spec.is_container:
+        if spec.sandbox not in (None, "none"):
+            yield "sandbox is for programs of this machine; a container has its engine's, and isolation"
+        if spec.binds:
+            yield "binds is for programs of this machine; a container has volumes"
+        if spec.destinations:
+            yield "a container reaches all other machines or none; write egress: true, or leave it out"
+    elif spec.sandbox != "strict":
+        if spec.destinations:
+            yield "egress lists what a strict sandbox lets through; write sandbox: strict beside it"
+        if spec.binds:
+            yield "binds is for a strict sandbox; write sandbox: strict beside it"
 
 
 def _of_secrets(spec: Spec) -> Iterator[str]:
