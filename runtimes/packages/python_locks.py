@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9.!+*_-]+")
+_RANGE = re.compile(r"~=|!=|<=|>=|<|>|===?")
 _HASH = re.compile(r"[a-z0-9]+:[0-9a-f]+")
 #: What no line of requirements may hold.
 _UNPRINTED = re.compile(r"[^\x20-\x7e]")
@@ -255,8 +256,20 @@ def _version(version: object) -> str:
 
 
 def _pinned(version: object) -> str:
-    """Pipenv pins nothing of what its own machine did not need."""
-    return "" if version == "*" else f"=={_version(str(version).removeprefix('=='))}"
+    """Pipenv (2026.10) pins nothing of what its own machine did not need: `*`, or a range after `==`."""
+    text = str(version)
+    if text == "*":
+        return ""
+    bare = text.removeprefix("==")
+    if clauses := [each.strip() for each in bare.split(",")] if _RANGE.match(bare) else []:
+        return ",".join(_range(each) for each in clauses)
+    return f"=={_version(bare)}"
+
+
+def _range(clause: str) -> str:
+    if (found := _RANGE.match(clause)) is None:
+        raise _broken("the lock", clause)
+    return found[0] + _version(clause[found.end() :].strip())
 
 
 def _git(name: str, about: Mapping[str, Any], url: object, ref: object) -> str:

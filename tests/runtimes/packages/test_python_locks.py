@@ -304,6 +304,8 @@ def test_pipenv_pins_nothing_of_what_its_machine_did_not_need() -> None:
                 "index": "pypi",
             },
             "b": {"version": "*", "markers": "sys_platform == 'win32'"},
+            "range": {"version": "==>=0.4", "markers": "sys_platform == 'win32'"},
+            "ranges": {"version": "==~=1.2, !=1.3", "markers": "sys_platform == 'win32'"},
             "c": {"git": "https://example.com/c.git", "ref": "c" * 40},
             "d": {"path": ".", "editable": True},
         },
@@ -314,6 +316,8 @@ def test_pipenv_pins_nothing_of_what_its_machine_did_not_need() -> None:
         "--extra-index-url https://own.example/simple",
         "a==1.0 ; python_version >= '3.7' --hash=sha256:00",
         "b ; sys_platform == 'win32'",
+        "range>=0.4 ; sys_platform == 'win32'",
+        "ranges~=1.2,!=1.3 ; sys_platform == 'win32'",
         f"c @ git+https://example.com/c.git@{'c' * 40}",
         "d @ .",
     )
@@ -324,6 +328,7 @@ def test_pipenv_pins_nothing_of_what_its_machine_did_not_need() -> None:
     "about",
     [
         {"version": "==1\n--index-url https://evil.example"},
+        {"version": "==>=1 --pre"}, {"version": "==>=1,--pre"}, {"version": "==>="},
         {"version": "==1", "markers": "a\n-r /etc/passwd"}, [],
         {"version": "==1", "hashes": ["sha256:0 --pre"]}, {"git": "https://x\n", "ref": "a"},
     ],
