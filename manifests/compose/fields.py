@@ -39,6 +39,12 @@ def capabilities(of: Translation) -> list[str]:
     return sorted({*kept, *of.capabilities_added})
 
 
+def allowed(value: Any, path: Path) -> list[str]:
+    """The APIs that `x-atek` grants, `{allow: [example.com/tags]}`: without it, none."""
+    granted = only(value, path, "allow")
+    return [text(item, here) for item, here in items(granted.get("allow", []), (*path, "allow"))]
+
+
 def _build(of: Translation, value: Any, path: Path) -> None:
     if isinstance(value, dict):
         written = only(value, path, "context", "dockerfile", "args", "target")

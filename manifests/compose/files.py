@@ -1,7 +1,7 @@
 """A Compose file's text into manifests, together with the env files beside it, which who calls reads.
 
 What people use at home is translated, and what is not is an error that names key and line; nothing is
-ignored silently but `version`, `x-…` keys and the name under which a build would be tagged.
+ignored silently but `version`, `x-…` keys (except `x-atek`) and the name under which a build would be tagged.
 
 Such a service is to work as it does with Compose, so it is not as shut in as other containers here: it
 writes to its root, has Docker's default capabilities, the image's own user and home, a way out to other
@@ -15,6 +15,7 @@ not started with, and limits hold.
 - `${VAR}` is looked up in the `.env` beside the file, never in the node's environment. One that is nowhere
   and has no default is an error: an empty password is no default.
 - Folders of this machine have to be listed under `binds` in the config's [docker], like everybody's.
+- It may call no API, since it was written for none, unless `x-atek: {allow: […]}` at the service grants some.
 - The service's first TCP port (`ports`, else `expose`) is the one that its host name leads to.
 """
 
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from manifests.compose.env_file import read_variables
-from manifests.compose.fields import HINTS, TRANSLATORS, capabilities
+from manifests.compose.fields import HINTS, TRANSLATORS, allowed, capabilities
 from manifests.compose.marks import refuse_marks, reveal, sealed_variables
 from manifests.compose.mounts import together
 from manifests.compose.shared import Shared
@@ -60,6 +61,7 @@ _WRITTEN = {
     "env": "environment", "source": "build", "publish": "ports", "port": "ports", "readOnly": "read_only",
     "dependsOn": "depends_on", "probes": "healthcheck", "resources": "deploy", "replicas": "scale",
     "capabilities": "cap_add", "isolation": "runtime", "pull": "pull_policy", "stop": "stop_signal",
+    "allow": "x-atek",
 }  # fmt: skip
 
 
@@ -195,6 +197,7 @@ class _Project:
         before = len(self.problems)
         try:
             keys = table(value, path)
+            of.manifest["allow"] = allowed((value or {}).get("x-atek"), (*path, "x-atek"))
         except Invalid as error:
             self._refuse(error, self._ids[name])
             return None

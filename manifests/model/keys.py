@@ -26,7 +26,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "secrets": "Values that only the service is to know, by the variables that they are for. "
         "Changing one is a new revision.",
         "exports": "APIs that the service offers to others. Left out: what the package's atek.json says.",
-        "allow": "APIs that it may call, `*` standing for anything. Left out: all of them.",
+        "allow": "APIs that it may call, `*` standing for anything but the node's own: those only what "
+        "begins with `atek.cloud/` stands for. Left out: what other services export, and none of the "
+        "node's own.",
         "dependsOn": "Other services that have to be there before this one starts.",
         "probes": "How the node finds out whether it works.",
         "restart": "What happens when it ends.",

@@ -119,10 +119,24 @@ def test_trailing_params_may_be_undefined(clients: Clients, node: CompatNode) ->
     assert messages == ["Parameter 1 must be text", "Parameter 2 must be an object"]
 
 
-def test_a_service_has_what_its_owner_has(clients: Clients, node: CompatNode) -> None:
+def test_a_service_that_was_granted_the_nodes_apis_may_what_its_owner_may(
+    clients: Clients, node: CompatNode
+) -> None:
     url = node.package()
     for user in ("alice", "bob"):
         clients.result(SERVICES, "install", {"sourceUrl": url, "id": f"of-{user}", "user": user})
+    tokens = [f"Bearer {node.token_of(f'of-{user}')}" for user in ("alice", "bob")]
+    for refused in clients.outcomes(*(call(api, "list", token=tokens[0]) for api in (SERVICES, INSPECT))):
+        assert "may not call" in refused["error"]["message"]
+    for user in ("alice", "bob"):
+        file = node.home / "manifests" / f"of-{user}.yaml"
+        file.write_text(f"{file.read_text()}allow: [atek.cloud/*]\n")
+    node.until(
+        lambda: all("result" in each for each in clients.outcomes(
+            *(call(INSPECT, "isReady", token=token) for token in tokens)
+        )),
+        "granted",
+    )  # fmt: skip
     alice, bob = (f"Bearer {node.token_of(f'of-{user}')}" for user in ("alice", "bob"))
     outcomes = clients.outcomes(
         call(SERVICES, "install", {"sourceUrl": url, "id": "notes"}, token=alice),

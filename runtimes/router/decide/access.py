@@ -36,7 +36,7 @@ def objection(
         case Host(service):
             return _at_host(table, domain, head, service, caller)
         case Socket():
-            return _at_socket(head, place, caller)
+            return _at_socket(table, head, place, caller)
         case Calls(api):
             return _at_calls(head, api, caller)
     return None
@@ -48,7 +48,7 @@ def _at_host(
     if shows_token(table, head.target):
         message = "A token in the address would go on to the service: send it as Authorization: Bearer"
         return refusal(head, 400, message, kind="host", route=service.id)
-    if caller is not None and not may_reach(caller, service):
+    if caller is not None and not may_reach(table, caller, service):
         message = f"Not authorized: this service may not call what {service.id} exports"
         return refusal(head, 403, message, kind="host", route=service.id)
     return _at_private_host(domain, head, service, caller) if table.private else None
@@ -69,7 +69,7 @@ def _at_private_host(
     return refusal(head, 401, "Not authorized", kind="host", route=service.id)
 
 
-def _at_socket(head: RequestHead, place: Socket, caller: Caller | None) -> Decision | None:
+def _at_socket(table: RouteTable, head: RequestHead, place: Socket, caller: Caller | None) -> Decision | None:
     if caller is None:
         if head.authorization or head.origin or head.for_another:
             # A page or a proxy asks for somebody else than whose process it is.
@@ -77,7 +77,7 @@ def _at_socket(head: RequestHead, place: Socket, caller: Caller | None) -> Decis
         return IdentifyPeer(head)
     if place.service is None:
         return refusal(head, 404, f"No service available which matches {place.api}", kind="gateway")
-    if not caller.may_call(place.api):
+    if not table.may_call(caller, place.api):
         message = f"Not authorized to call {place.api}"
         return refusal(head, 403, message, kind="gateway", route=place.api)
     return None
@@ -99,12 +99,12 @@ def may_visit(caller: Caller, service: ServiceRoute) -> bool:
     return caller.admin or service.owner in (SYSTEM, caller.user)
 
 
-def may_reach(caller: Caller, service: ServiceRoute) -> bool:
+def may_reach(table: RouteTable, caller: Caller, service: ServiceRoute) -> bool:
     """Whether a caller may be told of at a service's host, where the service's APIs are within reach too.
 
     Which of its paths lead to an API only the service knows; so all of its APIs have to be allowed.
     """
-    if caller.allow is None or caller.service == service.key:
+    if caller.service == service.key:
         return True
     offered = (*service.exports, *(export for backend in service.backends for export in backend.exports))
-    return all(caller.may_call(export.api) for export in offered)
+    return all(table.may_call(caller, export.api) for export in offered)

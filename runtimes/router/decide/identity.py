@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from manifests.model.authority import EVERYTHING
 from runtimes.router.decide.sessions import session_token
 from runtimes.router.decide.table import SYSTEM, Caller
 
@@ -16,7 +17,8 @@ def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None
     """The caller, None when it is not known. `service` is the one that is called, if any.
 
     A cookie counts only for pages of the host that it was sent to: the pages of one service are no part of
-    another, although a browser takes all of them for one site.
+    another, although a browser takes all of them for one site. So at the gateway it is a page of the node's
+    own that asks, and never one of a service.
     """
     if head.token:
         return table.callers.get(head.token)
@@ -25,7 +27,7 @@ def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None
     session = table.sessions.get(session_token(table, head.cookie))
     if session is None or not _same_origin(head):
         return None
-    return Caller(session.user, service.key if service else SYSTEM, admin=session.admin)
+    return Caller(session.user, service.key if service else SYSTEM, session.admin, EVERYTHING)
 
 
 def _same_origin(head: RequestHead) -> bool:

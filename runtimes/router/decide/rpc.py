@@ -57,7 +57,7 @@ class Deliver:
 def deliver(table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Deliver:
     """Everything that can be known before the body."""
     route = table.api(api, "rpc")
-    allowed = caller is None or caller.may_call(api)
+    allowed = caller is None or table.may_call(caller, api)
     held = route is not None and allowed and route.service.held
     targets = route.targets if route else ()
     service_id = route.service.id if route else ""

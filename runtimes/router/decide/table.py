@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from manifests.model.patterns import matches_any
+from manifests.model.authority import EVERYTHING, allows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ class ServiceRoute:
     """All that the router needs to know about one service.
 
     `rank` is its source's precedence, the lowest first. `exports` are declared even while nothing is ready.
-    `allow` lists the APIs it may call, `*` standing for anything; None is all of them. `owner` is a user's
+    `allow` lists the APIs it may call, see `manifests.model.authority`. `owner` is a user's
     key. `awaits` names the revision that is about to serve where none does just now; `after_crash`: in place
     of one that crashed.
     """
@@ -81,16 +81,15 @@ class ServiceRoute:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request. `user` and `service` are what the callee is told."""
+    """Who sends a request. `user` and `service` are what the callee is told.
+
+    `allow` are patterns of the APIs that are granted; None: nothing was said about that.
+    """
 
     user: str
     service: str
     admin: bool = False
     allow: frozenset[str] | None = None
-
-    def may_call(self, api: str) -> bool:
-        """`*` in what is allowed stands for anything."""
-        return self.allow is None or api in self.allow or matches_any(self.allow, api)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class RouteTable:
     """Everything at one moment. Make it with `make_table`, and the next one with `changed`.
 
     `apis` and `callers` follow from the services; `claims` are the services that export an API, whether or
-    not they have it.
+    not they have it, `own` the APIs that the node itself serves.
     """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
@@ -132,12 +131,16 @@ class RouteTable:
     apis: Mapping[ApiKey, ApiRoute] = field(default_factory=dict)
     callers: Mapping[str, Caller] = field(default_factory=dict, repr=False)
     claims: Mapping[ApiKey, frozenset[str]] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
 
     def api(self, api: str, transport: str) -> ApiRoute | None:
         return self.apis.get((api, transport))
 
     def caller(self, token: str) -> Caller | None:
         return self.callers.get(token)
+
+    def may_call(self, caller: Caller, api: str) -> bool:
+        return allows(caller.allow, api, nodes_own=api in self.own)
 
 
 def make_table(
@@ -149,7 +152,7 @@ def make_table(
 ) -> RouteTable:
     """The table of these services. `private`: host names of services need a session or a token."""
     tokens = frozenset(admin_tokens)
-    callers = {token: Caller(SYSTEM, SYSTEM, admin=True) for token in tokens}
+    callers = {token: Caller(SYSTEM, SYSTEM, admin=True, allow=EVERYTHING) for token in tokens}
     empty = RouteTable(admin_tokens=tokens, sessions=sessions, private=private, callers=callers)
     return changed(empty, services)
 
@@ -174,7 +177,13 @@ def changed(table: RouteTable, services: Mapping[str, ServiceRoute | None]) -> R
         apis=_apis(table.apis, touched, claims, present),
         callers=_callers(table.callers, before, after),
         claims=claims,
+        own=_own(present),
     )
+
+
+def _own(services: Mapping[str, ServiceRoute]) -> frozenset[str]:
+    node = services.get(NODE)
+    return frozenset(export.api for export in node.exports) if node else frozenset()
 
 
 def _callers(

@@ -59,6 +59,16 @@ def test_a_service_is_as_free_as_compose_makes_it() -> None:
     assert web.strategy == "recreate"
 
 
+def test_it_calls_nobody_unless_its_file_grants_it() -> None:
+    ((web,), _) = read(one())
+    assert web.allow == ()
+    ((web,), _) = read(one(**{"x-atek": "{allow: [example.com/tags, atek.cloud/adb-api]}"}))
+    assert web.allow == ("example.com/tags", "atek.cloud/adb-api")
+    for wrong, key in (("{alow: []}", "alow"), ("{allow: [{a: b}]}", "allow[0]"), ("[]", "")):
+        _, (problem,) = read(one(**{"x-atek": wrong}))
+        assert problem.key == f"services.web.x-atek{'.' if key else ''}{key}"
+
+
 def test_health_of_an_image_counts_where_somebody_waits_for_it() -> None:
     front, back = read(EXAMPLES["health of the image"].text)[0]
     assert (front.probes.readiness, back.probes.readiness) == ("none", None)

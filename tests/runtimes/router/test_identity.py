@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from runtimes.router.decide.access import USER_SESSIONS_API
-from runtimes.router.decide.table import Credential, Export, Session
+from runtimes.router.decide.table import NODE, Credential, Export, Session
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call
 from tests.runtimes.router.instances import echo
@@ -168,6 +168,44 @@ async def test_an_older_revisions_api_is_one_too(world: World) -> None:
     service.publish(*service.instances, exports=())
     caller = await world.service("caller", exports=(), allow=())
     assert (await world.ask("GET", "/", caller.bearer, host="notes.localhost")).status == 403
+
+
+# -- the node's own APIs
+
+OWN = "atek.cloud/services-api"
+
+
+@pytest.mark.parametrize(
+    ("allow", "granted"),
+    [(None, False), (("*",), False), ((API,), False), ((OWN,), True), (("atek.cloud/*",), True)],
+)
+@pytest.mark.parametrize("owner", ["system", "bob"])
+async def test_the_nodes_own_apis_are_for_who_is_granted_them(
+    world: World, allow: tuple[str, ...] | None, owner: str, *, granted: bool
+) -> None:
+    """Whoever owns it: what it then may is the owner's rights, of which the API is told."""
+    exports = (Export(OWN, "/own"), Export(OWN, "/own", "proxy"))
+    node = await world.service(NODE, exports=exports)
+    caller = await world.service("caller", exports=(), allow=allow, owner=owner)
+    answer = await world.post(call(), api=OWN, token=caller.token)
+    assert ("result" in answer.json) is granted
+    socket = f"/_atek/gateway?api={OWN}"
+    assert (await world.ask("GET", socket, *UPGRADE, caller.bearer)).status == (200 if granted else 403)
+    told = {(each["atek-auth-user"], each["atek-auth-service"]) for each in node.requests}
+    assert told == ({(owner, "key-of-caller")} if granted else set())
+
+
+async def test_an_administrator_and_a_person_at_the_nodes_own_pages_may_call_them(world: World) -> None:
+    """A person's rights are known to the APIs; a page of a service is no page of the node."""
+    node = await world.service(NODE, exports=(Export(OWN, "/own"),))
+    await world.service()
+    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    target, body = f"/_atek/gateway?api={OWN}", orjson.dumps(call())
+    assert "result" in (await world.post(call(), api=OWN)).json
+    cookie, page = "Cookie: session=s1", "Origin: http://notes.localhost"
+    assert "result" in (await world.ask("POST", target, cookie, body=body)).json
+    assert (await world.ask("POST", target, cookie, page, body=body)).status == 401
+    assert [each["atek-auth-user"] for each in node.requests] == ["system", "bob"]
 
 
 # -- pages
