@@ -231,6 +231,15 @@ class GitSource(Model):
         """The server, which is asked one thing at a time; empty for a repository of this machine."""
         return (urlsplit(self.url).hostname or "") if "://" in self.url else ""
 
+    @property
+    def public_only(self) -> bool:
+        """Whether nothing of this machine's own network may be asked for it: its owner wrote this URL."""
+        return False
+
+    @property
+    def _seen_by(self) -> tuple[str, ...]:
+        return ()
+
     def folder(self, node: str) -> str:
         """`path` as it is for this node; relative, empty for the whole repository."""
         return self.path.replace(NODE, node)
@@ -239,8 +248,23 @@ class GitSource(Model):
     def mirror(self) -> str:
         """Names what is kept of the repository: the same for all sources that see the same of it."""
         credentials = self.credentials.model_dump() if self.credentials else None
-        seen: Sequence[Any] = (self.url, credentials, self.ca_file)
+        seen: Sequence[Any] = (self.url, credentials, self.ca_file, *self._seen_by)
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Submodule(GitSource):
+    """What a repository names as a part of it; a stranger's is asked on the public network, or not at all."""
+
+    is_strangers: bool = False
+
+    @property
+    def public_only(self) -> bool:
+        return self.is_strangers
+
+    @property
+    def _seen_by(self) -> tuple[str, ...]:
+        # What this node's owner may see is not for a stranger who guesses its name.
+        return ("stranger",) if self.is_strangers else ()
 
 
 def inside(path: str) -> str:

@@ -57,7 +57,7 @@ def access(source: GitSource, home: Path, folder: Path) -> Access:
         read_secret(key)
         environment["GIT_SSH_COMMAND"] = _ssh(key, trusted_file(home / credentials.known_hosts))
         environment["GIT_SSH_VARIANT"] = "ssh"
-    return Access(source.scheme, settings, environment)
+    return Access(source.scheme, settings, environment, public_only=source.public_only)
 
 
 def with_place(access: Access, source: GitSource, place: str) -> Access:

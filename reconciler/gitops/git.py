@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from reconciler.gitops.troubles import AGAIN, GitTrouble, trouble_of
+from runtimes.packages.environment import PROXIES
+from runtimes.packages.public_network import public_way
 from runtimes.processes.children import TABLE, NotStarted
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ _MEMORY = 2 * 2**30
 #: A path where nothing is.
 NOWHERE = "/nonexistent"
 _PASSED_ON = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
@@ -63,11 +64,15 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How one server is asked: its protocol, and what git needs to know for it."""
+    """How one server is asked: its protocol, and what git needs to know for it.
+
+    `public_only`: a stranger has named it, so it is reached on the public network, or not at all.
+    """
 
     protocol: str
     settings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    public_only: bool = False
 
 
 #: What is here already needs no server, and must not reach for one.
@@ -88,6 +93,32 @@ async def git(
 
     `hear` gets what it prints instead, as it comes.
     """
+    run = partial(
+        _git, *arguments, url=url, mirror=mirror, seconds=seconds, largest=largest, stdin=stdin, hear=hear
+    )
+    if not access.public_only:
+        return await run(access=access)
+    async with public_way() as way:
+        try:
+            settings = {**access.settings, "http.proxy": way.url}
+            return await run(access=replace(access, settings=settings))
+        except GitTrouble as trouble:
+            if not way.refused:
+                raise
+            why = f"{way.refused[0]} has no address of the public network"
+            raise GitTrouble("NotPublic", f"{url}: {why}, where alone it may be fetched from") from trouble
+
+
+async def _git(
+    *arguments: str,
+    url: str,
+    access: Access,
+    mirror: str,
+    seconds: float,
+    largest: int,
+    stdin: int,
+    hear: Callable[[bytes], None] | None,
+) -> bytes:
     printed, said = bytearray(), bytearray()
     code = None
     try:
@@ -119,7 +150,9 @@ async def git(
 def environment(access: Access = HERE, mirror: str = "") -> dict[str, str]:
     """All that git sees of this machine."""
     passed = {
-        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.lower() in _PROXIES
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or (name.lower() in PROXIES and not access.public_only)
     }
     settings = {**_SETTINGS, **access.settings}
     counted = {"GIT_CONFIG_COUNT": str(len(settings))}

@@ -1,7 +1,7 @@
 """Which repositories the submodules of a commit are, where a source wants them.
 
 Their URLs come from the repository: a remote one brings no repository of this machine in, and the source's
-credentials go to the source's own server only.
+credentials go to the source's own server only. Those of a foreign one are fetched from public addresses.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 from pydantic import ValidationError
 
-from manifests.model.git_source import GitSource, Ref, checked_url
+from manifests.model.git_source import Ref, Submodule, checked_url
 from reconciler.gitops.mirror import stdin_of
 from reconciler.gitops.objects import Missing, objects
 from reconciler.gitops.troubles import GitTrouble
 
 if TYPE_CHECKING:
+    from manifests.model.git_source import GitSource
     from reconciler.gitops.mirror import Mirror
 
 _FILE = b".gitmodules"
@@ -52,17 +53,21 @@ async def urls_of(mirror: Mirror, commit: str) -> dict[str, str]:
     return {each["path"]: each["url"] for each in found.values() if "path" in each and "url" in each}
 
 
-def source_of(source: GitSource, url: str, commit: str) -> GitSource:
-    """What a submodule is as a source. Raises GitTrouble."""
+def source_of(source: GitSource, url: str, commit: str) -> Submodule:
+    """What a submodule is as a source. Raises GitTrouble.
+
+    On the server that the owner of this node has named, also a stranger's may lie; elsewhere in public only.
+    """
     try:
         place = checked_url(_absolute(source.url, url))
         same = _origin(place) == _origin(source.url)
         given = {
             "name": source.name, "url": place, "ref": Ref(commit=commit), "trust": source.trust,
             "submodules": True, "limits": source.limits,
+            "is_strangers": source.public_only or (source.trust != "own" and not same),
             **({"credentials": source.credentials, "ca_file": source.ca_file} if same else {}),
         }  # fmt: skip
-        found = GitSource.model_validate(given)
+        found = Submodule.model_validate(given)
     except (ValueError, ValidationError) as error:
         raise GitTrouble(_REASON, f"{source.url} has the submodule {url}, which is not fetched") from error
     if found.scheme == "file" and source.scheme != "file":

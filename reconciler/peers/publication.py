@@ -21,6 +21,8 @@ _SERVICE_KEYS = (
 _FOLLOW_KEYS = ("position", "lag", "peers", "conditions")
 _INSTANCE_KEYS = ("state", "revision", "slot", "startedAt")
 
+#: Before what a repository's server said, and what is told instead of it.
+_OF_A_SERVER, _NOT_FETCHED = "GitFetchFailed: ", "its package could not be fetched"
 _AT = "publishedAt"
 
 Published = dict[tuple[str, ...], Any]
@@ -29,7 +31,17 @@ Published = dict[tuple[str, ...], Any]
 def public_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A service's entry in `status` without what is this machine's own: processes, paths, sockets."""
     instances = [{key: each[key] for key in _INSTANCE_KEYS} for each in entry["instances"]]
-    return {key: entry[key] for key in _SERVICE_KEYS} | {"instances": instances}
+    conditions = [_public_condition(each) for each in entry["conditions"]]
+    return {key: entry[key] for key in _SERVICE_KEYS} | {"conditions": conditions, "instances": instances}
+
+
+def _public_condition(condition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a server of this network said, or that there is none, is not for whoever had it asked."""
+    before, found, _ = f"{condition['reason']}: {condition['message']}".partition(_OF_A_SERVER)
+    if not found or not condition["message"]:
+        return condition
+    message = f"{before}{found}".removeprefix(f"{condition['reason']}: ") + _NOT_FETCHED
+    return {**condition, "message": message}
 
 
 def mark_of(key: str) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 #: What of the node's own environment a tool may see: where packages come from, and how to reach it.
 _PASSED_ON = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PASSED_PREFIXES = ("npm_config_", "uv_", "pip_", "node_extra_ca_certs", "requests_ca_bundle")
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+#: How tools are told of a proxy; in any spelling.
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 def tool_environment(path: Sequence[str] = (), **more: str) -> dict[str, str]:
@@ -47,4 +48,4 @@ def build_environment(service: Service, path: Sequence[str] = (), **own: str) ->
 
 def _is_passed_on(name: str) -> bool:
     small = name.lower()
-    return name in _PASSED_ON or small in _PROXIES or small.startswith(_PASSED_PREFIXES)
+    return name in _PASSED_ON or small in PROXIES or small.startswith(_PASSED_PREFIXES)

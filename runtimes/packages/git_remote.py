@@ -19,9 +19,10 @@ import anyio.to_thread
 from manifests.model.ignored import is_ignored
 from manifests.model.releases import Offer, read_offer
 from runtimes.base import RuntimeFailure
-from runtimes.packages.environment import tool_environment
+from runtimes.packages.environment import PROXIES, tool_environment
 from runtimes.packages.git_history import wants_history
 from runtimes.packages.git_lfs import pointers
+from runtimes.packages.public_network import public_way
 from runtimes.processes.children import TABLE, NotStarted
 
 if TYPE_CHECKING:
@@ -186,6 +187,19 @@ async def _keep_history(package: GitPackage, folder: str, changed: Sequence[str]
 
 async def _git(package: GitPackage, seconds: float, *arguments: str) -> str:
     """What git prints. Raises RuntimeFailure with its last words. Ended with all that it started."""
+    if package.own:
+        return await _run(package, seconds, *arguments)
+    async with public_way() as way:
+        try:
+            return await _run(package, seconds, "-c", f"http.proxy={way.url}", *arguments)
+        except RuntimeFailure as failure:
+            if not way.refused:
+                raise
+            why = f"{way.refused[0]} has no address of the public network"
+            raise failure_of(package, f"{why}, and another node's services get nothing else") from failure
+
+
+async def _run(package: GitPackage, seconds: float, *arguments: str) -> str:
     options = [part for setting in _SETTINGS for part in ("-c", setting)]
     printed, said = bytearray(), bytearray()
     code = None
@@ -221,7 +235,9 @@ def _environment(package: GitPackage) -> dict[str, str]:
         # Nothing that the node's user may do with his keys and passwords.
         passed = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
         passed["GIT_ALLOW_PROTOCOL"] = _PUBLIC_PROTOCOLS
-    return tool_environment(**passed, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", LC_ALL="C")
+    env = tool_environment(**passed, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", LC_ALL="C")
+    # A stranger's has no way out but the one that it is given.
+    return env if package.own else {name: env[name] for name in env if name.lower() not in PROXIES}
 
 
 def _last(said: bytearray) -> str:

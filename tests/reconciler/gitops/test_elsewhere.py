@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from manifests.model.git_source import GitSource
@@ -108,6 +111,51 @@ def test_submodules_that_a_foreign_repository_does_not_have(url: str) -> None:
     with pytest.raises(GitTrouble) as caught:
         source_of(GitSource.model_validate(values), url, "ab" * 20)
     assert caught.value.reason == "SubmoduleRefused"
+
+
+@pytest.mark.parametrize("trust", ["foreign", "own"])
+async def test_submodules_of_a_foreign_repository_come_from_the_public_network(
+    origin: Repository, opened: Callable[..., Mirror], trust: str
+) -> None:
+    """Its author would choose what on the way to others this node asks."""
+    origin.commit({"a": "1"})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/a.git"
+        origin.commit({".gitmodules": f'[submodule "mod"]\n\tpath = mod\n\turl = {url}\n'})
+        origin.git("update-index", "--add", "--cacheinfo", f"160000,{'ab' * 20},mod")
+        origin.git("commit", "--quiet", "--message=mod")
+        origin.git("push", "--quiet", "origin", "HEAD")
+        found: list[GitTrouble] = []
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_reached, server, tasks.cancel_scope)
+                try:
+                    await laid_out(opened(submodules=True, trust=trust))
+                except GitTrouble as trouble:
+                    found.append(trouble)
+                    tasks.cancel_scope.cancel()
+        # The owner's own is asked, as he wrote it.
+        assert [each.reason for each in found] == (["NotPublic"] if trust == "foreign" else [])
+
+
+async def _reached(server: socket.socket, scope: anyio.CancelScope) -> None:
+    while True:
+        await anyio.sleep(0.02)
+        with suppress(BlockingIOError):
+            server.accept()[0].close()
+            scope.cancel()
+
+
+def test_a_strangers_mirror_is_not_the_owners() -> None:
+    """What was fetched with the owner's rights is not laid out for who only knows its name."""
+    values = {"name": "it", "url": "https://git.example.com/a.git"}
+    foreign = GitSource.model_validate({**values, "trust": "foreign"})
+    there = source_of(foreign, "https://nas.example.com/b.git", "ab" * 20)
+    assert there.public_only and there.mirror != GitSource.model_validate({**values, "url": there.url}).mirror
+    assert source_of(there, "../c.git", "ab" * 20).public_only
+    assert not source_of(foreign, "../b.git", "ab" * 20).public_only
+    assert not source_of(GitSource.model_validate(values), "https://nas.example.com/b", "ab" * 20).public_only
 
 
 # -- Git LFS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from hyper.port import Record
 from reconciler.peers.port import NODE_SELF, Follow
 from reconciler.peers.publication import (
@@ -77,3 +79,24 @@ def test_no_key_of_a_follow_is_published() -> None:
         "conditions": [],
     }
     assert follow.key not in str(public) and follow.noise not in str(public)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "told"),
+    [
+        ("GitFetchFailed", "https://nas/x cannot be fetched: refused", "its package could not be fetched"),
+        (
+            "Ready",
+            "the previous revision serves; GitFetchFailed: https://nas/x cannot be fetched: 10.0.0.7 refused",
+            "the previous revision serves; GitFetchFailed: its package could not be fetched",
+        ),
+        ("GitFetchFailed", "", ""), ("Starting", "started", "started"),
+    ],
+)  # fmt: skip
+def test_an_author_does_not_learn_what_servers_there_are_here(reason: str, message: str, told: str) -> None:
+    entry = service("notes")
+    entry["conditions"] = [{"type": "Ready", "status": "False", "reason": reason, "message": message}]
+    (condition,) = public_entry(entry)["conditions"]
+    assert (condition["reason"], condition["message"]) == (reason, told)
+    # Its owner reads all of it.
+    assert entry["conditions"][0]["message"] == message
