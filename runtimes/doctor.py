@@ -22,6 +22,7 @@ from runtimes.packages.node_versions import OLDEST_NODE, find_node
 from runtimes.packages.uv import find_uv
 from runtimes.processes.limits import CgroupLimiter, make_limiter
 from runtimes.processes.ports import require_free
+from runtimes.sandbox.machine import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,7 @@ def check(home: Path, port: int | None = PORT) -> list[Check]:
         _files(),
         _watches(),
         _cgroup(),
-        _program("bubblewrap", "bwrap", "for strict sandboxes, which come later"),
+        _sandbox(),
         _engine(),
     ]
 
@@ -187,6 +188,19 @@ def _cgroup() -> Check:
     return Check("cgroup v2", False, message, hint, necessary=False)
 
 
+def _sandbox() -> Check:
+    facts = Machine().facts()
+    if facts.private is not None:
+        message = (
+            f"no sandboxes: {facts.private.message}; programs run without, those that must have one do not"
+        )
+        return Check("bubblewrap", False, message, facts.private.hint, necessary=False)
+    if facts.strict is not None:
+        message = f"private sandboxes, no strict ones: {facts.strict.message}"
+        return Check("bubblewrap", False, message, facts.strict.hint, necessary=False)
+    return Check("bubblewrap", True, f"private and strict sandboxes, by {facts.bwrap}", necessary=False)
+
+
 def _engine() -> Check:
     try:
         socket = find_socket()
@@ -196,8 +210,3 @@ def _engine() -> Check:
         hint = "join the group that may use it, for Docker: usermod -aG docker $USER"
         return Check("containers", False, f"{socket} cannot be used by this user", hint, necessary=False)
     return Check("containers", True, f"an engine at {socket}")
-
-
-def _program(name: str, command: str, purpose: str) -> Check:
-    found = shutil.which(command)
-    return Check(name, found is not None, found or f"not installed ({purpose})", necessary=False)
