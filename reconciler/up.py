@@ -146,13 +146,18 @@ async def _run_in(
     run = make_run_directory(home.path)
     with (
         closing(open_sockets(run, settings.port)) as sockets,
-        closing(ProcessHost(Paths(home.path, run, sockets.port), Vault(home.path).open)) as host,
+        closing(_make_host(home, settings, run, sockets)) as host,
     ):
         about = {**about, "address": f"http://{settings.domain}:{sockets.port}"}
         home.write_about(about)
         opened = Opened(home=home, settings=settings, about=about, paths=paths, sockets=sockets, host=host)
         parts = await _make_parts(opened, tokens)
         await _live(parts, Node(_make_ports(parts)), console)
+
+
+def _make_host(home: Home, settings: Settings, run: Path, sockets: Sockets) -> ProcessHost:
+    paths = Paths(home.path, run, sockets.port)
+    return ProcessHost(paths, Vault(home.path).open, settings.limits.resources)
 
 
 async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:

@@ -177,10 +177,11 @@ class Running:
     """One instance that was started, now or by an earlier life of this node.
 
     `started_at` is wall-clock seconds. `unenforced` says, one sentence each, which resource limits
-    this machine could not apply. `token` is the bearer token that it was given; empty when nobody knows it.
-    `container` is the engine's id of the container that it is; empty for processes. `checked`: its image has
-    a check of its own, which the engine makes all the time. `copies` are the tasks
-    that run of an instance which a cluster keeps, None for all others; they come and go while it lives.
+    this machine could not apply, `sampled` which of them hold only by looking again and again. `token` is the
+    bearer token that it was given; empty when nobody knows it. `container` is the engine's id of the one that
+    it is; empty for processes. `checked`: its image has a check of its own, which the engine makes all the
+    time. `copies` are the tasks that run of an instance which a cluster keeps, None for all others; they come
+    and go while it lives.
     """
 
     instance: str
@@ -190,6 +191,7 @@ class Running:
     endpoint: Endpoint
     started_at: float
     unenforced: Sequence[str] = ()
+    sampled: str = ""
     token: str = field(default="", repr=False)
     container: str = ""
     checked: bool = False

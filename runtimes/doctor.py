@@ -20,7 +20,7 @@ from runtimes.base import RuntimeFailure
 from runtimes.docker.address import find_socket
 from runtimes.packages.node_versions import OLDEST_NODE, find_node
 from runtimes.packages.uv import find_uv
-from runtimes.processes.limits import CgroupLimiter, make_limiter
+from runtimes.processes.cgroups import CgroupLimiter, make_limiter
 from runtimes.processes.ports import require_free
 from runtimes.sandbox.machine import Machine
 
@@ -181,11 +181,11 @@ def _inotify_limit(name: str) -> int:
 
 
 def _cgroup() -> Check:
-    if isinstance(make_limiter(take_over=False), CgroupLimiter):
-        return Check("cgroup v2", True, "delegated: memory, cpu and pids can be limited")
-    message = "not delegated: memory is limited for each process, cpu and pids are not"
-    hint = "under systemd: Delegate=yes in the service's unit"
-    return Check("cgroup v2", False, message, hint, necessary=False)
+    limiter = make_limiter(take_over=False)
+    delegated = isinstance(limiter, CgroupLimiter)
+    message = f"{'delegated' if delegated else 'not delegated'}: {limiter.enforcement.describe()}"
+    hint = "under systemd: Delegate=yes in the service's unit; started by hand: loginctl enable-linger"
+    return Check("limits", delegated and bool(limiter.enforcement.cpu), message, hint, necessary=False)
 
 
 def _sandbox() -> Check:

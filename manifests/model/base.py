@@ -34,6 +34,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Model(BaseModel):
     """Frozen, strict about unknown keys, camelCase outside."""
 
+    @classmethod
+    def key_of(cls, name: str) -> str:
+        """How a field is written in files."""
+        return cls.model_fields[name].alias or name
+
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",

@@ -95,6 +95,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "initialDelay": "The wait before the second attempt; it doubles from there.",
         "maxDelay": "The longest wait between two attempts.",
         "resetAfter": "Being ready for so long makes the next crash a first one.",
+        "perMinute": "The most replacements of an instance in a minute, however long it was ready. Left "
+        "out: the node's own bound.",
     },
     "Update": {
         "strategy": "`rolling`: the new revision is ready before the old one is stopped; `recreate`: the old "
@@ -116,6 +118,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "memory": "Bytes of memory.",
         "cpu": "Cores, or a part of one.",
         "pids": "Processes and threads.",
+        "openFiles": "Open files and connections of one process.",
+        "disk": "Bytes of the data folder. A service that has more is ended, and waits until it has less.",
+        "logRate": "Bytes that it may print in a second, ten times as much at once; the rest is left out of "
+        "the log, which says so.",
     },
     "Secret": {
         "file": "A file of SOPS for this node's age recipient (`atek key`), or a plain one: beside this "

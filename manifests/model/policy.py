@@ -205,10 +205,12 @@ def _shown(api: str) -> str:
 
 
 def _within(policy: Policy, wanted: Resources) -> Resources:
-    return Resources(
-        memory=_least(wanted.memory, policy.memory),
-        cpu=_least(wanted.cpu, policy.cpu),
-        pids=_least(wanted.pids, policy.pids),
+    return wanted.model_copy(
+        update={
+            "memory": _least(wanted.memory, policy.memory),
+            "cpu": _least(wanted.cpu, policy.cpu),
+            "pids": _least(wanted.pids, policy.pids),
+        }
     )
 
 

@@ -1,8 +1,9 @@
 """A service: a manifest whose package has been looked at, and so has a revision.
 
 The revision is a digest of everything a running instance depends on. Equal revisions: nothing to do.
-Probes, restart and update policies, exports, replicas, dependencies and `suspend` are not part of it; they
-apply to a running instance at once; but for what a swarm was told of them, because it acts on it itself.
+Probes, restart and update policies, exports, replicas, dependencies, `suspend`, and how much of the disk and
+of its log it may have are not part of it; they apply to a running instance at once; but for what a swarm was
+told of them, because it acts on it itself.
 """
 
 from __future__ import annotations
@@ -114,13 +115,13 @@ def make_service(
     secrets: str = "",
 ) -> Service:
     """Joins a manifest with its package and computes the revision. `secrets`: see `Service`."""
-    depends_on = [
+    depends_on: list[Any] = [
         runtime,
         package.digest if package else None,
         manifest.command,
         manifest.port,
         manifest.env,
-        manifest.resources.model_dump(),
+        manifest.resources.given_to_instances(),
         manifest.sandbox or "none",
         generation,
     ]
@@ -138,8 +139,13 @@ def make_service(
     depends_on += [{"secrets": secrets}] if secrets else []
     if runtime == SWARM:
         nodes = [str(each) for each in manifest.nodes or ()]
-        depends_on += [manifest.replicas, *nodes, manifest.restart.model_dump(), manifest.stop.model_dump()]
+        depends_on += [manifest.replicas, *nodes, _told_of_restarts(manifest), manifest.stop.model_dump()]
     return Service(manifest, runtime, digest(depends_on), package, source, generation, exports, secrets)
+
+
+def _told_of_restarts(manifest: Manifest) -> dict[str, Any]:
+    """What a swarm is told; the rate is the node's own business."""
+    return manifest.restart.model_dump(exclude={"per_minute"})
 
 
 def digest(value: object) -> str:

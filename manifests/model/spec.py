@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,8 @@ Patience = Annotated[float, Field(ge=0.001, le=LONGEST, allow_inf_nan=False)]
 Cores = Annotated[float, Field(ge=0.001, le=4096, allow_inf_nan=False)]
 #: As many as Linux can have (PID_MAX_LIMIT).
 Processes = Annotated[int, Field(ge=1, le=4_194_304)]
+#: Below it no interpreter starts; above it no kernel goes without being told to (fs.nr_open).
+OpenFiles = Annotated[int, Field(ge=16, le=1_048_576)]
 RuntimeName = Literal["node", "python", "process", "docker"]
 
 # Atek's own core services have dotted names ("core.hyper").
@@ -163,12 +165,16 @@ class Dependency(Model):
 
 
 class Restart(Model):
-    """When an exited instance is replaced, and how the wait between attempts grows."""
+    """When an exited instance is replaced, and how the wait between attempts grows.
+
+    `per_minute` bounds the replacements of each slot, whatever the wait is; the node's own bound otherwise.
+    """
 
     policy: Literal["always", "onFailure", "never"] = "always"
     initial_delay: Duration = 0.1
     max_delay: Duration = 60.0
     reset_after: Duration = 60.0
+    per_minute: Annotated[int, Field(ge=1, le=600)] | None = None
 
 
 class Update(Model):
@@ -198,11 +204,28 @@ class Stop(Model):
 
 
 class Resources(Model):
-    """Upper limits for all processes of one instance: bytes, cores, number of processes."""
+    """Upper limits for all processes of one instance: bytes, cores, number of processes.
+
+    `open_files` is one process's. `disk` (bytes) is the service's data folder's, and `log_rate` (bytes a
+    second) its log's, whatever instances it has; they hold for what runs as soon as they are said.
+    """
 
     memory: Size | None = None
     cpu: Cores | None = None
     pids: Processes | None = None
+    open_files: OpenFiles | None = None
+    disk: Size | None = None
+    log_rate: Size | None = None
+
+    def given_to_instances(self) -> dict[str, Any]:
+        """What an instance is started with; only what is set of the keys that were not always there."""
+        newer = {"open_files": self.open_files} if self.open_files is not None else {}
+        return {"memory": self.memory, "cpu": self.cpu, "pids": self.pids, **newer}
+
+    def within(self, defaults: Resources) -> Resources:
+        """With these defaults for what is not said."""
+        missing = {name: value for name, value in defaults if getattr(self, name) is None}
+        return self.model_copy(update=missing) if any(missing.values()) else self
 
 
 class Secret(Model):

@@ -227,10 +227,13 @@ def _limits(controller: Controller) -> list[dict[str, Any]]:
     if service is None or not running or service.manifest.resources == Resources():
         return []
     missing = sorted({note for each in running for note in each.unenforced})
+    sampled = sorted({each.sampled for each in running if each.sampled})
     since = min(each.started_at for each in running)
+    message = "; ".join([*missing, *sampled])
     if missing:
-        return [plain(Condition("LimitsEnforced", "False", "NotEnforced", "; ".join(missing)), since)]
-    return [plain(Condition("LimitsEnforced", "True", "Enforced"), since)]
+        return [plain(Condition("LimitsEnforced", "False", "NotEnforced", message), since)]
+    reason = "Sampled" if sampled else "Enforced"
+    return [plain(Condition("LimitsEnforced", "True", reason, message), since)]
 
 
 def _exports(lost: Lost | None) -> list[dict[str, Any]]:

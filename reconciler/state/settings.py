@@ -26,7 +26,7 @@ from manifests.model.base import Model, Text
 from manifests.model.git_source import GitSource
 from manifests.model.nodes import Place
 from manifests.model.snapshot import Problem
-from manifests.model.spec import Duration, Size
+from manifests.model.spec import Duration, Processes, Resources, Size
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
 from reconciler.errors import UserError
@@ -128,6 +128,23 @@ class DockerSettings(Model):
     binds: tuple[Text, ...] = ()
 
 
+class LimitSettings(Resources):
+    """What a service of one's own may have where its manifest says nothing: room for whatever is meant.
+
+    As many processes as systemd gives a unit at least, and as much of a log in ten seconds as is kept of it.
+    Memory, cores, open files and disk are as the machine has them.
+    """
+
+    pids: Processes | None = 4096
+    log_rate: Size | None = 2**20
+    restarts_per_minute: int = Field(default=60, ge=1, le=600)
+
+    @property
+    def resources(self) -> Resources:
+        """Without what is no limit of an instance."""
+        return Resources.model_validate(self.model_dump(exclude={"restarts_per_minute"}))
+
+
 class RemoteSettings(Model):
     """Known, so that the default may be written down."""
 
@@ -153,6 +170,7 @@ class _Values(BaseModel):
     router: RouterSettings = RouterSettings()
     docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
+    limits: LimitSettings = LimitSettings()
     remote: RemoteSettings = RemoteSettings()
     notify: tuple[NotifySettings, ...] = ()
 

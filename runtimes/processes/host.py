@@ -16,24 +16,28 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from manifests.model.spec import Resources
 from runtimes.base import Launch, OpenSecrets, Running, RuntimeFailure, known_secrets, no_secrets
 from runtimes.memory_files import MemoryFiles
 from runtimes.preparer import Program
+from runtimes.processes.cgroups import enter_user_scope, make_limiter
 from runtimes.processes.children import TABLE
 from runtimes.processes.environment import service_environment
 from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
-from runtimes.processes.limits import forbid_core_dumps, make_limiter
+from runtimes.processes.limits import forbid_core_dumps
 from runtimes.processes.marks import instance_of
 from runtimes.processes.ownership import Family, owners, remember
 from runtimes.processes.proc import boot_id, pids, surroundings_of
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import Strays, recover
+from runtimes.processes.sampling import Excess, Sampler, by_instance
 from runtimes.processes.scan import Scanner
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Collection, Mapping
 
+    from manifests.model.service import Service
     from runtimes.paths import Paths
     from runtimes.processes.ownership import Seen
 
@@ -43,6 +47,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PROMPT = 0.25
 #: Seconds from one look for dead orphans to the next, when many die.
 _REAP_PAUSE = 0.05
+NO_LIMITS = Resources()
 #: A zombie that nobody waited for in this many seconds has no other parent who would.
 _UNWANTED = 5.0
 
@@ -63,18 +68,24 @@ class Handle:
     #: Whether it was asked to end, and whether there is no more time for it.
     asked: bool = False
     forced: anyio.Event = field(default_factory=anyio.Event)
+    #: Why it was ended, where it took more than it may.
+    excess: Excess | None = None
 
 
 class ProcessHost:
     """Everything about the processes of one node that is not particular to one kind of program."""
 
-    def __init__(self, paths: Paths, open_secrets: OpenSecrets = no_secrets) -> None:
+    def __init__(
+        self, paths: Paths, open_secrets: OpenSecrets = no_secrets, defaults: Resources = NO_LIMITS
+    ) -> None:
+        """`defaults`: what an instance may have where its manifest says nothing."""
         self.paths = paths
         self.open_secrets = open_secrets
+        self._defaults = defaults
         self.records = Records(paths.records)
         self.memory = MemoryFiles(paths.home, "processes")
         self.core_limit = forbid_core_dumps()
-        self.limiter = make_limiter()
+        self.limiter = make_limiter(enter_scope=enter_user_scope)
         self.handles: dict[str, Handle] = {}
         self.boot = boot_id()
         self.strays = Strays()
@@ -85,9 +96,10 @@ class ProcessHost:
         TABLE.become(os.fspath(paths.run))
 
     async def run(self) -> None:
-        """Ends the strays of earlier lives, and lets dead orphans go, until cancelled."""
+        """Ends strays of earlier lives and who takes too much, lets dead orphans go, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._reap_orphans)
+            tasks.start_soon(Sampler(self).run)
             await self._recovered.wait()
             await self.strays.gone()
 
@@ -98,6 +110,7 @@ class ProcessHost:
         try:
             found = recover(self.records, self._scanner, self.limiter, self.boot)
             for record, family in found.kept:
+                self.limiter.adopt(record.instance, record.pid)
                 self.watch(record, family, None)
         except OSError as error:
             raise RuntimeFailure(
@@ -121,13 +134,18 @@ class ProcessHost:
         before = self.handles.get(record.instance)
         if before is not None and before.pidfd >= 0:
             os.close(before.pidfd)
-        running = to_running(record)
+        limits = self.limits_of(record.service)
+        running = to_running(record, self.limiter.enforcement.sentence(limits))
         self.handles[record.instance] = Handle(running, family, pidfd, record.log_start, child)
         return running
 
     def apply_limits(self, running: Running, pid: int) -> None:
         """What runs beside an instance has its limits."""
-        self.limiter.join(running.instance, pid, running.service.manifest.resources)
+        self.limiter.join(running.instance, pid, self.limits_of(running.service))
+
+    def limits_of(self, service: Service) -> Resources:
+        """With what holds for those that say nothing."""
+        return service.manifest.resources.within(self._defaults)
 
     def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
         """The environment and the folder that an instance was started in. Raises OSError.
@@ -187,6 +205,22 @@ class ProcessHost:
             node=os.getpid(), own_seal=TABLE.own_seal, subreaper=TABLE.knows_orphans,
         )  # fmt: skip
         return seen, found
+
+    def limited(self) -> list[Handle]:
+        """The instances that may be ended for what they take."""
+        return [handle for handle in self.handles.values() if handle.pidfd >= 0]
+
+    def everybody(self, instances: Collection[str]) -> dict[str, list[Seen]]:
+        """The processes of each of these instances, which are remembered to be theirs."""
+        kept_with_it = self.limiter.members(instances)
+        seen = self._scanner.scan(pids(), kept_with_it)
+        found = owners(
+            seen, [handle.family for handle in self.handles.values()],
+            node=os.getpid(), own_seal=TABLE.own_seal, subreaper=TABLE.knows_orphans,
+        )  # fmt: skip
+        for handle in map(self.handles.__getitem__, instances):
+            handle.family = remember(handle.family, seen, found)
+        return by_instance(seen, found)
 
     def look_again(self, handle: Handle) -> None:
         """Remembers who is of an adopted instance, before its parents end."""
@@ -254,8 +288,8 @@ class ProcessHost:
                 await anyio.sleep(_REAP_PAUSE)
 
 
-def to_running(record: Record) -> Running:
-    """The instance that a record describes."""
+def to_running(record: Record, sampled: str = "") -> Running:
+    """The instance that a record describes. `sampled`: which of its limits are kept to by looking."""
     return Running(
         instance=record.instance,
         service=record.service,
@@ -264,6 +298,7 @@ def to_running(record: Record) -> Running:
         endpoint=record.endpoint,
         started_at=record.started_at,
         unenforced=record.unenforced,
+        sampled=sampled,
         token=record.token,
     )
 

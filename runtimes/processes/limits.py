@@ -1,8 +1,10 @@
-"""Upper limits for an instance: memory, cpu, number of processes, as far as the machine allows.
+"""Upper limits for an instance: memory, cpu, processes, open files, as far as the machine allows.
 
-With a delegated cgroup v2 (systemd's `Delegate=yes`, or a container's own) all three hold for everything the
-instance forks. Without one, memory is limited per process by RLIMIT_DATA (not RLIMIT_AS: V8 and Go reserve
-address space that they never use), and the rest is reported as not enforced, never silently dropped.
+With a delegated cgroup v2 (cgroups.py) memory, cpu and processes hold for everything the instance forks: the
+kernel sees to it. Without one, memory and processes are looked at again and again (sampling.py), memory is
+limited for each process besides by RLIMIT_DATA (not RLIMIT_AS: V8 and Go reserve address space that they
+never use), and cpu is reported as not enforced, never silently dropped. Open files are always a limit of each
+process (RLIMIT_NOFILE).
 (Containers have theirs from the engine: `docker.spec` and `docker.swarm_spec` ask for them.)
 """
 
@@ -11,22 +13,26 @@ from __future__ import annotations
 import os
 import resource
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from runtimes.processes.enforcement import Enforcement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model.spec import Resources
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-#: cpu.max is a quota in microseconds for each period of 100 ms (cgroup-v2, "cpu.max").
-CPU_PERIOD = 100_000
-CONTROLLERS = ("memory", "cpu", "pids")
+#: Processes and threads that a user may start besides, while a service runs.
+ROOM_FOR_OTHERS = 8192
 
 
 class Limiter(Protocol):
     """Applies limits to a process that was started just now."""
+
+    @property
+    def enforcement(self) -> Enforcement:
+        """How each limit is kept to."""
+        ...
 
     def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
         """Returns a sentence for each limit that could not be enforced."""
@@ -36,8 +42,16 @@ class Limiter(Protocol):
         """The same limits for a process that was started beside the instance (a probe)."""
         ...
 
+    def adopt(self, instance: str, pid: int) -> None:
+        """An instance of an earlier life of the node may be kept elsewhere than one would be today."""
+        ...
+
     def members(self, instances: Collection[str]) -> Mapping[int, str]:
         """Every process that the mechanism keeps with one of these instances, and with which one."""
+        ...
+
+    def out_of_memory(self, instance: str) -> bool:
+        """Whether the kernel has ended any of its processes for taking more than it may."""
         ...
 
     def kill(self, instance: str) -> None:
@@ -52,28 +66,35 @@ class Limiter(Protocol):
 class RlimitLimiter:
     """What an ordinary user can do everywhere."""
 
+    enforcement = Enforcement(memory="sampling", pids="sampling", open_files="kernel")
+
     def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
-        missing = []
+        missing = limit_open_files(pid, limits)
         if limits.memory is not None:
             try:
                 resource.prlimit(pid, resource.RLIMIT_DATA, (limits.memory, limits.memory))
-                missing.append("memory is limited for each process by itself, not for all together")
             except (OSError, ValueError, OverflowError) as error:
                 missing.append(f"memory is not limited: {error}")
+        if limits.pids is not None and os.geteuid() != 0:
+            _bound_bombs(pid, limits.pids)
         if limits.cpu is not None:
             missing.append(f"cpu {limits.cpu:g} is not enforced")
-        if limits.pids is not None:
-            missing.append(f"pids {limits.pids} is not enforced")
-        if missing:
             missing.append("this node has no cgroup v2 of its own (under systemd: Delegate=yes)")
         return missing
 
     def join(self, instance: str, pid: int, limits: Resources) -> None:
         self.apply(instance, pid, limits)
 
+    def adopt(self, instance: str, pid: int) -> None:
+        """Its limits are its processes' own."""
+
     def members(self, instances: Collection[str]) -> Mapping[int, str]:
         """Limits do not tell whose a process is."""
         return {}
+
+    def out_of_memory(self, instance: str) -> bool:
+        """Only sampling could have done it, and knows."""
+        return False
 
     def kill(self, instance: str) -> None:
         """The process group is all there is."""
@@ -82,63 +103,39 @@ class RlimitLimiter:
         """Limits end with the process."""
 
 
-class CgroupLimiter:
-    """One cgroup per instance below the node's own. `available` are the controllers that were delegated."""
+def _bound_bombs(pid: int, processes: int) -> None:
+    """A fork bomb comes to an end by itself before it is looked at: who cannot fork can be ended.
 
-    def __init__(self, folder: Path, available: Sequence[str]) -> None:
-        self._folder = folder
-        self._available = available
+    The kernel counts all processes of the user (RLIMIT_NPROC), so there has to be room for all others.
+    """
+    with suppress(OSError, ValueError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
+        most = threads_of_machine() + max(processes, ROOM_FOR_OTHERS)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (most if hard < 0 else min(most, hard), hard))
 
-    def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
-        group = self._folder / instance
-        missing: list[str] = []
+
+def threads_of_machine() -> int:
+    """As /proc/loadavg has it: `0.20 0.18 0.12 1/80 11206`."""
+    with open("/proc/loadavg", encoding="ascii") as file:
+        return int(file.read().split()[3].partition("/")[2])
+
+
+def limit_open_files(pid: int, limits: Resources) -> list[str]:
+    """No controller has these. Returns a sentence where there are fewer than were asked for."""
+    if limits.open_files is None:
+        return []
+    try:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        most = limits.open_files if hard == resource.RLIM_INFINITY else min(limits.open_files, hard)
         try:
-            group.mkdir(exist_ok=True)
-            (group / "cgroup.procs").write_text(str(pid))
-        except OSError as error:
-            return [f"limits are not enforced: {error}"]
-        for controller, file, value in _settings(limits):
-            if controller not in self._available:
-                missing.append(f"{controller} is not enforced: its cgroup controller is not delegated")
-                continue
-            try:
-                (group / file).write_text(value)
-            except OSError as error:
-                missing.append(f"{controller} is not enforced: {error}")
-        return missing
-
-    def join(self, instance: str, pid: int, limits: Resources) -> None:
-        # An instance whose cgroup could not be made has no limits either.
-        with suppress(OSError):
-            (self._folder / instance / "cgroup.procs").write_text(str(pid))
-
-    def members(self, instances: Collection[str]) -> Mapping[int, str]:
-        members = {}
-        for instance in instances:
-            with suppress(OSError, ValueError):
-                lines = (self._folder / instance / "cgroup.procs").read_text().split()
-                members.update(dict.fromkeys(map(int, lines), instance))
-        return members
-
-    def kill(self, instance: str) -> None:
-        with suppress(OSError):
-            (self._folder / instance / "cgroup.kill").write_text("1")
-
-    def remove(self, instance: str) -> None:
-        with suppress(OSError):
-            (self._folder / instance).rmdir()
-
-
-def _settings(limits: Resources) -> list[tuple[str, str, str]]:
-    """Controller, file and value for each limit that is set."""
-    settings = []
-    if limits.memory is not None:
-        settings.append(("memory", "memory.max", str(limits.memory)))
-    if limits.cpu is not None:
-        settings.append(("cpu", "cpu.max", f"{max(1000, int(limits.cpu * CPU_PERIOD))} {CPU_PERIOD}"))
-    if limits.pids is not None:
-        settings.append(("pids", "pids.max", str(limits.pids)))
-    return settings
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
+        except (PermissionError, ValueError):
+            # More than this node may have itself: as many as that is.
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+            return [f"openFiles is {most}: this node may not give more (ulimit -Hn, or LimitNOFILE=)"]
+    except (OSError, ValueError) as error:
+        return [f"openFiles is not limited: {error}"]
+    return []
 
 
 def forbid_core_dumps() -> int:
@@ -154,45 +151,3 @@ def allow_core_dumps(pid: int, limit: int) -> None:
         with suppress(OSError, ValueError):
             _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
             resource.prlimit(pid, resource.RLIMIT_CORE, (limit, hard))
-
-
-def make_limiter(
-    root: Path = CGROUP_ROOT, own: Path = Path("/proc/self/cgroup"), *, take_over: bool = True
-) -> Limiter:
-    """cgroups where they are delegated to this process, rlimits elsewhere.
-
-    Without `take_over` nothing is changed: the answer only says which it would be.
-    """
-    folder = _delegated(root, own)
-    if folder is None:
-        return RlimitLimiter()
-    if not take_over:
-        return CgroupLimiter(folder, ())
-    try:
-        return CgroupLimiter(folder, _take_over(folder))
-    except OSError:
-        return RlimitLimiter()
-
-
-def _delegated(root: Path, own: Path) -> Path | None:
-    """This process' cgroup, if it is one of v2, not the root, and ours to write."""
-    try:
-        lines = own.read_text().splitlines()
-    except OSError:
-        return None
-    path = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    folder = root / path.strip("/")
-    mine = os.access(folder, os.W_OK) and os.access(folder / "cgroup.subtree_control", os.W_OK)
-    return folder if path != "/" and mine else None
-
-
-def _take_over(folder: Path) -> list[str]:
-    """Moves the node into a leaf (a cgroup with controllers for its children has no processes itself)."""
-    leaf = folder / "node"
-    leaf.mkdir(exist_ok=True)
-    (leaf / "cgroup.procs").write_text(str(os.getpid()))
-    offered = (folder / "cgroup.controllers").read_text().split()
-    available = [controller for controller in CONTROLLERS if controller in offered]
-    for controller in available:
-        (folder / "cgroup.subtree_control").write_text(f"+{controller}")
-    return available

@@ -33,6 +33,7 @@ from runtimes.processes.ports import free_port, require_free
 from runtimes.processes.proc import read_stat
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import family_of
+from runtimes.processes.sampling import OUT_OF_MEMORY
 from runtimes.processes.termination_message import FROM_OUTSIDE, termination_message
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class ProcessRuntime:
     ) -> Running:
         """Limits what was just started, and writes down what it is."""
         host = self._host
-        limits = host.limiter.apply(launch.instance, child.pid, launch.service.manifest.resources)
+        limits = host.limiter.apply(launch.instance, child.pid, host.limits_of(launch.service))
         if not launch.secrets:
             allow_core_dumps(child.pid, host.core_limit)
         stat = read_stat(child.pid)
@@ -191,9 +192,13 @@ class ProcessRuntime:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(running.pid, signal.SIGKILL)
         exit = _reap(handle)
+        starved = not handle.asked and self._host.limiter.out_of_memory(running.instance)
         await self._host.clear(handle.family, adopted=handle.child is None)
         self._host.release(handle)
-        return replace(exit, said=self._termination_message(handle, exit))
+        if handle.excess is not None:
+            return replace(exit, why=handle.excess.reason, said=handle.excess.message)
+        why = OUT_OF_MEMORY if starved and not exit.success else ""
+        return replace(exit, why=why, said=self._termination_message(handle, exit))
 
     async def _let_end(self, handle: Handle) -> None:
         """What was asked to end has the same time for it, whichever of its processes ends first."""

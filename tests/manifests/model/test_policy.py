@@ -95,7 +95,7 @@ def test_what_is_declared_is_narrowed() -> None:
     asked = manifest(resources={"memory": "64Mi", "cpu": 0.25})
     found = narrow(policy, asked, "node", (), "laptop")
     assert (found.runtime, found.exports, found.allow) == ("node", (), ("x/*",))
-    assert found.resources.model_dump() == {"memory": 2**20, "cpu": 0.25, "pids": 10}
+    assert found.resources.model_dump(exclude_none=True) == {"memory": 2**20, "cpu": 0.25, "pids": 10}
     assert narrow(Policy(), asked, "node", (), "laptop").resources == asked.resources
     # What a container could say stays unsaid.
     assert found.container_key is None

@@ -15,8 +15,8 @@ import pytest
 
 from runtimes.processes import children as children_
 from runtimes.processes import leftovers, marks
+from runtimes.processes.cgroups import CgroupLimiter
 from runtimes.processes.children import TABLE
-from runtimes.processes.limits import CgroupLimiter
 from runtimes.processes.ownership import Seen
 from runtimes.processes.proc import children, read_stat
 from tests.runtimes.factories import alive
