@@ -1,6 +1,6 @@
 """A Compose file's text in; manifests, or problems, out: each service is run by the docker runtime. Pure.
 
-    files ─► variables (`${VAR}`), env_file ─► fields (a translator for each key) ─► model.Manifest
+    files ─► variables (`${VAR}`), env_file ─► merging ─► fields (a translator for each key) ─► model.Manifest
     values, ports, volumes     where Compose takes several spellings, one comes out
     translation                a service on its way
 
@@ -8,6 +8,6 @@ Imports documents and the model; files beside it are read by who calls. What is 
 that names key and line. What such a service has that other containers do not is told in `files`.
 """
 
-from manifests.compose.files import NAMES, is_compose, read_compose
+from manifests.compose.files import NAMES, is_compose, is_override, read_compose
 
-__all__ = ["NAMES", "is_compose", "read_compose"]
+__all__ = ["NAMES", "is_compose", "is_override", "read_compose"]

@@ -1,4 +1,4 @@
-"""A Compose file's text into manifests, together with the env files beside it, which who calls reads.
+"""A Compose file's text into manifests, together with the files beside it, which who calls reads.
 
 What people use at home is translated, and what is not is an error that names key and line; nothing is
 ignored silently but `version`, `x-…` keys (except `x-atek`) and the name under which a build would be tagged.
@@ -9,6 +9,7 @@ machines, and meets the others of its file by their names (and container_names) 
 are published on all addresses unless one is written. What stays: no program gains privileges that it was
 not started with, and limits hold.
 
+- What overrides it, by the names that Compose knows, is merged into it (`merging`).
 - Ids are the services' names, after `name:` where the file has one: `name: wiki` makes `wiki-db`. Without it
   the file's folder names the network and the volumes. Volumes belong to the project, and outlive it.
 - Each service is recreated when it changes, never rolled: two of them never write to one volume.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -30,6 +32,7 @@ from pydantic import ValidationError
 from manifests.compose.env_file import read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, allowed, capabilities
 from manifests.compose.marks import refuse_marks, reveal, sealed_variables
+from manifests.compose.merging import TAGS, Layer, Merged
 from manifests.compose.mounts import together
 from manifests.compose.shared import Shared
 from manifests.compose.translation import Translation
@@ -37,7 +40,7 @@ from manifests.compose.values import Invalid, only, table, text
 from manifests.compose.variables import Unusable, interpolate
 from manifests.documents.document import BrokenText
 from manifests.documents.explain import explain, format_path
-from manifests.documents.text import read_documents
+from manifests.documents.text import read_tagged
 from manifests.model.expansion import literal
 from manifests.model.manifest import Manifest, unbuilt
 from manifests.model.snapshot import Problem
@@ -45,12 +48,17 @@ from manifests.model.snapshot import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from manifests.documents.document import LineOf, Path
+    from manifests.documents.document import Path
 
     #: The text of a file by its path; None when there is no such file. Raises BrokenText.
     ReadFile = Callable[[str], str | None]
 
 NAMES = frozenset({"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"})
+#: The first of them that is there overrides the Compose file beside it, as Compose chooses.
+OVERRIDES = (
+    "compose.override.yml", "compose.override.yaml",
+    "docker-compose.override.yml", "docker-compose.override.yaml",
+)  # fmt: skip
 #: Seconds that a service has to become healthy: the first start of a database may take a while.
 _DEADLINE = 600.0
 _TOP = ("version", "name", "services", "volumes", "networks", "secrets", "configs")
@@ -73,6 +81,11 @@ def is_compose(file: str, text: str) -> bool:
     return posixpath.basename(file).lower() in NAMES and not _MANIFEST.search(text)
 
 
+def is_override(file: str, text: str) -> bool:
+    """Whether a file is one that Compose merges into the Compose file beside it."""
+    return posixpath.basename(file) in OVERRIDES and not _MANIFEST.search(text)
+
+
 def read_compose(
     source: str, file: str, folder: str, read: ReadFile
 ) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
@@ -80,36 +93,35 @@ def read_compose(
 
     `file` is its name in problems, `folder` the absolute path of where it lies.
     """
-    try:
-        documents = read_documents(source, ".yaml")
-    except BrokenText as error:
-        return (), (Problem(error.message, file, error.line, error.key, error.hint),)
-    if len(documents) != 1 or not isinstance(documents[0].value, dict):
-        return (), (Problem("a Compose file is one table of keys and values", file, hint="services: …"),)
-    project = _Project(file, folder, documents[0].line_of, read)
-    project.translate(documents[0].value)
+    project = _Project(folder, read)
+    project.translate(file, source)
     return ((), tuple(project.problems)) if project.problems else (tuple(project.manifests), ())
 
 
 class _Project:
-    """One file on its way."""
+    """One file on its way, and what overrides it."""
 
-    def __init__(self, file: str, folder: str, line_of: LineOf, read: ReadFile) -> None:
+    def __init__(self, folder: str, read: ReadFile) -> None:
         self.manifests: list[Manifest] = []
         self.problems: list[Problem] = []
-        self._file = file
         self._folder = folder
-        self._line_of = line_of
         self._read = read
+        self._merged = Merged(())
         self._variables: dict[str, str] = {}
         self._name = ""
         self._prefix = ""
         self._ids: dict[str, str] = {}
 
-    def translate(self, document: dict[Any, Any]) -> None:
+    def translate(self, file: str, source: str) -> None:
+        layers = [*self._layers(file, source), *self._overriding()]
+        if self.problems:
+            return
+        # Each mistake is told of the document that has it, also before they are one.
+        self._merged = Merged(layers[:1])
         try:
             self._variables = self._dot_env()
-            whole = interpolate(table(document, ()), self._variables, ())
+            self._merge(layers)
+            whole = self._merged.value
             self._top(whole)
             services = table(whole.get("services"), ("services",))
             if not services:
@@ -129,11 +141,44 @@ class _Project:
         for each in filter(None, found):
             self._finish(each, needs_health=each.name in asked_for_health)
 
+    def _layers(self, file: str, source: str) -> list[Layer]:
+        """The documents of one file; what is wrong with it as a whole becomes a problem."""
+        try:
+            documents = [each for each in read_tagged(source, TAGS) if each.value is not None]
+        except BrokenText as error:
+            self.problems.append(Problem(error.message, file, error.line, error.key, error.hint))
+            return []
+        if not documents or not all(isinstance(each.value, dict) for each in documents):
+            message = "a Compose file is one table of keys and values"
+            self.problems.append(Problem(message, file, hint="services: …"))
+            return []
+        return [Layer(file, each.value, each.line_of, each.tags) for each in documents]
+
+    def _overriding(self) -> list[Layer]:
+        for name in OVERRIDES:
+            file = posixpath.join(self._folder, name)
+            try:
+                source = self._read(file)
+            except BrokenText as error:
+                self.problems.append(Problem(error.message, file, error.line, error.key, error.hint))
+                return []
+            if source is not None and is_override(file, source):
+                return self._layers(file, source)
+        return []
+
+    def _merge(self, layers: list[Layer]) -> None:
+        """Variables are put in before, as Compose does. Raises Invalid."""
+        interpolated: list[Layer] = []
+        for layer in layers:
+            self._merged = Merged([layer])
+            layer.check()
+            value = interpolate(table(layer.value, ()), self._variables, ())
+            interpolated.append(replace(layer, value=value))
+        self._merged = Merged(interpolated)
+
     def _refuse(self, error: Invalid, service: str = "") -> None:
-        line = self._line_of(error.path)
-        self.problems.append(
-            Problem(error.message, self._file, line, format_path(error.path), error.hint, service)
-        )
+        file, line = self._merged.place(error.path)
+        self.problems.append(Problem(error.message, file, line, format_path(error.path), error.hint, service))
 
     def _dot_env(self) -> dict[str, str]:
         found = self._env_file(".env", (), required=False)

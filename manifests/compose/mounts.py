@@ -37,6 +37,17 @@ def mount(kind: str) -> Callable[[Translation, Any, Path], None]:
     return translate
 
 
+def target(kind: str) -> Callable[[Any], str]:
+    """Where a service's item of `secrets` or `configs` is in the container, which no two can be."""
+
+    def of(item: Any) -> str:
+        entry = item if isinstance(item, dict) else {"source": item}
+        found = str(entry.get("target") or entry.get("source"))
+        return found if found.startswith("/") else f"{_PLACES[kind]}{found}"
+
+    return of
+
+
 def _mode(value: Any, path: Path) -> str:
     """A number is the mode itself (288 is 0440), a text is octal digits. Raises Invalid."""
     written = f"{value:04o}" if isinstance(value, int) and not isinstance(value, bool) else text(value, path)

@@ -29,6 +29,22 @@ def ports(of: Translation, value: Any, path: Path) -> None:
         )
 
 
+def identity(item: Any) -> str:
+    """What tells a port from others: two of one are the same, however they are written. Raises nothing."""
+    if isinstance(item, dict):
+        found = [item.get(key) for key in ("host_ip", "published", "target", "protocol")]
+        address, published, target, protocol = ("" if each is None else str(each) for each in found)
+    else:
+        match = _PORT.fullmatch(str(item))
+        if match is None:
+            return str(item)
+        address, protocol = match["address"] or "", match["protocol"] or ""
+        published, target = (
+            "-".join(filter(None, (match[name], match[f"{name}_end"]))) for name in ("published", "target")
+        )
+    return f"{address.strip('[]') or '0.0.0.0'} {published} {target} {protocol or 'tcp'}"
+
+
 def _short_port(of: Translation, written: str, path: Path) -> list[str]:
     match = _PORT.fullmatch(written)
     if match is None:

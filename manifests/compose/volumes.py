@@ -21,6 +21,16 @@ def volumes(of: Translation, value: Any, path: Path) -> None:
         of.manifest.setdefault("volumes", []).append(_volume(of, written, here))
 
 
+def target(item: Any) -> str:
+    """Where a volume is in the container, which no two can be. Raises nothing."""
+    if isinstance(item, dict):
+        where = str(item.get("target", ""))
+    else:
+        source, _, rest = str(item).partition(":")
+        where = rest.partition(":")[0] if rest.startswith("/") else source
+    return where.rstrip("/") or "/"
+
+
 def _long_volume(item: dict[str, Any], path: Path) -> str:
     volume = only(item, path, "type", "source", "target", "read_only")
     kind = text(volume.get("type", "volume"), (*path, "type"))

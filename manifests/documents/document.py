@@ -5,8 +5,8 @@ What the readers of all languages make, and what everybody behind them takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 #: Where the value at a path of keys and list indexes stands: a line from 1 on, or None when nobody knows.
@@ -27,10 +27,11 @@ class BrokenText(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a file. An empty one has the value None."""
+    """One document of a file. An empty one has the value None. `tags`: by the paths of values."""
 
     value: Any
     line_of: LineOf
+    tags: Mapping[Path, str] = field(default_factory=dict)
 
 
 def no_line(_: Path) -> None:

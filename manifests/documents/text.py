@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20
 
 
-def _read_yaml(text: str, *, spelled: bool) -> list[Document]:
+def _read_yaml(text: str, *, spelled: bool, tags: frozenset[str] = frozenset()) -> list[Document]:
     """PyYAML is loaded by the first file that needs it."""
     from manifests.documents.yaml_text import read_yaml
 
-    return read_yaml(text, spelled=spelled)
+    return read_yaml(text, spelled=spelled, tags=tags)
 
 
 #: By the end of a file's name.
@@ -40,9 +40,19 @@ def read_documents(text: str, suffix: str, *, spelled: bool = False) -> list[Doc
 
     `spelled`: what is no text is a `Scalar`, for `coerce` to decide.
     """
-    if len(text) > MAX_BYTES or (not text.isascii() and len(text.encode("utf-8", "replace")) > MAX_BYTES):
-        raise BrokenText("the file is larger than 1 MiB", hint="split it into several files")
+    _refuse_large(text)
     if (read := _READERS.get(suffix.lower())) is None:
         what = suffix or "a name without a suffix"
         raise BrokenText(f"{what} is no kind of manifest", hint="use .yaml, .toml or .json")
     return read(text, spelled=spelled)
+
+
+def read_tagged(text: str, tags: frozenset[str]) -> list[Document]:
+    """The documents of a YAML text in which these tags may stand before a value. Raises BrokenText."""
+    _refuse_large(text)
+    return _read_yaml(text, spelled=False, tags=tags)
+
+
+def _refuse_large(text: str) -> None:
+    if len(text) > MAX_BYTES or (not text.isascii() and len(text.encode("utf-8", "replace")) > MAX_BYTES):
+        raise BrokenText("the file is larger than 1 MiB", hint="split it into several files")

@@ -17,6 +17,8 @@ from manifests.documents.document import BrokenText, Document
 from manifests.documents.scalars import Scalar, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from manifests.documents.document import Path
 
 _MAX_DEPTH = 40
@@ -87,14 +89,19 @@ except ImportError:  # pragma: no cover - a PyYAML built without libyaml
         def dispose(self) -> None: ...
 
 
-def read_yaml(text: str, *, spelled: bool = False) -> list[Document]:
-    """All documents of the text; `spelled`: what is no text is a `Scalar`. Raises BrokenText."""
+def read_yaml(text: str, *, spelled: bool = False, tags: frozenset[str] = frozenset()) -> list[Document]:
+    """All documents of the text; `spelled`: what is no text is a `Scalar`. Raises BrokenText.
+
+    A value may have one of the `tags`, which its document tells; with any other it is refused.
+    """
     try:
         reader = _Reader(text)
         documents = []
         while reader.check_node():
             node = reader.get_node()
-            documents.append(Document(_Builder(spelled=spelled).value(node, 0), partial(_line, node)))
+            builder = _Builder(spelled=spelled, tags=tags)
+            value = builder.value(node, 0)
+            documents.append(Document(value, partial(_line, node), dict(builder.tagged(node, ()))))
         return documents
     except yaml.MarkedYAMLError as error:
         raise _broken(error) from error
@@ -107,11 +114,26 @@ def read_yaml(text: str, *, spelled: bool = False) -> list[Document]:
 class _Builder:
     """Counts what it builds, references counted as often as they are used."""
 
-    __slots__ = ("count", "spelled")
+    __slots__ = ("_known", "_tags", "count", "spelled")
 
-    def __init__(self, *, spelled: bool) -> None:
+    def __init__(self, *, spelled: bool, tags: frozenset[str] = frozenset()) -> None:
         self.count = 0
         self.spelled = spelled
+        self._known = tags
+        self._tags: dict[int, str] = {}
+
+    def tagged(self, node: Any, path: Path) -> Iterator[tuple[Path, str]]:
+        """What was built with one of the tags, by its path."""
+        if not self._tags:
+            return
+        if (tag := self._tags.get(id(node))) is not None:
+            yield path, tag
+        if type(node) is yaml.MappingNode:
+            for key, value in node.value:
+                yield from self.tagged(value, (*path, str(key.value)))
+        elif type(node) is yaml.SequenceNode:
+            for index, value in enumerate(node.value):
+                yield from self.tagged(value, (*path, index))
 
     def value(self, node: Any, depth: int) -> Any:
         self.count += 1
@@ -121,6 +143,9 @@ class _Builder:
             raise BrokenText(
                 "too many values, counting references (*name) as what they stand for", line=_at(node)
             )
+        if node.tag in self._known:
+            self._tags[id(node)] = node.tag
+            node.tag = _untagged(node)
         if type(node) is yaml.ScalarNode:
             found = _scalar(node)
             return Scalar(found, node.value) if self.spelled and type(found) in _SPELLED else found
@@ -174,6 +199,13 @@ def _scalar(node: Any) -> Any:
     if _FLOAT.fullmatch(text):
         return float(text)
     return int(text, 0) if _HEX.fullmatch(text) else text
+
+
+def _untagged(node: Any) -> str:
+    """What a node would have without its tag."""
+    if type(node) is yaml.ScalarNode:
+        return _TEXT if node.style else _PLAIN
+    return "tag:yaml.org,2002:map" if type(node) is yaml.MappingNode else "tag:yaml.org,2002:seq"
 
 
 def _tagged(node: Any) -> BrokenText:

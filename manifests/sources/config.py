@@ -70,7 +70,9 @@ class ConfigSource:
         """See `Source`. Watches the file that was there when the node started, or config.toml."""
         await self._file.watch(changed)
 
-    def _parse(self, text: str, file: str, suffix: str) -> Parsed:
+    def _parse(
+        self, text: str, file: str, suffix: str, *, kept: Mapping[str, str | None] | None = None
+    ) -> Parsed:
         # A mistake in the core services says all the same that they are not the shipped ones.
         with suppress(BrokenText):
             self._silent = not mentions_core_services(text, suffix)

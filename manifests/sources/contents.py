@@ -6,21 +6,26 @@ import bisect
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed
 from manifests.model.snapshot import INTERNAL_ERROR, Declared, Problem
 from manifests.packages.resolve import secret_paths
-from manifests.sources.listing import UNREADABLE, Signature, read_text
+from manifests.sources.listing import UNREADABLE, Signature, read_text, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
-    from manifests.sources.last_good import LastGood
+    from manifests.sources.last_good import Kept, LastGood
 
-    #: text, file, suffix → what it says.
-    Parser = Callable[[str, str, str], Parsed]
+
+class Parser(Protocol):
+    """What a text says. `kept`: what lay beside the file when it said so."""
+
+    def __call__(
+        self, text: str, file: str, suffix: str, *, kept: Mapping[str, str | None] | None = None
+    ) -> Parsed: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Reading:
     signature: Signature
     text: str | None
     parsed: Parsed
+    beside: tuple[tuple[str, Signature | None], ...] = ()
 
 
 class Contents:
@@ -57,7 +63,8 @@ class Contents:
         self._names: list[str] = []
         self._troubled: set[str] = set()
         self._linked: set[str] = set()
-        self._beside: dict[str, frozenset[str]] = {}
+        #: What each file depends on, as it was.
+        self._beside: dict[str, dict[str, Signature | None]] = {}
 
     @property
     def revision(self) -> str:
@@ -87,6 +94,14 @@ class Contents:
         paths = {self.path(name) for name in names}
         return {name for name, beside in self._beside.items() if not paths.isdisjoint(beside)}
 
+    def beside(self, name: str) -> Literal["same", "changed", "vanished"]:
+        """What is true of the files that this one depends on, since it was read."""
+        known = self._beside.get(name, {})
+        now = {path: sign(path) for path in known}
+        if any(known[path] is not None and now[path] is None for path in known):
+            return "vanished"
+        return "same" if now == known else "changed"
+
     def read(self, files: Iterable[tuple[str, Signature]]) -> list[Reading]:
         """Reads and parses these files, without those that vanished. Changes nothing: a thread may do it."""
         readings = (self._read(name, signature) for name, signature in files)
@@ -95,7 +110,7 @@ class Contents:
     def apply(self, reading: Reading, device: int) -> None:
         """Takes a reading over. A broken file keeps the services that it had when it was last good."""
         name, parsed = reading.name, reading.parsed
-        self._beside[name] = frozenset(path for path, _ in parsed.beside)
+        self._beside[name] = dict(reading.beside)
         before = self.entries.get(name)
         digest = _digest(name, reading.text, parsed.beside) if reading.text is not None else 0
         if before and before.digest == digest and before.problems == parsed.problems:
@@ -106,7 +121,7 @@ class Contents:
         else:
             declared = self._declare(name, parsed, before.declared if before else ())
             if self._last_good and reading.text is not None:
-                self._last_good.keep(name, reading.text, device)
+                self._last_good.keep(name, reading.text, device, dict(parsed.beside))
         self._put(name, Entry(reading.signature, digest, declared, parsed.problems))
 
     def remove(self, name: str) -> None:
@@ -124,15 +139,14 @@ class Contents:
     def restore(self) -> None:
         """Brings back all that was last good, to be compared with the files when they return."""
         for name, kept in self._last_good.load_all().items() if self._last_good else ():
-            parsed = self._parsed(name, kept.text)
-            self._put(name, Entry(UNREADABLE, 0, self._declare(name, parsed, ()), ()))
+            self._put(name, Entry(UNREADABLE, 0, self._declare(name, self._said(name, kept), ()), ()))
 
     def last_good_of(self, name: str) -> tuple[Declared, ...]:
         """What a file said when an earlier life of this node could read it."""
         kept = self._last_good.load(name) if self._last_good else None
         if kept is None:
             return ()
-        return self._declare(name, self._parsed(name, kept.text), ())
+        return self._declare(name, self._said(name, kept), ())
 
     def path(self, name: str) -> str:
         return os.path.join(self._folder, name)
@@ -159,13 +173,17 @@ class Contents:
         except BrokenText as error:
             problem = Problem(error.message, path, error.line, error.key, error.hint)
             return Reading(name, seen, None, Parsed((), (problem,)))
-        return Reading(name, signature, text, self._parsed(name, text))
+        parsed = self._parsed(name, text)
+        return Reading(name, signature, text, parsed, tuple((each, sign(each)) for each, _ in parsed.beside))
 
-    def _parsed(self, name: str, text: str) -> Parsed:
+    def _said(self, name: str, kept: Kept) -> Parsed:
+        return self._parsed(name, kept.text, kept.beside)
+
+    def _parsed(self, name: str, text: str, kept: Mapping[str, str | None] | None = None) -> Parsed:
         """Whatever is wrong with one file, the others are read."""
         path = self.path(name)
         try:
-            return self._parse(text, path, os.path.splitext(name)[1])
+            return self._parse(text, path, os.path.splitext(name)[1], kept=kept)
         except Exception as error:
             return Parsed((), (Problem(f"{type(error).__name__}: {error}", path, reason=INTERNAL_ERROR),))
 

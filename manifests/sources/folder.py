@@ -82,6 +82,8 @@ class FolderSource:
         # When to look at a name again; those that vanished are deleted together at `_removal`.
         self._later: dict[str, float] = {}
         self._vanished: set[str] = set()
+        # When a file is read although others vanished that it depends on.
+        self._without: dict[str, float] = {}
         self._removal = math.inf
         self._returned = -math.inf
         self._watched = False
@@ -277,8 +279,12 @@ class FolderSource:
         """Whether a file changed, and is whole as far as one can know; otherwise it is looked at later."""
         self._vanished.discard(name)
         entry = self._contents.entries.get(name)
+        beside = self._contents.beside(name)
+        if beside == "vanished" and anyio.current_time() < self._without_at(name):
+            return False
+        self._without.pop(name, None)
         if name not in complete:
-            if entry and entry.signature == found != UNREADABLE and entry.digest:
+            if entry and entry.signature == found != UNREADABLE and entry.digest and beside == "same":
                 self._later.pop(name, None)
                 return False
             if 0 <= (age := time.time() - found.modified_ns / 1e9) < SETTLE:
@@ -286,6 +292,11 @@ class FolderSource:
                 return False
         self._later.pop(name, None)
         return True
+
+    def _without_at(self, name: str) -> float:
+        """What a file depends on may be on its way back like any other: when it is read without that."""
+        self._later[name] = self._without.setdefault(name, anyio.current_time() + REMOVAL)
+        return self._later[name]
 
     async def _read(self, files: list[tuple[str, Signature]], device: int) -> None:
         if len(files) > FEW:

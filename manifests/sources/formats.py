@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from manifests.compose import is_compose, read_compose
+from manifests.compose import NAMES, is_compose, is_override, read_compose
 from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed, parse_file
+from manifests.model.snapshot import Problem
 from manifests.sources.listing import read_text
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def parse_manifests(text: str, file: str, suffix: str, *, within: str = "") -> Parsed:
+
+def parse_manifests(
+    text: str, file: str, suffix: str, *, within: str = "", kept: Mapping[str, str | None] | None = None
+) -> Parsed:
     """Reads a whole file. `file` is its path: what a Compose file refers to is looked for beside it.
 
     `within`: the folder in which that has to be, since whoever wrote the file may read nothing else.
+    `kept`: what lay beside it at another time, which counts instead of what lies there now.
     """
     if _may_be_sealed(text) and _is_sealed(text, suffix):
         # Secrets of the manifests beside it.
         return Parsed()
+    if is_override(file, text):
+        return _of_override(file)
     if not is_compose(file, text):
         return parse_file(text, file, suffix)
     beside: dict[str, str | None] = {}
 
     def read(path: str) -> str | None:
-        beside[path] = None
+        beside[path] = None if kept is None else kept.get(path)
+        if kept is not None:
+            return beside[path]
         if within and not is_within(path, within):
             raise BrokenText(f"{path} is not in the same repository", hint="nothing else is read for it")
         beside[path] = _read_beside(path)
@@ -31,6 +43,16 @@ def parse_manifests(text: str, file: str, suffix: str, *, within: str = "") -> P
 
     manifests, problems = read_compose(text, file, os.path.dirname(os.path.abspath(file)), read)
     return Parsed(manifests, problems, tuple(beside.items()))
+
+
+def _of_override(file: str) -> Parsed:
+    """It has no services of its own, and is read with the Compose file beside it."""
+    folder = os.path.dirname(os.path.abspath(file))
+    beside = {os.path.join(folder, name): None for name in sorted(NAMES)}
+    if any(map(os.path.isfile, beside)):
+        return Parsed((), (), ())
+    problem = Problem("there is no Compose file beside it that it could override", file, hint="compose.yaml")
+    return Parsed((), (problem,), tuple(beside.items()))
 
 
 def _may_be_sealed(text: str) -> bool:

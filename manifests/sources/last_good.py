@@ -24,11 +24,19 @@ if TYPE_CHECKING:
 _BATCH = 50
 
 
+#: Path → text of what a file refers to, None for what was not there.
+Beside = dict[str, "str | None"]
+
+
 class Kept(NamedTuple):
-    """A file's last good text, and the device its folder was on (an unmounted folder has another)."""
+    """A file's last good text, and the device its folder was on (an unmounted folder has another).
+
+    `beside`: what else it said so with; None in a record that does not tell.
+    """
 
     text: str
     device: int
+    beside: Beside | None = None
 
 
 class LastGood:
@@ -81,9 +89,9 @@ class LastGood:
                 self._problems[path.name] = _damaged(path, error)
         return found
 
-    def keep(self, name: str, text: str, device: int) -> None:
+    def keep(self, name: str, text: str, device: int, beside: Beside | None = None) -> None:
         """This is the file's good text now."""
-        self._pending[name] = Kept(text, device)
+        self._pending[name] = Kept(text, device, beside or None)
 
     def forget(self, name: str) -> None:
         """The file was deleted on purpose."""
@@ -157,6 +165,8 @@ def _sha(text: str) -> str:
 
 def _encode(name: str, kept: Kept) -> bytes:
     record = {"file": name, "text": kept.text, "sha256": _sha(kept.text), "device": kept.device}
+    if kept.beside is not None:
+        record |= {"beside": kept.beside, "besideSha256": _sha(json.dumps(kept.beside))}
     return json.dumps(record).encode()
 
 
@@ -169,7 +179,10 @@ def _decode(path: Path, value: object, name: str) -> Kept | None:
     if value.get("sha256") != _sha(value["text"]):
         raise ValueError(f"{path} is damaged: its text does not match its checksum")
     device = value.get("device")
-    return Kept(value["text"], device if isinstance(device, int) else 0)
+    beside = value.get("beside")
+    if beside is not None and value.get("besideSha256") != _sha(json.dumps(beside)):
+        raise ValueError(f"{path} is damaged: what lay beside the file does not match its checksum")
+    return Kept(value["text"], device if isinstance(device, int) else 0, beside)
 
 
 def _damaged(path: Path, error: Exception) -> Problem:

@@ -98,7 +98,9 @@ def _read(path: str, file: str, within: str) -> tuple[tuple[Manifest, ...], tupl
     except BrokenText as error:
         return (), (Problem(error.message, file, error.line, error.key, error.hint),)
     parsed = parse_manifests(text, path, os.path.splitext(path)[1].lower(), within=within)
-    problems = tuple(replace(each, file=each.file.replace(path, file)) for each in parsed.problems)
+    # Also of what overrides it, which lies beside it.
+    folder, shown = os.path.dirname(path), file.removesuffix(os.path.basename(path))
+    problems = tuple(replace(each, file=each.file.replace(f"{folder}/", shown)) for each in parsed.problems)
     return parsed.manifests, problems
 
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from manifests.sources.folder import FolderSource
+from manifests.sources.folder import REMOVAL, FolderSource
+from manifests.sources.last_good import LastGood
 from tests.manifests.sources.folders import find, ids, problems, watching, write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from manifests.model.snapshot import Snapshot
 
 pytestmark = pytest.mark.anyio
 
@@ -50,3 +53,75 @@ async def test_a_change_beside_it_is_a_change_of_it(tmp_path: Path) -> None:
         (tmp_path / ".env").unlink()
         await watched.until(lambda now: "the variable TAG has no value" in problems(now))
         assert find(watched.snapshot, "web").manifest.image == "nginx:8"
+
+
+BASE = "services: {web: {image: 'nginx:1'}}\n"
+OVER = "services: {web: {image: 'nginx:2'}}\n"
+
+
+def image(now: Snapshot) -> str | None:
+    return find(now, "web").manifest.image
+
+
+async def test_an_override_is_part_of_it(tmp_path: Path) -> None:
+    write(tmp_path / "compose.yaml", BASE)
+    over = tmp_path / "compose.override.yaml"
+    async with watching(FolderSource(tmp_path, "folder")) as watched:
+        await watched.until(lambda now: image(now) == "nginx:1")
+        over.write_text(OVER)
+        await watched.until(lambda now: image(now) == "nginx:2")
+        over.write_text("services: {web: {image: 'nginx:3', hostname: a}}\n")
+        await watched.until(lambda now: f"{over}:1: services.web.hostname: is not" in problems(now))
+        assert image(watched.snapshot) == "nginx:2"
+        over.write_text(OVER.replace(":2", ":4"))
+        await watched.until(lambda now: image(now) == "nginx:4" and not problems(now))
+        # Whoever writes it anew without a file in between takes nothing back.
+        over.unlink()
+        await watched.stays(lambda now: image(now) == "nginx:4", REMOVAL / 2)
+        over.write_text(OVER.replace(":2", ":5"))
+        await watched.until(lambda now: image(now) == "nginx:5")
+        over.unlink()
+        await watched.until(lambda now: image(now) == "nginx:1")
+
+
+async def test_what_lies_beside_it_is_looked_at_where_no_event_told_of_it(tmp_path: Path) -> None:
+    write(tmp_path / "compose.yaml", BASE)
+    over = write(tmp_path / "docker-compose.override.yml", OVER)
+    source = FolderSource(tmp_path, "folder")
+    await source.scan()
+    write(over, OVER.replace(":2", ":33"))
+    await source.scan()
+    assert image(source.snapshot) == "nginx:33"
+
+
+@pytest.mark.parametrize("lost", ["folder", "override", "override broken"])
+async def test_a_node_that_starts_without_it_knows_what_it_was_last(lost: str, tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    write(folder / ".env", "TAG=7\n")
+    write(folder / "compose.yaml", BASE.replace("nginx:1", "nginx:${TAG:-1}"))
+    over = write(folder / "compose.override.yaml", "services: {web: {environment: {A: b}}}\n")
+    first = LastGood(tmp_path / "state", "home")
+    await FolderSource(folder, "home", first).scan()
+    while first.pending:
+        first.write()
+    if lost == "folder":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        write(
+            over, "services: [" if lost == "override broken" else "services: {web: {environment: {A: c}}}\n"
+        )
+    again = FolderSource(folder, "home", LastGood(tmp_path / "state", "home"))
+    await again.scan()
+    web = find(again.snapshot, "web").manifest
+    assert (web.image, web.env["A"]) == ("nginx:7", "c" if lost == "override" else "b")
+
+
+async def test_an_override_of_nothing_is_a_mistake(tmp_path: Path) -> None:
+    over = write(tmp_path / "compose.override.yaml", OVER)
+    async with watching(FolderSource(tmp_path, "folder")) as watched:
+        told = f"{over}: there is no Compose file beside it that it could override"
+        assert told in problems(watched.snapshot)
+        (tmp_path / "compose.yml").write_text(BASE)
+        await watched.until(lambda now: ids(now) == ["web"] and not problems(now))
+        assert image(watched.snapshot) == "nginx:2"

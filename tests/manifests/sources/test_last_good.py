@@ -59,14 +59,15 @@ async def new_life(folder: Path, state: Path) -> FolderSource:
 def test_records_are_private_and_come_back(tmp_path: Path) -> None:
     kept = LastGood(tmp_path / "state", "my folder/x")
     kept.keep("a.yaml", "text ü \ud800", 7)
-    kept.keep("ä b.yaml", "", 8)
+    kept.keep("ä b.yaml", "", 8, {"/x/.env": "A=1", "/x/none": None})
     assert not kept.write()
     (folder,) = (tmp_path / "state").iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
     again = LastGood(tmp_path / "state", "my folder/x")
-    assert again.load("a.yaml") == ("text ü \ud800", 7)
-    assert again.load_all() == {"a.yaml": ("text ü \ud800", 7), "ä b.yaml": ("", 8)}
+    assert again.load("a.yaml") == ("text ü \ud800", 7, None)
+    beside = {"/x/.env": "A=1", "/x/none": None}
+    assert again.load_all() == {"a.yaml": ("text ü \ud800", 7, None), "ä b.yaml": ("", 8, beside)}
     assert again.load("b.yaml") is None and again.problems == ()
     assert LastGood(tmp_path / "state", "other").load_all() == {}
 

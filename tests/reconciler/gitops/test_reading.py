@@ -44,6 +44,7 @@ def test_folders_below_count_but_for_packages_and_what_lies_around_a_compose_fil
             "app/settings.yaml": "level: [debug",
             "shop/compose.yaml": COMPOSE,
             "shop/web.env": "A=1\n",
+            "shop/compose.override.yml": "services: {web: {environment: {B: two}}}\n",
             "shop/prometheus.yaml": "scrape_configs: []\n",
             "shop/config/x.yaml": "no: manifest\n",
             ".github/workflows/ci.yaml": "on: push\n",
@@ -53,7 +54,7 @@ def test_folders_below_count_but_for_packages_and_what_lies_around_a_compose_fil
     assert ids(found) == ["a", "app", "b", "c", "web"]
     assert {each.file for each in found.services} >= {"home:a.yaml", "home:below/deeper/c.toml"}
     web = next(each.manifest for each in found.services if each.manifest.id == "web")
-    assert web.env["A"] == "1"
+    assert (web.env["A"], web.env["B"]) == ("1", "two")
 
 
 def test_only_what_this_node_runs(tmp_path: Path) -> None:
@@ -122,6 +123,22 @@ class TestForeign:
         assert "is not in the same repository" in str(found.problems)
         # An owner's own may lie wherever he wants.
         assert ids(read(tmp_path / "repository", {})) == ["web"]
+
+
+def test_what_overrides_a_compose_file_is_told_by_its_own_name(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "services: {web: {image: a}}",
+        "compose.override.yaml": "services:\n  web: {links: [a]}",
+    }
+    (problem,) = read(tmp_path / "a", files).problems
+    assert (problem.file, problem.line, problem.key) == (
+        "home:compose.override.yaml",
+        2,
+        "services.web.links",
+    )
+    (problem,) = read(tmp_path / "b", {f"shop/{name}": text for name, text in files.items()}).problems
+    assert problem.file == "home:shop/compose.override.yaml"
+    assert ids(read(tmp_path / "a", {"compose.override.yaml": "services: {web: {labels: [x]}}"})) == ["web"]
 
 
 def test_files_of_secrets_are_no_manifests(tmp_path: Path) -> None:
