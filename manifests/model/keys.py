@@ -29,6 +29,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "allow": "APIs that it may call, `*` standing for anything but the node's own: those only what "
         "begins with `atek.cloud/` stands for. Left out: what other services export, and none of the "
         "node's own.",
+        "crossSite": "`allow`: pages of other sites, those of other services among them, may send it more "
+        "than links do, and read its answers as it lets them.",
         "dependsOn": "Other services that have to be there before this one starts.",
         "probes": "How the node finds out whether it works.",
         "restart": "What happens when it ends.",

@@ -283,7 +283,8 @@ class Spec(Model):
     `env` may refer to the node's own variables, unless `literal_env` says that its dollars mean nothing.
     `version` is a range of the releases of a package from Git, `auto_update` takes newer ones in it.
     `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call,
-    see `authority`. `nodes` left out: every node runs it. The keys from
+    see `authority`. `cross_site`: whether pages of other sites may have it do something. `nodes` left out:
+    every node runs it. The keys from
     `image` on are for the docker runtime: `isolation` is another OCI runtime of the engine, `read_only` the
     root file system. `egress` is the way out to other machines: all of it for a container, or destinations
     for a program in a strict sandbox, which `binds` lets see folders of this machine. `sandbox` left out: as
@@ -312,6 +313,7 @@ class Spec(Model):
     allow: tuple[Annotated[Text, AfterValidator(_api_id)], ...] | None = Field(
         default=None, max_length=MOST_ITEMS
     )
+    cross_site: Literal["refuse", "allow"] = "refuse"
     depends_on: tuple[Dependency, ...] = Field(default=(), max_length=MOST_ITEMS)
     probes: Probes = Probes()
     restart: Restart = Restart()

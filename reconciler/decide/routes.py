@@ -49,6 +49,7 @@ def route_of(controller: Controller, key: str, owner: str = SYSTEM) -> ServiceRo
         allow=service.manifest.allow,
         awaits=awaits.revision if awaits else "",
         after_crash=awaits is not None and awaits.after_crash,
+        cross_site=service.manifest.cross_site == "allow",
     )
 
 

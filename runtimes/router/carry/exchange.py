@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtimes.router.protocol.answer_head import AnswerHead
+    from runtimes.router.protocol.answer_head import AnswerHead, Answers
 
 
 class Upstream(Protocol):
@@ -19,7 +19,7 @@ class Upstream(Protocol):
 
     instance: str
     exchange: Exchange | None
-    known: dict[bytes, AnswerHead]
+    known: Answers
     write: Callable[[bytes], None]
     idle_since: float
     keep_for: float

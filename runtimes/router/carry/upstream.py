@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from runtimes.router.carry.piecewise import PiecewiseReader
-from runtimes.router.protocol.answer_head import AnswerHead, parse_answer
+from runtimes.router.protocol.answer_head import AnswerHead, known_answers, parse_answer
 from runtimes.router.protocol.body import BadBody, Body, body_of
 from runtimes.router.protocol.fields import END, BadHead
 from runtimes.router.protocol.lines import no_answer
@@ -49,7 +49,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.keep_for = pool.limits.upstream_idle
         self._transport: asyncio.Transport
         self.exchange: Exchange | None = None
-        self.known: dict[bytes, AnswerHead] = {}
+        self.known = known_answers(b"GET")
         #: The last head that is remembered, and in which memory.
         self._last: AnswerHead | None = None
         self._last_of = self.known

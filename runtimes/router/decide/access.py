@@ -71,7 +71,7 @@ def _at_private_host(
 
 def _at_socket(table: RouteTable, head: RequestHead, place: Socket, caller: Caller | None) -> Decision | None:
     if caller is None:
-        if head.authorization or head.origin or head.for_another:
+        if head.authorization or head.origin or head.foreign or head.for_another:
             # A page or a proxy asks for somebody else than whose process it is.
             return not_authorized(head)
         return IdentifyPeer(head)

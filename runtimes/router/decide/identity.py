@@ -25,12 +25,6 @@ def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None
     if not table.sessions or not head.cookie:
         return None
     session = table.sessions.get(session_token(table, head.cookie))
-    if session is None or not _same_origin(head):
+    if session is None or head.elsewhere:
         return None
     return Caller(session.user, service.key if service else SYSTEM, session.admin, EVERYTHING)
-
-
-def _same_origin(head: RequestHead) -> bool:
-    if head.elsewhere:
-        return False
-    return not head.origin or head.origin.partition(b"://")[2].lower() == head.authority.lower()

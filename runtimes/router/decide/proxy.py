@@ -9,13 +9,14 @@ from runtimes.router.decide.passed_fields import identity_fields, passed_fields
 from runtimes.router.decide.place import Host, NodePage, Socket
 from runtimes.router.protocol.answer_head import known_answers
 from runtimes.router.protocol.fields import WEBSOCKET
+from runtimes.router.protocol.page_answers import Reader
 from runtimes.router.protocol.pages import CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runtimes.router.decide.table import Backend, Caller, RouteTable
-    from runtimes.router.protocol.answer_head import AnswerHead
+    from runtimes.router.protocol.answer_head import Answers
     from runtimes.router.protocol.request_head import RequestHead
 
 #: Methods whose requests say their length even when it is 0 (RFC 9110, section 8.6).
@@ -40,7 +41,7 @@ class Proxy:
     series: tuple[str, str]
     plain: bool
     prefix: bytes
-    known: dict[bytes, AnswerHead]
+    known: Answers
     held: bool
     upgrade: bytes = b""
     paths: Mapping[str, str] | None = None
@@ -79,11 +80,19 @@ def proxy(
         series=(kind, route.id),
         plain=head.keep_alive and not head.http_1_0,
         prefix=line + _fields(table, head, caller, upgrade),
-        known=known_answers(head.method),
+        known=known_answers(head.method, _reader(head, place)),
         held=route.held,
         upgrade=upgrade,
         paths=paths,
     )
+
+
+def _reader(head: RequestHead, place: Host | NodePage | Socket) -> Reader:
+    if isinstance(place, Socket):
+        return Reader.GATEWAY
+    if isinstance(place, Host) and place.service.cross_site:
+        return Reader.ANY_PAGE
+    return Reader.FOREIGN_PAGE if head.foreign else Reader.OWN_PAGE
 
 
 def _upgrade(head: RequestHead) -> bytes:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtimes.router.decide.access import objection
+from runtimes.router.decide.binding import GiveSession
+from runtimes.router.decide.cross_site import cross_site, refuse_wider_network
 from runtimes.router.decide.decision import Hold, RateLimited
 from runtimes.router.decide.identity import caller_of
 from runtimes.router.decide.place import Calls, Host, NodePage, Socket, place_of
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | None = None) -> Decision:
     """What is to be done with a request. `peer` is who sends it, where that is known already."""
     # 1. What does it ask for?
-    place = place_of(table, names, head)
+    place = refuse_wider_network(head) or place_of(table, names, head)
+    if isinstance(place, GiveSession):
+        return cross_site(head, place) or place
     if not isinstance(place, (Host, NodePage, Calls, Socket)):
         return place
     # 2. Who asks? Pages of the node are for everybody, and are told of nobody.
@@ -36,6 +40,8 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     # 3. May they?
     if (objected := objection(table, names.domain, head, place, caller)) is not None:
         return objected
+    if (refused := cross_site(head, place)) is not None:
+        return refused
     # 4. Where does it go? Calls are delivered one by one, all else goes to an instance as it is.
     decision: Deliver | Proxy | Hold
     if isinstance(place, Calls):

@@ -59,7 +59,7 @@ class ServiceRoute:
     `rank` is its source's precedence, the lowest first. `exports` are declared even while nothing is ready.
     `allow` lists the APIs it may call, see `manifests.model.authority`. `owner` is a user's
     key. `awaits` names the revision that is about to serve where none does just now; `after_crash`: in place
-    of one that crashed.
+    of one that crashed. `cross_site`: pages of other sites may have it do something.
     """
 
     id: str
@@ -72,6 +72,7 @@ class ServiceRoute:
     allow: tuple[str, ...] | None = None
     awaits: str = ""
     after_crash: bool = False
+    cross_site: bool = False
 
     @property
     def held(self) -> bool:
@@ -280,6 +281,7 @@ def route_from_json(value: Mapping[str, Any]) -> ServiceRoute:
         allow=None if value["allow"] is None else tuple(value["allow"]),
         awaits=value["awaits"],
         after_crash=value["after_crash"],
+        cross_site=value["cross_site"],
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httptools
 
 from runtimes.router.protocol.fields import END, BadHead, read_fields
 from runtimes.router.protocol.lines import STATUS_LINE
+from runtimes.router.protocol.page_answers import Reader, for_reader
 from runtimes.router.protocol.remembered import remember
 
 if TYPE_CHECKING:
@@ -38,37 +40,56 @@ class AnswerHead:
     complete: bytes
 
 
-def parse_answer(head: bytes, known: dict[bytes, AnswerHead]) -> AnswerHead:
+class Answers(dict[bytes, AnswerHead]):
+    """What is remembered of answers that are read in one way, by their heads without the empty line.
+
+    Those to HEAD are `bodiless`: they have the length of a body that does not come. It holds no interim
+    answers.
+    """
+
+    __slots__ = ("bodiless", "reader")
+
+    def __init__(self, reader: Reader, *, bodiless: bool) -> None:
+        super().__init__()
+        self.reader = reader
+        self.bodiless = bodiless
+
+
+def parse_answer(head: bytes, known: Answers) -> AnswerHead:
     """The head of an answer, given with its empty line. Raises BadHead.
 
-    `known` is what was remembered of answers to that method: `known_answers`.
+    `known` is what was remembered of answers to that method for that reader: `known_answers`.
     """
     answer = known.get(head[: -len(END)])
     if answer is None:
-        answer = _parse_answer(head, bodiless=known is _answers_to_head)
-        if answer.status >= 200:
+        answer = _parse_answer(head, known)
+        if answer.status >= 200 and known.reader in _REMEMBERED:
             remember(known, head[: -len(END)], answer)
     return answer
 
 
-def known_answers(method: bytes) -> dict[bytes, AnswerHead]:
-    """The memory for answers to a method: those to HEAD have the length of a body that does not come.
-
-    Its keys are heads without their empty line, and it holds no interim answers.
-    """
-    return _answers_to_head if method == b"HEAD" else _answers
+def known_answers(method: bytes, reader: Reader = Reader.PROGRAM) -> Answers:
+    """The memory for answers to a method."""
+    return (_answers_to_head if method == b"HEAD" else _answers)[reader]
 
 
-_answers: dict[bytes, AnswerHead] = {}
-_answers_to_head: dict[bytes, AnswerHead] = {}
+#: Those that come often.
+_REMEMBERED = frozenset({Reader.PROGRAM, Reader.OWN_PAGE, Reader.ANY_PAGE})
+_answers = {reader: Answers(reader, bodiless=False) for reader in Reader}
+_answers_to_head = {reader: Answers(reader, bodiless=True) for reader in Reader}
 
 
-def _parse_answer(head: bytes, *, bodiless: bool) -> AnswerHead:
+def _parse_answer(head: bytes, known: Answers) -> AnswerHead:
     if not STATUS_LINE.match(head):
         raise BadHead(502, "its answer does not begin with an HTTP/1.1 status line")
     status, http_1_0 = int(head[9:12]), head.startswith(b"HTTP/1.0")
-    fields = read_fields(httptools.HttpResponseParser, head, http_1_0=http_1_0)
-    length, passed_length = _length(fields, status, bodiless=bodiless)
+    fields = read_fields(
+        httptools.HttpResponseParser,
+        head,
+        http_1_0=http_1_0,
+        passing=partial(for_reader, known.reader, status),
+    )
+    length, passed_length = _length(fields, status, bodiless=known.bodiless)
     line = b"HTTP/1.1" + head[8 : head.index(b"\r\n") + 2]
     passed = line + fields.passed + passed_length
     keep_alive = fields.keep_alive and length != -2

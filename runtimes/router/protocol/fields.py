@@ -99,8 +99,12 @@ def read_fields(
     http_1_0: bool,
     host: bytes | None = None,
     kept: frozenset[bytes] = frozenset(),
+    passing: Callable[[list[Field]], list[Field]] | None = None,
 ) -> Fields:
-    """Raises BadHead. `host` stands for what Host says; `kept` go on whatever Connection names."""
+    """Raises BadHead. `host` stands for what Host says; `kept` go on whatever Connection names.
+
+    `passing` chooses, of all fields, those that may go on at all; it may change them.
+    """
     collector = _Collector()
     try:
         parser(collector).feed_data(head)
@@ -115,6 +119,8 @@ def read_fields(
     options = _connection_options(values)
     if host is not None:
         fields = [(b"Host", host), *(field for field in fields if field[0].lower() != b"host")]
+    if passing is not None:
+        fields = passing(fields)
     passed = _passed_lines(fields, options - kept)
     return Fields(
         values=values,
@@ -185,8 +191,12 @@ def _is_passed(name: bytes) -> bool:
     return _may_pass(name) if len(name) <= LONGEST_REMEMBERED else _may_pass.__wrapped__(name)
 
 
+def plain_name(name: bytes) -> bytes:
+    """As servers see it that hand fields on as variables (CGI, WSGI): -, _ and other signs are the same."""
+    return _SIGN.sub(b"-", name.lower())
+
+
 @lru_cache(1024)
 def _may_pass(name: bytes) -> bool:
-    # Servers that hand fields on as variables (CGI, WSGI) make no difference between - and _ or other signs.
-    name = _SIGN.sub(b"-", name.lower())
+    name = plain_name(name)
     return not (name in _HOP_BY_HOP or name in _OURS or name.startswith(_IDENTITY))

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import httptools
 
 from runtimes.router.protocol.fields import BadHead, read_fields
+from runtimes.router.protocol.foreign_identity import tells_identity
 from runtimes.router.protocol.lines import request_line
+from runtimes.router.protocol.origins import asks_for_narrower_network, is_foreign, is_own, is_preflight
 from runtimes.router.protocol.remembered import remember
 
 if TYPE_CHECKING:
-    from runtimes.router.protocol.fields import Fields, Values
+    from runtimes.router.protocol.fields import Field, Fields, Values
 
 # A reg-name, an IPv4 address or a bracketed IPv6 address, with or without a port.
 _HOST = re.compile(rb"([A-Za-z0-9_.~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
@@ -28,8 +30,6 @@ _SCHEME = re.compile(rb"https?")
 
 #: Fields that go on even where Connection names them.
 _KEPT = frozenset({b"host", b"cookie"})
-#: Where pages of other origins ask from, in the words of Fetch Metadata.
-_OTHERS = frozenset({b"cross-site", b"same-site"})
 #: Said by proxies, beside whatever begins with X-Forwarded-.
 _PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip"})
 
@@ -42,8 +42,9 @@ class RequestHead:
     the body in bytes, -1 when it is chunked. `passed` are the field lines that may go to a backend as they
     are; `authorization` and `token` (of a Bearer) are kept apart, because they are the node's as often as the
     service's. `upgrade` are the protocols asked for, in small letters. `for_another`: a proxy says that it
-    asks for somebody else. `elsewhere`: a page of another origin asks by itself, without a person who goes
-    there (Fetch Metadata, which browsers send and pages cannot). `raw` is all of it, with its empty line.
+    asks for somebody else. `foreign`: a page of another origin asks; `elsewhere`: by itself, without a person
+    who goes there. `preflight`: a browser asks whether such a page may ask, `from_wider_network` for one that
+    came from the internet into this network. `raw` is all of it, with its empty line.
     """
 
     raw: bytes
@@ -67,7 +68,10 @@ class RequestHead:
     for_another: bool
     cookie: bytes
     origin: bytes
+    foreign: bool
     elsewhere: bool
+    preflight: bool
+    from_wider_network: bool
     accepts_html: bool
     passed: bytes
     passed_without_cookie: bytes
@@ -97,6 +101,7 @@ def _parse_request(head: bytes) -> RequestHead:
         http_1_0=http_1_0,
         host=line.authority,
         kept=_KEPT,
+        passing=_without_identity,
     )
     values, only = fields.values, fields.only
     host, authority = _host(values, http_1_0=http_1_0)
@@ -127,12 +132,25 @@ def _parse_request(head: bytes) -> RequestHead:
         cookie=b"; ".join(values.get(b"cookie", ())),
         # Two of them are nobody's, but they come from a page.
         origin=b", ".join(values.get(b"origin", ())),
-        elsewhere=only.get(b"sec-fetch-site", b"") in _OTHERS
-        and only.get(b"sec-fetch-mode", b"") != b"navigate",
+        foreign=is_foreign(values, authority),
+        elsewhere=_is_elsewhere(values, authority),
+        preflight=is_preflight(line.method, values),
+        from_wider_network=asks_for_narrower_network(line.method, values),
         accepts_html=any(b"text/html" in value for value in values.get(b"accept", ())),
         passed=fields.passed,
         passed_without_cookie=fields.passed_without_cookie,
     )
+
+
+def _without_identity(fields: list[Field]) -> list[Field]:
+    return [field for field in fields if not tells_identity(field[0])]
+
+
+def _is_elsewhere(values: Values, authority: bytes) -> bool:
+    """A link that a person follows has no Origin. Both have to say so: each is somebody's only proof."""
+    if any(not is_own(origin, authority) for origin in values.get(b"origin", ())):
+        return True
+    return is_foreign(values, authority) and values.get(b"sec-fetch-mode") != [b"navigate"]
 
 
 def _host(values: Values, *, http_1_0: bool) -> tuple[str, bytes]:

@@ -67,6 +67,15 @@ def test_a_ready_instance_is_a_backend() -> None:
     )
 
 
+@pytest.mark.parametrize(("manifest", "allowed"), [({}, False), ({"crossSite": "allow"}, True)])
+def test_pages_of_other_sites_are_a_matter_of_the_manifest_of_today(
+    manifest: dict[str, Any], *, allowed: bool
+) -> None:
+    of = exporting(**manifest)
+    assert route(controller(of, tracked(exporting()))).cross_site is allowed
+    assert of.revision == exporting().revision
+
+
 def test_an_instance_that_a_cluster_keeps_has_a_backend_for_each_task_that_listens() -> None:
     of = exporting()
     each = tracked(of)

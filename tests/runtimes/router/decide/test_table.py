@@ -41,6 +41,7 @@ def routes(draw: st.DrawFn, service_id: str) -> ServiceRoute:
         ),
         credentials=tuple(Credential(f"token {service_id} {each}", each) for each in range(number)),
         allow=draw(st.none() | st.just(("a/1",))),
+        cross_site=draw(st.booleans()),
     )
 
 

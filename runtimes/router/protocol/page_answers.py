@@ -1,0 +1,74 @@
+"""What becomes of the fields of an answer that a browser may show, before they go on. Pure.
+
+A service speaks for its own host only: a cookie is for that host (`cookies`), and at the gateway, which is
+the node's, no service sets one. Its pages may be framed by themselves, unless it says something of framing
+itself: another page could lay itself over them and lead a person's clicks (clickjacking). A page of another
+site reads nothing that it asked for, whatever the service would let it, unless the service is for other
+sites (`crossSite: allow`). That a page of the internet may reach this network, nobody says.
+
+`X-Content-Type-Options` is not added: what it forbids, scripts and styles of the service's own with a wrong
+type, works today, and what other sites may do with its answers does not depend on it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from runtimes.router.protocol.cookies import for_one_host
+
+if TYPE_CHECKING:
+    from runtimes.router.protocol.fields import Field
+
+FRAMING = (b"Content-Security-Policy", b"frame-ancestors 'self'")
+_READING = b"access-control-"
+_NARROWER = frozenset({b"access-control-allow-private-network", b"access-control-allow-local-network"})
+
+
+class Reader(Enum):
+    """Who reads an answer: a program of the node's, a page of the host itself, one of another site, any page
+    (the service is for other sites too), or whoever opened a WebSocket at the gateway.
+    """
+
+    PROGRAM = auto()
+    OWN_PAGE = auto()
+    FOREIGN_PAGE = auto()
+    ANY_PAGE = auto()
+    GATEWAY = auto()
+
+
+def for_reader(reader: Reader, status: int, fields: list[Field]) -> list[Field]:
+    """The fields that this reader gets of an answer with this status."""
+    if reader is Reader.PROGRAM:
+        return fields
+    passed = [each for field in fields if (each := _field(reader, field)) is not None]
+    if status >= 200 and reader in (Reader.OWN_PAGE, Reader.FOREIGN_PAGE) and not _says_framing(fields):
+        passed.append(FRAMING)
+    return passed
+
+
+def _field(reader: Reader, field: Field) -> Field | None:
+    name, value = field
+    known = name.lower()
+    if known == b"set-cookie":
+        cookie = None if reader is Reader.GATEWAY else for_one_host(value)
+        return None if cookie is None else (name, cookie)
+    if known.startswith(_READING) and (reader is Reader.FOREIGN_PAGE or known in _NARROWER):
+        return None
+    return field
+
+
+def _says_framing(fields: list[Field]) -> bool:
+    """Whether the service decides who frames it (CSP Level 3, section 6.4.2; RFC 7034)."""
+    for name, value in fields:
+        known = name.lower()
+        if known == b"x-frame-options":
+            return True
+        if known == b"content-security-policy" and _frame_ancestors(value.lower()):
+            return True
+    return False
+
+
+def _frame_ancestors(policies: bytes) -> bool:
+    directives = policies.replace(b",", b";").split(b";")
+    return any(each.split()[:1] == [b"frame-ancestors"] for each in directives)
