@@ -159,7 +159,7 @@ def known_secrets(service: Service, open_secrets: OpenSecrets) -> Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything needed to start one instance. `identity` holds the service's key and bearer token.
+    """Everything needed to start one instance. `identity` holds the service's key and the instance's tokens.
 
     `holder` is the revision that was healthy last: what its program wrote is what this one goes on with.
     """
@@ -178,10 +178,10 @@ class Running:
 
     `started_at` is wall-clock seconds. `unenforced` says, one sentence each, which resource limits
     this machine could not apply, `sampled` which of them hold only by looking again and again. `token` is the
-    bearer token that it was given; empty when nobody knows it. `container` is the engine's id of the one that
-    it is; empty for processes. `checked`: its image has a check of its own, which the engine makes all the
-    time. `copies` are the tasks that run of an instance which a cluster keeps, None for all others; they come
-    and go while it lives.
+    bearer token that it was given, `router_token` what the router shows to it; empty when nobody knows it.
+    `container` is the engine's id of the one that it is; empty for processes. `checked`: its image has a
+    check of its own, which the engine makes all the time. `copies` are the tasks that run of an instance
+    which a cluster keeps, None for all others; they come and go while it lives.
     """
 
     instance: str
@@ -196,6 +196,7 @@ class Running:
     container: str = ""
     checked: bool = False
     copies: tuple[Copy, ...] | None = None
+    router_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

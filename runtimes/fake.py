@@ -116,6 +116,7 @@ class FakeMachine:
         running = Running(
             launch.instance, launch.service, launch.slot, 1000 + self.starts, endpoint, now,
             token=launch.identity.get("token", ""),
+            router_token=launch.identity.get("routerToken", ""),
         )  # fmt: skip
         process = FakeProcess(running, now, exit=Exit(code=behaviour.exit_code))
         process.ends_at = now + behaviour.exits_after

@@ -104,7 +104,7 @@ async def _check(probe: Probe | None, running: Running, beside: Beside) -> str |
     elif probe.tcp_socket:
         await _accepts(running.endpoint, probe.tcp_socket.port)
     elif probe.http_get:
-        return await _http_get(running.endpoint, probe.http_get)
+        return await _http_get(running, probe.http_get)
     elif probe.exec:
         return await _exec(probe.exec, running, beside)
     return None
@@ -128,14 +128,17 @@ async def _accepts(endpoint: Endpoint, port: int | None) -> None:
     await anyio.aclose_forcefully(stream)
 
 
-async def _http_get(endpoint: Endpoint, get: HttpGet) -> str | None:
+async def _http_get(running: Running, get: HttpGet) -> str | None:
     """GET with HTTP/1.1; only the head of the answer is read."""
     import h11
 
-    stream = await _connect(endpoint, get.port)
+    stream = await _connect(running.endpoint, get.port)
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
         headers = [("Host", "localhost"), ("User-Agent", "atek-probe"), ("Connection", "close")]
+        # As the router does: what listens elsewhere may be another program's.
+        if running.router_token and get.port in (None, running.endpoint.port):
+            headers.append(("Atek-Router-Token", running.router_token))
         request = connection.send(h11.Request(method="GET", target=get.path, headers=headers))
         await stream.send((request or b"") + (connection.send(h11.EndOfMessage()) or b""))
         status = await _status(connection, stream)

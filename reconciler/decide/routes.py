@@ -123,7 +123,7 @@ def backends_of(tracked: Tracked) -> tuple[Backend, ...]:
         }
     exports = _exports(running.service)
     return tuple(
-        Backend(name, endpoint.socket, endpoint.host, endpoint.port, exports=exports)
+        Backend(name, endpoint.socket, endpoint.host, endpoint.port, exports, running.router_token)
         for name, endpoint in places.items()
     )
 

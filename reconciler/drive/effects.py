@@ -96,7 +96,8 @@ class Effects:
     async def _start(self, controller: Controller, action: Start, tasks: TaskGroup) -> None:
         service = action.service
         holder = controller.history.healthy
-        identity = {**self._identity(service.id), "token": self._new_token(service.id)}
+        token, router_token = (self._new_token(service.id) for _ in range(2))
+        identity = {**self._identity(service.id), "token": token, "routerToken": router_token}
         try:
             secrets = self._secrets.open(service)
             launch = Launch(self._new_id(), service, action.slot, identity, holder, secrets)

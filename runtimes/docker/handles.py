@@ -67,9 +67,9 @@ class Handle:
         self.said = (self.said + data)[-WINDOW:]
 
     def termination_message(self) -> str:
-        """What it said last, in one line, without its token."""
-        token = {self.running.token} if self.running else set()
-        return choose(self.said.decode("utf-8", "replace"), {*token, *self.hidden})
+        """What it said last, in one line, without its tokens."""
+        tokens = {self.running.token, self.running.router_token} if self.running else set()
+        return choose(self.said.decode("utf-8", "replace"), {*tokens, *self.hidden})
 
     def exit(self) -> Exit:
         """How it ended."""

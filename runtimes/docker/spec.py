@@ -16,6 +16,7 @@ from manifests.model.containers import parse_published, parse_volume
 from runtimes.base import PermanentFailure
 from runtimes.docker.labels import NODE, labels
 from runtimes.processes.variables import (
+    ROUTER_VARIABLE,
     SOCKET_VARIABLE,
     SYSTEM_PATH,
     TOKEN_VARIABLE,
@@ -140,6 +141,7 @@ def _environment(launch: Launch, place: Place, port: int | None, image: Image) -
         "ATEK_HOST_PORT": str(place.host_port),
         "ATEK_HOST_SOCKET": f"{GATEWAY}/{GATEWAY_NAME}",
         TOKEN_VARIABLE: launch.identity.get("token", ""),
+        ROUTER_VARIABLE: launch.identity.get("routerToken", ""),
         "ATEK_DATA_DIR": DATA,
     }
     # A project's program listens where its image says, and may mean something else by PORT.

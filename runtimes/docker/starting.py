@@ -17,7 +17,7 @@ from runtimes.docker.gateway import UNREACHABLE, may_enter
 from runtimes.docker.handles import Handle
 from runtimes.docker.network import network_name
 from runtimes.processes.ports import free_port, is_free, require_free
-from runtimes.processes.variables import TOKEN_VARIABLE
+from runtimes.processes.variables import ROUTER_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +129,7 @@ class Starter:
             raise
 
     async def _start_again(self, launch: Launch, image: Image, ended: Ended) -> Handle | None:
-        """The container keeps its instance and its token; None if it cannot be had.
+        """The container keeps its instance and its tokens; None if it cannot be had.
 
         Raises RuntimeFailure for what would be no better in a new one.
         """
@@ -154,7 +154,12 @@ class Starter:
         manifest = launch.service.manifest
         if said is None or (manifest.network == "host" and said.port is not None and not is_free(said.port)):
             return False
-        identity = {**launch.identity, "token": _token(found["Config"].get("Env") or [])}
+        environment = found["Config"].get("Env") or []
+        tokens = {
+            "token": _variable(environment, TOKEN_VARIABLE),
+            "routerToken": _variable(environment, ROUTER_VARIABLE),
+        }
+        identity = {**launch.identity, **tokens}
         once = replace(launch, instance=ended.instance, identity=identity)
         kind = await self._networks.kind(manifest)
         return is_same(found, await self._body(once, image, kind, said.port))
@@ -218,6 +223,7 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
     Raises RuntimeFailure when its labels are not of this version.
     """
     state, config = found["State"], found["Config"]
+    environment = config.get("Env") or []
     said = labels.read_labels(config.get("Labels") or {})
     if said is None:
         raise RuntimeFailure("EngineError", f"container {handle.container[:12]} has lost its labels")
@@ -232,7 +238,8 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
         endpoint=_endpoint(said, found, socket),
         started_at=seconds(state.get("StartedAt", "")),
         unenforced=_unenforced(said, found),
-        token=_token(config.get("Env") or []),
+        token=_variable(environment, TOKEN_VARIABLE),
+        router_token=_variable(environment, ROUTER_VARIABLE),
         container=str(found["Id"]),
         checked=handle.health not in ("", "none"),
     )
@@ -263,8 +270,8 @@ def _unenforced(said: labels.Labelled, found: Mapping[str, Any]) -> tuple[str, .
     return (*notes, *(str(warning) for warning in found.get("Warnings") or ()))
 
 
-def _token(environment: list[str]) -> str:
-    prefix = f"{TOKEN_VARIABLE}="
+def _variable(environment: list[str], name: str) -> str:
+    prefix = f"{name}="
     return next((each.removeprefix(prefix) for each in environment if each.startswith(prefix)), "")
 
 

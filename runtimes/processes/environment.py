@@ -16,6 +16,7 @@ from manifests.packages.resolve import python_file
 from runtimes.base import PermanentFailure
 from runtimes.processes.executable import require_executable
 from runtimes.processes.variables import (
+    ROUTER_VARIABLE,
     SOCKET_VARIABLE,
     SYSTEM_PATH,
     TOKEN_VARIABLE,
@@ -54,6 +55,7 @@ def service_environment(
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(paths.host_port),
         TOKEN_VARIABLE: launch.identity.get("token", ""),
+        ROUTER_VARIABLE: launch.identity.get("routerToken", ""),
         "ATEK_DATA_DIR": data,
     }
     if endpoint.port is not None:

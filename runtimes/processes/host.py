@@ -159,7 +159,7 @@ class ProcessHost:
         environment, folder = surroundings_of(running.pid)
         if instance_of(running.pid, self.paths.run) != running.instance:
             secrets = known_secrets(running.service, self.open_secrets)
-            identity = {"token": running.token}
+            identity = {"token": running.token, "routerToken": running.router_token}
             launch = Launch(running.instance, running.service, running.slot, identity, secrets=secrets)
             files = self.memory.paths(running.instance, secrets.files)
             environment = service_environment(
@@ -300,6 +300,7 @@ def to_running(record: Record, sampled: str = "") -> Running:
         unenforced=record.unenforced,
         sampled=sampled,
         token=record.token,
+        router_token=record.router_token,
     )
 
 

@@ -160,6 +160,7 @@ class ProcessRuntime:
             start=stat.start if stat else 0,
             unenforced=tuple(limits),
             token=launch.identity.get("token", ""),
+            router_token=launch.identity.get("routerToken", ""),
             log_start=log_start,
         )
         running = host.watch(_write(host.records, record), family_of(record), child)
@@ -218,7 +219,7 @@ class ProcessRuntime:
         running = handle.running
         log = log_file(self._host.paths, running.service.id)
         hidden = handle.hidden or known_secrets(running.service, self._host.open_secrets).words
-        return termination_message(log, handle.log_start, {running.token, *hidden})
+        return termination_message(log, handle.log_start, {running.token, running.router_token, *hidden})
 
 
 def _choose_endpoint(launch: Launch, paths: Paths) -> Endpoint:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Record:
     """One instance. `start` is in clock ticks since boot; with the pid it names one process for good.
 
-    `token` is empty in records that were written before tokens changed with each life of a node, and
+    `token` is empty in records that were written before tokens changed with each life of a node,
+    `router_token` in those of before the router had one for each instance, and
     `log_start`, the size that the service's log had at the start, is -1 in those of before it was kept.
     """
 
@@ -41,6 +42,7 @@ class Record:
     unenforced: tuple[str, ...] = ()
     token: str = field(default="", repr=False)
     log_start: int = -1
+    router_token: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Any]:
         endpoint = self.endpoint
@@ -56,6 +58,7 @@ class Record:
             "unenforced": list(self.unenforced),
             "token": self.token,
             "logStart": self.log_start,
+            "routerToken": self.router_token,
         }
 
     @classmethod
@@ -73,6 +76,7 @@ class Record:
             unenforced=tuple(value["unenforced"]),
             token=str(value.get("token", "")),
             log_start=int(value.get("logStart", -1)),
+            router_token=str(value.get("routerToken", "")),
         )
 
 

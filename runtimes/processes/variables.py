@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from runtimes.base import Launch
 
 SOCKET_VARIABLE = "ATEK_ASSIGNED_SOCKET_FILE"
-TOKEN_VARIABLE = "ATEK_HOST_BEARER_TOKEN"
+#: What it shows to the node, and what the node shows to it.
+TOKEN_VARIABLE, ROUTER_VARIABLE = "ATEK_HOST_BEARER_TOKEN", "ATEK_ROUTER_TOKEN"
+_TOKENS = (TOKEN_VARIABLE, ROUTER_VARIABLE)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
@@ -45,11 +47,11 @@ def expand(words: Sequence[str], environment: Mapping[str, str], secrets: Collec
     """`$NAME` and `${NAME}` become the variable's value, `$$` a dollar.
 
     Raises PermanentFailure for names that the service does not have, because an empty word in their place
-    would be a surprise that nobody finds; and for the token and the variables named `secrets`, because
+    would be a surprise that nobody finds; and for the tokens and the variables named `secrets`, because
     everybody may read a command line.
     """
     named = (match[1] or match[2] for word in words for match in _REFERENCE.finditer(word))
-    unknown = dict.fromkeys(name for name in named if name and name not in {*environment, TOKEN_VARIABLE})
+    unknown = dict.fromkeys(name for name in named if name and name not in {*environment, *_TOKENS})
     if unknown:
         names = ", ".join(f"${name}" for name in unknown)
         raise PermanentFailure(
@@ -66,14 +68,14 @@ def _expand(argument: str, environment: Mapping[str, str], secrets: Collection[s
         name = match[1] or match[2]
         if name is None:
             return "$"
-        if name == TOKEN_VARIABLE or name in secrets:
+        if name in _TOKENS or name in secrets:
             raise PermanentFailure(
                 "SecretInCommand",
                 f"every user of this machine could read ${name} in the command",
                 hint=f"let the program read it from its environment; a shell does with $${name}",
             )
-        token = environment.get(TOKEN_VARIABLE)
-        if token and token in environment.get(name, ""):
+        tokens = filter(None, map(environment.get, _TOKENS))
+        if any(token in environment.get(name, "") for token in tokens):
             raise PermanentFailure(
                 "SecretInCommand",
                 f"every user of this machine could read the token that is in ${name} in the command",

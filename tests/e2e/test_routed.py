@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtimes.processes.marks import token_of
+from runtimes.processes.proc import surroundings_of
 
 if TYPE_CHECKING:
     from tests.e2e.nodes import Bench
 
 API = "example.com/values"
-#: Answers every call with its VALUE; `wait` once the named file is there, and says so in another meanwhile.
+#: Answers every call of the router with its VALUE; `wait` once the named file is there, and says so in
+#: another meanwhile.
 SERVER = """
 import http.server, json, os, pathlib, socketserver, time
 
@@ -28,6 +30,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         call = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.headers["atek-router-token"] != os.environ["ATEK_ROUTER_TOKEN"]:
+            raise SystemExit("who is this?")
         if call["method"] == "wait":
             file = pathlib.Path(call["params"][0])
             file.with_suffix(".waits").touch()
@@ -55,6 +59,11 @@ def declare(bench: Bench, service_id: str, value: str = "1", **rest: Any) -> Non
 def token(bench: Bench, service_id: str) -> str:
     """The one that its program was given."""
     return token_of(bench.pid(service_id))
+
+
+def environment(bench: Bench, service_id: str) -> dict[str, str]:
+    """What its program was started with."""
+    return surroundings_of(bench.pid(service_id))[0]
 
 
 def call(bench: Bench, bearer: str, method: str = "value", *params: str) -> Any:
@@ -171,6 +180,8 @@ def test_no_token_is_told_to_anybody(bench: Bench) -> None:
     bench.until(lambda: bench.ready("a", "b"), "ready")
     tokens = [token(bench, "a"), token(bench, "b")]
     assert [call(bench, bearer) for bearer in tokens] == ["1", "1"]
+    tokens += [environment(bench, service_id)["ATEK_ROUTER_TOKEN"] for service_id in ("a", "b")]
+    assert len(set(tokens)) == 4 and call(bench, tokens[2]) == 401
     assert bench.node
     told = bench.log() + json.dumps(bench.status()) + bench.atek("events").stdout
     told += "".join(path.read_text() for path in bench.home.glob("logs/**/*") if path.is_file())

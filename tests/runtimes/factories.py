@@ -52,7 +52,7 @@ def service(
 
 
 def launch(of: Service, instance: str = "i1", slot: int = 0) -> Launch:
-    return Launch(instance, of, slot, {"key": "the-key", "token": "the-token"})
+    return Launch(instance, of, slot, {"key": "the-key", "token": "the-token", "routerToken": "the-routers"})
 
 
 class Unwatched:

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,25 @@ def answering(text: bytes) -> Serve:
         await stream.send(text)
 
     return serve
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_an_instance_is_shown_who_asks_and_another_port_is_not(tcp: bool) -> None:
+    """What listens elsewhere may be another program's."""
+    heard: list[bytes] = []
+
+    async def serve(stream: SocketStream) -> None:
+        heard.append(await stream.receive())
+        await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with listening(serve, tcp=tcp) as own, listening(serve, tcp=True) as other:
+        asked = replace(running(own), router_token="the-routers")
+        for probe in (http("/"), http("/", port=own.port), http("/", port=other.port)):
+            assert await EndpointProber().check(probe, asked) is None
+        assert await EndpointProber().check(http("/"), running(own)) is None
+    shown = [b"atek-router-token: the-routers\r\n" in each.lower() for each in heard]
+    assert shown == [True, True, False, False]
+    assert b"the-routers" not in repr(asked).encode()
 
 
 async def silent(stream: SocketStream) -> None:

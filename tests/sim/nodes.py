@@ -93,15 +93,17 @@ class Home:
         self.lives = 0
         self._random = Random(seed)
         self._ids = itertools.count(1)
-        self._started: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
 
     def make_member(self) -> Member:
         """What the node has to do with others."""
         return Standalone()
 
-    def _count_start(self, service_id: str) -> int:
-        self._started[service_id] += 1
-        return self._started[service_id]
+    def _new_token(self, service_id: str) -> str:
+        """Each start asks for two: what the instance shows, and what is shown to it."""
+        self._tokens[service_id] += 1
+        starts, second = divmod(self._tokens[service_id] + 1, 2)
+        return f"{'routers' if second else 'token'}-{service_id}-{starts}"
 
     def make_node(self, **others: Any) -> Node:
         """A new life, with a router of its own; `others` are ports that are not the usual ones."""
@@ -123,7 +125,7 @@ class Home:
             member=self.make_member(),
             identity=lambda service_id: {"key": f"key-{service_id}"},
             new_id=lambda: f"i{next(self._ids)}",
-            new_token=lambda service_id: f"token-{service_id}-{self._count_start(service_id)}",
+            new_token=self._new_token,
             jitter=self._random.random,
         )
 

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 class Upstream(Protocol):
     """A connection to an instance. It is its exchange's own from `connected` until the answer is complete.
 
-    `instance` is the name of whoever is at its other end. `known` is the memory of answers to the exchange's
-    method, which has to be set before anything comes back.
+    `instance` is the name of whoever is at its other end; `proof` a line of a request's head that shows it
+    who asks, with the end of the line before it instead of its own. `known` is the memory of answers to the
+    exchange's method, which has to be set before anything comes back.
     """
 
     instance: str
+    proof: bytes
     exchange: Exchange | None
     known: Answers
     write: Callable[[bytes], None]

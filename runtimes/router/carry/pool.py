@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from runtimes.router.decide.passed_fields import router_field
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -31,6 +33,8 @@ class Pool:
         self, backend: Backend, limits: Limits, connect: Callable[[Pool], Awaitable[Upstream]]
     ) -> None:
         self.backend = backend
+        #: Goes behind a field of a request's head, before its end of line.
+        self.proof = b"\r\n" + line[:-2] if (line := router_field(backend.token)) else b""
         self.limits = limits
         self._open = connect
         self.in_flight: set[Exchange] = set()

@@ -96,7 +96,7 @@ class Proxying:
             prefix = decision.prefix_for(upstream.instance)
         origin = self._origin() if head.for_another else self._client.origin
         write = upstream.write
-        write(b"".join((prefix, self._id, origin, self._first)))
+        write(b"".join((prefix, self._id, upstream.proof, origin, self._first)))
         if self.sent and self._waiting is None:
             self.asked = self._began
         else:

@@ -39,12 +39,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_body", "_buffer", "_doubt", "_last", "_last_of", "_piecewise", "_raw", "_transport",
-        "exchange", "idle_since", "instance", "keep_for", "known", "pool", "write",
+        "exchange", "idle_since", "instance", "keep_for", "known", "pool", "proof", "write",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.instance = pool.backend.instance
+        self.proof = pool.proof
         self.idle_since = 0.0
         self.keep_for = pool.limits.upstream_idle
         self._transport: asyncio.Transport

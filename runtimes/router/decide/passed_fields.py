@@ -1,7 +1,7 @@
 """What a service is told of a request: the client's own fields, without the node's, and who calls. Pure.
 
-Atek-Auth-User and Atek-Auth-Service come from here and nowhere else; whatever a client sends under those
-names was left out when its head was read.
+Atek-Auth-User, Atek-Auth-Service and Atek-Router-Token come from here and nowhere else; whatever a client
+sends under those names was left out when its head was read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from runtimes.router.decide.sessions import session_token, without_sessions
+from runtimes.router.protocol.fields import ROUTER_TOKEN
 
 if TYPE_CHECKING:
     from runtimes.router.decide.table import Caller, RouteTable
@@ -31,6 +32,11 @@ def identity_fields(caller: Caller | None) -> bytes:
         return b""
     user, service = caller.user.encode(), caller.service.encode()
     return b"Atek-Auth-User: %b\r\nAtek-Auth-Service: %b\r\n" % (user, service)
+
+
+def router_field(token: str) -> bytes:
+    """The field line that shows an instance that it is the router who asks; none without a token."""
+    return b"%b: %b\r\n" % (ROUTER_TOKEN, token.encode()) if token else b""
 
 
 def passed_fields(table: RouteTable, head: RequestHead) -> bytes:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtimes.router.decide.access import OPEN_METHODS
-from runtimes.router.decide.passed_fields import identity_fields
+from runtimes.router.decide.passed_fields import identity_fields, router_field
 from runtimes.router.protocol import jsonrpc
 from runtimes.router.protocol.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE
 
 if TYPE_CHECKING:
-    from runtimes.router.decide.table import ApiRoute, Backend, Caller, RouteTable
+    from runtimes.router.decide.table import ApiRoute, Backend, Caller, RouteTable, Target
     from runtimes.router.protocol.request_head import RequestHead
 
 
@@ -74,15 +74,18 @@ def deliver(table: RouteTable, head: RequestHead, api: str, caller: Caller | Non
         refused=_refusal(route, api, allowed=allowed),
         held=held,
         series=("gateway", api if route else ""),
-        prefixes={t.backend.instance: _prefix(t.path, head, caller) for t in targets},
+        prefixes={t.backend.instance: _prefix(t, head, caller) for t in targets},
     )
 
 
-def _prefix(path: str, head: RequestHead, caller: Caller | None) -> bytes:
+def _prefix(target: Target, head: RequestHead, caller: Caller | None) -> bytes:
     """None of the client's own fields but the one that belongs to a trace."""
     trace = b"traceparent: %b\r\n" % head.traceparent if head.traceparent else b""
-    return b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b%bX-Request-Id: " % (
-        path.encode(),
+    usual = b"HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return b"POST %b %b%b%b%bX-Request-Id: " % (
+        target.path.encode(),
+        usual,
+        router_field(target.backend.token),
         identity_fields(caller),
         trace,
     )

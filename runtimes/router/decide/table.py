@@ -35,13 +35,17 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A ready instance. It listens on a Unix socket, or on host and port."""
+    """A ready instance. It listens on a Unix socket, or on host and port.
+
+    `token` is a secret between the router and the instance, by which that knows who asks; empty without one.
+    """
 
     instance: str
     socket: str | None = None
     host: str = "127.0.0.1"
     port: int | None = None
     exports: tuple[Export, ...] = ()
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ _OURS = frozenset(
         b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip",
     }
 )  # fmt: skip
-_IDENTITY = b"atek-auth-"
+#: What only the router says to instances: who calls, and that it is the router.
+ROUTER_TOKEN = b"Atek-Router-Token"
+_IDENTITY = (b"atek-auth-", b"atek-router-")
 
 #: A name and a value.
 Field = tuple[bytes, bytes]

@@ -34,6 +34,7 @@ async def test_a_service_sees_exactly_its_environment(bench: Bench, monkeypatch:
         "ATEK_ASSIGNED_SERVICE_KEY": "the-key",
         "ATEK_HOST_PORT": "2835",
         "ATEK_HOST_BEARER_TOKEN": "the-token",
+        "ATEK_ROUTER_TOKEN": "the-routers",
         "ATEK_DATA_DIR": data,
     }
     assert seen["cwd"] == data
@@ -60,12 +61,14 @@ async def test_arguments_are_expanded_and_secrets_stay_out_of_them(bench: Bench)
     assert b"the-token" not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
 
 
-@pytest.mark.parametrize("word", ["$ATEK_HOST_BEARER_TOKEN", "--token=${ATEK_HOST_BEARER_TOKEN}"])
-async def test_the_token_does_not_get_into_a_command_line(bench: Bench, word: str) -> None:
+@pytest.mark.parametrize("name", ["ATEK_HOST_BEARER_TOKEN", "ATEK_ROUTER_TOKEN"])
+@pytest.mark.parametrize("word", ["${}", "--token=${{{}}}"])
+async def test_no_token_gets_into_a_command_line(bench: Bench, name: str, word: str) -> None:
     with pytest.raises(RuntimeFailure) as caught:
-        await bench.start("echo", word)
+        await bench.start("echo", word.format(name))
     assert caught.value.permanent and caught.value.reason == "SecretInCommand"
-    assert "$$ATEK_HOST_BEARER_TOKEN" in caught.value.hint and "the-token" not in str(caught.value)
+    assert f"$${name}" in caught.value.hint
+    assert "the-token" not in str(caught.value) and "the-routers" not in str(caught.value)
 
 
 async def test_a_shell_reads_the_token_by_itself(bench: Bench) -> None:
@@ -98,11 +101,14 @@ async def test_a_variable_that_is_not_there_is_named(bench: Bench) -> None:
     assert caught.value.permanent and caught.value.reason == "UnknownVariable"
 
 
-async def test_the_token_in_another_variable_does_not_get_into_a_command_line_either(bench: Bench) -> None:
+@pytest.mark.parametrize("name", ["ATEK_HOST_BEARER_TOKEN", "ATEK_ROUTER_TOKEN"])
+async def test_a_token_in_another_variable_does_not_get_into_a_command_line_either(
+    bench: Bench, name: str
+) -> None:
     with pytest.raises(RuntimeFailure) as caught:
-        await bench.start("echo", "$API", env={"API": "http://x:$ATEK_HOST_BEARER_TOKEN@localhost"})
+        await bench.start("echo", "$API", env={"API": f"http://x:${name}@localhost"})
     assert caught.value.permanent and caught.value.reason == "SecretInCommand"
-    assert "the-token" not in str(caught.value)
+    assert "the-token" not in str(caught.value) and "the-routers" not in str(caught.value)
 
 
 @pytest.mark.parametrize("adopted", [False, True])

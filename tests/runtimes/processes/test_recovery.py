@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +135,7 @@ async def test_an_adopted_instance_keeps_its_token(paths: Paths) -> None:
     started = await runtime.start(launch(service(command=["sleep", "1000"])))
     host.close()
     assert started.token == "the-token" and "the-token" not in repr(started)
+    assert started.router_token == "the-routers" and "the-routers" not in repr(started)
     (adopted,) = await observe(paths)
     assert adopted == started
 
@@ -150,10 +152,10 @@ async def test_a_record_of_an_older_version_has_no_token_and_the_process_may_sti
     host.close()
     file = paths.home / "state/instances/i1.json"
     record = orjson.loads(file.read_bytes())
-    del record["token"]
+    del record["token"], record["routerToken"]
     file.write_bytes(orjson.dumps(record))
     (adopted,) = await observe(paths)
-    assert (adopted.pid, adopted.token) == (started.pid, token)
+    assert (adopted.pid, adopted.token, adopted.router_token) == (started.pid, token, "")
 
 
 async def test_nobody_else_may_read_a_record_and_no_token_shows_by_accident(paths: Paths) -> None:
@@ -163,8 +165,8 @@ async def test_nobody_else_may_read_a_record_and_no_token_shows_by_accident(path
     await runtime.start(made)
     host.close()
     (record,) = host.records.read()
-    assert record.token == "the-token"
-    assert "the-token" not in f"{made!r} {record!r}"
+    assert (record.token, record.router_token) == ("the-token", "the-routers")
+    assert not {"the-token", "the-routers"} & set(re.findall(r"[\w-]+", f"{made!r} {record!r}"))
     assert (paths.home / "state/instances/i1.json").stat().st_mode & 0o077 == 0
 
 

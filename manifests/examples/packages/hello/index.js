@@ -1,4 +1,5 @@
-// Listens on the socket that the node assigned, counts its visitors in the folder that outlives revisions.
+// Listens on the socket that the node assigned, counts its visitors in the folder that outlives revisions, and
+// answers only to the node's router: that shows the token which the node gave to both.
 const fs = require('node:fs')
 const http = require('node:http')
 const path = require('node:path')
@@ -11,7 +12,9 @@ try {
   // The first start: nobody has been here yet.
 }
 
+const token = process.env.ATEK_ROUTER_TOKEN
 const server = http.createServer((request, response) => {
+  if (token && request.headers['atek-router-token'] !== token) return response.writeHead(403).end()
   if (request.headers['user-agent'] !== 'atek-probe') {
     visits += 1
     fs.writeFileSync(file, JSON.stringify({ visits }))

@@ -1,4 +1,4 @@
-// Embeds Node-RED: loopback only, flows and credentials in the data folder.
+// Embeds Node-RED on the socket that the node assigned, flows and credentials in the data folder.
 const http = require('node:http')
 const RED = require('node-red')
 
@@ -9,8 +9,6 @@ let app = (request, response) => {
 }
 
 RED.init(server, {
-  uiHost: '127.0.0.1',
-  uiPort: Number(process.env.PORT),
   httpAdminRoot: '/',
   httpNodeRoot: '/api',
   userDir: process.env.ATEK_DATA_DIR,
@@ -25,7 +23,7 @@ pages.use('/api', RED.httpNode)
 
 RED.start().then(() => {
   app = pages
-  server.listen(Number(process.env.PORT), '127.0.0.1', () => console.log('listening'))
+  server.listen(process.env.ATEK_ASSIGNED_SOCKET_FILE, () => console.log('listening'))
 })
 
 process.on('SIGTERM', () => RED.stop().then(() => process.exit(0)))
