@@ -52,6 +52,11 @@ class RouterProcess:
         self._outbox: list[dict[str, Any]] = []
         self._more = anyio.Event()
         self._waiting: dict[int, tuple[anyio.Event, list[dict[str, Any]]]] = {}
+        #: By instance: its token, and what is listened on for it alone.
+        self._doors: dict[str, tuple[str, Sequence[socket.socket]]] = {}
+        #: Instances whose doors the router has to be told of, in order.
+        self._changed: dict[str, None] = {}
+        self._changes = anyio.Event()
         self._next = 0
         self._connected = False
         self.pid = 0
@@ -90,10 +95,35 @@ class RouterProcess:
     async def end(self) -> None:
         await self._ask({"end": True})
 
+    # -- the doors of instances
+
+    def open_door(self, instance: str, token: str, listeners: Sequence[socket.socket]) -> None:
+        """Serves listeners that only this instance can reach: who comes without a token is that instance.
+
+        They are this router's from now on, until `close_door`. Replaces those that the instance had.
+        """
+        self.close_door(instance)
+        self._doors[instance] = token, listeners
+
+    def close_door(self, instance: str) -> None:
+        """Closes what `open_door` took, if anything."""
+        _, listeners = self._doors.pop(instance, ("", ()))
+        for each in listeners:
+            each.close()
+        self._changed[instance] = None
+        self._changes.set()
+
     # -- its life
 
     async def run(self) -> None:
         """Keeps a router running until cancelled; then it is gone."""
+        try:
+            await self._run_one_after_another()
+        finally:
+            for instance in list(self._doors):
+                self.close_door(instance)
+
+    async def _run_one_after_another(self) -> None:
         pause = FIRST_PAUSE
         while True:
             begin = anyio.current_time()
@@ -106,31 +136,35 @@ class RouterProcess:
 
     async def _run_one(self) -> str:
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = self._spawn(theirs)
+        doors, their_doors = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, their_doors:
+            process = self._spawn(theirs, their_doors)
         self.pid = process.pid
         try:
             async with await UNIXSocketStream.from_socket(ours) as stream, anyio.create_task_group() as tasks:
                 self._begin()
                 tasks.start_soon(self._write, stream)
+                tasks.start_soon(self._show_doors, doors)
                 await self._read(stream)
                 tasks.cancel_scope.cancel()
         finally:
             self._lost()
+            doors.close()
             process.kill()
             code = process.wait()
         return f"status {code}" if code >= 0 else f"signal {-code}"
 
-    def _spawn(self, link: socket.socket) -> subprocess.Popen[bytes]:
+    def _spawn(self, link: socket.socket, doors: socket.socket) -> subprocess.Popen[bytes]:
         descriptors = [each.fileno() for each in self._sockets]
         # -P: nothing is imported from the folder that the node happens to be started in.
         command = [sys.executable, "-P", "-m", "runtimes.router", "--link", str(link.fileno())]
+        command += ["--doors", str(doors.fileno())]
         for descriptor in descriptors:
             command += ["--listen", str(descriptor)]
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            pass_fds=[link.fileno(), *descriptors],
+            pass_fds=[link.fileno(), doors.fileno(), *descriptors],
             # A terminal's signals are for the node, which ends the router when it is done with it.
             start_new_session=True,
         )
@@ -141,6 +175,8 @@ class RouterProcess:
         if self._sessions is not None:
             self._outbox.append(self._sessions)
         self._outbox.append({"listen": True})
+        self._changed = dict.fromkeys(self._doors)
+        self._changes.set()
         self._connected = True
         self._more.set()
 
@@ -159,6 +195,22 @@ class RouterProcess:
                 self._more = anyio.Event()
                 messages, self._outbox = self._outbox, []
                 await stream.send(b"".join(orjson.dumps(message) + b"\n" for message in messages))
+
+    async def _show_doors(self, to: socket.socket) -> None:
+        """Descriptors have a socket of their own: they would be lost among the bytes of a stream."""
+        to.setblocking(False)
+        with suppress(OSError, anyio.ClosedResourceError):
+            while True:
+                await self._changes.wait()
+                self._changes = anyio.Event()
+                while self._changed:
+                    await anyio.wait_writable(to)
+                    instance = next(iter(self._changed))
+                    token, listeners = self._doors.get(instance, ("", ()))
+                    packet = orjson.dumps({"instance": instance, "token": token})
+                    with suppress(BlockingIOError):
+                        socket.send_fds(to, [packet], [each.fileno() for each in listeners])
+                        del self._changed[instance]
 
     async def _read(self, stream: UNIXSocketStream) -> None:
         buffered = BufferedByteReceiveStream(stream)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uvloop
 
-from runtimes.router.carry.handlers import accept
+from runtimes.router.carry.doors import Doors, listen
 from runtimes.router.carry.plane import Plane
 from runtimes.router.decide.table import Session, route_from_json
 from runtimes.router.limits import Limits
@@ -31,20 +31,19 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 256 * 1024 * 1024
 #: Seconds between two looks at what is due.
 SWEEP = 0.5
-_BACKLOG = 4096
 
 
-def run(link: int, listeners: Iterable[int]) -> None:
+def run(link: int, listeners: Iterable[int], doors: int) -> None:
     """Serves until the link ends."""
     # The node says when the end has come; a terminal's Ctrl-C is for the node.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _allow_many_connections()
     sockets = [socket.socket(fileno=descriptor) for descriptor in listeners]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(socket.socket(fileno=link), sockets))
+        runner.run(_serve(socket.socket(fileno=link), sockets, socket.socket(fileno=doors)))
 
 
-async def _serve(link: socket.socket, sockets: list[socket.socket]) -> None:
+async def _serve(link: socket.socket, sockets: list[socket.socket], opened: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=link, limit=LONGEST_MESSAGE)
     first = await reader.readline()
     if not first:
@@ -53,7 +52,8 @@ async def _serve(link: socket.socket, sockets: list[socket.socket]) -> None:
     answer = Answerer(plane, writer.write)
     # What is still to come with the first messages is all that is known; only then may anybody ask.
     await _until_started(reader, answer)
-    servers = [await _listen(plane, each) for each in sockets]
+    servers = [await listen(plane, each) for each in sockets]
+    doors = Doors(plane, opened)
     gc.freeze()
     # Exchanges leave no cycles behind; what little there is can wait.
     gc.set_threshold(20_000, 20, 50)
@@ -64,6 +64,7 @@ async def _serve(link: socket.socket, sockets: list[socket.socket]) -> None:
         sweeper.cancel()
         for server in servers:
             server.close()
+        doors.close()
         plane.flush()
         os._exit(0)
 
@@ -90,13 +91,6 @@ async def _until_started(reader: asyncio.StreamReader, answer: Answerer) -> None
 async def _obey(reader: asyncio.StreamReader, answer: Answerer) -> None:
     while line := await reader.readline():
         answer.take(orjson.loads(line))
-
-
-async def _listen(plane: Plane, listener: socket.socket) -> asyncio.AbstractServer:
-    loop = asyncio.get_running_loop()
-    if listener.family == socket.AF_UNIX:
-        return await loop.create_unix_server(lambda: accept(plane), sock=listener, backlog=_BACKLOG)
-    return await loop.create_server(lambda: accept(plane), sock=listener, backlog=_BACKLOG)
 
 
 async def _sweep(plane: Plane) -> None:

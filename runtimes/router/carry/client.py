@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
+    from runtimes.router.carry.plane import Desk, Plane
     from runtimes.router.decide.decision import Decision
     from runtimes.router.protocol.request_head import RequestHead
 
@@ -37,17 +37,18 @@ MOST_AHEAD = 64 * 1024
 class Client(ClientTransport):
     """Implements `connection.Connection`; `ended`: no more will come.
 
-    `handlers` are what carries out each kind of decision.
+    `handlers` are what carries out each kind of decision, which is made at the `desk`.
     """
 
     __slots__ = (
         "_ahead", "_body", "_full", "_handler", "_handlers", "_last", "_last_of", "_raw", "_slow", "_taking",
-        "ended", "head", "plane", "used",
+        "desk", "ended", "head", "plane", "used",
     )  # fmt: skip
 
-    def __init__(self, plane: Plane, handlers: Handlers) -> None:
+    def __init__(self, plane: Plane, handlers: Handlers, desk: Desk) -> None:
         super().__init__()
         self.plane = plane
+        self.desk = desk
         self._handlers = handlers
         self.head: RequestHead | None = None
         self._ahead = b""
@@ -181,7 +182,7 @@ class Client(ClientTransport):
             # By far the most: one whole request, with the same head as the last one, or one that is
             # remembered. Every call counts here; to compare costs less than to look for the end and to hash.
             plane, decision = self.plane, self._last
-            if decision is None or self._last_of is not plane.decisions:
+            if decision is None or self._last_of is not self.desk.decisions:
                 decision, payload = self._remembered(data)
             elif data == decision.head.raw:
                 payload = b""
@@ -258,7 +259,7 @@ class Client(ClientTransport):
 
     def _remembered(self, data: bytes) -> tuple[Decision | None, bytes]:
         """The decision about the head that `data` begins with, if it was made before, and what follows it."""
-        known = self.plane.decisions
+        known = self.desk.decisions
         head, end, rest = data.partition(END)
         decision = known.get(head) if end else None
         if decision is not None:
@@ -271,13 +272,13 @@ class Client(ClientTransport):
         plane = self.plane
         if end < 4 or end > plane.limits.head:
             return self._take_part(data)
-        decision = plane.decisions.get(data[: end - 4])
+        decision = self.desk.decisions.get(data[: end - 4])
         if decision is None:
             if data.startswith(b"\r\n"):
                 rest = after_empty_lines(data)
                 return self._refuse(400, "not HTTP") if rest is None else rest
             try:
-                decision = plane.decide(data[:end])
+                decision = self.desk.decide(data[:end])
             except BadHead as error:
                 return self._refuse(error.status, error.message)
         if self._slow:

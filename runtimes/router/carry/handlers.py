@@ -18,7 +18,7 @@ from runtimes.router.decide.rpc import Deliver
 
 if TYPE_CHECKING:
     from runtimes.router.carry.client import Handlers
-    from runtimes.router.carry.plane import Plane
+    from runtimes.router.carry.plane import Desk, Plane
 
 HANDLERS: Handlers = {
     Deliver: SingleCall,
@@ -33,6 +33,6 @@ HANDLERS: Handlers = {
 }
 
 
-def accept(plane: Plane) -> Client:
-    """For a connection that a client has made."""
-    return Client(plane, HANDLERS)
+def accept(plane: Plane, desk: Desk | None = None) -> Client:
+    """For a connection that a client has made; at an instance's own door it is decided at that desk."""
+    return Client(plane, HANDLERS, desk or plane)

@@ -66,7 +66,7 @@ class Held:
 
     def go_on(self) -> None:
         """What leads where may be another matter by now, and so may what the client may do."""
-        self._hand_over(self._plane.decide_again(self._hold.head))
+        self._hand_over(self._client.desk.decide_again(self._hold.head))
 
     def look(self) -> None:
         """A connection that is not read says nothing by itself of its client's leaving."""

@@ -50,7 +50,7 @@ class Identifying:
                 pid = await asyncio.to_thread(session_of, sock, frozenset(services))
         decision: Decision = not_authorized(self._head)
         if pid is not None:
-            decision = plane.decide_for(self._head, caller_of(services[pid]))
+            decision = plane.decide_head(self._head, caller_of(services[pid]))
         self._client.hand_over(self._client.start(decision))
 
     def body(self, payload: bytes, *, done: bool) -> None: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runtimes.router.carry.bindings import Bindings
 from runtimes.router.carry.buffered import Buffered
@@ -36,6 +36,24 @@ if TYPE_CHECKING:
     from runtimes.router.decide.decision import Decision
     from runtimes.router.decide.table import Backend, Caller, RouteTable, ServiceRoute, Session
     from runtimes.router.protocol.request_head import RequestHead
+
+
+class Desk(Protocol):
+    """Where it is decided about the requests of a connection: at the plane's, or at one instance's own."""
+
+    @property
+    def decisions(self) -> dict[bytes, Decision]:
+        """What is remembered, by the bytes of the head without its empty line; a new one for each table."""
+        ...
+
+    def decide(self, head: bytes) -> Decision:
+        """What is to be done with a request, by its head with the empty line. Raises BadHead."""
+        ...
+
+    def decide_again(self, head: RequestHead) -> Decision:
+        """As `decide`, about a request that was admitted already and has waited long enough."""
+        ...
+
 
 #: Looks into /proc: they take the interpreter from those that are answered meanwhile.
 LOOKS_AT_A_TIME = 2
@@ -143,13 +161,13 @@ class Plane:
         remember(self.decisions, head[: -len(END)], decision)
         return decision
 
-    def decide_for(self, head: RequestHead, caller: Caller) -> Decision:
-        """As `decide`, now that it is known who asks."""
+    def decide_head(self, head: RequestHead, caller: Caller | None) -> Decision:
+        """As `decide`, of a head that was read already, by somebody who may be known; not remembered."""
         return request.decide(self.table, self._names, head, caller)
 
-    def decide_again(self, head: RequestHead) -> Decision:
-        """As `decide`, about a request that was admitted already and has waited long enough."""
-        return request.decide_again(self.table, self._names, head)
+    def decide_again(self, head: RequestHead, caller: Caller | None = None) -> Decision:
+        """As `decide_head`, about a request that was admitted already and has waited long enough."""
+        return request.decide_again(self.table, self._names, head, caller)
 
     def _swap(self, table: RouteTable) -> None:
         self.table = table

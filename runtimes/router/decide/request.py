@@ -55,9 +55,9 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     return RateLimited(head, decision) if isinstance(place, Calls) and caller is None else decision
 
 
-def decide_again(table: RouteTable, names: Names, head: RequestHead) -> Decision:
+def decide_again(table: RouteTable, names: Names, head: RequestHead, peer: Caller | None = None) -> Decision:
     """As `decide`, about a request that was admitted already and has waited long enough."""
-    decision = decide(table, names, head)
+    decision = decide(table, names, head, peer)
     if isinstance(decision, RateLimited):
         decision = decision.otherwise
     return decision.otherwise if isinstance(decision, Hold) else decision

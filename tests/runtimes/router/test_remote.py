@@ -336,10 +336,14 @@ def is_free(port: int) -> bool:
 )
 def test_it_ends_with_its_link_however_little_it_was_told(told: bytes) -> None:
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "runtimes.router", "--link", str(theirs.fileno())]
-    with theirs:
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
-    with ours:
+    doors, their_doors = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ends = [str(theirs.fileno()), "--doors", str(their_doors.fileno())]
+    command = [sys.executable, "-m", "runtimes.router", "--link", *ends]
+    with theirs, their_doors:
+        process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno(), their_doors.fileno()], stderr=subprocess.PIPE
+        )
+    with ours, doors:
         ours.sendall(told)
     assert process.communicate()[1] == b""
     assert process.returncode == 0
