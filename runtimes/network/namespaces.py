@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import subprocess
 import sys
 from contextlib import suppress
@@ -35,6 +36,11 @@ class Namespaces:
         self._lock = anyio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
+
+    @property
+    def pid(self) -> int:
+        """The helper's process; 0 where there is none."""
+        return self._process.pid if self._process is not None else 0
 
     async def listen(
         self, namespace: int, wanted: Sequence[tuple[str, str, int]], addresses: Sequence[str] = ()
@@ -71,12 +77,11 @@ class Namespaces:
                 await anyio.wait_writable(link)
                 socket.send_fds(link, ["\n".join(lines).encode()], [namespace])
                 await anyio.wait_readable(link)
-                answer, descriptors, _, _ = socket.recv_fds(link, _LONGEST, _MOST, socket.MSG_CMSG_CLOEXEC)
+                answer, made = receive_sockets(link, _LONGEST, _MOST)
         except BaseException:
             # Its answer would be taken for that to the next request.
             self.close()
             raise
-        made = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         said = answer.decode().splitlines()
         if not said:
             raise ConnectionResetError(errno.ECONNRESET, "the helper of this node ended")
@@ -105,6 +110,23 @@ class Namespaces:
                 self._process.kill()
             self._process.wait()
         self._link = self._process = None
+
+
+def receive_sockets(link: socket.socket, longest: int, most: int) -> tuple[bytes, list[socket.socket]]:
+    """A packet, and the sockets that come with it, which no program inherits. Raises OSError.
+
+    `socket.recv_fds` does not pass its flags on; what is started between it and a later change inherits them.
+    """
+    size = struct.calcsize("i")
+    space = socket.CMSG_SPACE(most * size)
+    packet, ancillary, _, _ = link.recvmsg(longest, space, socket.MSG_CMSG_CLOEXEC)
+    sockets = [
+        socket.socket(fileno=descriptor)
+        for level, kind, data in ancillary
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (descriptor,) in struct.iter_unpack("i", data[: len(data) - len(data) % size])
+    ]
+    return packet, sockets
 
 
 def _error(line: str) -> OSError:

@@ -1,0 +1,206 @@
+"""The networks of a node's strict sandboxes: opened with each, closed with it, opened again at its adoption.
+
+A sandbox is there before it has a network, and its program waits for that: `open` is called in between. All
+that is served here is cut when the node dies; the next one, which knows the process of the sandbox, makes the
+same once more.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from runtimes.loopback import LOOPBACK
+from runtimes.network.inside import NAMES_PORT, PROXY_PORT, SERVICES, layout
+from runtimes.network.namespaces import Namespaces, open_network
+from runtimes.network.rules import rules_of
+from runtimes.network.serving import Serving
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from runtimes.network.inside import Inside
+    from runtimes.network.rules import Rules
+
+#: Names that a wildcard stands for, of one sandbox, and the first of their addresses inside.
+_MOST_NAMES, _FIRST_NAME = 1024, ip_address("127.84.0.1")
+
+
+class Gateway(Protocol):
+    """Who serves the gateway to an instance alone."""
+
+    def open_door(self, instance: str, token: str, listeners: Sequence[socket.socket]) -> None:
+        """Takes them over: who comes there without a token is that instance."""
+        ...
+
+    def close_door(self, instance: str) -> None: ...
+
+
+class NoGateway:
+    """For a node that routes nothing."""
+
+    def open_door(self, instance: str, token: str, listeners: Sequence[socket.socket]) -> None:
+        for each in listeners:
+            each.close()
+
+    def close_door(self, instance: str) -> None: ...
+
+
+@dataclass(eq=False)
+class Network:
+    """Of one sandbox. `tasks` is what serves it, once that began."""
+
+    namespace: int
+    rules: Rules
+    inside: Inside
+    refused: Callable[[str], None]
+    namespaces: Namespaces
+    names: dict[str, str] = field(default_factory=dict)
+    to_serve: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
+    tasks: TaskGroup | None = None
+    closed: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self.serving = Serving(self.rules, self.refused, self.address_of)
+
+    def serve(
+        self, function: Callable[..., Coroutine[Any, Any, None]], listener: socket.socket, *args: object
+    ) -> None:
+        """Beside everything else that is served, from now on or from `run` on."""
+        self.sockets.append(listener)
+        what = partial(function, listener, *args)
+        if self.tasks is None:
+            self.to_serve.append(what)
+        else:
+            self.tasks.start_soon(what)
+
+    async def run(self) -> None:
+        """Serves until it is closed."""
+        async with anyio.create_task_group() as tasks:
+            self.tasks = tasks
+            for what in self.to_serve:
+                tasks.start_soon(what)
+            await self.closed.wait()
+            tasks.cancel_scope.cancel()
+
+    def close(self) -> None:
+        self.closed.set()
+        for each in self.sockets:
+            each.close()
+        with suppress(OSError):
+            os.close(self.namespace)
+
+    async def address_of(self, host: str) -> str:
+        """Where a host is inside. One that a wildcard stands for gets a place when it is first asked for."""
+        if address := self.inside.address_of(host) or self.names.get(host, ""):
+            return address
+        rules = [rule for rule in self.rules.rules if rule.matches(host, rule.port)]
+        if not rules or len(self.names) >= _MOST_NAMES:
+            return ""
+        address = self.names[host] = str(_FIRST_NAME + len(self.names))
+        try:
+            made = await self.namespaces.listen(
+                self.namespace, [("tcp", address, rule.port) for rule in rules]
+            )
+        except OSError:
+            # It has just ended.
+            return ""
+        for rule, listener in zip(rules, made, strict=True):
+            if not isinstance(listener, OSError):
+                self.serve(self.serving.serve_host, listener, rule, host)
+        return address
+
+
+class Networks:
+    """All of them. `port` is the node's own; `refused` gets a service's id and a sentence of each refusal."""
+
+    def __init__(self, port: int, refused: Callable[[str, str], None] = lambda *_: None) -> None:
+        self.port = port
+        self.gateway: Gateway = NoGateway()
+        self.refused = refused
+        self._namespaces = Namespaces()
+        self._networks: dict[str, Network] = {}
+        self._new: list[Network] = []
+        self._more = anyio.Event()
+
+    async def run(self) -> None:
+        """Serves until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._new = list(self._networks.values())
+            while True:
+                new, self._new = self._new, []
+                for network in new:
+                    tasks.start_soon(network.run)
+                self._more = anyio.Event()
+                await self._more.wait()
+
+    async def open(
+        self, instance: str, service_id: str, pid: int, token: str, destinations: Sequence[str],
+        doors: Sequence[socket.socket] = (),
+    ) -> None:  # fmt: skip
+        """The network of the sandbox that process `pid` is in. Raises OSError; then there is none.
+
+        `doors` are listeners of the gateway for this instance alone, which are taken over.
+        """
+        self.close(instance)
+        rules = rules_of(destinations)
+        inside = layout(rules)
+        namespace = open_network(pid)
+        network = Network(namespace, rules, inside, partial(self.refused, service_id), self._namespaces)
+        try:
+            gateway = await self._listen(network)
+        except BaseException:
+            network.close()
+            raise
+        self._networks[instance] = network
+        self.gateway.open_door(instance, token, [*doors, *gateway])
+        self._new.append(network)
+        self._more.set()
+
+    async def _listen(self, network: Network) -> list[socket.socket]:
+        """The gateway's listeners; all others are the network's."""
+        serving, inside = network.serving, network.inside
+        hosts = [place for place in inside.places if place.port != self.port or place.address not in LOOPBACK]
+        wanted = [
+            *(("tcp", address, self.port) for address in LOOPBACK),
+            ("tcp", SERVICES, PROXY_PORT), ("udp", SERVICES, NAMES_PORT),
+            *(("tcp", place.address, place.port) for place in hosts),
+        ]  # fmt: skip
+        made = await self._namespaces.listen(network.namespace, wanted, inside.addresses)
+        own, (proxy, names, *others) = made[: len(LOOPBACK)], made[len(LOOPBACK) :]
+        if isinstance(own[0], OSError):
+            for each in made:
+                if not isinstance(each, OSError):
+                    each.close()
+            raise own[0]
+        if not isinstance(proxy, OSError):
+            network.serve(serving.serve_proxy, proxy)
+        if not isinstance(names, OSError):
+            network.serve(serving.serve_names, names)
+        for place, listener in zip(hosts, others, strict=True):
+            if not isinstance(listener, OSError):
+                network.serve(serving.serve_host, listener, place.rule)
+        return [each for each in own if not isinstance(each, OSError)]
+
+    def close(self, instance: str) -> None:
+        """The instance has ended; one without a network is no error."""
+        network = self._networks.pop(instance, None)
+        if network is not None:
+            self.gateway.close_door(instance)
+            network.close()
+
+    def close_all(self) -> None:
+        """The node ends, or lets go of what runs."""
+        for instance in list(self._networks):
+            self.close(instance)
+        self._namespaces.close()

@@ -1,0 +1,34 @@
+"""What was refused, told to a person: each once in a while, and not without end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds in which the same is told once, and in which no more than so many are told of one service.
+WHILE, MOST = 60.0, 20
+
+
+class Refusals:
+    """`told` gets a service and a sentence; `now` is in seconds. `count` is how many there were in all."""
+
+    def __init__(self, told: Callable[[str, str], None], now: Callable[[], float]) -> None:
+        self._told = told
+        self._now = now
+        self._last: dict[str, dict[str, float]] = {}
+        self.count: dict[str, int] = {}
+
+    def add(self, service_id: str, sentence: str) -> None:
+        now = self._now()
+        self.count[service_id] = self.count.get(service_id, 0) + 1
+        recent = {said: when for said, when in self._last.get(service_id, {}).items() if now - when < WHILE}
+        self._last[service_id] = recent
+        if sentence not in recent and len(recent) < MOST:
+            recent[sentence] = now
+            self._told(service_id, sentence)
+
+    def forget(self, service_id: str) -> None:
+        """Nothing of it runs any more."""
+        self._last.pop(service_id, None)
