@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from manifests.model.nodes import Place
+from manifests.model.spec import Resources
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
@@ -24,6 +25,7 @@ from reconciler.drive.events import EventLog
 from reconciler.drive.inheritance import Inheritance
 from reconciler.drive.internal_errors import InternalErrors
 from reconciler.drive.keep_going import keep_going
+from reconciler.drive.limits import Limits, NoDisk
 from reconciler.drive.loop import Reconciler
 from reconciler.drive.metrics import Metrics
 from reconciler.drive.overview import Overview
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
     from reconciler.drive.inheritance import DataOwners
+    from reconciler.drive.limits import Disk
     from reconciler.drive.packages import PackageStore
     from reconciler.drive.secrets import SecretKeeper
     from reconciler.gitops.port import Git
@@ -86,6 +89,10 @@ class Ports:
     #: The disk.
     store: Store
     secrets: SecretKeeper = field(default_factory=NoSecrets)
+    disk: Disk = field(default_factory=NoDisk)
+    #: What services may have where their manifests say nothing.
+    limits: Resources = field(default_factory=Resources)
+    restarts_per_minute: int = 600
     #: People.
     notifications: Notifications = field(default_factory=NoNotifications)
     #: Folders of packages that are needed for another reason than that a service runs from there.
@@ -116,6 +123,9 @@ class Node:
         self.routing = Routing(
             ports.router, ports.identity, self.events, self.metrics, owner_of=self._owner_of
         )
+        self.limits = Limits(
+            ports.controllers, self.events, ports.disk, ports.limits, ports.restarts_per_minute
+        )
         self.reconciler = Reconciler(
             controllers=ports.controllers, runtimes=ports.runtimes, make_effects=self._effects_of(ports),
             store=ports.store, events=self.events, metrics=self.metrics, routing=self.routing,
@@ -138,7 +148,7 @@ class Node:
         return partial(
             Effects, runtimes=ports.runtimes, prober=ports.prober, events=self.events, metrics=self.metrics,
             routing=self.routing, identity=ports.identity, new_id=ports.new_id, new_token=ports.new_token,
-            jitter=ports.jitter, secrets=ports.secrets,
+            jitter=ports.jitter, secrets=ports.secrets, limits=self.limits,
         )  # fmt: skip
 
     def _source_status(self, name: str) -> Mapping[str, Any]:

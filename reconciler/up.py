@@ -42,13 +42,14 @@ from reconciler.state.store import FileStore
 from reconciler.state.tokens import ensure_tokens, new_token
 from reconciler.state.vault import Vault
 from runtimes.base import RuntimeFailure
+from runtimes.data.usage import DataUsage
 from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.packages.store import in_use
 from runtimes.paths import Paths, make_run_directory
 from runtimes.probes import EndpointProber
-from runtimes.processes.logs import keep_trimmed
+from runtimes.processes.log_rate import keep_bounded
 from runtimes.processes.process import ProcessHost
 from runtimes.registry import make_runtimes
 
@@ -206,6 +207,9 @@ def _make_ports(parts: Parts) -> Ports:
         member=_make_member(parts),
         store=FileStore(home / "state" / "services"),
         secrets=Vault(home),
+        disk=DataUsage(host.paths),
+        limits=opened.settings.limits.resources,
+        restarts_per_minute=opened.settings.limits.restarts_per_minute,
         notifications=_make_notifications(parts),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
@@ -289,7 +293,10 @@ async def _live(parts: Parts, node: Node, console: Console) -> None:
         tasks.start_soon(console, node)
         for run in (
             parts.opened.host.run,
-            partial(keep_trimmed, parts.opened.host.paths.log_root),
+            partial(
+                keep_bounded, parts.opened.host.paths.log_root, node.limits.log_rate, node.limits.log_dropped
+            ),
+            partial(node.limits.run, node.reconciler.instances),
             partial(finish_recorded, node, parts.installed),
         ):
             tasks.start_soon(keep_going, run, node.failed)

@@ -64,5 +64,13 @@ def parse_size(value: object) -> int:
     raise ValueError(f"{_quoted(value)} is not a size; write for example 256Mi or 1G")
 
 
+def format_size(size: float) -> str:
+    """The largest unit that fits: `12 B`, `3.4 MiB`."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size >= 1024**power:
+            return f"{size / 1024**power:.1f} {unit}"
+    return f"{size:.0f} B"
+
+
 def _quoted(value: object) -> str:
     return reprlib.repr(value)

@@ -100,14 +100,6 @@ def seconds_since_epoch(moment: str | float) -> float:
     return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else moment
 
 
-def in_bytes(size: int) -> str:
-    """The largest unit that fits: 12 B, 3.4 MiB."""
-    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if size >= 1024**power:
-            return f"{size / 1024**power:.1f} {unit}"
-    return f"{size} B"
-
-
 def for_people(seconds: float) -> str:
     """The largest unit that fits: 12s, 5m, 3h, 9d."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):

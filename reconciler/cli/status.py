@@ -8,9 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from manifests.model.quantities import format_size
 from reconciler.cli.client import Client
 from reconciler.cli.output import clean, has_colour, paint
-from reconciler.cli.service_table import chosen, in_bytes, redraw, service_lines
+from reconciler.cli.service_table import chosen, redraw, service_lines
 from reconciler.decide.conditions import condition_of
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
     if kept := service.get("kept"):
         names, more = ", ".join(kept["names"]), kept["files"] - len(kept["names"])
         count = f"{kept['files']} file{'' if kept['files'] == 1 else 's'}"
-        yield f"kept beside its code: {count}, {in_bytes(kept['size'])}: {names}" + (
+        yield f"kept beside its code: {count}, {format_size(kept['size'])}: {names}" + (
             f" and {more} more" if more else ""
         )
         yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"

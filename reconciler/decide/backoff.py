@@ -1,7 +1,10 @@
 """How long a crashed service waits before its next start, and what counts as a crash.
 
 Replaced at once the first time; then initialDelay, doubling up to maxDelay; afresh once it was ready for
-resetAfter. These fold what happened into a `History`; `waiting` holds a start back until its time.
+resetAfter. That tells a service which does not work from one which had an accident. One that works for a
+moment each time has one accident after the other: so whatever the wait is, each of its slots is replaced no
+more than so many times in any minute. These fold what happened into a `History`; `waiting` holds a start
+back until its time.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Share of a delay that jitter may add, so that services that fell together do not rise together.
 JITTER = 0.1
+#: Seconds in which replacements are counted.
+MINUTE = 60.0
 
 
 def backoff(crashes: int, restart: Restart, jitter: float) -> float:
@@ -42,17 +47,28 @@ def after_crash(
     now: float,
     ready_for: float,
     jitter: float,
+    per_minute: int,
     reason: str = "",
 ) -> History:
-    """An instance ended, or could not be started, and is to be replaced."""
+    """An instance ended, or could not be started, and is to be replaced.
+
+    `per_minute`: how often at most, for each slot, where its manifest does not say.
+    """
     restart = service.manifest.restart
     # What never was ready gets no fresh start, even where being ready for no time at all is enough for one.
     lasted = 0 < ready_for >= restart.reset_after
     fresh = history.crashed != service.revision or lasted
     crashes = 1 if fresh else history.crashes + 1
     delay = backoff(crashes, restart, jitter)
+    before = history.crashed_at if history.crashed == service.revision else ()
+    recent = tuple(at for at in before if at > now - MINUTE)
+    most = (restart.per_minute or per_minute) * max(service.manifest.slots, 1)
+    if len(recent) >= most and (rest := recent[-most] + MINUTE - now) > delay:
+        delay = rest
+        cause = f"{cause}; it was replaced {len(recent)} times within a minute"
     return replace(
         history,
+        crashed_at=(*recent, now)[-most:],
         crashes=crashes,
         crashed=service.revision,
         restarts=history.restarts + 1,
@@ -64,7 +80,15 @@ def after_crash(
 
 
 def after_exit(
-    history: History, service: Service, slot: int, exit: Exit, *, now: float, ready_for: float, jitter: float
+    history: History,
+    service: Service,
+    slot: int,
+    exit: Exit,
+    *,
+    now: float,
+    ready_for: float,
+    jitter: float,
+    per_minute: int,
 ) -> History:
     """An instance that nobody stopped has ended: completed or crashed, as its restart policy says."""
     policy = service.manifest.restart.policy
@@ -72,8 +96,9 @@ def after_exit(
         done = Completed(service.revision, exit.success, str(exit))
         return replace(history, completed={**history.completed, slot: done})
     return after_crash(
-        history, service, str(exit), now=now, ready_for=ready_for, jitter=jitter, reason=exit.why
-    )
+        history, service, str(exit),
+        now=now, ready_for=ready_for, jitter=jitter, per_minute=per_minute, reason=exit.why,
+    )  # fmt: skip
 
 
 def after_refusal(history: History, service: Service, verdict: Verdict) -> History:

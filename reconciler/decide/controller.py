@@ -46,13 +46,15 @@ class Preparing(Protocol):
 class Tracked:
     """One instance: the planner's view of it and the runtime's.
 
-    `crash`: its stop counts as a crash. `drain` waits for the requests that are in flight to it.
-    `condemned`: a liveness or startup probe gave it up, whatever its state was then.
+    `crash`: its stop counts as a crash, for the `reason` where there is a name for it. `drain` waits for
+    the requests that are in flight to it. `condemned`: a liveness or startup probe gave it up, whatever its
+    state was then.
     """
 
     view: Instance
     running: Running
     crash: str = ""
+    reason: str = ""
     drain: Cancellable | None = None
     condemned: bool = False
 
@@ -121,7 +123,8 @@ class Controller:
     `busy` while actions are carried out, `again` when a wake-up came meanwhile, `unswept` when prepared
     packages of older revisions may lie around. `settled` is the world in which there was nothing to do, and
     nothing that time alone would change. `saved`: what of the history came from effects and is on disk, or on
-    its way there. `kept`: what somebody found last that it has kept; None when nobody looked.
+    its way there. `kept`: what somebody found last that it has kept; None when nobody looked. `found`: what
+    else was found while it runs, by the type of the condition.
     """
 
     id: str
@@ -140,6 +143,7 @@ class Controller:
     settled: World | None = None
     saved: tuple[object, ...] = ()
     kept: Kept | None = None
+    found: dict[str, Noted] = field(default_factory=dict)
 
     def wishes(self, wish: Wish) -> None:
         """Takes over a new wish; what runs of its revision follows its policies from now on."""

@@ -70,11 +70,13 @@ class History:
     """`crashes` counts since the last reset, `restarts` since the node knows the service.
 
     `last_reason` names the last crash where more is known of it than that it happened (OOMKilled).
+    `crashed_at`: when it crashed within the last minute.
     """
 
     crashes: int = 0
     crashed: str = ""
     restarts: int = 0
+    crashed_at: tuple[float, ...] = ()
     last_failure: str = ""
     last_reason: str = ""
     delay: float = 0.0
@@ -120,6 +122,6 @@ def asked_again(history: History) -> History:
     """A person asked: whatever was given up or is waiting is tried at once."""
     waiting = {key: value for key, value in history.preparations.items() if value.failure is None}
     return replace(
-        history, crashes=0, crashed="", delay=0.0, not_before=0.0, rollout=None, rejected=None,
+        history, crashes=0, crashed="", crashed_at=(), delay=0.0, not_before=0.0, rollout=None, rejected=None,
         completed={}, preparations=waiting,
     )  # fmt: skip

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.decide.actions import Action
     from reconciler.decide.controller import Controller, Tracked
     from reconciler.drive.events import EventLog
+    from reconciler.drive.limits import Limits
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
     from reconciler.drive.secrets import SecretKeeper
@@ -63,8 +64,10 @@ class Effects:
         new_token: Callable[[str], str],
         jitter: Callable[[], float],
         secrets: SecretKeeper,
+        limits: Limits,
     ) -> None:
         self._secrets = secrets
+        self._limits = limits
         self._surroundings = Surroundings(
             runtimes, events, metrics, InternalErrors(events, metrics), routing, changed, lost
         )
@@ -72,7 +75,7 @@ class Effects:
         self._identity = identity
         self._new_id = new_id
         self._new_token = new_token
-        self.instances = Instances(self._surroundings, prober, jitter)
+        self.instances = Instances(self._surroundings, prober, jitter, limits.restarts_per_minute)
         self.preparations = Preparations(self._surroundings, secrets)
 
     async def carry_out(self, controller: Controller, action: Action, tasks: TaskGroup) -> None:
@@ -99,6 +102,7 @@ class Effects:
         token, router_token = (self._new_token(service.id) for _ in range(2))
         identity = {**self._identity(service.id), "token": token, "routerToken": router_token}
         try:
+            await self._limits.require_room(service)
             secrets = self._secrets.open(service)
             launch = Launch(self._new_id(), service, action.slot, identity, holder, secrets)
             running = await self._surroundings.runtime(service).start(launch)

@@ -35,7 +35,11 @@ SUPERVISE_AGAIN = 1.0
 class Instances:
     """Those that run, each with a task that supervises it."""
 
-    def __init__(self, surroundings: Surroundings, prober: Prober, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, surroundings: Surroundings, prober: Prober, jitter: Callable[[], float], per_minute: int
+    ) -> None:
+        """`per_minute`: how often what does not say so itself is replaced, for each of its slots."""
+        self._per_minute = per_minute
         self._surroundings = surroundings
         self._events = surroundings.events
         self._prober = prober
@@ -73,6 +77,7 @@ class Instances:
         controller.history = backoff.after_crash(
             controller.history, service, cause,
             now=anyio.current_time(), ready_for=ready_for, jitter=self._jitter(), reason=reason,
+            per_minute=self._per_minute,
         )  # fmt: skip
         self._surroundings.metrics.restarted(controller.id)
 
@@ -96,6 +101,13 @@ class Instances:
             self._happened(controller, tracked, Event.FAIL, lacking)
         elif tracked.view.state is State.UNREADY:
             self._happened(controller, tracked, Event.PASS, "")
+
+    def condemn(self, controller: Controller, reason: str, why: str) -> None:
+        """All that live of a service have to end, and may not go on as they are."""
+        for tracked in list(controller.instances.values()):
+            if tracked.view.live and not tracked.crash:
+                tracked.reason = reason
+                self._happened(controller, tracked, Event.CONDEMN, why)
 
     async def _supervise(self, controller: Controller, tracked: Tracked) -> None:
         exit = await self._until_it_ends(controller, tracked)
@@ -141,7 +153,7 @@ class Instances:
         controller.instances.pop(view.id, None)
         ready_for = now - view.ready_since if view.ready_since is not None else 0.0
         if tracked.crash:
-            self.crashed(controller, view.service, tracked.crash, ready_for=ready_for)
+            self.crashed(controller, view.service, tracked.crash, ready_for=ready_for, reason=tracked.reason)
         elif not asked:
             self._ended_by_itself(controller, view, exit, now, ready_for)
         self._surroundings.routing.publish(controller)
@@ -154,7 +166,7 @@ class Instances:
     ) -> None:
         controller.history = backoff.after_exit(
             controller.history, view.service, view.slot, exit,
-            now=now, ready_for=ready_for, jitter=self._jitter(),
+            now=now, ready_for=ready_for, jitter=self._jitter(), per_minute=self._per_minute,
         )  # fmt: skip
         if view.slot not in controller.history.completed:
             self._surroundings.metrics.restarted(controller.id)

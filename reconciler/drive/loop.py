@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.drive.controllers import Controllers
     from reconciler.drive.effects import Effects
     from reconciler.drive.events import EventLog
+    from reconciler.drive.instances import Instances
     from reconciler.drive.metrics import Metrics
     from reconciler.drive.routing import Routing
     from reconciler.state.store import Store
@@ -92,6 +93,11 @@ class Reconciler:
             self.queue.wake(service_id)
             self.heard(service_id)
         self._routing.publish(*(self.controllers[service_id] for service_id in wishes))
+
+    @property
+    def instances(self) -> Instances:
+        """What runs, for who finds out that it may not."""
+        return self._effects.instances
 
     def heard(self, service_id: str) -> None:
         """`status` may say something new of a service; "" stands for the sources."""

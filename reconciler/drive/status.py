@@ -58,6 +58,7 @@ def service_status(
             *_conflicts(controller),
             *_newer(refusal),
             *_noted(controller.wish.note),
+            *(each for note in controller.found.values() for each in _noted(note)),
         ],
     }
 

@@ -6,4 +6,6 @@ copy, or in kept/<id>/. Blocks: it is called in threads. Imports base, paths and
 inventory ── what differs from what was built      carry ── from one copy into another
 retention ── who has the present state of it       stateful ── whether two writers would put it at risk
 removal ── deletes folders for good             trash ── what will be deleted
+beneath ── walks what programs change meanwhile, and never out of it
+usage ── how much of the disk there is of it
 """

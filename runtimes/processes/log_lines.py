@@ -16,7 +16,8 @@ class LineCutter:
 
     def feed(self, chunk: bytes) -> list[str]:
         """All lines that end in what came until now."""
-        *ends, rest = chunk.split(b"\n")
+        # Zeros: the hole that is left where a log was trimmed, or where too much was printed.
+        *ends, rest = chunk.replace(b"\0", b"").split(b"\n")
         lines = [self._end(part) for part in ends]
         self._keep(rest)
         return lines
@@ -32,8 +33,7 @@ class LineCutter:
 
     def _end(self, part: bytes) -> str:
         self._keep(part)
-        # Zeros: the hole that is left where a log was trimmed.
-        text = self._begun.lstrip(b"\0").decode("utf-8", "replace")
+        text = self._begun.decode("utf-8", "replace")
         before = "(the beginning of this line is left out) …" if self._headless else ""
         after = f"… ({self._cut} more bytes of this line are left out)" if self._cut else ""
         self._begun, self._cut, self._headless = bytearray(), 0, False

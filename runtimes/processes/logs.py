@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 KEEP = 10 * 2**20
 #: Seconds between two looks at a log that somebody follows.
 LOOK_AGAIN = 0.1
-#: Seconds between two looks at how long the logs are.
-CHECK = 1.0
 #: Bytes before the end of a log among which its last lines are looked for.
 LOOK_BACK = 64 * 2**20
 #: Bytes above what is kept that are not worth a trim yet.
@@ -54,12 +52,18 @@ class Sizes:
         self._logs: list[str] = []
         self._known_for = 0
 
-    def too_long(self) -> list[Path]:
-        """Those that hold more than is kept."""
+    def logs(self) -> list[str]:
+        """All of them; new ones after a while."""
         if self._known_for == 0:
             self._logs = _find_logs(self._folder)
         self._known_for = (self._known_for + 1) % _LOOKS_FOR_NEW
-        return [Path(log) for log in self._logs if _held(log) > self._keep + _SLACK]
+        return self._logs
+
+    def too_long(self, logs: Sequence[str] | None = None) -> list[Path]:
+        """Those (of these) that hold more than is kept."""
+        return [
+            Path(log) for log in (self.logs() if logs is None else logs) if _held(log) > self._keep + _SLACK
+        ]
 
 
 def _find_logs(folder: Path) -> list[str]:
@@ -82,15 +86,6 @@ def _held(log: str) -> int:
     return min(found.st_blocks * 512, found.st_size)
 
 
-async def keep_trimmed(folder: Path) -> None:
-    """Looks after the logs in a folder until cancelled."""
-    sizes = Sizes(folder)
-    while True:
-        await anyio.sleep(CHECK)
-        if too_long := sizes.too_long():
-            await anyio.to_thread.run_sync(trim_all, too_long)
-
-
 def trim_all(logs: Sequence[Path], keep: int = KEEP) -> None:
     """One that cannot be trimmed does not keep the others from it."""
     for log in logs:
@@ -107,7 +102,7 @@ def trim(path: Path, keep: int = KEEP) -> None:
     try:
         size = os.fstat(descriptor).st_size
         free = (size - keep) // _BLOCK * _BLOCK
-        if size > _LARGEST or (free > _beginning(descriptor) and not _punch(descriptor, free)):
+        if size > _LARGEST or (free > _beginning(descriptor) and not punch(descriptor, free)):
             _cut(descriptor, keep)
     finally:
         os.close(descriptor)
@@ -142,7 +137,7 @@ def _read_on(path: Path, position: int) -> tuple[bytes, int]:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size < position:
                 position = 0
-            file.seek(max(position, _beginning(file.fileno())))
+            file.seek(max(position, _beginning(file.fileno(), position)))
             chunk = file.read(_CHUNK)
             return chunk, file.tell()
     except FileNotFoundError:
@@ -183,20 +178,20 @@ def _after(chunk: bytes, number: int) -> int:
     return position
 
 
-def _beginning(descriptor: int) -> int:
-    """Where the data begins, after what was freed."""
+def _beginning(descriptor: int, position: int = 0) -> int:
+    """Where the data begins from there on, after what was freed."""
     try:
-        return os.lseek(descriptor, 0, os.SEEK_DATA)
+        return os.lseek(descriptor, position, os.SEEK_DATA)
     except OSError as error:
         if error.errno == errno.ENXIO:
             return os.fstat(descriptor).st_size
         return 0
 
 
-def _punch(descriptor: int, length: int) -> bool:
-    """Whether the file system could free the first bytes."""
+def punch(descriptor: int, length: int, begin: int = 0) -> bool:
+    """Whether the file system could free these bytes."""
     libc = ctypes.CDLL(None, use_errno=True)
-    offset, size = ctypes.c_int64(0), ctypes.c_int64(length)
+    offset, size = ctypes.c_int64(begin), ctypes.c_int64(length)
     return bool(libc.fallocate(descriptor, _PUNCH_HOLE, offset, size) == 0)
 
 

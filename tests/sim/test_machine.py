@@ -282,7 +282,7 @@ class Convergence(RuleBasedStateMachine):
 
     def crashed(self, service: Service, cause: str, ready_for: float) -> None:
         self.history = backoff.after_crash(
-            self.history, service, cause, now=self.now, ready_for=ready_for, jitter=0.5
+            self.history, service, cause, now=self.now, ready_for=ready_for, jitter=0.5, per_minute=600
         )
 
     def happen(self, identity: str, event: Event) -> None:

@@ -287,7 +287,9 @@ def test_dependencies_hold_the_first_start_only() -> None:
     held = decide(A, waiting_for=("db to be ready",))
     assert summary(held) == []
     assert held.conditions[0].message == "waits for db to be ready"
-    crashed = after_exit(History(healthy=A), A, 0, Exit(code=1), now=100.0, ready_for=5.0, jitter=0.0)
+    crashed = after_exit(
+        History(healthy=A), A, 0, Exit(code=1), now=100.0, ready_for=5.0, jitter=0.0, per_minute=600
+    )
     assert summary(decide(A, history=crashed, waiting_for=("db to be ready",))) == ["start a/0"]
 
 

@@ -27,7 +27,7 @@ def test_trimming_frees_the_beginning_and_loses_no_later_line(
     tmp_path: Path, holes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not holes:
-        monkeypatch.setattr(logs, "_punch", lambda descriptor, length: False)
+        monkeypatch.setattr(logs, "punch", lambda descriptor, length, begin=0: False)
     log = tmp_path / "service.log"
     with open(log, "ab", buffering=0) as writer:
         writer.write(numbered(20_000))
