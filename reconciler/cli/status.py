@@ -87,6 +87,9 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
             f" and {more} more" if more else ""
         )
         yield "    they go with each new revision; $ATEK_DATA_DIR is the better place for what is to stay"
+    if may := service.get("may"):
+        yield "may:"
+        yield from (f"    {each['what']}: {each['how']}" for each in may)
     for kind in ("FilesAsWritten", *_NOTES):
         if (found := condition_of(service, kind))["status"] == "False":
             yield f"{found['reason']}: {found['message']}"

@@ -63,7 +63,8 @@ class Overview:
             return refusal_status(service_id, refusal) if refusal else None
         try:
             node = str(self._about.get("address", ""))
-            return service_status(controller, self._routing.lost.get(service_id), refusal, node)
+            lost, owner = self._routing.lost.get(service_id), self._routing.owner(service_id)
+            return service_status(controller, lost, refusal, node, owner)
         except Exception as error:
             # One that cannot be told of hides none of the others.
             return unknown_status(service_id, internal_error(error))

@@ -88,6 +88,11 @@ class Routing:
         if route != before:
             changed[controller.id] = route
 
+    def owner(self, service_id: str) -> str:
+        """As whom a service calls others: a user's key, or `system`."""
+        route = self.published.get(service_id)
+        return route.owner if route else SYSTEM
+
     async def drained(self, instance: str, *, restart: bool = False) -> None:
         """Returns once nothing is in flight to an unpublished instance. `restart`: others serve in its place.
 

@@ -10,7 +10,9 @@ from manifests.model.base import printable
 from manifests.model.spec import Resources
 from reconciler.decide.addresses import addresses
 from reconciler.decide.conditions import Condition
+from reconciler.decide.may import what_it_may
 from reconciler.decide.strategy import changed_by_both, choose, depends_on_what_it_keeps
+from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +30,16 @@ _KINDS = ("Ready", "Reconciling", "Stalled")
 
 
 def service_status(
-    controller: Controller, lost: Lost | None = None, refusal: Refusal | None = None, node: str = ""
+    controller: Controller,
+    lost: Lost | None = None,
+    refusal: Refusal | None = None,
+    node: str = "",
+    owner: str = SYSTEM,
 ) -> dict[str, Any]:
     """One service, in the shape that the command line promises.
 
     `lost`: what it exports in vain. `refusal`: why a newer state of it is not declared. `node`: the node's
-    own URL.
+    own URL. `owner`: as whom the service calls others.
     """
     service = controller.wish.service
     shown = service or controller.history.healthy or _any_service(controller)
@@ -50,6 +56,7 @@ def service_status(
         "update": _update(controller, shown),
         "kept": _kept(controller.kept),
         "addresses": addresses(service, node, _running(controller)) if service else [],
+        "may": [each.to_json() for each in what_it_may(shown, owner)] if shown else [],
         "instances": [_instance(controller, tracked) for tracked in _in_order(controller)],
         "conditions": [
             *(_condition(controller, condition) for condition in controller.conditions),
@@ -115,6 +122,7 @@ def _nothing_of(service_id: str) -> dict[str, Any]:
         "suspended": False,
         "restarts": 0,
         "addresses": [],
+        "may": [],
         "instances": [],
         "conditions": [],
     }

@@ -44,6 +44,15 @@ def test_the_table(atek: Atek, node: FakeNode) -> None:
     assert old[4:] == ["-", "aaaabbbb", "-", "Suspended:", "stopped", "on", "request"]
 
 
+def test_what_a_service_may_is_told_of_the_one_that_is_asked_about(atek: Atek, node: FakeNode) -> None:
+    may = [{"what": "call", "how": "no API"}, {"what": "reach", "how": "\x1b[31manything"}]
+    node.add(service("notes", may=may))
+    lines = atek("status", "notes").out.splitlines()
+    assert lines[lines.index("may:") + 1] == "    call: no API"
+    assert "\x1b" not in lines[-1] and "reach: " in lines[-1]
+    assert "may:" not in atek("status").out
+
+
 def test_a_stalled_service_says_why(atek: Atek, node: FakeNode) -> None:
     stalled = service("notes", ready=False)
     stalled["conditions"] = [
