@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
+    from reconciler.decide.updating import Rewriting
     from reconciler.drive.inheritance import DataOwners
     from reconciler.drive.limits import Disk
     from reconciler.drive.packages import PackageStore
@@ -269,6 +270,9 @@ class Node:
     def updatable(self) -> set[str]:
         services = self.desired.merged.services.items()
         return {service_id for service_id, each in services if each.declared.manifest.auto_update is not None}
+
+    async def write_back(self, winner: Winner, change: Rewriting) -> str:
+        return await self.git.write_back(winner.source, winner.declared.manifest.id, change)
 
     async def keeps(self, service_id: str) -> str | None:
         kept = await self.reconciler.look_at_kept(service_id)

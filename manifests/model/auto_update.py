@@ -56,12 +56,14 @@ def _image(rule: str) -> str:
 class AutoUpdate(Model):
     """`ask`: what is newer waits until a person takes it, as it does anyway where a service keeps data.
 
-    `image`: of a container's image, `digest` (whatever its tag is now) or a range of its tags.
+    `image`: of a container's image, `digest` (whatever its tag is now) or a range of its tags. `write_back`:
+    what works is committed to the Git source that has the manifest, and pushed.
     """
 
     image: Annotated[Text, AfterValidator(_image)] | None = None
     schedule: Schedule = "daily"
     approve: Literal["auto", "ask"] = "auto"
+    write_back: bool = False
 
 
 def pause(schedule: str) -> float | None:

@@ -45,6 +45,8 @@ _SHORT = re.compile(r"(?P<user>[\w.-]+)@(?P<host>[\w.-]+):(?P<path>(?!//)\S+)")
 _NAME = re.compile(
     r"(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)|[/.]$))[^\s\x00-\x20\x7f~^:?*\[\\.\-/][^\s\x00-\x20\x7f~^:?*\[\\]*"
 )
+#: Git takes these out of a name; what is empty is the node's own.
+_AUTHOR = r"^([^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>)?$"
 _RANGE = re.compile(r"[\^~<>=*| ]|\.x\b")
 _NO_SECRETS = (
     "a URL is shown to everybody; write the token into a file of mode 0600: credentials = { tokenFile = … }"
@@ -169,7 +171,7 @@ class GitSource(Model):
 
     `trust`: the repository of a config's owner is his own; of a `foreign` one only what a follow's may be is
     run. `on_failure`: what is done when a commit's services do not become ready. `hook_secret_file`:
-    with what the server's hook is signed.
+    with what the server's hook is signed. `author`: as whom the node commits what it writes back.
     """
 
     name: Text
@@ -188,6 +190,7 @@ class GitSource(Model):
     submodules: bool = False
     on_failure: Literal["keep", "revert"] = "keep"
     hook_secret_file: Text | None = None
+    author: Annotated[Text, Field(pattern=_AUTHOR, max_length=200)] = ""
     limits: Limits = Limits()
 
     @field_validator("name")

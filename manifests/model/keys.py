@@ -111,6 +111,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "schedule": "When to look: so long after the last look (`6h`), `hourly`, `daily`, or a line of cron "
         "(`30 4 * * SUN`) by this machine's clock.",
         "approve": "`ask`: what is newer waits for `atek update ID`, as it does anyway where there is data.",
+        "writeBack": "True: what works is committed to the branch of the Git source that has this manifest.",
     },
     "Stop": {
         "signal": "The signal that asks it to end.",

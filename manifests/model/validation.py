@@ -95,12 +95,15 @@ def _of_updating_itself(spec: Spec) -> Iterator[str]:
         yield f"autoUpdate is for releases; #{ref} names a version, or a branch, which is followed anyway"
     elif spec.auto_update.image is not None:
         yield "autoUpdate.image is for containers; which releases of a repository are taken, version says"
+    elif spec.auto_update.write_back:
+        yield "autoUpdate.writeBack is for images: version is a range, and says the same of a newer release"
 
 
 def _of_newer_images(spec: Spec, rule: str | None) -> Iterator[str]:
     if rule is None:
         yield "autoUpdate of a container has to say image: digest, or a range of tags like ^1.2"
-    if "@" in (spec.image or ""):
+    name, at, _ = (spec.image or "").partition("@")
+    if at and ":" not in name.rpartition("/")[2]:
         yield "autoUpdate is for an image with a tag; its digest names one image, which is never another"
     if spec.pull != "ifNotPresent":
         yield f"autoUpdate and pull: {spec.pull} exclude each other: it decides itself what is fetched"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from manifests.model.semver import Version
 
 UPDATE_AVAILABLE, REVERTED, UPDATE_FAILED = "UpdateAvailable", "Reverted", "UpdateFailed"
+UPDATE_NOT_WRITTEN = "UpdateNotWritten"
 #: So many bad ones of a service are remembered; servers offer the newest only.
 _REMEMBERED = 20
 #: Reasons of a service whose new program has certainly not run.
@@ -61,6 +62,15 @@ class Choice:
         if self.rolling and self.at:
             return f"{self.tag}@{self.at.removeprefix('sha256:')[:12]}"
         return str(self.version or self.tag) if self.tag else self.at[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A value that a manifest has, under a key that is one text, and what it would say of what runs."""
+
+    key: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,3 +292,11 @@ def note(kept: Kept, here: Choice | None, service_id: str) -> Verdict | None:
         return None
     told = f"{last.choice.shown} did not work ({last.why}); {here.shown} is back until there is a newer one"
     return Verdict(REVERTED, f"{told}; `atek update {service_id}` tries it again")
+
+
+def unwritten(rewriting: Rewriting, source: str, why: str) -> Verdict:
+    """What runs is another than the source says, and will be."""
+    told = (
+        f"{rewriting.after} runs, and {source} says {rewriting.before}: it could not be written there: {why}"
+    )
+    return Verdict(UPDATE_NOT_WRITTEN, told)

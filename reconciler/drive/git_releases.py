@@ -11,6 +11,7 @@ from reconciler.drive.git_packages import package_of
 if TYPE_CHECKING:
     from manifests.model.git import GitPackage
     from manifests.model.merge import Winner
+    from reconciler.decide.updating import Rewriting
     from reconciler.drive.git_packages import GitPackages
 
 
@@ -55,6 +56,10 @@ class GitReleases:
         package = _package(winner)
         assert package is not None
         self._packages.spare(package, _pin(package, choice) if choice else None)
+
+    def rewriting(self, winner: Winner) -> Rewriting | None:
+        """A range says the same of all that is in it."""
+        return None
 
 
 def _package(winner: Winner) -> GitPackage | None:

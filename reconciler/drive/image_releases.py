@@ -4,7 +4,8 @@
     autoUpdate: {image: ^1.2}      the newest tag in the range, of the same variant (`-alpine`)
 
 A service runs what its manifest says until something newer is there, and that one by its digest from then on.
-The manifest stays as it is; another image in it, or another rule, is what runs next.
+The manifest stays as it is; another image in it, or another rule, is what runs next. One that has a digest
+beside its tag is at that one: so is written back what was found, and nothing runs otherwise for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.decide.updating import Choice
+from reconciler.decide.updating import Choice, Rewriting
 from reconciler.state.images import ImagePin
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ class ImageReleases:
 
     def located(self, winner: Winner) -> Winner:
         """The same declaration, with the image that the service stays at."""
-        pin = self._pin(winner)
-        if pin is None:
+        here = self.here(winner) if self.origin(winner) is not None else None
+        if here is None or not here.at:
             return winner
         manifest = winner.declared.manifest
         # What is for tags only would be wrong with a digest, when it is read again from a record.
-        of_digest = {"image": _by_digest(manifest.image or "", pin.digest), "auto_update": None}
+        of_digest = {"image": _by_digest(_image_of(winner), here.at), "auto_update": None}
         declared = replace(winner.declared, manifest=manifest.model_copy(update=of_digest))
         return winner._replace(declared=declared)
 
@@ -87,7 +88,7 @@ class ImageReleases:
             found = await self.images.newest(image, rule)
             return None if found is None else self._choice(winner, found[1], found[0])
         digest = await self.images.digest(image)
-        if self._pin(winner) is None:
+        if self._pin(winner) is None and not _digest_of(winner):
             known = await self.images.digests(image)
             # What is not fetched yet will be what is there then.
             if known is None or any(each.rpartition("@")[2] == digest for each in known):
@@ -107,6 +108,14 @@ class ImageReleases:
         pin = ImagePin(origin, choice.at, choice.tag) if choice.at else None
         self._pins.put(winner.declared.manifest.id, pin)
 
+    def rewriting(self, winner: Winner) -> Rewriting | None:
+        """See `Origin`."""
+        pin, before = self._pin(winner), winner.declared.manifest.image or ""
+        if pin is None:
+            return None
+        after = f"{_untagged(_image_of(winner))}:{pin.tag}@{pin.digest}"
+        return Rewriting("image", before, after) if after != before else None
+
     def spare(self, winner: Winner, choice: Choice | None) -> None:
         """Images that were pulled are nobody's to delete."""
 
@@ -115,16 +124,21 @@ class ImageReleases:
         return None if origin is None else self._pins.get(winner.declared.manifest.id, origin)
 
     def _as_declared(self, winner: Winner) -> Choice:
-        return self._choice(winner, "", _tag_of(_image_of(winner)))
+        return self._choice(winner, _digest_of(winner), _tag_of(_image_of(winner)))
 
     def _choice(self, winner: Winner, digest: str, tag: str) -> Choice:
         return Choice(digest, tag, rolling=_rule_of(winner) == BY_DIGEST)
 
 
 def _image_of(winner: Winner) -> str:
+    """Without a digest."""
     image = winner.declared.manifest.image
     assert image is not None
-    return image
+    return image.partition("@")[0]
+
+
+def _digest_of(winner: Winner) -> str:
+    return (winner.declared.manifest.image or "").partition("@")[2]
 
 
 def _rule_of(winner: Winner) -> str:
@@ -139,5 +153,9 @@ def _tag_of(image: str) -> str:
 
 
 def _by_digest(image: str, digest: str) -> str:
+    return f"{_untagged(image)}@{digest}"
+
+
+def _untagged(image: str) -> str:
     before, slash, last = image.rpartition("/")
-    return f"{before}{slash}{last.partition(':')[0]}@{digest}"
+    return f"{before}{slash}{last.partition(':')[0]}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from manifests.model.auto_update import AutoUpdate
     from manifests.model.merge import Winner
-    from reconciler.decide.updating import Choice
+    from reconciler.decide.updating import Choice, Rewriting
 
 
 class Origin(Protocol):
@@ -41,6 +41,10 @@ class Origin(Protocol):
         """It may be gone back to, and is not deleted until this is told None."""
         ...
 
+    def rewriting(self, winner: Winner) -> Rewriting | None:
+        """How its manifest would say what the service stays at; None where it does, or cannot."""
+        ...
+
 
 class Host(Protocol):
     """The node, as its updates see it."""
@@ -62,6 +66,13 @@ class Host(Protocol):
 
     async def keeps(self, service_id: str) -> str | None:
         """Where it has kept data by now; empty when nowhere, None when nobody could look."""
+        ...
+
+    async def write_back(self, winner: Winner, change: Rewriting) -> str:
+        """The commit with it that was pushed to its source; empty where there is nothing to change any more.
+
+        Raises UserError.
+        """
         ...
 
     async def look_again(self, service_id: str) -> None:

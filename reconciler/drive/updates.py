@@ -21,6 +21,7 @@ import anyio
 
 from reconciler.decide.updating import (
     UPDATE_AVAILABLE,
+    UPDATE_NOT_WRITTEN,
     Choice,
     Failed,
     Going,
@@ -40,6 +41,7 @@ from reconciler.decide.updating import (
 from reconciler.drive.due import due
 from reconciler.drive.keep_going import keep_going
 from reconciler.drive.origins import Subject
+from reconciler.drive.writing_back import WriteBack
 from reconciler.errors import UserError
 from runtimes.base import RuntimeFailure
 
@@ -77,6 +79,7 @@ class _Follower:
     """`chance`: how late its next look is. `before`: the conditions that are older than its trial."""
 
     chance: float
+    writing: WriteBack
     rung: anyio.Event = field(default_factory=anyio.Event)
     asked: list[_Asked] = field(default_factory=list)
     before: Sequence[dict[str, Any]] = ()
@@ -116,7 +119,9 @@ class Updates:
         if kept is None or subject is None or kept.origin != subject.origin.origin(winner):
             return None
         kept = kept if subject.rule is not None else replace(kept, waiting=None)
-        return note(kept, subject.here, subject.id)
+        follower = self._followers.get(subject.id)
+        told = note(kept, subject.here, subject.id)
+        return told or (follower.writing.note(subject) if follower is not None else None)
 
     def waiting(self) -> list[dict[str, Any]]:
         """What is newer than what runs, and not taken: it waits for a person, or did not work."""
@@ -178,7 +183,7 @@ class Updates:
         follower = self._followers.get(service_id)
         if follower is None:
             assert self._tasks is not None
-            follower = self._followers[service_id] = _Follower(self._jitter())
+            follower = self._followers[service_id] = _Follower(self._jitter(), WriteBack(self._events))
             follow = partial(self._follow, host, service_id, follower)
             self._tasks.start_soon(keep_going, follow, host.failed)
         return follower
@@ -213,7 +218,8 @@ class Updates:
                 until = await self._go_on(host, subject, kept, follower)
                 follower.again, follower.pause = 0.0, AGAIN
                 return until
-            return await self._look_when_due(host, subject, kept, follower)
+            written = await follower.writing.step(host, subject, kept, now)
+            return min(written, await self._look_when_due(host, subject, kept, follower))
         except (RuntimeFailure, OSError) as failure:
             return self._not_now(subject, failure, follower)
         except Exception:
@@ -352,7 +358,9 @@ class Updates:
         verdict = self.note(winner) if winner is not None else None
         subject = self._subject(winner) if winner is not None else None
         kept = self._file.get(service_id)
-        if verdict is None or subject is None or kept is None or subject.here is None:
+        if verdict is None or verdict.reason == UPDATE_NOT_WRITTEN:
+            return None
+        if subject is None or kept is None or subject.here is None:
             return None
         other = kept.waiting if verdict.reason == UPDATE_AVAILABLE else kept.bad[-1].choice
         return {

@@ -106,11 +106,11 @@ class Mirror:
 LARGER = "see limits in [[sources.git]], and path, which bounds what is fetched"
 
 
-def stdin_of(text: str) -> int:
+def stdin_of(data: str | bytes) -> int:
     """A descriptor to read it from; nothing of it is on a disk."""
     descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
     with open(descriptor, "wb", closefd=False) as file:
-        file.write(text.encode())
+        file.write(data.encode() if isinstance(data, str) else data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model.snapshot import Source
+    from reconciler.decide.updating import Rewriting
 
 
 #: What became of a hook: Rung, or why not.
@@ -75,6 +76,13 @@ class Git(Protocol):
         """
         ...
 
+    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+        """Commits a change of a service's manifest to the branch of a source, and pushes that; its id.
+
+        Empty where the branch does not say any more what is to be changed. Raises UserError.
+        """
+        ...
+
 
 class NoGit:
     """A node without Git sources."""
@@ -107,6 +115,15 @@ class NoGit:
     async def propose(self, name: str, ref: str) -> Mapping[str, Any]:
         """See `Git`."""
         raise unknown(name, ())
+
+    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+        """See `Git`."""
+        raise unwritable(name)
+
+
+def unwritable(name: str) -> UserError:
+    """The source is no repository that a commit could be pushed to."""
+    return UserError(f"{name} is no Git source", hint="writeBack is for manifests in [[sources.git]]")
 
 
 def unknown(name: str, there: Sequence[str]) -> UserError:

@@ -31,6 +31,7 @@ from reconciler.gitops.checkout import (
     lay_out,
     remove,
 )
+from reconciler.gitops.committing import write
 from reconciler.gitops.fetching import fetch, fetch_named
 from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.large import fill_large
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from manifests.model.git_source import GitSource, Verify
+    from reconciler.gitops.committing import Said
     from reconciler.gitops.git import Access
     from reconciler.gitops.objects import Commit
 
@@ -187,6 +189,15 @@ class Repository:
                 if not await anyio.to_thread.run_sync(is_whole, place):
                     await self._make(commit, path, place)
             return place / path
+
+    async def write(self, seen: Seen, file: str, data: bytes, said: Said) -> str:
+        """Pushes a commit on top of a fetched one of a branch, in which a file is another; its id.
+
+        Raises also PushRaced, PushRefused.
+        """
+        async with self._memory.busy:
+            self._sweep()
+            return await write(self._mirror(), seen, file, data, said)
 
     def laid_out(self, commit: str, path: str = "") -> Path:
         """Where `checkout` would have put it; nothing is looked at."""

@@ -14,10 +14,11 @@ from reconciler.errors import UserError
 from reconciler.gitops.credentials import read_secret
 from reconciler.gitops.hooks import Bell
 from reconciler.gitops.kept import KeptFile
-from reconciler.gitops.port import unknown
+from reconciler.gitops.port import unknown, unwritable
 from reconciler.gitops.repository import Repositories
 from reconciler.gitops.source import GitManifests
 from reconciler.gitops.troubles import GitTrouble
+from reconciler.gitops.writing import write_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from manifests.model.git_source import GitSource
     from manifests.model.nodes import Place
+    from reconciler.decide.updating import Rewriting
     from reconciler.drive.events import EventLog
     from reconciler.gitops.port import Counts, GitHost, Hooked
 
@@ -48,6 +50,9 @@ class GitSources:
         self._home = home
         self._bells = {each.name: Bell() for each in sources}
         self._events = events
+        self._place = place
+        self._jitter = jitter
+        self._writing: dict[str, anyio.Lock] = {}
         self._repositories = Repositories(home, home / FOLDER)
         self._sources = {
             each.name: GitManifests(
@@ -116,6 +121,22 @@ class GitSources:
             return asdict(await self._sources[name].propose(ref))
         except GitTrouble as trouble:
             raise UserError(trouble.message, hint=trouble.hint) from trouble
+
+    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+        """See `Git`. One after the other in each repository, so that none of them is in another's way."""
+        if name not in self._sources:
+            raise unwritable(name)
+        source = self._sources[name].source
+        try:
+            async with self._writing.setdefault(source.mirror, anyio.Lock()):
+                commit = await write_back(
+                    self._repositories.open(source), source, self._place, service_id, change,
+                    wall=time.time, jitter=self._jitter,
+                )  # fmt: skip
+        except GitTrouble as trouble:
+            raise UserError(trouble.message, hint=trouble.hint) from trouble
+        self._sources[name].ring()
+        return commit
 
     def _entry(self, service_id: str) -> dict[str, Any] | None:
         return self._node.service(service_id) if self._node is not None else None

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from manifests.model.auto_update import AutoUpdate
 from manifests.model.service import make_service
 from reconciler import node as node_of_fakes
-from reconciler.decide.updating import Choice
+from reconciler.decide.updating import Choice, Rewriting
 from reconciler.drive.events import EventLog
 from reconciler.drive.git_packages import with_folder
 from reconciler.drive.updates import Updates
 from reconciler.errors import UserError
+from reconciler.gitops.port import NoGit
 from reconciler.state.updates import UpdatesFile
 from runtimes.base import RuntimeFailure
 from runtimes.fake import Behaviour
@@ -105,6 +107,11 @@ class Releases(FakePackages):
     async def fetch(self, winner: Winner, choice: Choice) -> None:
         await anyio.sleep(1)
 
+    def rewriting(self, winner: Winner) -> Rewriting | None:
+        """Of what `declare` says under labels, as if it were what the service stays at."""
+        here, said = self.here(winner), winner.declared.manifest.labels.get("release", "")
+        return Rewriting("image", said, here.at) if here and said and here.at != said else None
+
     def stay(self, winner: Winner, choice: Choice) -> None:
         if self.server.full:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -118,11 +125,38 @@ def choice(version: str) -> Choice:
     return Choice(version, f"v{version}")
 
 
+@dataclass
+class Branch(NoGit):
+    """What is written back, unless it is refused; `killed`: the node dies right after, or right before."""
+
+    home: Home
+    refused: str = ""
+    killed: str = ""
+    tried: int = 0
+    commits: list[str] = field(default_factory=list)
+
+    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+        self.tried += 1
+        await anyio.sleep(1)
+        if self.killed == "before":
+            raise Killed
+        if self.refused:
+            raise UserError(self.refused, hint="ask its owner")
+        if self.commits[-1:] == [change.after]:
+            return ""
+        self.commits.append(change.after)
+        if self.killed == "after":
+            raise Killed
+        # The source has taken it by its next look.
+        declare_written(self.home, change.after)
+        return change.after
+
+
 @asynccontextmanager
-async def life(home: Home, server: Server, folder: Path) -> AsyncIterator[Node]:
+async def life(home: Home, server: Server, folder: Path, git: NoGit | None = None) -> AsyncIterator[Node]:
     events = EventLog()
     packages = Releases(server, UpdatesFile(folder / "updates.json"), events)
-    node = home.make_node(packages=packages, updates=packages.updates, events=events)
+    node = home.make_node(packages=packages, updates=packages.updates, events=events, git=git or NoGit())
     async with anyio.create_task_group() as tasks:
         await tasks.start(home._run, node)
         yield node
@@ -138,6 +172,13 @@ async def eventually(holds: Callable[[], bool], *, within: float = 120.0) -> Non
 
 def declare(home: Home, schedule: str = "1h", **rest: Any) -> None:
     home.source.declare(manifest("a", source=URL, autoUpdate={"schedule": schedule, **rest}))
+
+
+def declare_written(home: Home, release: str = "1.0.0", *, write_back: bool = True) -> None:
+    """As a manifest of an image is that is written back; a package's would be refused."""
+    made = manifest("a", source=URL, autoUpdate={"schedule": "1h"})
+    rule = AutoUpdate(schedule="1h", write_back=write_back)
+    home.source.declare(made.model_copy(update={"auto_update": rule, "labels": {"release": release}}))
 
 
 def runs(home: Home) -> list[str]:
@@ -346,3 +387,69 @@ async def test_killed_at_every_step(
         assert runs(home) == (["1.0.0"] if broken else ["1.1.0"])
         assert updatable(node)[0] == ("Reverted" if broken else "")
         assert server.moves.count("1.1.0") == 1, "it is not tried twice"
+
+
+# -- written back
+
+
+async def test_what_proved_itself_is_written_back_once(home: Home, tmp_path: Path) -> None:
+    server, branch = Server(newest="1.1.0"), Branch(home)
+    declare_written(home)
+    async with life(home, server, tmp_path, branch) as node:
+        await eventually(lambda: runs(home) == ["1.1.0"], within=LONG)
+        assert branch.tried == 0, "not before it is known to work"
+        await eventually(lambda: branch.commits == ["1.1.0"])
+        await anyio.sleep(HOUR)
+        assert updatable(node) == ("", "") and runs(home) == ["1.1.0"]
+        server.newest = "1.2.0"
+        await eventually(lambda: branch.commits == ["1.1.0", "1.2.0"], within=LONG)
+        await anyio.sleep(LONG)
+        assert branch.tried == 2 and server.moves == ["1.1.0", "1.2.0"], "its own commit is no news"
+
+
+async def test_what_does_not_work_is_never_written(home: Home, tmp_path: Path) -> None:
+    server, branch = Server(newest="1.1.0"), Branch(home)
+    home.machine.behave("a/1.1.0", Behaviour(exits_after=0.5))
+    declare_written(home)
+    async with life(home, server, tmp_path, branch) as node:
+        await eventually(lambda: updatable(node)[0] == "Reverted", within=LONG)
+        await anyio.sleep(LONG)
+        assert branch.tried == 0 and runs(home) == ["1.0.0"]
+
+
+async def test_a_refused_push_leaves_it_where_it_is_and_says_so(home: Home, tmp_path: Path) -> None:
+    server, branch = Server(newest="1.1.0"), Branch(home, refused="the branch is protected")
+    declare_written(home)
+    async with life(home, server, tmp_path, branch) as node:
+        await eventually(lambda: updatable(node)[0] == "UpdateNotWritten", within=LONG)
+        told = updatable(node)[1]
+        assert "1.1.0 runs" in told and "says 1.0.0" in told and "protected (ask its owner)" in told
+        assert node.updates.waiting() == []
+        tried = branch.tried
+        await anyio.sleep(24 * HOUR)
+        assert 20 <= branch.tried - tried <= 40, "once an hour at last"
+        assert sum(each.reason == "UpdateNotWritten" for each in node.events.recent()) == 1
+        assert runs(home) == ["1.1.0"] and ready(node, "a")
+        branch.refused = ""
+        await eventually(lambda: branch.commits == ["1.1.0"], within=LONG)
+        await eventually(lambda: updatable(node) == ("", ""))
+        # Who does not want it any more is told nothing.
+        server.newest, branch.refused = "1.2.0", "no"
+        await eventually(lambda: updatable(node)[0] == "UpdateNotWritten", within=LONG)
+        declare_written(home, "1.1.0", write_back=False)
+        await eventually(lambda: updatable(node) == ("", ""), within=LONG)
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+async def test_killed_around_the_push_it_is_written_once(killed: str, home: Home, tmp_path: Path) -> None:
+    server, branch = Server(newest="1.1.0"), Branch(home, killed=killed)
+    declare_written(home)
+    with pytest.raises(BaseExceptionGroup) as died:
+        async with life(home, server, tmp_path, branch):
+            await anyio.sleep(LONG)
+    assert died.group_contains(Killed)
+    branch.killed = ""
+    async with life(home, server, tmp_path, branch) as node:
+        await eventually(lambda: branch.tried == 2 and ready(node, "a"))
+        await anyio.sleep(HOUR)
+        assert branch.commits == ["1.1.0"] and runs(home) == ["1.1.0"]
