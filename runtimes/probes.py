@@ -15,6 +15,7 @@ import anyio.to_thread
 from runtimes.loopback import addresses
 from runtimes.processes.children import TABLE
 from runtimes.processes.proc import surroundings_of
+from runtimes.unix_sockets import the_socket_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,8 @@ async def _check(probe: Probe | None, running: Running, beside: Beside) -> str |
 
 async def _connect(endpoint: Endpoint, port: int | None) -> ByteStream:
     if port is None and endpoint.socket is not None:
-        return await anyio.connect_unix(endpoint.socket)
+        with the_socket_at(endpoint.socket) as path:
+            return await anyio.connect_unix(path)
     first, *others = addresses(endpoint.host)
     try:
         return await anyio.connect_tcp(first, port or endpoint.port or 0)

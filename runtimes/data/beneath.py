@@ -108,7 +108,8 @@ def used_beneath(root: Path) -> int:
     total = 0
     several: set[tuple[int, int]] = set()
     try:
-        for _, _, found in walk_beneath(root):
+        # A person may have put it on another disk, and a link in its place.
+        for _, _, found in walk_beneath(root.resolve()):
             if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
                 if _identity(found) in several:
                     continue

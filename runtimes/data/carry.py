@@ -19,7 +19,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from runtimes.data.inventory import TEMPORARY, beside, content
+from runtimes.data.opening import folder_beneath
 from runtimes.data.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ FROM_PACKAGE = ".from-package"
 #: The first bytes of every database of SQLite (its file format, §1.3).
 _DATABASE = b"SQLite format 3\x00"
 _FICLONE = 0x40049409
+#: What was a file when it was found is none any more, or is behind a link.
+NO_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EXDEV, errno.EISDIR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class _Work:
                 return
             target = self._aside / name
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _put(source, target, self._written.root, self._copy)
+            put(source, target, self._written.root, self._copy)
             return
         self.make_folder(place.parent)
         if before is not None and before.sha:
@@ -144,7 +146,7 @@ class _Work:
             self._placed.append(place)
         if place.is_dir() and not place.is_symlink():
             remove_folder(place)
-        _put(source, place, self._written.root, self._copy)
+        put(source, place, self._written.root, self._copy)
 
     def remove(self, name: str, base: str) -> None:
         """What its program threw away comes back with a change of it only."""
@@ -230,38 +232,60 @@ def _is_database(file: Path) -> bool:
     return False
 
 
-def _put(source: Path, place: Path, root: Path, copy: Path) -> None:
-    """The whole file or nothing of it, as it was; one that vanished is left out."""
+def put(source: Path, place: Path, root: Path, copy: Path) -> None:
+    """The whole file or nothing of it, as it was; one that vanished is left out.
+
+    Its program may be there still, and put something else in its place or in that of a folder on the way:
+    what was opened is what is copied, and it is below the root.
+    """
     temporary = place.with_name(f"{TEMPORARY}{place.name[:200]}")
     try:
-        found = source.lstat()
         with suppress(FileNotFoundError):
             temporary.unlink()
-        if stat.S_ISLNK(found.st_mode):
-            temporary.symlink_to(_led(os.readlink(source), root, copy))
-        else:
-            _copy_file(source, temporary)
-        make_alike(source, temporary)
+        with folder_beneath(root, os.fspath(source.relative_to(root))) as folder:
+            found = os.stat(source.name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode):
+                temporary.symlink_to(_led(os.readlink(source.name, dir_fd=folder), root, copy))
+                _as_it_was(found, temporary)
+            else:
+                _copy_file(folder, source.name, temporary)
         temporary.replace(place)
-    except FileNotFoundError:
-        return
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        raise
+        if not isinstance(error, OSError) or error.errno not in NO_FILE:
+            raise
 
 
 def make_alike(source: Path, place: Path) -> None:
     """Owner, rights and times; a link's own. A service of root's may have a program run as somebody else."""
-    found = source.lstat()
+    _as_it_was(source.lstat(), place)
+    with suppress(OSError):
+        _copy_attributes(source, place)
+
+
+def _as_it_was(found: os.stat_result, place: Path) -> None:
     with suppress(PermissionError):
         os.chown(place, found.st_uid, found.st_gid, follow_symlinks=False)
-    shutil.copystat(source, place, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        place.chmod(stat.S_IMODE(found.st_mode))
+    os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
 
 
-def _copy_file(source: Path, target: Path) -> None:
-    """Shares the blocks where the file system can; on disk when this returns."""
-    with open(source, "rb") as old, open(target, "xb") as new:
+def _copy_attributes(source: Path | int, place: Path) -> None:
+    for name in os.listxattr(source):
+        with suppress(OSError):
+            os.setxattr(place, name, os.getxattr(source, name), follow_symlinks=False)
+
+
+def _copy_file(folder: int, name: str, target: Path) -> None:
+    """With owner, rights and times. Shares the blocks where the file system can. On disk when it returns."""
+    # Whoever opens a pipe that somebody made meanwhile must not wait at it.
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    with open(descriptor, "rb") as old, open(target, "xb") as new:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.ENXIO, "it is no file any more", name)
         os.fchmod(new.fileno(), 0o600)
         try:
             fcntl.ioctl(new, _FICLONE, old.fileno())
@@ -269,6 +293,9 @@ def _copy_file(source: Path, target: Path) -> None:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS):
                 raise
             _copy_data(old.fileno(), new.fileno())
+        with suppress(OSError):
+            _copy_attributes(descriptor, target)
+        _as_it_was(found, target)
         os.fsync(new.fileno())
 
 

@@ -235,7 +235,9 @@ def content(file: Path) -> str:
     """A digest of a file's content, or of where a link leads. Raises OSError."""
     if file.is_symlink():
         return f"link:{os.readlink(file)}"
-    with open(file, "rb") as stream:
+    # Neither a link nor a pipe that a program put there meanwhile.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

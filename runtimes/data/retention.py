@@ -15,15 +15,24 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
-from runtimes.data.carry import CARRIED, FROM_PACKAGE, carry, known_bases, make_alike, read_carried
+from runtimes.data.carry import (
+    CARRIED,
+    FROM_PACKAGE,
+    NO_FILE,
+    carry,
+    known_bases,
+    make_alike,
+    put,
+    read_carried,
+)
 from runtimes.data.inventory import above, beside, find_written, from_json, read_inventory, to_json
+from runtimes.data.opening import folder_beneath
 from runtimes.data.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
@@ -252,13 +261,13 @@ def _link_all(written: Written, target: Path) -> None:
     for name in written.files:
         place = target / name
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        source = written.root / name
         try:
-            os.link(source, place, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            shutil.copy2(source, place, follow_symlinks=False)
+            with folder_beneath(written.root, name) as source:
+                os.link(os.path.basename(name), place, src_dir_fd=source, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in NO_FILE:
+                continue
+            put(written.root / name, place, written.root, written.root)
     for folder in written.folders:
         (target / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, _, _ in os.walk(target, topdown=False):

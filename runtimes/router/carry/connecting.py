@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runtimes.loopback import addresses
 from runtimes.router.carry.pool import Unreachable
 from runtimes.router.carry.upstream import UpstreamConnection
+from runtimes.unix_sockets import the_socket_at
 
 if TYPE_CHECKING:
     from runtimes.router.carry.pool import Pool
@@ -41,7 +42,8 @@ async def open_once(pool: Pool) -> UpstreamConnection:
     """Raises OSError; BlockingIOError where the listener's queue is full."""
     loop, backend = asyncio.get_running_loop(), pool.backend
     if backend.socket is not None:
-        _, upstream = await loop.create_unix_connection(lambda: UpstreamConnection(pool), backend.socket)
+        with the_socket_at(backend.socket) as path:
+            _, upstream = await loop.create_unix_connection(lambda: UpstreamConnection(pool), path)
         return upstream
     first, *others = addresses(backend.host)
     try:

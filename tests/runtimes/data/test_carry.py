@@ -24,7 +24,7 @@ def test_a_carrying_that_was_interrupted_is_done_again(
     old = packages.hold(packages.prepare("one", {"settings": "a", "main": "1"}))
     write(old.place, {"settings": "program", "db": "accounts", "db-wal": "wal", "media/x": "x"})
     new = packages.prepare("two", {"settings": "b", "main": "2"})
-    put, left = carrying._put, steps
+    put, left = carrying.put, steps
 
     class Killed(BaseException):
         pass
@@ -36,7 +36,7 @@ def test_a_carrying_that_was_interrupted_is_done_again(
         left -= 1
         put(*arguments)
 
-    monkeypatch.setattr(carrying, "_put", put_some)
+    monkeypatch.setattr(carrying, "put", put_some)
     with_kill = steps < 4
     if with_kill:
         with pytest.raises(Killed):
@@ -57,9 +57,9 @@ def test_a_full_disk_leaves_the_copy_as_it_was(packages: Packages, monkeypatch: 
 
     copied = 0
 
-    def full(source: Path, target: Path) -> None:
+    def full(folder: int, name: str, target: Path) -> None:
         nonlocal copied
-        target.write_bytes(source.read_bytes())
+        target.write_bytes((old.place / name).read_bytes())
         if (copied := copied + 1) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
 
