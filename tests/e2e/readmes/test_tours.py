@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +13,23 @@ import pyrage
 import pytest
 
 from runtimes.processes.ports import free_port
+from tests.e2e.readmes.shell import BIN
+from tests.e2e.readmes.written import read, tours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.e2e.nodes import Bench
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
+TEN_MINUTES = ("README.md", "## Ten minutes")
+TWO_MACHINES = ("hyper/README.md", "# Several machines")
+SECRETS = ("manifests/README.md", "## Secrets")
+TOURS = {TEN_MINUTES, TWO_MACHINES, SECRETS}
 
 
 def written(readme: str, heading: str) -> str:
     """The shell lines of one part of a README."""
-    _, _, rest = (ROOT / readme).read_text("utf-8").partition(heading)
-    blocks = re.findall(r"```sh\n(.*?)```", re.split(r"\n## ", rest)[0], re.DOTALL)
-    assert blocks
-    return "".join(blocks)
+    return tours(read(readme))[heading]
 
 
 def elsewhere(text: str, places: Mapping[str, str]) -> str:
@@ -59,7 +59,7 @@ def test_ten_minutes(bench: Bench) -> None:
         "$PWD/.atek": os.fspath(bench.home),
         ":2835": f":{port}",
     }
-    said = run(elsewhere(written("README.md", "## Ten minutes"), places), bench.root)
+    said = run(elsewhere(written(*TEN_MINUTES), places), bench.root)
     assert "/milk\n" in said
     assert "/MILK\n/BREAD\n" in said
     assert "/MILK\n/BREAD\n/EGGS\n" in said
@@ -73,7 +73,7 @@ def test_two_machines() -> None:
     root = Path("/tmp") / f"atek-readme-{os.getpid()}"
     root.mkdir(mode=0o700)
     ports = {number: str(free_port()) for number in ("3001", "3002", "49801", "49802")}
-    text = elsewhere(written("hyper/README.md", "# Several machines"), {**ports, "/tmp/": f"{root}/"})
+    text = elsewhere(written(*TWO_MACHINES), {**ports, "/tmp/": f"{root}/"})
     text = re.sub(r"^(atek up [^#\n]*).*$", r"\1 > /dev/null 2>&1 &", text, flags=re.MULTILINE)
     waiting = "until atek key --link --home {0}/pi && atek key --link --home {0}/laptop; do sleep 0.2; done\n"
     text = text.replace("# The pi runs", f"{waiting.format(root)}# The pi runs")
@@ -91,7 +91,7 @@ def test_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITOR", "true")
     (tmp_path / "secrets.yaml").write_text("api: sesame\n")
     other = str(pyrage.x25519.Identity.generate().to_public())
-    said = run(elsewhere(written("manifests/README.md", "## Secrets"), {"age1…": other}), tmp_path)
+    said = run(elsewhere(written(*SECRETS), {"age1…": other}), tmp_path)
     sealed = (tmp_path / "secrets.yaml").read_text()
     assert re.search(r"^age1[a-z0-9]+$", said, re.MULTILINE)
     assert "sesame" not in sealed
