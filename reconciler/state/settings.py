@@ -30,6 +30,7 @@ from manifests.model.spec import Duration, Processes, Resources, Size
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.listing import read_text
 from reconciler.errors import UserError
+from reconciler.state import listening
 from reconciler.state.mistakes import sentences
 from reconciler.state.notify_settings import NotifySettings
 
@@ -242,6 +243,9 @@ def load_settings(home: Path, flags: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             "core services cannot come from the environment", hint="write them into config.toml"
         )
+    for name in os.environ:
+        if name.upper().startswith(_PREFIX) and listening.asks_to_listen(name[len(_PREFIX) :]):
+            raise SettingsError(f"{name}: {listening.MESSAGE}", hint=listening.HINT)
     path = _config_file(home)
     document = _read(path) if path else None
     values = _check(document, str(path)) if document else {}
@@ -252,7 +256,7 @@ def load_settings(home: Path, flags: Mapping[str, Any]) -> Settings:
         )
         if document and (line := document.line_of(tuple(key.split(".")))):
             where = Problem(where.message, where.file, line, key)
-        raise SettingsError(str(where), hint="leave it out")
+        raise SettingsError(str(where), hint=listening.HINT)
     return settings
 
 
@@ -285,7 +289,7 @@ def _check(document: Document, file: str) -> dict[str, Any]:
         return _FileValues.model_validate(values).model_dump(exclude_unset=True)
     except ValidationError as error:
         problems = explain(error, _FileValues, values, file=file, line_of=document.line_of)
-        raise _error(problems) from error
+        raise _error(listening.explained(problems)) from error
 
 
 def _combine(flags: Mapping[str, Any], values: Mapping[str, Any]) -> Settings:

@@ -1,10 +1,11 @@
 """What becomes of the fields of an answer that a browser may show, before they go on. Pure.
 
 A service speaks for its own host only: a cookie is for that host (`cookies`), and at the gateway, which is
-the node's, no service sets one. Its pages may be framed by themselves, unless it says something of framing
-itself: another page could lay itself over them and lead a person's clicks (clickjacking). A page of another
-site reads nothing that it asked for, whatever the service would let it, unless the service is for other
-sites (`crossSite: allow`). That a page of the internet may reach this network, nobody says.
+the node's, no service sets one; nor does it clear its neighbours' (`Clear-Site-Data`). Its pages may be
+framed by themselves, unless it says something of framing itself: another page could lay itself over them and
+lead a person's clicks (clickjacking). A page of another site reads nothing that it asked for, whatever the
+service would let it, unless the service is for other sites (`crossSite: allow`). That a page of the internet
+may reach this network, nobody says.
 
 `X-Content-Type-Options` is not added: what it forbids, scripts and styles of the service's own with a wrong
 type, works today, and what other sites may do with its answers does not depend on it.
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FRAMING = (b"Content-Security-Policy", b"frame-ancestors 'self'")
 _READING = b"access-control-"
+#: What `"*"` clears of the host itself.
+_OWN_DATA = {b'"cache"', b'"storage"', b'"executionContexts"'}
 _NARROWER = frozenset({b"access-control-allow-private-network", b"access-control-allow-local-network"})
 
 
@@ -53,9 +56,19 @@ def _field(reader: Reader, field: Field) -> Field | None:
     if known == b"set-cookie":
         cookie = None if reader is Reader.GATEWAY else for_one_host(value)
         return None if cookie is None else (name, cookie)
+    if known == b"clear-site-data":
+        cleared = _cleared(value)
+        return (name, cleared) if cleared else None
     if known.startswith(_READING) and (reader is Reader.FOREIGN_PAGE or known in _NARROWER):
         return None
     return field
+
+
+def _cleared(value: bytes) -> bytes:
+    """Without cookies: those of all under the same domain would go (Clear Site Data, section 4.2.3)."""
+    asked = {each.strip() for each in value.split(b",")}
+    kept = asked - {b'"cookies"', b'"*"'} | (_OWN_DATA if b'"*"' in asked else set())
+    return b", ".join(sorted(kept))
 
 
 def _says_framing(fields: list[Field]) -> bool:

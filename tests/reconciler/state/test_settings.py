@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.errors import UserError
+from reconciler.state.listening import HINT as LEAVE_IT
+from reconciler.state.listening import MESSAGE
 from reconciler.state.settings import Settings, SettingsError, default_name, load_settings
 
 if TYPE_CHECKING:
@@ -156,7 +158,11 @@ def test_the_defaults_of_what_is_not_built_may_be_written_down(tmp_path: Path) -
             "",
         ),
         ("labels = ['Two words']", "config.toml:1: labels: 'Two words' is no label", ""),
-        ("[remote]\nenabled = true", "config.toml:2: remote.enabled: it is for access", "leave it out"),
+        ("[remote]\nenabled = true", "config.toml:2: remote.enabled: it is for access", LEAVE_IT),
+        ("host = '0.0.0.0'", f"config.toml:1: host: {MESSAGE}", LEAVE_IT),
+        ("listen = '0.0.0.0:2835'", f"config.toml:1: listen: {MESSAGE}", LEAVE_IT),
+        ("[router]\nlistenAddress = '::'", f"config.toml:2: router.listenAddress: {MESSAGE}", LEAVE_IT),
+        ("listn = '0.0.0.0'", "config.toml:1: listn: unknown key", "did you mean hyper.listen?"),
     ],
 )
 def test_mistakes_in_the_file(tmp_path: Path, text: str, message: str, hint: str) -> None:
@@ -168,6 +174,23 @@ def test_mistakes_in_the_file(tmp_path: Path, text: str, message: str, hint: str
 def test_mistakes_in_json(tmp_path: Path) -> None:
     assert "config.json:2: prot: unknown key" in failure(tmp_path, '{\n"prot": 1}', suffix=".json")[0]
     assert "config.json has to hold keys and values" in failure(tmp_path, "[1]", suffix=".json")[0]
+
+
+@pytest.mark.parametrize("name", ["ATEK_HOST", "ATEK_LISTEN", "ATEK_BIND_ADDRESS", "atek_router__listen"])
+def test_no_variable_has_it_listen_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "0.0.0.0")
+    assert failure(tmp_path) == (f"{name}: {MESSAGE}", LEAVE_IT)
+
+
+def test_what_a_service_is_told_of_its_node_is_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node may be a service of another one."""
+    for name in ("ATEK_HOST_PORT", "ATEK_HOST_SOCKET", "ATEK_HOST_BEARER_TOKEN"):
+        monkeypatch.setenv(name, "1")
+    assert load(tmp_path).port == 2835
 
 
 def test_mistakes_in_flags_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,21 @@ def test_a_cookie_that_browsers_would_not_take_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "passed"),
+    [
+        (b'"cache", "storage"', [b'"cache", "storage"']),
+        (b'"storage","cookies"', [b'"storage"']),
+        (b'"cookies"', []),
+        (b'"*"', [b'"cache", "executionContexts", "storage"']),
+        (b'"cookies" , "*"', [b'"cache", "executionContexts", "storage"']),
+    ],
+)
+def test_nobody_clears_the_cookies_of_its_neighbours(value: bytes, passed: list[bytes]) -> None:
+    expected = [b"clear-site-data: " + each for each in passed]
+    assert lines(Reader.ANY_PAGE, b"clear-site-data: " + value) == expected
+
+
+@pytest.mark.parametrize(
     ("field", "said"),
     [
         (b"X-A: 1", False),
