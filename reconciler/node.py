@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
-    from reconciler.decide.updating import Rewriting
+    from reconciler.decide.updating import Edit
     from reconciler.drive.inheritance import DataOwners
     from reconciler.drive.limits import Disk
     from reconciler.drive.packages import PackageStore
@@ -271,7 +271,7 @@ class Node:
         services = self.desired.merged.services.items()
         return {service_id for service_id, each in services if each.declared.manifest.auto_update is not None}
 
-    async def write_back(self, winner: Winner, change: Rewriting) -> str:
+    async def write_back(self, winner: Winner, change: Edit) -> str:
         return await self.git.write_back(winner.source, winner.declared.manifest.id, change)
 
     async def keeps(self, service_id: str) -> str | None:

@@ -65,7 +65,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
+class Edit:
     """A value that a manifest has, under a key that is one text, and what it would say of what runs."""
 
     key: str
@@ -294,9 +294,7 @@ def note(kept: Kept, here: Choice | None, service_id: str) -> Verdict | None:
     return Verdict(REVERTED, f"{told}; `atek update {service_id}` tries it again")
 
 
-def unwritten(rewriting: Rewriting, source: str, why: str) -> Verdict:
+def unwritten(edit: Edit, source: str, why: str) -> Verdict:
     """What runs is another than the source says, and will be."""
-    told = (
-        f"{rewriting.after} runs, and {source} says {rewriting.before}: it could not be written there: {why}"
-    )
+    told = f"{edit.after} runs, and {source} says {edit.before}: it could not be written there: {why}"
     return Verdict(UPDATE_NOT_WRITTEN, told)

@@ -11,7 +11,7 @@ from reconciler.drive.git_packages import package_of
 if TYPE_CHECKING:
     from manifests.model.git import GitPackage
     from manifests.model.merge import Winner
-    from reconciler.decide.updating import Rewriting
+    from reconciler.decide.updating import Edit
     from reconciler.drive.git_packages import GitPackages
 
 
@@ -57,7 +57,7 @@ class GitReleases:
         assert package is not None
         self._packages.spare(package, _pin(package, choice) if choice else None)
 
-    def rewriting(self, winner: Winner) -> Rewriting | None:
+    def edit(self, winner: Winner) -> Edit | None:
         """A range says the same of all that is in it."""
         return None
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.decide.updating import Choice, Rewriting
+from reconciler.decide.updating import Choice, Edit
 from reconciler.state.images import ImagePin
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ class ImageReleases:
         pin = ImagePin(origin, choice.at, choice.tag) if choice.at else None
         self._pins.put(winner.declared.manifest.id, pin)
 
-    def rewriting(self, winner: Winner) -> Rewriting | None:
+    def edit(self, winner: Winner) -> Edit | None:
         """See `Origin`."""
         pin, before = self._pin(winner), winner.declared.manifest.image or ""
         if pin is None:
             return None
         after = f"{_untagged(_image_of(winner))}:{pin.tag}@{pin.digest}"
-        return Rewriting("image", before, after) if after != before else None
+        return Edit("image", before, after) if after != before else None
 
     def spare(self, winner: Winner, choice: Choice | None) -> None:
         """Images that were pulled are nobody's to delete."""

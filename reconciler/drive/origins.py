@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from manifests.model.auto_update import AutoUpdate
     from manifests.model.merge import Winner
-    from reconciler.decide.updating import Choice, Rewriting
+    from reconciler.decide.updating import Choice, Edit
 
 
 class Origin(Protocol):
@@ -41,7 +41,7 @@ class Origin(Protocol):
         """It may be gone back to, and is not deleted until this is told None."""
         ...
 
-    def rewriting(self, winner: Winner) -> Rewriting | None:
+    def edit(self, winner: Winner) -> Edit | None:
         """How its manifest would say what the service stays at; None where it does, or cannot."""
         ...
 
@@ -68,7 +68,7 @@ class Host(Protocol):
         """Where it has kept data by now; empty when nowhere, None when nobody could look."""
         ...
 
-    async def write_back(self, winner: Winner, change: Rewriting) -> str:
+    async def write_back(self, winner: Winner, change: Edit) -> str:
         """The commit with it that was pushed to its source; empty where there is nothing to change any more.
 
         Raises UserError.

@@ -15,7 +15,7 @@ from reconciler.errors import UserError
 
 if TYPE_CHECKING:
     from reconciler.decide.conditions import Verdict
-    from reconciler.decide.updating import Kept, Rewriting
+    from reconciler.decide.updating import Edit, Kept
     from reconciler.drive.events import EventLog
     from reconciler.drive.origins import Host, Subject
 
@@ -34,7 +34,7 @@ class WriteBack:
 
     def note(self, subject: Subject) -> Verdict | None:
         """What a person should know."""
-        change = subject.origin.rewriting(subject.winner) if self.why else None
+        change = subject.origin.edit(subject.winner) if self.why else None
         return unwritten(change, f"source {subject.winner.source}", self.why) if change is not None else None
 
     async def step(self, host: Host, subject: Subject, kept: Kept, now: float) -> float:
@@ -54,7 +54,7 @@ class WriteBack:
             await host.look_again(subject.id)
         return self.at
 
-    async def _write(self, host: Host, subject: Subject, change: Rewriting) -> str:
+    async def _write(self, host: Host, subject: Subject, change: Edit) -> str:
         try:
             commit = await host.write_back(subject.winner, change)
         except UserError as error:
@@ -66,9 +66,9 @@ class WriteBack:
         return ""
 
 
-def _wanted(subject: Subject, kept: Kept) -> Rewriting | None:
+def _wanted(subject: Subject, kept: Kept) -> Edit | None:
     """What did not work is at most still there because of its data, and is nothing for others."""
     here = subject.here
     if subject.rule is None or not subject.rule.write_back or here is None or kept.is_bad(here):
         return None
-    return subject.origin.rewriting(subject.winner)
+    return subject.origin.edit(subject.winner)

@@ -75,15 +75,20 @@ class Mirror:
         most = self.source.limits.pack
         with_server = partial(git, url=self.url, mirror=str(self.path), access=self.access, seconds=FETCH)
         failure: GitTrouble | None = self._too_large(most)
-        async with self.server, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, most + _size(self.path), tasks.cancel_scope)
-            try:
-                await with_server(*line, largest=most, stdin=stdin)
-                failure = None
-            except GitTrouble as trouble:
-                # Git does not say of what its helper died, which had as much as it may write.
-                failure = self._too_large(most) if _largest_left(self.path) >= most else trouble
-            tasks.cancel_scope.cancel()
+        try:
+            async with self.server, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch, most + _size(self.path), tasks.cancel_scope)
+                try:
+                    await with_server(*line, largest=most, stdin=stdin)
+                    failure = None
+                except GitTrouble as trouble:
+                    # Git does not say of what its helper died, which had as much as it may write.
+                    failure = self._too_large(most) if _largest_left(self.path) >= most else trouble
+                tasks.cancel_scope.cancel()
+        except anyio.get_cancelled_exc_class():
+            # Nobody waits for it any more; git has ended, and its locks are nobody's.
+            sweep(self.path)
+            raise
         if failure is None:
             return
         sweep(self.path)

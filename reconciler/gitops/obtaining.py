@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from manifests.model.git_source import Ref, read_ref
+from reconciler.gitops.decide import Applied
 from reconciler.gitops.troubles import GitTrouble
 
 if TYPE_CHECKING:
@@ -42,6 +43,26 @@ async def obtain(
     if source.verify is not None:
         verified = await repository.verified(seen, since, source.verify)
     return Obtained(commit, await repository.checkout(seen.commit, path), verified)
+
+
+def applied_of(seen: Seen, found: Obtained, now: float, services: tuple[str, ...]) -> Applied:
+    """What is told of a commit from now on."""
+    commit = found.commit
+    about = commit.author, commit.subject, commit.time, now, found.verified
+    return Applied(seen.commit, seen.shown, *about, services, seen.ref)
+
+
+async def rewriting(repository: Repository, seen: Seen, last: Applied) -> tuple[str, str] | None:
+    """It is followed, since that is what the ref says; but whoever did not do it should know of it."""
+    if last.name != seen.ref or not seen.ref:
+        return None
+    if seen.ref.startswith("refs/tags/"):
+        return "TagMoved", f"{last.ref} was moved to {seen.shown}"
+    with suppress(GitTrouble):
+        if (await repository.lineage(seen, last.commit)).rewritten:
+            message = f"{last.ref} is not in the history of {seen.shown}: it was pushed away"
+            return "HistoryRewritten", message
+    return None
 
 
 @dataclass(frozen=True, slots=True)

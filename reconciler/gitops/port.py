@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from manifests.model.snapshot import Source
-    from reconciler.decide.updating import Rewriting
+    from reconciler.decide.updating import Edit
 
 
 #: What became of a hook: Rung, or why not.
@@ -76,7 +76,7 @@ class Git(Protocol):
         """
         ...
 
-    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+    async def write_back(self, name: str, service_id: str, change: Edit) -> str:
         """Commits a change of a service's manifest to the branch of a source, and pushes that; its id.
 
         Empty where the branch does not say any more what is to be changed. Raises UserError.
@@ -116,7 +116,7 @@ class NoGit:
         """See `Git`."""
         raise unknown(name, ())
 
-    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+    async def write_back(self, name: str, service_id: str, change: Edit) -> str:
         """See `Git`."""
         raise unwritable(name)
 

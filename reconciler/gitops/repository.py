@@ -129,10 +129,12 @@ class Repository:
             async with self._server:
                 if memory.asked < since:
                     await self._ask()
-        if not isinstance(memory.answer, Listing):
-            assert memory.answer is not None
-            raise memory.answer.with_traceback(None)
-        return memory.answer.resolve(ref)
+        return self._answered(ref)
+
+    async def look_beside(self, ref: Ref) -> Seen:
+        """The same, of a server that may just be sending something, which is not waited for."""
+        await self._ask()
+        return self._answered(ref)
 
     async def fetch_now(self, ref: Ref, path: str = "") -> Seen | None:
         """What a branch is now, and fetched: one git for what `look` and `fetch` need two for.
@@ -229,6 +231,13 @@ class Repository:
         return {path.partition(os.sep)[0].partition("-")[0] for path in inside}
 
     # -- inside
+
+    def _answered(self, ref: Ref) -> Seen:
+        answer = self._memory.answer
+        if not isinstance(answer, Listing):
+            assert answer is not None
+            raise answer.with_traceback(None)
+        return answer.resolve(ref)
 
     async def _ask(self) -> None:
         memory, asked = self._memory, anyio.current_time()

@@ -10,7 +10,6 @@ boots without any server. Whatever is decided is in `decide`; it is on disk befo
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,10 +35,11 @@ from reconciler.gitops.decide import (
     objection,
     revert,
 )  # fmt: skip
-from reconciler.gitops.obtaining import OF_THE_COMMIT, obtain, propose, seen_of
+from reconciler.gitops.obtaining import OF_THE_COMMIT, applied_of, obtain, propose, rewriting, seen_of
 from reconciler.gitops.port import Counts
 from reconciler.gitops.reading import Reading, read_folder, same
 from reconciler.gitops.report import report
+from reconciler.gitops.superseding import newest, unless_newer
 from reconciler.gitops.troubles import PASSING, GitTrouble
 
 if TYPE_CHECKING:
@@ -54,13 +54,15 @@ if TYPE_CHECKING:
     from reconciler.gitops.decide import Fare
     from reconciler.gitops.kept import KeptFile
     from reconciler.gitops.listing import Seen
-    from reconciler.gitops.obtaining import Proposal
+    from reconciler.gitops.obtaining import Obtained, Proposal
     from reconciler.gitops.repository import Repository
 
 #: Of an interval, how much it is longer or shorter by chance: many nodes do not ask a server at once.
 JITTER = 0.1
 #: Seconds between hearing of a service and looking at it.
 TOGETHER = 0.1
+#: Seconds after which a fetch takes so long that one asks what it is of.
+SOON = 1.0
 
 
 class GitManifests:
@@ -221,44 +223,37 @@ class GitManifests:
     async def _see(self, *, at_once: bool) -> Seen:
         """What the ref is now. Where somebody rang it is most likely new, and the same git fetches it."""
         ref = self.source.ref
-        if at_once and (seen := await self._repository.fetch_now(ref, self._path)) is not None:
+        fetch_now = partial(self._repository.fetch_now, ref, self._path)
+        if at_once and (seen := await unless_newer(fetch_now, self._news)) is not None:
             return seen
         # Other sources of the repository have looked just as well.
         return await self._repository.look(ref, max_age=0.0 if at_once else self.source.interval / 2)
 
+    async def _news(self, known: str) -> Seen:
+        """What the ref is once somebody rang, or it is time to look again."""
+        rung = self._rung
+        with anyio.move_on_after(self.source.interval if known else SOON):
+            await rung.wait()
+        return await self._repository.look_beside(self.source.ref)
+
     async def _attempt(self, seen: Seen, changed: Callable[[], None]) -> None:
         """Raises GitTrouble for what has nothing to do with the commit itself, or OSError."""
-        source, now = self.source, self._wall()
-        since = self._kept.applied.commit if self._kept.applied else None
-        self._under_way = frozenset({seen.commit})
-        self._repository.want(self._wanted())
-        try:
-            found = await obtain(self._repository, source, self._path, seen, since)
-        except GitTrouble as trouble:
-            if trouble.reason not in OF_THE_COMMIT:
-                raise
-            await self._hold(seen, trouble.reason, str(trouble))
+        seen, found = await newest(self._obtain, seen, self._news, self._emit)
+        if not is_new(self._kept, seen.commit):
             return
-        reading, commit = await self._read(found.folder), found.commit
+        if isinstance(found, GitTrouble):
+            await self._hold(seen, found.reason, str(found))
+            return
+        reading = await self._read(found.folder)
         services = tuple(each.manifest.id for each in reading.services)
-        if why := objection(source, self._kept, reading.problems, services):
+        if why := objection(self.source, self._kept, reading.problems, services):
             await self._hold(seen, *why)
             return
-        applied = Applied(
-            seen.commit,
-            seen.shown,
-            commit.author,
-            commit.subject,
-            commit.time,
-            now,
-            found.verified,
-            services,
-            seen.ref,
-        )
+        applied = applied_of(seen, found, self._wall(), services)
         last = self._kept.applied
         concerned = {*services, *(self._kept.applied.services if self._kept.applied else ())}
         before = {each: before_of(self._entry(each)) for each in concerned}
-        await self._become(apply(source, self._kept, applied, before))
+        await self._become(apply(self.source, self._kept, applied, before))
         self.counts.applied += 1
         self._emit("CommitApplied", f"{applied.ref} of {applied.author}: {applied.subject}")
         await self._show(reading)
@@ -266,24 +261,25 @@ class GitManifests:
         # It is applied: how its services fare need not wait for what is only told.
         self._busy = False
         self.hear()
-        await self._tell_of_rewriting(seen, last)
+        if last is not None and (told := await rewriting(self._repository, seen, last)) is not None:
+            self._emit(*told, warning=True)
+
+    async def _obtain(self, seen: Seen) -> Obtained | GitTrouble:
+        """Or what is wrong with the commit itself. Raises GitTrouble for other reasons, or OSError."""
+        since = self._kept.applied.commit if self._kept.applied else None
+        self._under_way = frozenset({seen.commit})
+        self._repository.want(self._wanted())
+        try:
+            return await obtain(self._repository, self.source, self._path, seen, since)
+        except GitTrouble as trouble:
+            if trouble.reason not in OF_THE_COMMIT:
+                raise
+            return trouble
 
     async def _hold(self, seen: Seen, reason: str, message: str) -> None:
         await self._become(hold(self._kept, seen.commit, seen.shown, reason, message, self._wall()))
         self.counts.held += 1
         self._emit("CommitHeld", f"{seen.shown}: {reason}: {message}", warning=True)
-
-    async def _tell_of_rewriting(self, seen: Seen, last: Applied | None) -> None:
-        """It is followed, since that is what the ref says; but whoever did not do it should know of it."""
-        if last is None or last.name != seen.ref or not seen.ref:
-            return
-        if seen.ref.startswith("refs/tags/"):
-            self._emit("TagMoved", f"{last.ref} was moved to {seen.shown}", warning=True)
-            return
-        with suppress(GitTrouble):
-            if (await self._repository.lineage(seen, last.commit)).rewritten:
-                message = f"{last.ref} is not in the history of {seen.shown}: it was pushed away"
-                self._emit("HistoryRewritten", message, warning=True)
 
     async def _read(self, folder: Path) -> Reading:
         return await anyio.to_thread.run_sync(partial(read_folder, str(folder), self.source, self._place))

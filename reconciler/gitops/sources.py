@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from manifests.model.git_source import GitSource
     from manifests.model.nodes import Place
-    from reconciler.decide.updating import Rewriting
+    from reconciler.decide.updating import Edit
     from reconciler.drive.events import EventLog
     from reconciler.gitops.port import Counts, GitHost, Hooked
 
@@ -122,7 +122,7 @@ class GitSources:
         except GitTrouble as trouble:
             raise UserError(trouble.message, hint=trouble.hint) from trouble
 
-    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+    async def write_back(self, name: str, service_id: str, change: Edit) -> str:
         """See `Git`. One after the other in each repository, so that none of them is in another's way."""
         if name not in self._sources:
             raise unwritable(name)

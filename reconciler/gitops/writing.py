@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from manifests.model.git_source import GitSource
     from manifests.model.manifest import Manifest
     from manifests.model.nodes import Place
-    from reconciler.decide.updating import Rewriting
+    from reconciler.decide.updating import Edit
     from reconciler.gitops.repository import Repository
 
 #: Times that others may be first, and seconds after the first of them; doubled each time.
@@ -57,7 +57,7 @@ async def write_back(
     source: GitSource,
     place: Place,
     service_id: str,
-    change: Rewriting,
+    change: Edit,
     *,
     wall: Callable[[], float],
     jitter: Callable[[], float],
@@ -91,14 +91,14 @@ def author_of(source: GitSource, place: Place) -> str:
     return source.author or f"Atek on {name} <atek@{name}>"
 
 
-def _message(service_id: str, change: Rewriting, place: Place) -> str:
+def _message(service_id: str, change: Edit, place: Place) -> str:
     subject = f"Update {service_id} to {change.after.partition('@')[0]}"
     where = place.name or "a node"
     return f"{subject}\n\n{change.key}: {change.before} -> {change.after}, which runs on {where}.\n"
 
 
 def _edited(
-    folder: str, source: GitSource, place: Place, service_id: str, change: Rewriting
+    folder: str, source: GitSource, place: Place, service_id: str, change: Edit
 ) -> tuple[str, bytes] | None:
     """The file below the folder, and its bytes with the change; None where there is none to make."""
     reading = read_folder(folder, source, place)

@@ -13,7 +13,7 @@ import pytest
 from manifests.model.auto_update import AutoUpdate
 from manifests.model.service import make_service
 from reconciler import node as node_of_fakes
-from reconciler.decide.updating import Choice, Rewriting
+from reconciler.decide.updating import Choice, Edit
 from reconciler.drive.events import EventLog
 from reconciler.drive.git_packages import with_folder
 from reconciler.drive.updates import Updates
@@ -107,10 +107,10 @@ class Releases(FakePackages):
     async def fetch(self, winner: Winner, choice: Choice) -> None:
         await anyio.sleep(1)
 
-    def rewriting(self, winner: Winner) -> Rewriting | None:
+    def edit(self, winner: Winner) -> Edit | None:
         """Of what `declare` says under labels, as if it were what the service stays at."""
         here, said = self.here(winner), winner.declared.manifest.labels.get("release", "")
-        return Rewriting("image", said, here.at) if here and said and here.at != said else None
+        return Edit("image", said, here.at) if here and said and here.at != said else None
 
     def stay(self, winner: Winner, choice: Choice) -> None:
         if self.server.full:
@@ -135,7 +135,7 @@ class Branch(NoGit):
     tried: int = 0
     commits: list[str] = field(default_factory=list)
 
-    async def write_back(self, name: str, service_id: str, change: Rewriting) -> str:
+    async def write_back(self, name: str, service_id: str, change: Edit) -> str:
         self.tried += 1
         await anyio.sleep(1)
         if self.killed == "before":

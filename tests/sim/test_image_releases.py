@@ -10,7 +10,7 @@ from manifests.model.manifest import Manifest
 from manifests.model.merge import Winner
 from manifests.model.service import Service, make_service
 from manifests.model.snapshot import Declared
-from reconciler.decide.updating import Ask, Choice, Kept, Move, Rewriting, Stay, Wanted, decide
+from reconciler.decide.updating import Ask, Choice, Edit, Kept, Move, Stay, Wanted, decide
 from reconciler.drive.image_releases import ImageReleases
 from reconciler.state.images import ImagePins
 
@@ -137,27 +137,27 @@ async def test_what_is_written_back_says_what_runs(
     rule: str, images: ImageReleases, registry: Registry, tmp_path: Path
 ) -> None:
     found = winner(rule=rule)
-    assert images.rewriting(found) is None
+    assert images.edit(found) is None
     registry.now = NEW
     offered = await images.newest(found)
     assert offered is not None
     images.stay(found, offered)
     ran = runs(images, found)
-    change = images.rewriting(found)
+    change = images.edit(found)
     tag = "1.1.0" if rule == "^1" else "1.0.0"
-    assert change == Rewriting("image", "localhost:5000/app:1.0.0", f"localhost:5000/app:{tag}@{NEW}")
+    assert change == Edit("image", "localhost:5000/app:1.0.0", f"localhost:5000/app:{tag}@{NEW}")
     written = winner(change.after, rule)
     for each in (images, ImageReleases(ImagePins(tmp_path / "another node"))):
         each.images = registry
         assert runs(each, written) == ran == f"localhost:5000/app@{NEW}", "no other revision"
-        assert each.rewriting(written) is None
+        assert each.edit(written) is None
         assert await step(each, written) == Stay()
     registry.now, registry.offer = OLD, ("1.2.0", OLD)
     assert await step(images, written) == Move(
         Choice(OLD, "1.2.0" if rule == "^1" else tag, rule == "digest")
     )
     images.stay(written, Choice(OLD, "1.2.0"))
-    assert images.rewriting(written) == Rewriting("image", change.after, f"localhost:5000/app:1.2.0@{OLD}")
+    assert images.edit(written) == Edit("image", change.after, f"localhost:5000/app:1.2.0@{OLD}")
 
 
 def test_a_digest_alone_has_nothing_newer() -> None:

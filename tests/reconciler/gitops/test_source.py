@@ -81,13 +81,14 @@ class Life:
 
 
 @asynccontextmanager
-async def living(home: Path, **values: Any) -> AsyncIterator[Life]:
+async def living(home: Path, *, looked: bool = True, **values: Any) -> AsyncIterator[Life]:
+    """`looked`: it has had its first look."""
     life = Life(home, **values)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(life.git.run, life)
         await life.source.scan()
         tasks.start_soon(life.source.watch, life.changed)
-        await life.until(lambda: life.source.status()["lastLook"])
+        await life.until(lambda: life.source.status()["lastLook"] or not looked)
         yield life
         tasks.cancel_scope.cancel()
 
@@ -387,7 +388,7 @@ async def test_services_that_are_ready_before_all_is_done_with_a_commit(
             life.fares(a=READY)
             await anyio.sleep(3 * TOGETHER)
 
-        monkeypatch.setattr(GitManifests, "_tell_of_rewriting", late)
+        monkeypatch.setattr("reconciler.gitops.source.rewriting", late)
         second = origin.commit({"a.yaml": manifest("a", "env: {A: '2'}\n")})
         await life.git.sync("home")
         await life.until(lambda: life.ready()["status"] == "True")

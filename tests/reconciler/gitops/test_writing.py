@@ -13,7 +13,7 @@ import pytest
 
 from manifests.model.git_source import GitSource
 from manifests.model.nodes import Place
-from reconciler.decide.updating import Rewriting
+from reconciler.decide.updating import Edit
 from reconciler.gitops import committing, writing
 from reconciler.gitops.repository import Repositories
 from reconciler.gitops.troubles import GitTrouble
@@ -33,11 +33,11 @@ pytestmark = pytest.mark.anyio
 
 OLD, NEW = "nginx:1.2.0", "nginx:1.3.0@sha256:" + "0" * 64
 WEB = f"# the web\nid: web\nimage: {OLD}   # by hand\nautoUpdate: {{image: ^1, writeBack: true}}\n"
-CHANGE = Rewriting("image", OLD, NEW)
+CHANGE = Edit("image", OLD, NEW)
 OTHERS = {"other/big.bin": "x" * 5000, "other/deeper/y": "y"}
 
 
-async def written(home: Path, url: str, change: Rewriting = CHANGE, **values: Any) -> str:
+async def written(home: Path, url: str, change: Edit = CHANGE, **values: Any) -> str:
     source = GitSource.model_validate({"name": "it", "url": url, **values})
     repository = Repositories(home, home / "state" / "git").open(source)
     place = Place("pi", frozenset())
@@ -46,7 +46,7 @@ async def written(home: Path, url: str, change: Rewriting = CHANGE, **values: An
     )
 
 
-async def refused(home: Path, url: str, change: Rewriting = CHANGE, **values: Any) -> GitTrouble:
+async def refused(home: Path, url: str, change: Edit = CHANGE, **values: Any) -> GitTrouble:
     with pytest.raises(GitTrouble) as found:
         await written(home, url, change, **values)
     return found.value
@@ -82,7 +82,7 @@ async def check(home: Path, origin: Repository, url: str, **values: Any) -> None
 async def test_a_repository_of_this_machine(home: Path, origin: Repository) -> None:
     await check(home, origin, str(origin.path))
     # And once more, in the same mirror, from where it is now.
-    other = Rewriting("image", NEW, "nginx:1.4.0@sha256:" + "1" * 64)
+    other = Edit("image", NEW, "nginx:1.4.0@sha256:" + "1" * 64)
     assert await written(home, str(origin.path), other, path="home")
     assert other.after in at_origin(origin, "show", "main:home/sub/web.yaml")
 
@@ -98,7 +98,7 @@ async def test_http_with_a_token_and_a_private_ca(home: Path, origin: Repository
         await check(home, origin, f"{server.url}/work.git", **values)
         # A token that may read, and not write.
         server.answer = lambda path: (403, {}) if "receive-pack" in path else None
-        change = Rewriting("image", NEW, OLD)
+        change = Edit("image", NEW, OLD)
         trouble = await refused(home, f"{server.url}/work.git", change, path="home", **values)
         assert trouble.reason == "PushRefused" and "push to main" in trouble.hint
         assert "s3cret" not in str(trouble)
