@@ -24,10 +24,12 @@ _MOVES = 3
 _WANTED = ("HEAD", "refs/heads/*", "refs/tags/*")
 
 
-async def list_refs(source: GitSource, access: Access, home: Path, place: str) -> tuple[str, str]:
+async def list_refs(
+    source: GitSource, access: Access, home: Path, place: str, wanted: tuple[str, ...] = _WANTED
+) -> tuple[str, str]:
     """What git prints, and where the repository is. Raises GitTrouble."""
     for _ in range(_MOVES):
-        line = ("ls-remote", "--symref", "--", source.url, *_WANTED)
+        line = ("ls-remote", "--symref", "--", source.url, *wanted)
         try:
             said = await git(*line, url=source.url, access=with_place(access, source, place), seconds=ASK)
             return said.decode("utf-8", "replace"), place

@@ -77,6 +77,13 @@ class Proposal:
     verified: str = ""
     reason: str = ""
     message: str = ""
+    #: Whoever made it may have no right to push, and so reads nothing of this machine.
+    requested: bool = False
+
+
+def is_requested(ref: str) -> bool:
+    """Whether a full name is of neither a branch nor a tag: servers let others make such ones."""
+    return ref.startswith("refs/") and not ref.startswith(("refs/heads/", "refs/tags/"))
 
 
 async def propose(
@@ -90,11 +97,14 @@ async def propose(
             raise
         return Proposal(seen.commit, seen.shown, reason=trouble.reason, message=str(trouble))
     commit = found.commit
-    return Proposal(seen.commit, seen.shown, str(found.folder), commit.author, commit.subject, found.verified)
+    about = str(found.folder), commit.author, commit.subject, found.verified
+    return Proposal(seen.commit, seen.shown, *about, requested=is_requested(seen.ref))
 
 
 async def seen_of(repository: Repository, source: GitSource, ref: str) -> Seen:
     """What a person calls a ref: see `read_ref`, and tags by their names; empty is the source's own.
+
+    Any other ref by its full name, such as the request of somebody to merge (`refs/pull/7/head`).
 
     Raises GitTrouble.
     """
@@ -102,6 +112,8 @@ async def seen_of(repository: Repository, source: GitSource, ref: str) -> Seen:
         wanted = Ref.model_validate(read_ref(ref)) if ref else source.ref
     except ValueError:
         raise GitTrouble("RefMissing", f"{ref!r} is no name of a branch or tag, nor a commit") from None
+    if is_requested(ref):
+        return await repository.look_at(ref)
     try:
         return await repository.look(wanted)
     except GitTrouble as trouble:

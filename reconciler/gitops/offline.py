@@ -72,7 +72,7 @@ class KeptManifests:
         """A commit that would be held changes nothing."""
         if proposal.reason:
             return self._held(before, Problem(proposal.message, self.name, reason=proposal.reason))
-        reading = read_folder(proposal.folder, self._source, self._place)
+        reading = read_folder(proposal.folder, self._source, self._place, closed=proposal.requested)
         services = {each.manifest.id: each for each in reading.services}
         if reading.problems:
             return self._held(before, *reading.problems)

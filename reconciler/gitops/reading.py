@@ -51,14 +51,17 @@ class Reading:
     problems: tuple[Problem, ...] = ()
 
 
-def read_folder(folder: str, source: GitSource, place: Place) -> Reading:
-    """Reads every manifest below `folder`. Raises OSError when it cannot be listed."""
+def read_folder(folder: str, source: GitSource, place: Place, *, closed: bool = False) -> Reading:
+    """Reads every manifest below `folder`. Raises OSError when it cannot be listed.
+
+    `closed`: nothing outside is read for it, as for a foreign source.
+    """
     declared: list[Declared] = []
     problems: list[Problem] = []
     broken: dict[str, tuple[Problem, ...]] = {}
     for path in _manifests(folder):
         file = f"{source.name}:{os.path.relpath(path, folder)}"
-        found, wrong = _read(path, file, folder if source.trust == "foreign" else "")
+        found, wrong = _read(path, file, folder if closed or source.trust == "foreign" else "")
         broken[path] = wrong
         for manifest in found:
             if runs_on(manifest, place):

@@ -136,6 +136,16 @@ class Repository:
         await self._ask()
         return self._answered(ref)
 
+    async def look_at(self, name: str) -> Seen:
+        """What one ref is by its full name, whatever its kind. Raises also RefMissing."""
+        async with self._server:
+            place, home = self.place, self._repositories.home
+            text, self._memory.place = await list_refs(self.source, self._access(), home, place, (name,))
+        refs = read_listing(text).refs
+        if name not in refs:
+            raise GitTrouble("RefMissing", f"{self.url} has no {name}")
+        return Seen(refs.get(f"{name}^{{}}", refs[name]), name, refs[name])
+
     async def fetch_now(self, ref: Ref, path: str = "") -> Seen | None:
         """What a branch is now, and fetched: one git for what `look` and `fetch` need two for.
 

@@ -114,6 +114,33 @@ def test_what_would_not_be_applied_is_told(
     assert reason in f"{why['id']} {why['message']}"
 
 
+@pytest.mark.parametrize("name", ["refs/pull/7/head", "refs/merge-requests/7/head"])
+def test_what_somebody_asks_to_merge(name: str, atek: Atek, origin: Repository) -> None:
+    """He may have no right to push: nothing of this machine is read for what he says."""
+    origin.commit({"a.json": service("a")})
+    git = configure(atek.home, origin)
+    applied(git)
+    origin.git("checkout", "--quiet", "-b", "theirs")
+    commit = origin.commit({"a.json": service("a", "2"), "c.json": service("c")})
+    origin.git("push", "--quiet", "origin", f"HEAD:{name}", ":theirs")
+    done = atek("diff", "--git", f"home@{name}", "--json")
+    assert done.status == 2, done.err
+    told = json.loads(done.out)
+    assert told["git"]["commit"] == commit and told["git"]["revision"] == f"{name}@{commit[:12]}"
+    assert {each["id"] for each in told["changes"]} == {"a", "c"}
+    (atek.home / "secret.env").write_text("KEY=s3cret\n")
+    text = f"services: {{web: {{image: x, env_file: ['{atek.home}/secret.env']}}}}"
+    origin.commit({"compose.yaml": text})
+    assert atek("diff", "--git", "home@theirs").status == 2, "who may push may say so"
+    origin.git("push", "--quiet", "origin", f"HEAD:{name}", ":theirs")
+    refused = atek("diff", "--git", f"home@{name}")
+    assert refused.status == 1 and "s3cret" not in refused.out + refused.err
+    assert "is not in the same repository" in refused.out
+    missing = atek("diff", "--git", "home@refs/pull/8/head")
+    assert missing.status == 1 and "has no refs/pull/8/head" in missing.err
+    assert atek("diff", "--git", "home@refs/pull/*/head").status == 1
+
+
 def test_who_did_not_sign_would_not_be_applied(atek: Atek, origin: Repository) -> None:
     origin.commit({"a.json": service("a")})
     configure(atek.home, origin)
