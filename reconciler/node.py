@@ -22,6 +22,8 @@ from reconciler.drive.controllers import Controllers
 from reconciler.drive.desired import DesiredState
 from reconciler.drive.effects import Effects
 from reconciler.drive.events import EventLog
+from reconciler.drive.gate import GateKeeper, NoGrants
+from reconciler.drive.granting import Granting
 from reconciler.drive.inheritance import Inheritance
 from reconciler.drive.internal_errors import InternalErrors
 from reconciler.drive.keep_going import keep_going
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
     from reconciler.decide.updating import Edit
+    from reconciler.decide.updating import Rewriting
+    from reconciler.drive.gate import Grants
     from reconciler.drive.inheritance import DataOwners
     from reconciler.drive.limits import Disk
     from reconciler.drive.packages import PackageStore
@@ -78,6 +82,8 @@ class Ports:
     packages: PackageStore
     updates: Updates = field(default_factory=NoUpdates)
     data: DataOwners
+    #: What others' services may have that a person granted them.
+    grants: Grants = field(default_factory=NoGrants)
     #: What runs it, and who is listened to for that.
     runtimes: Mapping[str, Runtime]
     engines: Sequence[Engine] = ()
@@ -135,11 +141,13 @@ class Node:
             [*ports.sources, *ports.git.sources(), *ports.member.sources()],
             ports.packages, self.reconciler, place_of(ports.about),
             Inheritance(ports.data, self._owner_of, ports.controllers.ran_for),
+            GateKeeper(ports.grants, self._owner_of, ports.controllers.known_services),
         )  # fmt: skip
+        self.granting = Granting(self.desired, self.events)
         self._orders = Orders(str(ports.about.get("name", "")), self.reconciler, self.desired, ports.member)
         self._overview = Overview(
             self.about, self.reconciler, self.desired, self.routing,
-            notices=ports.notices, more=self._source_status,
+            notices=ports.notices, more=self._source_status, rights=self.granting.rows,
         )  # fmt: skip
         self._ports = ports
         self._ending = anyio.Event()
@@ -310,7 +318,9 @@ class Node:
 
     def _owner_of(self, source: str) -> str:
         """As whom a source's services act, unless they are this node's own."""
-        return "" if source in self.desired.local else self.nodes.owner_of(source)
+        if source in self.desired.local:
+            return self.git.owner_of(source)
+        return self.nodes.owner_of(source)
 
 
 def place_of(about: Mapping[str, Any]) -> Place:

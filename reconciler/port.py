@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from reconciler.decide.event import Events
+    from reconciler.drive.granting import Granting
     from reconciler.drive.metrics import Metrics
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Nodes
@@ -111,6 +112,11 @@ class NodeApi(Protocol):
     @property
     def notifications(self) -> Notifications:
         """Whom it tells what."""
+        ...
+
+    @property
+    def granting(self) -> Granting:
+        """What others' services ask of this machine for, and what a person granted them."""
         ...
 
     def status(self) -> dict[str, Any]:

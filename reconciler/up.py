@@ -36,6 +36,7 @@ from reconciler.state.age_key import FILE as AGE_KEY
 from reconciler.state.age_key import ensure_identity
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
+from reconciler.state.grants import GrantsFile
 from reconciler.state.home import Home
 from reconciler.state.settings import load_settings
 from reconciler.state.store import FileStore
@@ -185,7 +186,7 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
 def _make_ports(parts: Parts) -> Ports:
     """Every port of a real node. What it should have besides goes here, and nowhere else."""
     opened, home, host = parts.opened, parts.opened.home.path, parts.opened.host
-    data = DataFolders(home)
+    data, grants = DataFolders(home), GrantsFile(home)
     docker, swarm = (
         DockerOnDemand(host.paths, opened.settings.docker.binds, Vault(home).open),
         SwarmOnDemand(host.paths),
@@ -199,6 +200,7 @@ def _make_ports(parts: Parts) -> Ports:
         packages=parts.packages,
         updates=parts.packages.updates,
         data=data,
+        grants=grants,
         runtimes=make_runtimes(host, docker, swarm),
         engines=(docker, swarm),
         prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host))),
@@ -217,7 +219,7 @@ def _make_ports(parts: Parts) -> Ports:
         new_token=lambda _: new_token(),
         jitter=random.random,
         keep_services=opened.settings.keep_services,
-        notices=(*parts.installed.problems, *data.problems, *opened.sockets.lacking),
+        notices=(*parts.installed.problems, *data.problems, *grants.problems, *opened.sockets.lacking),
     )
 
 

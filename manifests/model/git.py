@@ -31,7 +31,8 @@ class GitPackage:
     commit id; empty: the default branch, or for a `service` the release that it stays at, in the range
     `range` where there is one. `tag` is one that leads to the commit `ref`, which not every server gives by
     its id. `folder` is relative, empty for all of it. `own`: this node's own sources name it, so it is
-    fetched with what the node's user is allowed; otherwise as a stranger.
+    fetched with what the node's user is allowed; otherwise as anybody. `stranger`: nor may it lead anywhere
+    but to the public network.
     """
 
     url: str
@@ -41,6 +42,7 @@ class GitPackage:
     range: str = ""
     service: str = ""
     tag: str = field(default="", compare=False)
+    stranger: bool = False
 
     @property
     def is_fixed(self) -> bool:

@@ -169,9 +169,10 @@ class Limits(Model):
 class GitSource(Model):
     """A folder of manifests that is in a repository.
 
-    `trust`: the repository of a config's owner is his own; of a `foreign` one only what a follow's may be is
-    run. `on_failure`: what is done when a commit's services do not become ready. `hook_secret_file`:
-    with what the server's hook is signed. `author`: as whom the node commits what it writes back.
+    `trust`: the repository of a config's owner is his own; of a `foreign` one only what a foreign follow's
+    may be is run, but for what `policy` says. `on_failure`: what is done when a commit's services do not
+    become ready. `hook_secret_file`: with what the server's hook is signed. `author`: as whom the node
+    commits what it writes back.
     """
 
     name: Text
@@ -233,6 +234,11 @@ class GitSource(Model):
     def host(self) -> str:
         """The server, which is asked one thing at a time; empty for a repository of this machine."""
         return (urlsplit(self.url).hostname or "") if "://" in self.url else ""
+
+    @property
+    def terms(self) -> Policy:
+        """On what its services run, of a repository that is not the owner's: `policy`, and else `FOREIGN`."""
+        return self.policy.model_copy(update={"trust": self.policy.trust or "foreign"})
 
     @property
     def public_only(self) -> bool:

@@ -24,7 +24,8 @@ _RANK: dict[SourceKind, int] = {"config": 0, "file": 1, "git": 2, "record": 3, "
 class Winner(NamedTuple):
     """The declaration that holds for an id, the very object of its snapshot, and its source's name.
 
-    `own`: whether that source is this node's, and no other node that it follows. `kind`: what it is.
+    `own`: whether it is this node's owner who declares it, and no other node and no stranger. `kind`: what
+    the source is.
     """
 
     declared: Declared
@@ -94,6 +95,7 @@ def merge(snapshots: Sequence[Snapshot], before: Mapping[str, Winner] = MappingP
 
 
 def _winner(declared: Declared, where: tuple[str, bool, SourceKind], before: Mapping[str, Winner]) -> Winner:
+    where = where[0], where[1] and declared.policy is None, where[2]
     old = before.get(declared.manifest.id)
     if old is None or old.declared is not declared or old[1:] != where:
         return Winner(declared, *where)

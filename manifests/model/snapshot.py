@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from manifests.model.manifest import Manifest
+    from manifests.model.policy import Policy
 
 #: The reason of what nobody thought of.
 INTERNAL_ERROR = "InternalError"
@@ -57,13 +58,20 @@ class Problem:
 class Declared:
     """A manifest where it was found. `base` is the folder that a relative `source:` starts from.
 
-    `within`: the folder that the files of its secrets have to lie in, where there is one.
+    `within`: the folder that the files of its secrets have to lie in, where there is one. `policy`: on what
+    terms it is here; None of what is the node's owner's.
     """
 
     manifest: Manifest
     base: str
     file: str
     within: str = ""
+    policy: Policy | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was written by others than the owner of this node, as far as he has said."""
+        return self.policy is not None and self.policy.trust == "foreign"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ class Entries:
         """Keeps the very object where nothing is different."""
         if judgement.manifest is None:
             return
-        declared = Declared(judgement.manifest, self._base, f"{judge.source}:{judgement.manifest.id}")
+        file = f"{judge.source}:{judgement.manifest.id}"
+        declared = Declared(judgement.manifest, self._base, file, policy=judge.policy)
         old = before.declared if before else None
         entry.good, entry.recorded = record, judgement.recorded
         entry.declared = old if old == declared and old is not None else declared

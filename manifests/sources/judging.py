@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from manifests.documents.record import read_record, service_of
+from manifests.model.judgement import judge, judge_package, narrow
 from manifests.model.nodes import Place, runs_on
-from manifests.model.policy import Policy, judge, judge_package, narrow
 from manifests.model.snapshot import INTERNAL_ERROR, Problem
 from manifests.packages.resolve import ResolveError, infer_runtime, package_exports
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hyper.port import Drive, Record
     from manifests.documents.record import Recorded
     from manifests.model.manifest import Manifest
+    from manifests.model.policy import Policy
     from manifests.sources.drives import DriveCache
 
 FORBIDDEN = "PolicyForbids"

@@ -108,6 +108,11 @@ class RecordSource:
         return self._snapshot
 
     @property
+    def policy(self) -> Policy | None:
+        """What its services may; None of this node's own."""
+        return self._judge.policy
+
+    @property
     def state(self) -> SourceState:
         return self._following.state
 

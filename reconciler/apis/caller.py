@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.gitops.port import GIT
 from reconciler.http.jsonrpc import RpcError
 from reconciler.peers.port import FOLLOW
 from runtimes.router.decide.table import SYSTEM
@@ -35,7 +36,7 @@ class Caller:
     @property
     def followed(self) -> bool:
         """Whether it is a service that another node brought here."""
-        return self.user.startswith(FOLLOW)
+        return self.user.startswith((FOLLOW, GIT))
 
 
 def caller_of(headers: Mapping[str, str]) -> Caller:

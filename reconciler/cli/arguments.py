@@ -178,9 +178,32 @@ def _add_changing(commands: Commands) -> None:
         "way round (`DataOwned`): its program may be anybody's. This hands the folder over for good.",
     )
     adopt.add_argument("id", metavar="ID")
+    _add_grants(commands)
     _add_order(commands, "stop", "stop a service until it is started again")
     _add_order(commands, "start", "start a stopped service, or try a failed one again")
     _add_order(commands, "restart", "replace a service's running instances")
+
+
+def _add_grants(commands: Commands) -> None:
+    grant = commands.add(
+        "grant",
+        "grant",
+        "let a service that others wrote have what it asks this machine for",
+        "Without ID it lists what is asked for and what is granted. Without RIGHT it is all that the\n"
+        "service asks for, after it was shown. What is granted holds for that service of that source, until\n"
+        "it asks for something else or `atek revoke` takes it back.\n\n"
+        "  atek grant\n"
+        "  atek grant notes egress:api.example.com:443",
+    )
+    grant.add_argument("id", metavar="ID", nargs="?")
+    grant.add_argument("rights", metavar="RIGHT", nargs="*", help="like bind:/srv/photos:ro")
+    grant.add_argument("--yes", action="store_true", help="do not ask")
+    grant.add_argument("--json", action="store_true", help="for programs, with the list")
+    revoke = commands.add(
+        "revoke", "grant", "take back what was granted to a service", "What needs it is stopped."
+    )
+    revoke.add_argument("id", metavar="ID")
+    revoke.add_argument("rights", metavar="RIGHT", nargs="*", help="all of them when left out")
 
 
 def _add_order(commands: Commands, name: str, summary: str) -> None:

@@ -44,22 +44,41 @@ def _add_follow(commands: Commands) -> None:
         "follow",
         "run services from another node's records, and see its status",
         "Without LINK it lists the nodes that are followed. Given again for the same name, it changes what\n"
-        "is allowed. Without any limit, everything is allowed but services called core.* and APIs called\n"
+        "is allowed. What others wrote (--trust foreign) runs in a strict sandbox: programs for Node and\n"
+        "Python, no network, 256Mi each, ten services; what it wants beyond waits for `atek grant`. Limits\n"
+        "say otherwise; without any, it asks. Never allowed are services called core.* and APIs called\n"
         "atek.cloud/*. Patterns have * for anything, and want quotes.\n\n"
-        "  atek follow 'hyper://4f1c…?noise=9a0e…&at=10.0.0.7:49737' --name laptop --runtimes node,python\n"
-        "  atek follow 'hyper://…' --name laptop --ids 'lab-*' --memory 256Mi\n"
+        "  atek follow 'hyper://4f1c…?noise=9a0e…&at=10.0.0.7:49737' --name laptop --trust own --yes\n"
+        "  atek follow 'hyper://…' --name friend --ids 'lab-*' --memory 128Mi --egress api.example.com:443\n"
         "  atek follow 'hyper://…' --name pi --status-only",
     )
     follow.add_argument("link", metavar="LINK", nargs="?", help="what `atek key` shows there, link or key")
     follow.add_argument("--name", metavar="N", help="what to call it here (the beginning of its key)")
     follow.add_argument("--json", action="store_true", help="for programs, with the list")
+    follow.add_argument("--yes", action="store_true", help="do not ask, also where nothing is limited")
+    follow.add_argument(
+        "--trust",
+        choices=("own", "foreign"),
+        help="own: a machine of yours, whose services run as those of your files do; else they are others'",
+    )
     limits = follow.add_argument_group("what its services are allowed")
     limits.add_argument("--runtimes", type=_words, metavar="R,…", help="node, python, process, docker")
     limits.add_argument("--ids", type=_words, metavar="P,…", help="ids, like 'lab-*'")
     limits.add_argument("--apis", type=_words, metavar="P,…", help="APIs that they export or call")
+    limits.add_argument("--calls", type=_words, metavar="P,…", help="APIs that they call, unless as --apis")
+    limits.add_argument("--sandbox", choices=("none", "private", "strict"), help="the least")
+    limits.add_argument("--egress", type=_words, metavar="D,…", help="where they connect to, host:port")
+    limits.add_argument("--binds", type=_words, metavar="P,…", help="folders that they see, /srv/photos:ro")
+    limits.add_argument("--ports", type=_numbers, metavar="N,…", help="ports of this machine")
+    limits.add_argument("--services", metavar="N", type=int, help="how many it may bring")
+    limits.add_argument("--replicas", metavar="N", type=int, help="how many instances of all together")
+    limits.add_argument(
+        "--grants", choices=("ask", "refuse"), help="what becomes of what they want beyond; ask: `atek grant`"
+    )
     limits.add_argument("--memory", metavar="SIZE", help="of one instance, like 256Mi")
     limits.add_argument("--cpu", metavar="CORES", type=_cores, help="of one instance, like 0.5")
     limits.add_argument("--pids", metavar="N", type=int, help="processes of one instance")
+    limits.add_argument("--disk", metavar="SIZE", help="of the data folder of one service, like 1Gi")
     limits.add_argument(
         "--open-ports",
         action="store_true",
@@ -161,6 +180,13 @@ def _add_backup(commands: Commands) -> None:
 def _words(text: str) -> list[str]:
     """One or more, separated by commas; an empty text is none at all."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    found = _words(text)
+    if wrong := [word for word in found if not (word.isdecimal() and len(word) <= 9)]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]} is not a number")
+    return [int(word) for word in found]
 
 
 def _cores(text: str) -> float:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from manifests.model.merge import Merged, Winner
     from manifests.model.service import Service
+    from reconciler.decide.grants import Gate
     from reconciler.decide.renamed import Renames
     from reconciler.decide.rewriting import Rewriting
     from reconciler.drive.git_packages import GitPackages
@@ -89,6 +90,7 @@ class Judge:
     renames: Renames
     vault: Vault
     images: ImageReleases = field(default_factory=lambda: ImageReleases(ImagePins()))
+    gates: Mapping[str, Gate] = field(default_factory=dict)
 
     def change(self, service_id: str) -> Change:
         """Never raises: one that is a surprise hides none of the others."""
@@ -105,6 +107,8 @@ class Judge:
             if not self.merged.complete:
                 return Change(service_id, "none", "a source cannot be read, so it is kept")
             return Change(service_id, "delete", "nothing declares it any more")
+        if (gate := self.gates.get(service_id)) is not None and gate.problem is not None:
+            return Change(service_id, "blocked", f"{gate.problem.reason}: {gate.problem.message}")
         try:
             located = self.images.located(self.git.located(winner))
             after = self._taken(winner, self._resolve(located, memory.generation))

@@ -6,7 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hyper.encoding.link import BadLink, Link, parse_link
+from manifests.model.policy import Policy
+from manifests.model.terms import line, sentences
 from reconciler.cli.client import Client
+from reconciler.cli.confirm import ask
 from reconciler.cli.output import clean, table
 from reconciler.errors import UserError
 
@@ -14,15 +17,20 @@ if TYPE_CHECKING:
     import argparse
 
 _HEADER = ("NAME", "NODE", "CONNECTED", "VERSION", "ALLOWED")
+_HINT = "--yes says so for a script; --trust and limits make other terms, see `atek follow --help`"
 #: The beginning of a key is a name until a person gives a better one.
 _NAME_LENGTH = 8
-_LIMITS = ("runtimes", "ids", "apis", "memory", "cpu", "pids")
+_LIMITS = (
+    "runtimes", "ids", "apis", "calls", "sandbox", "egress", "binds", "ports", "memory", "cpu", "pids",
+    "disk", "services", "replicas", "grants",
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError for what is no link, and for limits that mean nothing."""
     client = Client(arguments.home)
-    policy = _policy(arguments)
+    limits = _policy(arguments)
+    policy = {**({"trust": arguments.trust} if arguments.trust else {}), **limits}
     if arguments.link is None:
         if policy or arguments.name:
             raise UserError(
@@ -31,9 +39,23 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(client, arguments)
     link = _link(arguments.link)
     name = arguments.name or link.key[:_NAME_LENGTH]
+    told = [] if limits else _terms(client, name, policy)
+    if told and not arguments.yes:
+        ask([f"What {name} may do here:", *told], "Follow it on these terms?", hint=_HINT)
+        told = []
     done = client.call("follow", name=name, key=link.key, noise=link.noise, at=link.at, policy=policy)
     print(f"{name} is followed as before, with these limits" if done["changed"] else f"{name} is followed")
+    for sentence in told:
+        print(sentence)
     return 0
+
+
+def _terms(client: Client, name: str, policy: dict[str, Any]) -> list[str]:
+    """What is granted where nothing is limited, in words."""
+    known = {follow["name"]: follow["policy"] for follow in client.call("follows")}
+    trust = policy.get("trust") or (known[name].get("trust") if name in known else "foreign")
+    terms = Policy.model_validate({**policy, "trust": trust})
+    return [clean(f"  - {sentence}") for sentence in sentences(terms)]
 
 
 def _link(text: str) -> Link:
@@ -88,16 +110,4 @@ def _version(follow: dict[str, Any]) -> str:
 
 def allowed(policy: dict[str, Any]) -> str:
     """A policy in one line."""
-    if policy.get("statusOnly"):
-        return "only its status"
-    words = [f"{name} {_plain(policy[name])}" for name in _LIMITS if name in policy]
-    words += ["secrets"] if policy.get("secrets") else []
-    words += ["open ports"] if policy.get("openPorts") else []
-    words += ["may become empty"] if policy.get("allowEmpty") else []
-    return clean("; ".join(words)) or "everything"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value)) or "none"
-    return str(value)
+    return clean(line(Policy.model_validate(policy)))

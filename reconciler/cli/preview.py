@@ -18,6 +18,7 @@ from reconciler.decide.inheritance import LOCAL
 from reconciler.decide.renamed import Renames
 from reconciler.decide.rewriting import Rewriting
 from reconciler.drive.desired import only_here
+from reconciler.drive.gate import GateKeeper
 from reconciler.drive.git_packages import GitPackages
 from reconciler.drive.image_releases import ImageReleases
 from reconciler.drive.inheritance import Inheritance
@@ -28,6 +29,7 @@ from reconciler.peers.offline import kept_sources
 from reconciler.peers.port import FOLLOW
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
+from reconciler.state.grants import GrantsFile
 from reconciler.state.habits import FILE as HABITS
 from reconciler.state.habits import HabitsFile
 from reconciler.state.home import holder
@@ -94,12 +96,14 @@ def preview(
     if ahead is not None and holder(home) is None:
         # Without a node nothing runs; what ran well last is what a commit changes.
         known = Known(known.used(), known.memories)
-    refused = partial(_refused, _inheritance(home, known))
+    refused = partial(_refused, _inheritance(home, known, _owners(home, settings)))
     merged, snapshots = admit([only_here(source.snapshot, place) for source in sources], {}, refused)
     git = GitPackages(Repositories(home / REPOSITORIES), Releases(home / RELEASES), ran=known.ran_from)
     rewriting = Rewriting(HabitsFile(home / HABITS).read())
     renames = Renames(DataFolders(home).is_held)
     renames.look(known.used(), merged.services)
+    owners = _owners(home, settings)
+    keeper = GateKeeper(GrantsFile(home), lambda source: owners.get(source, LOCAL), known.services)
     judge = Judge(
         merged,
         known,
@@ -109,6 +113,7 @@ def preview(
         renames,
         Vault(home),
         ImageReleases(ImagePins(home / IMAGES)),
+        keeper.judge(merged.services),
     )
     ids = sorted(merged.services.keys() | known.running.keys())
     if merge is not None and merge.alone and ahead is not None:
@@ -154,8 +159,17 @@ def _blocked(snapshots: Sequence[Snapshot]) -> Iterator[Change]:
             yield Change(problem.service or problem.file or snapshot.source, "blocked", str(problem))
 
 
-def _inheritance(home: Path, known: Known) -> Inheritance:
+def _owners(home: Path, settings: Settings) -> Mapping[str, str]:
+    """As whom the services of a source act, by its name; all others as the node's own."""
     owners = {follow.name: f"{FOLLOW}{follow.key}" for follow in FollowsFile(home).read()}
+    if settings.sources.git:
+        from reconciler.gitops.sources import owner_of
+
+        owners |= {each.name: owner_of(each) for each in settings.sources.git}
+    return owners
+
+
+def _inheritance(home: Path, known: Known, owners: Mapping[str, str]) -> Inheritance:
     return Inheritance(DataFolders(home), lambda source: owners.get(source, LOCAL), known.ran_for)
 
 

@@ -13,6 +13,7 @@ from reconciler.cli.client import Client
 from reconciler.cli.output import clean, has_colour, paint
 from reconciler.cli.service_table import chosen, redraw, service_lines
 from reconciler.decide.conditions import condition_of
+from reconciler.decide.grants import TRUST_SAID
 
 if TYPE_CHECKING:
     import argparse
@@ -90,6 +91,9 @@ def _closer(service: dict[str, Any]) -> Iterator[str]:
     if may := service.get("may"):
         yield "may:"
         yield from (f"    {each['what']}: {each['how']}" for each in may)
+    for right in service.get("rights") or ():
+        told = f"{right['what']}: {right['why']}" if right["what"] else right["why"]
+        yield f"{'granted' if right['granted'] else 'asks for'} {right['id']}: {told}"
     for kind in ("FilesAsWritten", *_NOTES):
         if (found := condition_of(service, kind))["status"] == "False":
             yield f"{found['reason']}: {found['message']}"
@@ -107,6 +111,8 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
             yield clean(f"source {source['name']}: {_problem(problem)}")
         if "held" in source and (ready := condition_of(source, "Ready"))["status"] == "False":
             yield clean(f"source {source['name']}: {ready['reason']}: {ready['message']}")
+        if (said := condition_of(source, TRUST_SAID))["status"] == "False":
+            yield clean(f"source {source['name']}: {said['message']}")
         for conflict in source.get("conflicts") or ():
             winner, loser = conflict["winner"], conflict["loser"]
             yield clean(f"{conflict['id']} is declared twice: {winner} wins over {loser}")

@@ -54,7 +54,7 @@ def _declared(world: World, draft: Draft) -> Candidate | None:
 def _healthy(world: World, draft: Draft) -> Candidate | None:
     """What served before, under today's policies where it is today's revision."""
     healthy, service = draft.history.healthy, world.service
-    if healthy is None or world.absent:
+    if healthy is None or world.absent or healthy.revision in world.barred:
         return None
     if service is not None and service.revision == healthy.revision:
         healthy = service

@@ -100,7 +100,7 @@ class Wish:
     """The desired half: what the sources say about a service, resolved, and what a person added to it.
 
     `declared` is what it was made from; `rank` is the precedence of the source that declares it, the lowest
-    first. `note` is what else a person should know about it.
+    first. `note` is what else a person should know about it. `barred`: revisions that must not run at all.
     """
 
     service: Service | None = None
@@ -109,6 +109,7 @@ class Wish:
     declared: Declared | None = None
     rank: int = UNDECLARED
     note: Noted | None = None
+    barred: frozenset[str] = frozenset()
 
     @property
     def file(self) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from reconciler.decide.draft import Draft
     from reconciler.decide.world import Instance, World
 
+#: Why what its owner does not let run any more ends.
+BARRED = "NotGranted"
 #: Seconds between two SIGKILLs to an instance that will not go (a process in uninterruptible sleep).
 KILL_AGAIN = 5.0
 
@@ -28,6 +30,11 @@ def terminate(world: World, draft: Draft) -> None:
         for instance in world.instances:
             if instance.live:
                 draft.stop(instance, reason)
+        return
+    if world.observed and world.barred:
+        for instance in world.instances:
+            if instance.live and instance.revision in world.barred:
+                draft.stop(instance, BARRED)
 
 
 def _insist(instance: Instance, now: float, draft: Draft) -> None:

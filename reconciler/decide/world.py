@@ -56,6 +56,7 @@ class World:
     `observed` is False when the runtime could not say what runs, and `unobserved` then may say why.
     `problem` says why `service` could not be brought up to date (its package is gone, its dependencies form a
     cycle): what runs stays.
+    `barred`: revisions that must not run, although they did.
     `waiting_for` names dependencies that are not there yet; `held_by` services that must stop first.
     Two worlds are equal when they differ in nothing but the time.
     """
@@ -71,6 +72,7 @@ class World:
     suspended: bool = False
     shutdown: bool = False
     problem: Verdict | None = None
+    barred: frozenset[str] = frozenset()
     waiting_for: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
 

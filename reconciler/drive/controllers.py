@@ -43,6 +43,11 @@ class Controllers(dict[str, Controller]):
         used = ((each.id, each.used_services()) for each in self.values())
         return {service_id: services[0] for service_id, services in used if services}
 
+    def known_services(self, service_id: str) -> list[Service]:
+        """What is wanted of a service, was healthy last, is being made ready, or runs."""
+        controller = self.get(service_id)
+        return controller.used_services() if controller is not None else []
+
     # -- packages
 
     def ran_from(self, service_id: str) -> str:

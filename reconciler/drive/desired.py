@@ -22,6 +22,7 @@ from manifests.packages.resolve import ResolveError, package_path, secret_paths
 from reconciler.decide.admission import admit
 from reconciler.decide.conditions import Condition, Verdict
 from reconciler.decide.controller import Noted, Wish
+from reconciler.decide.grants import OPEN
 from reconciler.decide.refused import refusals
 from reconciler.decide.renamed import Renames
 from reconciler.drive.git_packages import NotHere, package_of
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from manifests.model.nodes import Place
     from manifests.model.service import Service
     from manifests.model.snapshot import Snapshot, Source
+    from reconciler.decide.grants import Gate
     from reconciler.decide.refused import Refusal
+    from reconciler.drive.gate import GateKeeper
     from reconciler.drive.inheritance import Inheritance
     from reconciler.drive.loop import Reconciler
     from reconciler.drive.packages import PackageStore, Root
@@ -57,11 +60,14 @@ class DesiredState:
         reconciler: Reconciler,
         place: Place,
         inheritance: Inheritance,
+        gatekeeper: GateKeeper,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._wall = wall
         self._place = place
         self._inheritance = inheritance
+        self.gatekeeper = gatekeeper
+        self.gates: dict[str, Gate] = {}
         self._renames = Renames(inheritance.is_held)
         self.sources: list[Guarded] = []
         self._ranks: dict[str, int] = {}
@@ -161,7 +167,11 @@ class DesiredState:
             self.merged, admitted = admit(snapshots, before.services, self._inheritance.refused)
             self._again = set()
             self._look_for_new_ids(before)
+            gates, self.gates = self.gates, self.gatekeeper.judge(self.merged.services)
             changed = changes(before, self.merged) | (again & self.merged.services.keys())
+            changed |= {
+                each for each in gates.keys() | self.gates.keys() if gates.get(each) != self.gates.get(each)
+            }
             wishes = {service_id: await self._wish(service_id) for service_id in sorted(changed)}
             wishes |= self._absent(changed)
             self._reconciler.declare(wishes, known=self.merged.complete)
@@ -263,6 +273,9 @@ class DesiredState:
         controller = self._reconciler.controllers.obtain(service_id)
         cycle = self.merged.cycles.get(service_id)
         problem = Verdict("DependencyCycle", f"depends on itself: {' → '.join(cycle)}") if cycle else None
+        gate = self.gates.get(service_id, OPEN)
+        if gate.problem is not None:
+            return self._withheld(winner, gate.problem, gate.barred, controller.wish)
         try:
             service: Service | None = await self._packages.resolve(winner, controller.generation)
         except ResolveError as error:
@@ -273,7 +286,19 @@ class DesiredState:
             problem, service = self._errors.report(service_id, error), controller.wish.service
         rank = self._ranks[winner.source]
         note = self._noted(winner, controller.wish.note)
-        return Wish(service, problem, on_cycle=bool(cycle), declared=winner.declared, rank=rank, note=note)
+        barred = gate.barred - ({service.revision} if service and not problem else set())
+        return Wish(service, problem, bool(cycle), winner.declared, rank, note, barred)
+
+    def _withheld(self, winner: Winner, problem: Verdict, barred: frozenset[str], before: Wish) -> Wish:
+        """What ran of it goes on where it may, and what is wanted waits for a person."""
+        service = before.service
+        if service is not None and (service.revision in barred or service.source != winner.source):
+            service = None
+        if before.problem is None or before.problem.message != problem.message:
+            service_id = winner.declared.manifest.id
+            self._reconciler.events.emit(service_id, problem.reason, problem.message, warning=True)
+        rank = self._ranks[winner.source]
+        return Wish(service, problem, declared=winner.declared, rank=rank, note=before.note, barred=barred)
 
     def _noted(self, winner: Winner, before: Noted | None) -> Noted | None:
         service_id, kind = winner.declared.manifest.id, "Updatable"

@@ -359,7 +359,7 @@ def package_of(winner: Winner) -> GitPackage | None:
     found = git_package(manifest.source, winner.declared.base)
     if found is None:
         return None
-    found = replace(found, own=winner.own)
+    found = replace(found, own=winner.own, stranger=winner.declared.is_foreign)
     return found if found.ref else replace(found, range=manifest.version or "", service=manifest.id)
 
 

@@ -290,6 +290,7 @@ class Reconciler:
             suspended=controller.stopped,
             shutdown=self.stopping,
             problem=wish.problem,
+            barred=wish.barred,
             waiting_for=self._dependencies.waiting_for(controller),
             held_by=self._dependencies.held_by(controller) if self.stopping else (),
         )

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Overview:
-    """Read at this moment. `more`: what else is to be said about the source of a name."""
+    """Read at this moment. `more`: what else is to be said about the source of a name.
+
+    `rights`: what a service asks for, or has been granted.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class Overview:
         *,
         notices: Sequence[str],
         more: Callable[[str], Mapping[str, Any]],
+        rights: Callable[[str], list[dict[str, Any]]],
     ) -> None:
         self._about = about
         self._reconciler = reconciler
@@ -35,6 +39,7 @@ class Overview:
         self._routing = routing
         self._notices = notices
         self._more = more
+        self._rights = rights
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""
@@ -64,7 +69,9 @@ class Overview:
         try:
             node = str(self._about.get("address", ""))
             lost, owner = self._routing.lost.get(service_id), self._routing.owner(service_id)
-            return service_status(controller, lost, refusal, node, owner)
+            entry = service_status(controller, lost, refusal, node, owner)
+            rights = self._rights(service_id)
+            return {**entry, "rights": rights} if rights else entry
         except Exception as error:
             # One that cannot be told of hides none of the others.
             return unknown_status(service_id, internal_error(error))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.decide.conditions import Condition, condition_of
+from reconciler.decide.grants import GRANT_REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -225,9 +226,13 @@ def _is_given_up(entry: Mapping[str, Any], before: Before) -> bool:
 
 
 def _is_stalled(entry: Mapping[str, Any]) -> bool:
-    """Whether nothing will change by itself; also where a program that is not to be restarted failed."""
+    """Whether nothing will change by itself; also where a program that is not to be restarted failed.
+
+    What its owner has to grant first is no fault of the commit.
+    """
     stalled, ready = condition_of(entry, "Stalled"), condition_of(entry, "Ready")
-    return bool(stalled["status"] == "True" or ready["reason"] == "Failed")
+    waits = stalled["reason"] == GRANT_REQUIRED
+    return bool((stalled["status"] == "True" and not waits) or ready["reason"] == "Failed")
 
 
 def _is_ready(entry: Mapping[str, Any]) -> bool:

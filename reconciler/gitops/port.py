@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from reconciler.decide.updating import Edit
 
 
+#: Owners begin with it that are other people's repositories.
+GIT = "git:"
 #: What became of a hook: Rung, or why not.
 Hooked = Literal["Rung", "Repeated", "TooOften", "Unsigned", "Unknown"]
 
@@ -52,6 +54,10 @@ class Git(Protocol):
 
     def status(self, name: str) -> Mapping[str, Any]:
         """What `status` says about one beside what it says about all sources; empty for others."""
+        ...
+
+    def owner_of(self, name: str) -> str:
+        """As whom the services of a foreign one act: `git:` and its URL; empty of all other sources."""
         ...
 
     def counts(self) -> Mapping[str, Counts]:
@@ -97,6 +103,10 @@ class NoGit:
     def status(self, name: str) -> Mapping[str, Any]:
         """Of no source."""
         return {}
+
+    def owner_of(self, name: str) -> str:
+        """Of no source."""
+        return ""
 
     def counts(self) -> Mapping[str, Counts]:
         """Of no source."""

@@ -15,8 +15,8 @@ from manifests.compose import is_compose
 from manifests.documents.document import BrokenText
 from manifests.model.git import is_git
 from manifests.model.ignored import is_ignored
+from manifests.model.judgement import judge, judge_package, narrow
 from manifests.model.nodes import runs_on
-from manifests.model.policy import judge, judge_package, narrow
 from manifests.model.snapshot import Declared, Problem
 from manifests.packages.resolve import (
     DOCKERFILE,
@@ -128,9 +128,10 @@ def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declare
         package = absolute_source(manifest.source, declared.base)
         if not is_within(package, folder):
             return None, _forbidden(declared, "its package is no folder of the repository's own")
+    policy = source.terms
     # A folder of the repository came with it; everything else is judged as any node's.
     shown = manifest.model_copy(update={"source": None}) if package else manifest
-    if why := judge(source.policy, shown):
+    if why := judge(policy, shown):
         return None, _forbidden(declared, why)
     try:
         runtime = infer_runtime(manifest, package)
@@ -139,9 +140,10 @@ def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declare
         )
     except ResolveError as error:
         return None, Problem(error.message, declared.file, service=manifest.id, hint=error.hint)
-    if why := judge_package(source.policy, shown, runtime, exports):
+    if why := judge_package(policy, shown, runtime, exports):
         return None, _forbidden(declared, why)
-    return replace(declared, manifest=narrow(source.policy, manifest, runtime, exports, source.name)), None
+    narrowed = narrow(policy, manifest, runtime, exports, source.name)
+    return replace(declared, manifest=narrowed, policy=policy), None
 
 
 def _forbidden(declared: Declared, why: str) -> Problem:
@@ -151,7 +153,8 @@ def _forbidden(declared: Declared, why: str) -> Problem:
 
 def same(before: Declared | None, declared: Declared) -> Declared:
     """The very object that was there before, where nothing about it is another: nobody has to look again."""
-    if before is None or (before.manifest, before.file) != (declared.manifest, declared.file):
+    now = declared.manifest, declared.file, declared.policy
+    if before is None or (before.manifest, before.file, before.policy) != now:
         return declared
     source = declared.manifest.source
     # What is beside the manifest may be another, although it is called the same.

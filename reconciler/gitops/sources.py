@@ -14,7 +14,7 @@ from reconciler.errors import UserError
 from reconciler.gitops.credentials import read_secret
 from reconciler.gitops.hooks import Bell
 from reconciler.gitops.kept import KeptFile
-from reconciler.gitops.port import unknown, unwritable
+from reconciler.gitops.port import GIT, unknown, unwritable
 from reconciler.gitops.repository import Repositories
 from reconciler.gitops.source import GitManifests
 from reconciler.gitops.troubles import GitTrouble
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 #: Where repositories are mirrored, below the home.
 FOLDER = "state/git"
+
+
+def owner_of(source: GitSource) -> str:
+    """As whom its services act; empty: as this node's own."""
+    return f"{GIT}{source.url}" if source.trust == "foreign" else ""
 
 
 class GitSources:
@@ -80,6 +85,11 @@ class GitSources:
         """See `Git`."""
         source = self._sources.get(name)
         return source.status() if source is not None else {}
+
+    def owner_of(self, name: str) -> str:
+        """See `Git`."""
+        source = self._sources.get(name)
+        return owner_of(source.source) if source is not None else ""
 
     def counts(self) -> Mapping[str, Counts]:
         """See `Git`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.decide.conditions import Condition
+from reconciler.decide.grants import TRUST_SAID
 
 if TYPE_CHECKING:
     from hyper.port import Database, Position
+    from manifests.model.policy import Policy
 
 
 def conditions_of(
@@ -25,12 +27,23 @@ def conditions_of(
     return synced, Condition("Stalled", "False", synced.reason)
 
 
+def terms_of(policy: Policy | None) -> tuple[Condition, ...]:
+    """Whether its owner has said whose it is; nothing where that does not matter, or he has."""
+    if policy is None or policy.trust is not None or policy.status_only:
+        return ()
+    return (Condition(TRUST_SAID, "False", "TrustUnsaid", _UNSAID),)
+
+
 def lag_of(database: Database | None, applied: Position | None) -> int:
     """Blocks that some peer has, and the loop was not told of."""
     known = database.known if database else 0
     return max(0, known - (applied.version if applied else 0))
 
 
+_UNSAID = (
+    "its services run on the terms of earlier versions, with all that your own may; "
+    "`atek follow KEY --name NAME --trust own|foreign` says whose they are"
+)
 _FORKED = (
     "the same key wrote in two places; what it said last stays, and it is followed again once that node"
     " has repaired its log"

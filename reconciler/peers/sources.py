@@ -12,7 +12,7 @@ from hyper.port import Position
 from manifests.sources.drives import DriveCache
 from manifests.sources.records import RecordSource
 from reconciler.drive.status import plain
-from reconciler.peers.conditions import conditions_of, lag_of
+from reconciler.peers.conditions import conditions_of, lag_of, terms_of
 from reconciler.peers.port import RECORDS
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ class RecordSources:
             "position": list(applied) if applied else None,
             "lag": lag_of(state.database, applied),
             "peers": state.database.peers if state.database else 0,
-            "conditions": [plain(condition, self._since(name, condition)) for condition in conditions],
+            "conditions": [
+                plain(each, self._since(name, each)) for each in (*conditions, *terms_of(source.policy))
+            ],
         }
 
     def _since(self, name: str, condition: Condition) -> float:

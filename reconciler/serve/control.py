@@ -118,6 +118,26 @@ async def _adopt(node: NodeApi, params: dict[str, Any]) -> object:
     return {}
 
 
+async def _grants(node: NodeApi, params: dict[str, Any]) -> object:
+    return node.granting.rows()
+
+
+async def _grant(node: NodeApi, params: dict[str, Any]) -> object:
+    return await node.granting.grant(text(params, "id"), _rights(params))
+
+
+async def _revoke(node: NodeApi, params: dict[str, Any]) -> object:
+    return await node.granting.revoke(text(params, "id"), _rights(params))
+
+
+def _rights(params: dict[str, Any]) -> list[str]:
+    """Which ones; none are all."""
+    found = params.get("rights", [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise RpcError(INVALID_PARAMS, "rights must be a list of their ids")
+    return found
+
+
 async def _sync(node: NodeApi, params: dict[str, Any]) -> object:
     name = params.get("name")
     if name is not None and not isinstance(name, str):
@@ -160,6 +180,9 @@ _METHODS: dict[str, Method] = {
     "start": _start,
     "restart": _restart,
     "adopt": _adopt,
+    "grants": _grants,
+    "grant": _grant,
+    "revoke": _revoke,
     "sync": _sync,
     "propose": _propose,
     "updates": _updates,

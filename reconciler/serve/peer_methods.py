@@ -17,7 +17,7 @@ from reconciler.http.jsonrpc import INVALID_PARAMS, RpcError
 from reconciler.peers.backup import store_backup
 from reconciler.peers.errors import for_people
 from reconciler.peers.history import history, records_at, rollback
-from reconciler.peers.port import Change, Follow
+from reconciler.peers.port import FOLLOW, Change, Follow
 from reconciler.peers.push import push
 from reconciler.peers.remote_status import remote_status
 from reconciler.serve.params import number, text
@@ -70,7 +70,10 @@ async def _follow(node: NodeApi, params: dict[str, Any]) -> object:
     before = next((each for each in node.nodes.follows() if (each.name, each.key) == (name, key)), None)
     noise, at = params.get("noise", ""), params.get("at", "")
     policy = _policy(params.get("policy", {}))
-    known = before or Follow(name, key)
+    known = before or Follow(name, key, policy=Policy(trust="foreign"))
+    if policy.trust is None:
+        # Who does not say whose it is means what he has said before.
+        policy = policy.model_copy(update={"trust": known.policy.trust})
     await node.nodes.follow(Follow(name, key, noise or known.noise, at or known.at, policy))
     return {"changed": before is not None}
 
@@ -84,7 +87,12 @@ def _policy(value: Any) -> Policy:
 
 
 async def _unfollow(node: NodeApi, params: dict[str, Any]) -> object:
-    await node.nodes.unfollow(text(params, "name"))
+    """What its services were granted goes with it: whoever is followed again asks again."""
+    name = text(params, "name")
+    keys = [follow.key for follow in node.nodes.follows() if follow.name == name]
+    await node.nodes.unfollow(name)
+    for key in keys:
+        node.granting.forget(f"{FOLLOW}{key}")
     return {}
 
 

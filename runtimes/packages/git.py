@@ -103,7 +103,8 @@ class Repositories:
 
     def _place(self, package: GitPackage) -> Path:
         """A stranger's copy is not ours: what our keys may read is not for him."""
-        name = hashlib.sha256(f"{package.own}:{package.url}".encode()).hexdigest()[:16]
+        whose = f"{package.own}{':stranger' if package.stranger else ''}"
+        name = hashlib.sha256(f"{whose}:{package.url}".encode()).hexdigest()[:16]
         return self._folder / name
 
     def _known(self, place: Path) -> dict[str, str]:

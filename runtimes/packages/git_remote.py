@@ -187,7 +187,7 @@ async def _keep_history(package: GitPackage, folder: str, changed: Sequence[str]
 
 async def _git(package: GitPackage, seconds: float, *arguments: str) -> str:
     """What git prints. Raises RuntimeFailure with its last words. Ended with all that it started."""
-    if package.own:
+    if not package.stranger:
         return await _run(package, seconds, *arguments)
     async with public_way() as way:
         try:
@@ -196,7 +196,7 @@ async def _git(package: GitPackage, seconds: float, *arguments: str) -> str:
             if not way.refused:
                 raise
             why = f"{way.refused[0]} has no address of the public network"
-            raise failure_of(package, f"{why}, and another node's services get nothing else") from failure
+            raise failure_of(package, f"{why}, where alone it may be fetched from") from failure
 
 
 async def _run(package: GitPackage, seconds: float, *arguments: str) -> str:
@@ -237,7 +237,7 @@ def _environment(package: GitPackage) -> dict[str, str]:
         passed["GIT_ALLOW_PROTOCOL"] = _PUBLIC_PROTOCOLS
     env = tool_environment(**passed, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", LC_ALL="C")
     # A stranger's has no way out but the one that it is given.
-    return env if package.own else {name: env[name] for name in env if name.lower() not in PROXIES}
+    return env if not package.stranger else {name: env[name] for name in env if name.lower() not in PROXIES}
 
 
 def _last(said: bytearray) -> str:

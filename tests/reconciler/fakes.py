@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -118,6 +119,7 @@ class FakeNode:
     after_start: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: bool = False
     looked_at: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     def add(self, *services: dict[str, Any]) -> None:
         self.services.update({value["id"]: value for value in services})
@@ -160,6 +162,11 @@ class FakeNode:
 
     async def look_at_kept(self, service_id: str) -> None:
         self.looked_at.append(service_id)
+
+    @property
+    def granting(self) -> Any:
+        """Nobody asks for anything; notes whose grants are forgotten."""
+        return SimpleNamespace(rows=list, forget=self.forgotten.append)
 
     async def adopt_data(self, service_id: str) -> None:
         self._find(service_id)

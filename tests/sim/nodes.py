@@ -15,6 +15,7 @@ import anyio
 from manifests.model.manifest import Manifest
 from manifests.model.service import Package, make_service
 from manifests.sources.memory import MemorySource
+from reconciler.drive.gate import NoGrants
 from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Standalone
 from reconciler.state.store import MemoryStore
@@ -87,6 +88,7 @@ class Home:
         self.source = MemorySource()
         self.store = MemoryStore()
         self.data = MemoryFolders()
+        self.grants = NoGrants()
         self.about: dict[str, Any] = {"name": "fake"}
         self.requests: dict[str, float] = {}
         self.router = FakeRouter(self.machine, self.requests)
@@ -121,6 +123,7 @@ class Home:
             prober=self.machine.prober(),
             store=self.store,
             data=self.data,
+            grants=self.grants,
             router=self.router,
             member=self.make_member(),
             identity=lambda service_id: {"key": f"key-{service_id}"},

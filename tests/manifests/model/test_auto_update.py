@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from manifests.model.auto_update import AutoUpdate, next_time, pause
+from manifests.model.judgement import judge
 from manifests.model.manifest import Manifest
-from manifests.model.policy import Policy, judge
+from manifests.model.policy import Policy
 from manifests.model.service import make_service
 from tests.schema import CheckedManifest
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from manifests.model.judgement import judge
 from manifests.model.manifest import Manifest
 from manifests.model.nodes import Place, runs_on
-from manifests.model.policy import Policy, judge
+from manifests.model.policy import Policy
 from manifests.model.snapshot import Declared
 from manifests.packages.resolve import resolve
 

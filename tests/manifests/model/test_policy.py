@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from hyper.fake import FakeHyper
 from hyper.port import Drive, Record
 from manifests.documents.record import drive_url, make_record, record_path
+from manifests.model.judgement import judge, judge_package, narrow
 from manifests.model.manifest import Manifest
 from manifests.model.nodes import Place
 from manifests.model.patterns import matches
-from manifests.model.policy import Policy, judge, judge_package, narrow
+from manifests.model.policy import Policy
 from manifests.packages.resolve import infer_runtime, package_exports
 from manifests.sources.drives import DriveCache
 from manifests.sources.judging import Judge

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hyper.encoding.link import Link, format_link
+from manifests.model.policy import Policy
 from reconciler.peers.port import Follow
 from tests.reconciler.cli.atek import Atek, running_node
 from tests.reconciler.fakes import FakeNode, condition, service
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.reconciler.fake_nodes import Pair
 
 KEY, NOISE = "4f" * 32, "9a" * 32
+FOREIGN = Policy(trust="foreign")
 LINK = f"hyper://{KEY}?noise={NOISE}&at=10.0.0.7:49737"
 
 
@@ -35,7 +37,7 @@ def only_follow(pair: Pair) -> Follow:
     "words",
     [
         "key",
-        f"follow {LINK}",
+        f"follow {LINK} --yes",
         "status --node pi",
         "push {home}",
         "history",
@@ -111,33 +113,57 @@ def test_a_key_that_nobody_can_reach_by_tcp(atek: Atek, pair: Pair) -> None:
 
 def test_following_and_not_any_more(atek: Atek, pair: Pair) -> None:
     keys = pair.do(pair.pi.keys)
-    assert atek("follow", link_of(pair), "--name", "pi").out == "pi is followed\n"
-    assert only_follow(pair) == Follow("pi", keys.records, keys.noise, keys.address)
+    assert atek("follow", link_of(pair), "--name", "pi", "--yes").out.startswith(
+        "pi is followed\n  - it counts"
+    )
+    assert only_follow(pair) == Follow("pi", keys.records, keys.noise, keys.address, FOREIGN)
     assert atek("unfollow", "pi").out == "pi is followed no longer\n"
     assert pair.laptop.follows() == []
 
 
 def test_without_a_name_it_is_the_beginning_of_the_key(atek: Atek, pair: Pair) -> None:
-    assert atek("follow", LINK).out == f"{KEY[:8]} is followed\n"
-    assert only_follow(pair) == Follow(KEY[:8], KEY, NOISE, "10.0.0.7:49737")
+    assert atek("follow", LINK, "--runtimes=").out == f"{KEY[:8]} is followed\n"
+    assert only_follow(pair) == Follow(
+        KEY[:8], KEY, NOISE, "10.0.0.7:49737", FOREIGN.model_copy(update={"runtimes": ()})
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "policy", "shown"),
     [
-        ("", {}, "everything"),
-        ("--runtimes node,python", {"runtimes": ["node", "python"]}, "runtimes node,python"),
-        ("--runtimes=", {"runtimes": []}, "runtimes none"),
-        ("--ids lab-*,x", {"ids": ["lab-*", "x"]}, "ids lab-*,x"),
-        ("--apis example.com/*", {"apis": ["example.com/*"]}, "apis example.com/*"),
-        ("--memory 256Mi", {"memory": 256 * 1024**2}, "memory 268435456"),
-        ("--cpu 0.5 --pids 9", {"cpu": 0.5, "pids": 9}, "cpu 0.5; pids 9"),
+        ("--yes", {}, "foreign"),
+        ("--yes --trust own", {"trust": "own"}, "own"),
+        ("--runtimes node,python", {"runtimes": ["node", "python"]}, "foreign; runtimes node,python"),
+        ("--runtimes=", {"runtimes": []}, "foreign; runtimes none"),
+        ("--ids lab-*,x", {"ids": ["lab-*", "x"]}, "foreign; ids lab-*,x"),
+        ("--apis example.com/*", {"apis": ["example.com/*"]}, "foreign; apis example.com/*"),
+        ("--memory 256Mi", {"memory": 256 * 1024**2}, "foreign; memory 268435456"),
+        ("--cpu 0.5 --pids 9", {"cpu": 0.5, "pids": 9}, "foreign; cpu 0.5; pids 9"),
         ("--status-only", {"statusOnly": True}, "only its status"),
-        ("--ids x --allow-empty", {"ids": ["x"], "allowEmpty": True}, "ids x; may become empty"),
+        (
+            "--sandbox private --egress a.example:443 --binds /srv/a --ports 80,81 --services 1 --replicas 2",
+            {
+                "sandbox": "private",
+                "egress": ["a.example:443"],
+                "binds": ["/srv/a"],
+                "ports": [80, 81],
+                "services": 1,
+                "replicas": 2,
+            },
+            "foreign; egress a.example:443; binds /srv/a; ports 80,81; sandbox private; "
+            "services 1; replicas 2",
+        ),
+        (
+            "--calls x/* --grants refuse",
+            {"calls": ["x/*"], "grants": "refuse"},
+            "foreign; calls x/*; nothing more",
+        ),
+        ("--ids x --allow-empty", {"ids": ["x"], "allowEmpty": True}, "foreign; ids x; may become empty"),
     ],
 )
 def test_limits(atek: Atek, pair: Pair, words: str, policy: dict[str, Any], shown: str) -> None:
     assert atek("follow", link_of(pair), "--name", "pi", *words.split()).status == 0
+    policy = {"trust": "foreign"} | policy
     assert only_follow(pair).policy.to_json() == policy
     header, line = atek("follow").out.splitlines()
     assert header.split() == ["NAME", "NODE", "CONNECTED", "VERSION", "ALLOWED"]
@@ -163,9 +189,34 @@ def test_limits_without_a_link_are_not_taken_for_a_question(atek: Atek, followed
 
 
 def test_a_bare_key(atek: Atek, pair: Pair) -> None:
-    result = atek("follow", KEY, "--name", "pi")
+    result = atek("follow", KEY, "--name", "pi", "--trust", "foreign", "--ids", "a")
     assert (result.status, result.out, result.err) == (0, "pi is followed\n", "")
-    assert only_follow(pair) == Follow("pi", KEY)
+    assert only_follow(pair) == Follow("pi", KEY, policy=Policy(trust="foreign", ids=("a",)))
+
+
+def test_without_limits_it_says_what_it_grants_and_asks(
+    atek: Atek, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = atek("follow", link_of(pair), "--name", "pi")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("atek: nobody is there to say yes, so nothing was done\nhint: --yes says")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer, status in (("", 1), ("n", 1), ("y", 0)):
+        monkeypatch.setattr("builtins.input", {"Follow it on these terms? [y/N] ": answer}.__getitem__)
+        result = atek("follow", link_of(pair), "--name", "pi")
+        assert result.status == status
+        assert "strict sandbox: no network" in result.out and "at most 10 services" in result.out
+        assert len(pair.laptop.follows()) == (not status)
+
+
+@pytest.mark.parametrize("said", [None, "own", "foreign"])
+def test_whose_it_is_stays_said(atek: Atek, followed: Pair, said: str | None) -> None:
+    """A follow of an earlier version keeps its terms until somebody says; and limits say nothing of it."""
+    before = only_follow(followed)
+    if said is not None:
+        assert atek("follow", before.key, "--name", "pi", "--yes", "--trust", said).status == 0
+    assert atek("follow", before.key, "--name", "pi", "--memory", "1Gi").status == 0
+    assert only_follow(followed).policy.trust == said
 
 
 @pytest.mark.parametrize(
@@ -189,7 +240,7 @@ def test_a_bare_key(atek: Atek, pair: Pair) -> None:
 )
 def test_what_cannot_be_followed(atek: Atek, followed: Pair, words: str, message: str) -> None:
     own, pi = followed.do(followed.laptop.keys).records, link_of(followed)
-    result = atek("follow", *words.format(own=own, pi=pi).split())
+    result = atek("follow", *words.format(own=own, pi=pi).split(), "--yes")
     assert (result.status, result.out) == (1, "")
     assert message in result.err.splitlines()[0]
     assert [each.name for each in followed.laptop.follows()] == ["pi"]

@@ -104,7 +104,17 @@ class TestForeign:
             ("id: core.hyper\nsource: ./app\n", {}, "core.hyper is not allowed"),
             ("id: app\nsource: ./app\n", {"runtimes": ["node"]}, "the runtime python is not allowed"),
             ("id: app\nsource: ./app\n", {"ids": ["lab-*"]}, "of the id app is not allowed"),
-            ("id: app\nimage: nginx\nvolumes: ['/etc:/x']\n", {}, "may not have this machine's /etc"),
+            ("id: app\nimage: nginx\n", {}, "the runtime docker is not allowed"),
+            (
+                "id: app\nimage: nginx\nvolumes: ['/etc:/x']\n",
+                {"runtimes": ["docker"], "grants": "refuse"},
+                "may not read and change /etc",
+            ),
+            (
+                "id: app\nimage: nginx\nvolumes: ['/run/docker.sock:/x']\n",
+                {"runtimes": ["docker"]},
+                "nobody else's service may have /run/docker.sock",
+            ),
         ],
     )
     def test_nothing_of_this_machine(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from manifests.model.judgement import judge, narrow
 from manifests.model.manifest import Manifest
-from manifests.model.policy import Policy, judge, narrow
+from manifests.model.policy import Policy
 from runtimes.base import PermanentFailure
 from runtimes.docker import labels, spec
 from runtimes.docker.network import network

@@ -8,8 +8,9 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
+from manifests.model.judgement import judge
 from manifests.model.manifest import Manifest
-from manifests.model.policy import Policy, judge
+from manifests.model.policy import Policy
 from manifests.model.service import Package, Service, make_service
 from manifests.packages.digests import Digests
 from reconciler.decide.strategy import choose

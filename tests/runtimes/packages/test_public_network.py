@@ -144,7 +144,7 @@ async def test_a_strangers_repository_is_not_fetched_from_this_machine(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
     with listening() as (port, server):
-        wanted = GitPackage(f"https://{host}:{port}/a.git", own=False)
+        wanted = GitPackage(f"https://{host}:{port}/a.git", own=False, stranger=True)
         with pytest.raises(RuntimeFailure, match="has no address of the public network"):
             await store.update(wanted)
         assert not was_reached(server)
@@ -171,9 +171,9 @@ async def test_git_goes_this_way_to_what_is_public(
     monkeypatch.setattr(public_network, "is_public", lambda address: address == "127.0.0.1")
     monkeypatch.setattr(git_remote, "_SETTINGS", (*git_remote._SETTINGS, f"http.sslCAInfo={tls.ca}"))
     with http_server(origin.path.parent, tls) as server:
-        assert await store.update(GitPackage(f"{server.url}/origin.git", own=False))
-    assert text(store, GitPackage(f"{server.url}/origin.git", own=False)) == "1"
-    assert text(store, GitPackage(f"{server.url}/origin.git", own=False), "mod/a") == "inner"
+        assert await store.update(GitPackage(f"{server.url}/origin.git", own=False, stranger=True))
+    assert text(store, GitPackage(f"{server.url}/origin.git", own=False, stranger=True)) == "1"
+    assert text(store, GitPackage(f"{server.url}/origin.git", own=False, stranger=True), "mod/a") == "inner"
 
 
 async def _try(store: Repositories, wanted: GitPackage) -> None:
