@@ -67,7 +67,9 @@ def _add_follow(commands: Commands) -> None:
     limits.add_argument("--apis", type=_words, metavar="P,…", help="APIs that they export or call")
     limits.add_argument("--calls", type=_words, metavar="P,…", help="APIs that they call, unless as --apis")
     limits.add_argument("--sandbox", choices=("none", "private", "strict"), help="the least")
-    limits.add_argument("--egress", type=_words, metavar="D,…", help="where they connect to, host:port")
+    limits.add_argument(
+        "--egress", type=_destinations, metavar="D,…", help="where they connect to, host:port; '*' everywhere"
+    )
     limits.add_argument("--binds", type=_words, metavar="P,…", help="folders that they see, /srv/photos:ro")
     limits.add_argument("--ports", type=_numbers, metavar="N,…", help="ports of this machine")
     limits.add_argument("--services", metavar="N", type=int, help="how many it may bring")
@@ -180,6 +182,12 @@ def _add_backup(commands: Commands) -> None:
 def _words(text: str) -> list[str]:
     """One or more, separated by commas; an empty text is none at all."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _destinations(text: str) -> list[str] | bool:
+    """Those that are named; everywhere, or with an empty text nowhere."""
+    found = _words(text)
+    return True if found == ["*"] else found
 
 
 def _numbers(text: str) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.output import clean
 from reconciler.decide.conditions import condition_of
+from reconciler.decide.grants import GRANT_REQUIRED
 from reconciler.drive.service_state import explanation, serves
 from reconciler.errors import UserError
 from reconciler.peers.publication import mark_of
@@ -116,6 +117,8 @@ class Delivery:
         hint = f"`atek logs {self._id}` on {self._node} may say more"
         if "PolicyForbids" in (condition_of(entry, kind)["reason"] for kind in ("UpToDate", "Stalled")):
             hint = f"what it allows was said there with `atek follow`; `atek status --node {self._node}`"
+        if condition_of(entry, "Stalled")["reason"] == GRANT_REQUIRED:
+            hint = f"whoever {self._node} belongs to decides; it starts by itself then"
         return UserError(f"{self._id} does not run on {self._node}: {_explanation(entry)}", hint=hint)
 
     def _too_late(self, seconds: float) -> UserError:

@@ -63,8 +63,9 @@ class Member(Bench):
         return value
 
     def follow(self, other: Member, *policy: str) -> None:
-        """By the whole link."""
-        self.told("follow", other.keys()["link"], "--name", other.name, *policy)
+        """By the whole link; as a machine of one's own, unless it is said whose it is."""
+        whose = () if "--trust" in policy else ("--trust", "own")
+        self.told("follow", other.keys()["link"], "--name", other.name, "--yes", *whose, *policy)
 
     def kill_daemon(self) -> None:
         os.kill(self.pid(HYPER_ID), signal.SIGKILL)

@@ -78,11 +78,12 @@ def test_a_pushed_compose_file_runs_there_within_limits(
 ) -> None:
     laptop.up()
     pi.up()
-    pi.follow(laptop)
+    port = free_port()
+    others = ("--trust", "foreign", "--runtimes", "docker", "--egress", "*", "--ports", str(port))
+    pi.follow(laptop, *others)
     laptop.follow(pi, "--status-only")
     # The pi has a project of that name too, which is another one.
     pi.write("compose.yaml", f"name: wiki\nservices: {{own: {{image: {IMAGE}, command: sleep 1000}}}}\n")
-    port = free_port()
     write(wiki, f"127.0.0.1:{port}")
     assert "wiki-web pushed" in laptop.told("push", str(wiki), "--to", "pi", "--wait")
     assert page(port) == "from the laptop\n"
@@ -98,7 +99,7 @@ def test_a_pushed_compose_file_runs_there_within_limits(
     done = laptop.atek("push", str(wiki), "--to", "pi", "--wait")
     assert done.returncode == 1 and "PolicyForbids" in done.stderr and "--open-ports" in done.stderr
     assert page(port) == "from the laptop\n"
-    pi.follow(laptop, "--open-ports")
+    pi.follow(laptop, *others, "--open-ports")
     pi.until(lambda: f"0.0.0.0:{port}" in str(ports(pi)), "it is published as the file says")
     pi.until(lambda: pi.ready("wiki-web", "wiki-own"), "both are ready")
     for service in ("wiki-web", "wiki-db"):

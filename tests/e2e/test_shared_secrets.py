@@ -52,11 +52,12 @@ def test_a_record_s_secrets_lie_in_its_package(pair: tuple[Member, Member]) -> N
     laptop.until(lambda: laptop.ready("app"), "it runs where it was written")
     assert environment(laptop)["API_KEY"] == SECRET
 
-    pi.follow(laptop)
+    others = ("--trust", "foreign", "--sandbox", "none")
+    pi.follow(laptop, *others)
     laptop.follow(pi, "--status-only")
     told = "nothing is decrypted here for a service of another node"
     pi.until(lambda: told in pi.atek("status").stdout, "it says so")
-    pi.follow(laptop, "--secrets")
+    pi.follow(laptop, *others, "--secrets")
     pi.until(lambda: pi.ready("app"), "it runs there, too")
     assert environment(pi)["API_KEY"] == SECRET
 

@@ -42,7 +42,7 @@ def acquaint(laptop: Member, pi: Member) -> None:
     pi.until(lambda: pi.atek("key").returncode == 0, "its keys are known")
     link = laptop.told("key", "--link").strip()
     assert link == laptop.keys()["link"] and link.startswith("hyper://")
-    pi.told("follow", link, "--name", "laptop", "--ids", "hello*", "--allow-empty")
+    pi.told("follow", link, "--name", "laptop", "--trust", "own", "--ids", "hello*", "--allow-empty")
     laptop.follow(pi, "--status-only")
 
 

@@ -162,7 +162,15 @@ def test_what_the_owner_says_goes_before_what_is_usual() -> None:
 
 def test_terms_in_words() -> None:
     told = "\n".join(sentences(FOLLOW))
-    for word in ("somebody else's", "strict sandbox", "node, python", "10 services", "20 instances", "256.0 MiB", "1.0 GiB of data"):
+    for word in (
+        "somebody else's",
+        "strict sandbox",
+        "node, python",
+        "10 services",
+        "20 instances",
+        "256.0 MiB",
+        "1.0 GiB of data",
+    ):
         assert word in told
     assert "your own" in next(iter(sentences(Policy(trust="own"))))
     assert list(sentences(Policy(status_only=True))) == ["nothing of it runs here; only its status is seen"]
