@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 #: The newest one of a service's.
 VERSION = r"$(atek history hello | sed -n 's/^version \([0-9]*\) .*/\1/p' | head -1)"
-#: The pi follows the laptop already, and has data of a service `photos` of its own.
+#: What the service `asks` of the laptop wants on the pi.
+RIGHT = "api:atek.cloud/services-api"
+#: The pi follows the laptop already, which has pushed `asks`, and has data of a service `photos` of its own.
 RUN = {
     "atek key": [Line("atek key", "age1")],
     "atek follow LINK --name N [limits]": [
         Line('atek follow "$(atek key --link --home pi)" --name pi --status-only', "pi"),
     ],
+    "atek grant": [Line("atek grant --home pi", f"asked for: {RIGHT}")],
+    "atek grant ID [RIGHT…] [--yes]": [Line(f"atek grant asks {RIGHT} --yes --home pi", "granted to asks")],
+    "atek revoke ID [RIGHT…]": [Line(f"atek revoke asks {RIGHT} --home pi", "taken from asks")],
     "atek push FOLDER": [Line("atek push photos", "photos")],
     "atek push PATH [--to NODE] [--wait]": [
         Line("atek push hello --to pi --wait", "hello"),
@@ -60,11 +65,14 @@ def test_all_of_it(nodes: tuple[Member, Member]) -> None:
     pi.until(lambda: not pi.service("photos")["instances"], "it is gone")
     laptop.until(lambda: laptop.atek("key").returncode == 0, "its keys are known")
     pi.until(lambda: pi.atek("key").returncode == 0, "its keys are known")
-    pi.follow(laptop)
+    pi.follow(laptop, "--trust", "foreign", "--sandbox", "none")
 
-    for name in ("hello", "photos"):
+    for name in ("asks", "hello", "photos"):
         (laptop.root / name).mkdir()
         (laptop.root / name / "index.js").write_text(PROGRAM)
+    (laptop.root / "asks" / "atek.yaml").write_text("allow: [atek.cloud/services-api]\n")
+    laptop.told("push", str(laptop.root / "asks"))
+    pi.until(lambda: pi.condition("asks", "Stalled")[1] == "GrantRequired", "it asks")
     places = {"--home pi": f"--home {pi.home}"}
     with Shell(laptop.root, {"ATEK_HOME": os.fspath(laptop.home)}, places) as shell:
         for command, lines in RUN.items():
