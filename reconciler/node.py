@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from manifests.model.merge import Winner
     from manifests.model.snapshot import Declared, Snapshot, Source
     from reconciler.decide.updating import Edit
-    from reconciler.decide.updating import Rewriting
     from reconciler.drive.gate import Grants
     from reconciler.drive.inheritance import DataOwners
     from reconciler.drive.limits import Disk
