@@ -15,7 +15,7 @@ import anyio
 
 from runtimes.loopback import LOOPBACK
 from runtimes.network.addresses import objection
-from runtimes.network.rules import destination, is_loopback_name, literal
+from runtimes.network.rules import is_loopback_name, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ async def dial(rule: Rule, host: str) -> SocketStream:
         else:
             allowed.append(address)
     if not allowed:
-        raise Refused(f"{destination(host, rule.port)} is {'; '.join(objections)}")
+        raise Refused(f"is {'; '.join(objections)}")
     with anyio.fail_after(CONNECTING):
         return await _first_of(in_turn(allowed)[:_MOST_ATTEMPTS], rule.port)
 

@@ -18,25 +18,24 @@ import fcntl
 import os
 import struct
 import sys
+import time
 
 _NEWNET, _NEWUSER = 0x40000000, 0x10000000
 #: ioctl_ns(2): the user namespace that owns a namespace.
 _GET_USERNS = 0xB701
 _BACKLOG = 128
 _LONGEST = 65536
+#: Seconds until lo is there, and between two looks.
+_PATIENCE, _LOOK_AGAIN = 5.0, 0.0005
 _INT = struct.Struct("i")
 
 # rtnetlink(7), with the numbers of <linux/rtnetlink.h> and <linux/if_addr.h>.
-_LINK, _ADDRESS = 16, 20
+_ADDRESS = 20
 _ASKED, _ACKNOWLEDGE, _EXCLUSIVE, _CREATE = 1, 4, 0x200, 0x400
 _LOCAL_ATTRIBUTE, _ADDRESS_ATTRIBUTE = 2, 1
 _NO_DETECTION, _HOST_SCOPE = 2, 254
-_UP, _LO = 1, 1
-_MESSAGE, _LINK_INFO, _ADDRESS_INFO = (
-    struct.Struct("=IHHII"),
-    struct.Struct("=BxHiII"),
-    struct.Struct("=BBBBi"),
-)
+_LO = 1
+_MESSAGE, _ADDRESS_INFO = struct.Struct("=IHHII"), struct.Struct("=BBBBi")
 _ERROR = struct.Struct("=IHHIIi")
 _EXISTS = 17
 
@@ -87,8 +86,8 @@ def _set_namespace(descriptor: int, kind: int) -> None:
 
 
 def _obey(lines: list[str]) -> tuple[list[str], list[_socket.socket]]:
+    _wait_for_loopback()
     link = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, 0)
-    _tell_kernel(link, _LINK, 0, _LINK_INFO.pack(_socket.AF_UNSPEC, 0, _LO, _UP, _UP))
     said, made = [], []
     for line in lines:
         what, address, *port = line.split()
@@ -101,6 +100,22 @@ def _obey(lines: list[str]) -> tuple[list[str], list[_socket.socket]]:
         except OSError as error:
             said.append(str(error.errno))
     return said, made
+
+
+def _wait_for_loopback() -> None:
+    """Bubblewrap brings lo up, and fails where somebody else did before it."""
+    trial = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM, 0)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            trial.bind(("127.0.0.1", 0))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AGAIN)
+        else:
+            break
+    trial.close()
 
 
 def _add(link: _socket.socket, address: str) -> None:

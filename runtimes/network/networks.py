@@ -8,7 +8,7 @@ same once more.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runtimes.network.inside import Inside
-    from runtimes.network.rules import Rules
+    from runtimes.network.rules import Refusal, Rules
 
 #: Names that a wildcard stands for, of one sandbox, and the first of their addresses inside.
 _MOST_NAMES, _FIRST_NAME = 1024, ip_address("127.84.0.1")
@@ -62,7 +62,7 @@ class Network:
     namespace: int
     rules: Rules
     inside: Inside
-    refused: Callable[[str], None]
+    refused: Callable[[Refusal], None]
     namespaces: Namespaces
     names: dict[str, str] = field(default_factory=dict)
     to_serve: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
@@ -122,9 +122,9 @@ class Network:
 
 
 class Networks:
-    """All of them. `port` is the node's own; `refused` gets a service's id and a sentence of each refusal."""
+    """All of them. `port` is the node's own; `refused` hears of each refusal, and whose it is."""
 
-    def __init__(self, port: int, refused: Callable[[str, str], None] = lambda *_: None) -> None:
+    def __init__(self, port: int, refused: Callable[[str, Refusal], None] = lambda *_: None) -> None:
         self.port = port
         self.gateway: Gateway = NoGateway()
         self.refused = refused
@@ -148,37 +148,60 @@ class Networks:
         self, instance: str, service_id: str, pid: int, token: str, destinations: Sequence[str],
         doors: Sequence[socket.socket] = (),
     ) -> None:  # fmt: skip
-        """The network of the sandbox that process `pid` is in. Raises OSError; then there is none.
+        """The network of an instance whose sandbox process `pid` is in. Raises OSError; then there is none.
 
         `doors` are listeners of the gateway for this instance alone, which are taken over.
         """
         self.close(instance)
-        rules = rules_of(destinations)
-        inside = layout(rules)
-        namespace = open_network(pid)
-        network = Network(namespace, rules, inside, partial(self.refused, service_id), self._namespaces)
+        with ExitStack() as mine:
+            for each in doors:
+                mine.callback(each.close)
+            refused = partial(self._tell, service_id)
+            gateway = await self._open(instance, pid, rules_of(destinations), refused, LOOPBACK)
+            mine.pop_all()
+        self.gateway.open_door(instance, token, [*doors, *gateway])
+
+    async def open_for_tools(
+        self, name: str, pid: int, rules: Rules, refused: Callable[[Refusal], None]
+    ) -> None:
+        """The same for tools that fetch and build: nobody has a gateway there. Raises OSError."""
+        await self._open(name, pid, rules, refused, ())
+
+    def _tell(self, service_id: str, refusal: Refusal) -> None:
+        # Not bound when a network is opened: who hears of it may be known later.
+        self.refused(service_id, refusal)
+
+    async def _open(
+        self,
+        name: str,
+        pid: int,
+        rules: Rules,
+        refused: Callable[[Refusal], None],
+        gateway: Sequence[str],
+    ) -> list[socket.socket]:
+        """Returns the gateway's listeners, at these addresses."""
+        network = Network(open_network(pid), rules, layout(rules), refused, self._namespaces)
         try:
-            gateway = await self._listen(network)
+            listening = await self._listen(network, gateway)
         except BaseException:
             network.close()
             raise
-        self._networks[instance] = network
-        self.gateway.open_door(instance, token, [*doors, *gateway])
+        self._networks[name] = network
         self._new.append(network)
         self._more.set()
+        return listening
 
-    async def _listen(self, network: Network) -> list[socket.socket]:
-        """The gateway's listeners; all others are the network's."""
+    async def _listen(self, network: Network, gateway: Sequence[str]) -> list[socket.socket]:
         serving, inside = network.serving, network.inside
-        hosts = [place for place in inside.places if place.port != self.port or place.address not in LOOPBACK]
+        hosts = [place for place in inside.places if place.port != self.port or place.address not in gateway]
         wanted = [
-            *(("tcp", address, self.port) for address in LOOPBACK),
+            *(("tcp", address, self.port) for address in gateway),
             ("tcp", SERVICES, PROXY_PORT), ("udp", SERVICES, NAMES_PORT),
             *(("tcp", place.address, place.port) for place in hosts),
         ]  # fmt: skip
         made = await self._namespaces.listen(network.namespace, wanted, inside.addresses)
-        own, (proxy, names, *others) = made[: len(LOOPBACK)], made[len(LOOPBACK) :]
-        if isinstance(own[0], OSError):
+        own, (proxy, names, *others) = made[: len(gateway)], made[len(gateway) :]
+        if own and isinstance(own[0], OSError):
             for each in made:
                 if not isinstance(each, OSError):
                     each.close()

@@ -7,27 +7,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtimes.network.rules import Refusal
+
 #: Seconds in which the same is told once, and in which no more than so many are told of one service.
 WHILE, MOST = 60.0, 20
 
 
 class Refusals:
-    """`told` gets a service and a sentence; `now` is in seconds. `count` is how many there were in all."""
+    """`told` gets a service and a refusal; `now` is in seconds. `count` is how many there were in all."""
 
-    def __init__(self, told: Callable[[str, str], None], now: Callable[[], float]) -> None:
+    def __init__(self, told: Callable[[str, Refusal], None], now: Callable[[], float]) -> None:
         self._told = told
         self._now = now
-        self._last: dict[str, dict[str, float]] = {}
+        self._last: dict[str, dict[Refusal, float]] = {}
         self.count: dict[str, int] = {}
 
-    def add(self, service_id: str, sentence: str) -> None:
+    def add(self, service_id: str, refusal: Refusal) -> None:
         now = self._now()
         self.count[service_id] = self.count.get(service_id, 0) + 1
-        recent = {said: when for said, when in self._last.get(service_id, {}).items() if now - when < WHILE}
+        recent = {each: when for each, when in self._last.get(service_id, {}).items() if now - when < WHILE}
         self._last[service_id] = recent
-        if sentence not in recent and len(recent) < MOST:
-            recent[sentence] = now
-            self._told(service_id, sentence)
+        if refusal not in recent and len(recent) < MOST:
+            recent[refusal] = now
+            self._told(service_id, refusal)
 
     def forget(self, service_id: str) -> None:
         """Nothing of it runs any more."""

@@ -32,6 +32,8 @@ _LOCAL_ZONES = (
     LOCALHOST,
 )
 _LONGEST_NAME, _LONGEST_LABEL = 253, 63
+#: What most look up a host for.
+_USUAL_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,24 @@ class Rules:
     def knows(self, host: str) -> bool:
         """Whether it may be reached at any port."""
         return any(rule.matches(host, rule.port) for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Where somebody wanted to go in vain. `port` is None where he only asked for the address of a host."""
+
+    host: str
+    port: int | None
+    why: str
+
+    @property
+    def asks_for(self) -> str:
+        """What would let it through, as it stands in `egress`."""
+        return destination(self.host, self.port or _USUAL_PORT)
+
+    def __str__(self) -> str:
+        where = self.host if self.port is None else destination(self.host, self.port)
+        return f"{where} {self.why}"
 
 
 def rules_of(destinations: Iterable[str]) -> Rules:

@@ -15,7 +15,7 @@ from anyio.abc import SocketListener, UDPSocket
 from runtimes.network.dialling import Refused, dial
 from runtimes.network.dns_message import answer, parse_question
 from runtimes.network.proxy_request import END, LONGEST_HEAD, BadRequest, parse_request
-from runtimes.network.rules import destination, plain_host
+from runtimes.network.rules import Refusal, destination, plain_host
 from runtimes.network.splicing import ENDS, splice
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ _REASONS = {400: b"Bad Request", 403: b"Forbidden", 502: b"Bad Gateway", 503: b"
 
 
 class Serving:
-    """`refused` gets a sentence of each refusal. `address_of`: where a host is inside, "" where nowhere."""
+    """`refused` hears of each refusal. `address_of`: where a host is inside, "" where nowhere."""
 
     def __init__(
-        self, rules: Rules, refused: Callable[[str], None], address_of: Callable[[str], Awaitable[str]]
+        self, rules: Rules, refused: Callable[[Refusal], None], address_of: Callable[[str], Awaitable[str]]
     ) -> None:
         self._rules = rules
         self._refused = refused
@@ -73,7 +73,7 @@ class Serving:
         rule = self._rules.find(wanted.host, wanted.port)
         where = destination(wanted.host, wanted.port)
         if rule is None:
-            self._refused(f"{where} is not in its egress")
+            self._refused(Refusal(wanted.host, wanted.port, "is not in its egress"))
             return await _deny(client, 403, f"this service may not reach {where}: it is not in its egress")
         server = await self._dial(rule, wanted.host)
         if isinstance(server, str):
@@ -91,8 +91,8 @@ class Serving:
         try:
             return await dial(rule, host)
         except Refused as error:
-            self._refused(str(error))
-            return str(error)
+            self._refused(Refusal(host, rule.port, str(error)))
+            return f"{destination(host, rule.port)} {error}"
         except OSError as error:
             return f"{destination(host, rule.port)} cannot be reached: {error.strerror or error}"
 
@@ -108,7 +108,7 @@ class Serving:
                 host = plain_host(question.name)
                 address = await self._address_of(host) if host else ""
                 if host and not address:
-                    self._refused(f"{host} is not in its egress; it was looked up")
+                    self._refused(Refusal(host, None, "was looked up and is not in its egress"))
                 with suppress(*ENDS):
                     await names.sendto(answer(question, address), *sender)
 
@@ -120,7 +120,6 @@ class Serving:
         async def serve(client: SocketStream) -> None:
             async with client:
                 if self._open >= MOST:
-                    self._refused(f"it has {MOST} connections to other machines already")
                     return
                 self._open += 1
                 try:

@@ -54,7 +54,7 @@ class World:
 
     def __init__(self) -> None:
         self.refused: list[str] = []
-        self.networks = Networks(PORT, lambda _, sentence: self.refused.append(sentence))
+        self.networks = Networks(PORT, lambda _, refusal: self.refused.append(str(refusal)))
         self.networks.gateway = self
         self.doors: dict[str, list[socket.socket]] = {}
         self.inside: Inside
@@ -286,7 +286,7 @@ async def _attempt(attempts: dict[str, str]) -> None:
         for name, attempt in attempts.items():
             code = f"import socket; {attempt.format(port=port, pid=os.getpid())}; print('in')"
             assert "rror" in await here.inside.run(code), name
-        assert set(here.refused) == {"example.com is not in its egress; it was looked up"}
+        assert set(here.refused) == {"example.com was looked up and is not in its egress"}
         # Without the guard, which is the empty network, the first ones are there.
         for name in ("loopback", "abstract"):
             code = f"import socket; {attempts[name].format(port=port, pid=os.getpid())}; print('in')"
