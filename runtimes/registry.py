@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from runtimes.packages.native import NativePreparer
 from runtimes.packages.node import NodePreparer
 from runtimes.packages.python import PythonPreparer
+from runtimes.packages.workshop import Workshops
 from runtimes.processes.process import ProcessRuntime
+from runtimes.sandbox.machine import Machine
 
 if TYPE_CHECKING:
     from runtimes.base import Runtime
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
 
 def make_runtimes(host: ProcessHost, *others: Runtime) -> dict[str, Runtime]:
     """One for each kind of program, over the processes of one host; and those for containers, if any."""
+    workshops = Workshops(host.paths, host.networks, Machine())
     preparers: dict[str, Preparer] = {
         "process": NativePreparer(host.paths),
-        "node": NodePreparer(host.paths),
-        "python": PythonPreparer(host.paths),
+        "node": NodePreparer(host.paths, workshops),
+        "python": PythonPreparer(host.paths, workshops),
     }
     made: dict[str, Runtime] = {
         name: ProcessRuntime(name, preparer, host) for name, preparer in preparers.items()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from manifests.model.expansion import expanded_where_known
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from manifests.model.service import Service
 
@@ -29,15 +29,18 @@ def tool_environment(path: Sequence[str] = (), **more: str) -> dict[str, str]:
     return {**passed, **more}
 
 
-def build_environment(service: Service, path: Sequence[str] = (), **own: str) -> dict[str, str]:
+def build_environment(
+    service: Service, path: Sequence[str] = (), inherited: Mapping[str, str] | None = None, /, **own: str
+) -> dict[str, str]:
     """What the tools see that install and build a service's package: its own variables, and theirs.
 
     A build may read what the program reads later, but nothing that only a running instance has: no token, no
     port, no folder of data. `own` is what the preparation itself depends on (where the cache is), which no
-    spelling of a name changes. `path` is searched first, then the service's own PATH.
+    spelling of a name changes. `path` is searched first, then the service's own PATH. `inherited` is
+    what they see of the node's variables, left out: `tool_environment`.
     """
     kept = {name.lower() for name in own}
-    inherited = tool_environment()
+    inherited = tool_environment() if inherited is None else inherited
     # What refers to something that only a running instance has is not there while it is built.
     there: dict[str, str] = {name: inherited[name] for name in ("PATH", "LANG") if name in inherited}
     found = expanded_where_known(service.manifest, there)

@@ -48,7 +48,6 @@ from runtimes.packages.trees import About, contents, listing
 from runtimes.packages.workspaces import of_node, workspace_notice
 from runtimes.packages.written_files import watching
 from runtimes.preparer import Program
-from runtimes.processes.children import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +58,9 @@ if TYPE_CHECKING:
     from runtimes.packages.node_versions import NodeTools, Wish
     from runtimes.packages.store import PackageStore
     from runtimes.packages.stored import Steps
+    from runtimes.packages.tools import Workshop
     from runtimes.packages.trees import Run, Tree
+    from runtimes.packages.workshop import Workshops
     from runtimes.packages.written_files import Seen
     from runtimes.paths import Paths
 
@@ -67,12 +68,13 @@ if TYPE_CHECKING:
 class NodePreparer(InstallingPreparer):
     """Implements `runtimes.preparer.Preparer`."""
 
-    def __init__(self, paths: Paths) -> None:
-        super().__init__(paths)
+    def __init__(self, paths: Paths, workshops: Workshops | None = None) -> None:
+        super().__init__(paths, workshops)
         self._nodes = Nodes(paths.cache / "node")
 
     def steps(self, service: Service, progress: Progress) -> Steps:
-        return _Installation(self._paths, self._store, self._nodes, service, progress)
+        workshop = self.workshop(service)
+        return _Installation(self._paths, self._store, self._nodes, service, progress, workshop)
 
     def program(self, service: Service) -> Program:
         if service.package is None:
@@ -119,8 +121,15 @@ class _Installation:
     """What has to be done in one copy of a package."""
 
     def __init__(
-        self, paths: Paths, store: PackageStore, nodes: Nodes, service: Service, progress: Progress
+        self,
+        paths: Paths,
+        store: PackageStore,
+        nodes: Nodes,
+        service: Service,
+        progress: Progress,
+        workshop: Workshop,
     ) -> None:
+        self._workshop = workshop
         self._paths = paths
         self._store = store
         self._nodes = nodes
@@ -290,16 +299,17 @@ class _Installation:
         command = await self._command(manager, newer)
         environment = self._environment(copy, manager, command)
         with suppress(OSError):
-            await TABLE.execute(
+            await self._workshop.execute(
                 [*command.words, "outdated", "--json"],
-                on_output=said.extend, on_errors=lambda _: None, env=environment, cwd=copy,
+                on_output=said.extend, on_errors=lambda _: None, environment=environment, cwd=copy,
             )  # fmt: skip
         for line in older_releases(said):
             self._progress(Notice(f"{node} gets {line}, which {newer} could have", "OlderRelease"))
 
     def _environment(self, copy: Path, manager: Manager, command: Command) -> dict[str, str]:
         path = [os.fspath(copy / "node_modules" / ".bin"), *command.path]
-        return build_environment(self._service, path, **settings(manager, self._paths.cache))
+        shop = self._workshop
+        return build_environment(self._service, path, shop.inherited, **settings(manager, shop.cache))
 
     async def _run(self, copy: Path, manager: Manager, command: Command, words: Sequence[str]) -> None:
         environment = self._environment(copy, manager, command)
@@ -307,6 +317,7 @@ class _Installation:
         await run_tool(
             what, [*command.words, *words],
             cwd=copy, environment=environment, log=self._log, progress=self._progress,
+            workshop=self._workshop,
         )  # fmt: skip
 
     def _copier(self, copy: Path) -> Run:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from runtimes.base import Progress
     from runtimes.packages.store import PackageStore
     from runtimes.packages.stored import Steps
+    from runtimes.packages.tools import Workshop
     from runtimes.paths import Paths
 
 _MODULES = ("main.py", "app.py")
@@ -61,7 +62,7 @@ class PythonPreparer(InstallingPreparer):
     """Implements `runtimes.preparer.Preparer`."""
 
     def steps(self, service: Service, progress: Progress) -> Steps:
-        return _Installation(self._paths, self._store, service, progress)
+        return _Installation(self._paths, self._store, service, progress, self.workshop(service))
 
     def program(self, service: Service) -> Program:
         own = os.fspath(Path(base_python()).parent)
@@ -77,7 +78,10 @@ class PythonPreparer(InstallingPreparer):
 class _Installation:
     """What has to be done in one copy of a package."""
 
-    def __init__(self, paths: Paths, store: PackageStore, service: Service, progress: Progress) -> None:
+    def __init__(
+        self, paths: Paths, store: PackageStore, service: Service, progress: Progress, workshop: Workshop
+    ) -> None:
+        self._workshop = workshop
         self._paths = paths
         self._store = store
         self._service = service
@@ -195,7 +199,7 @@ class _Installation:
         if self._settings is None:
             self._settings = await anyio.to_thread.run_sync(uv_settings)
         own = {
-            "UV_CACHE_DIR": os.fspath(self._paths.cache / "uv"),
+            "UV_CACHE_DIR": os.fspath(self._workshop.cache / "uv"),
             "UV_PROJECT_ENVIRONMENT": os.fspath(venv),
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_PYTHON_PREFERENCE": "system",
@@ -209,12 +213,14 @@ class _Installation:
             "VIRTUAL_ENV": os.fspath(venv),
         }
         environment = build_environment(
-            self._service, [os.path.dirname(base_python())], **self._settings, **own
-        )
+            self._service, [os.path.dirname(base_python())], self._workshop.inherited,
+            **self._settings, **own,
+        )  # fmt: skip
         await run_tool(
             what,
             [find_uv(), *words],
             cwd=copy, environment=environment, log=log or self._log, progress=self._progress,
+            workshop=self._workshop,
         )  # fmt: skip
 
     def _say(self, text: str) -> None:

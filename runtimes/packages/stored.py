@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.to_thread
 
+from runtimes.base import RuntimeFailure
 from runtimes.packages.environment import tool_environment
 from runtimes.packages.store import PackageStore
-from runtimes.packages.tools import ToolLog, run_tool
+from runtimes.packages.tools import OpenWorkshop, ToolLog, run_tool
 from runtimes.preparer import Preparer
+from runtimes.sandbox.confinement import confinement_of
+from runtimes.sandbox.troubles import UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from manifests.model.service import Service
     from runtimes.base import Progress
+    from runtimes.packages.tools import Workshop
     from runtimes.packages.trees import Run
+    from runtimes.packages.workshop import Workshops
     from runtimes.paths import Paths
 
 
@@ -70,6 +75,23 @@ class Steps(Protocol):
 
 class InstallingPreparer(StoredPreparer):
     """One whose packages are installed by a tool; what that brought is used again by other revisions."""
+
+    def __init__(self, paths: Paths, workshops: Workshops | None = None) -> None:
+        super().__init__(paths)
+        self._workshops = workshops
+
+    def workshop(self, service: Service) -> Workshop:
+        """Where the tools of this service run. Raises RuntimeFailure."""
+        if self._workshops is not None:
+            return self._workshops.of(service)
+        if confinement_of(service).level == "strict":
+            raise RuntimeFailure(UNAVAILABLE, "nothing here can keep what others wrote apart")
+        return OpenWorkshop(self._paths.cache)
+
+    async def collect(self, service_id: str, keep: Collection[Service]) -> None:
+        await super().collect(service_id, keep)
+        if not keep and self._workshops is not None:
+            await self._workshops.forget(service_id)
 
     @abstractmethod
     def steps(self, service: Service, progress: Progress) -> Steps: ...

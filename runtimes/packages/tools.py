@@ -8,20 +8,69 @@ say that waiting does not mend it.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.base import Notice, PermanentFailure, RuntimeFailure
+from runtimes.packages.environment import tool_environment
 from runtimes.packages.tool_errors import ToolWords
 from runtimes.processes.children import TABLE, NotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from runtimes.base import Progress
+    from runtimes.network.rules import Refusal
 
 #: Characters of a line that are kept for people; the log has all of it.
 _LONGEST_LINE = 400
+
+
+class Workshop(Protocol):
+    """For the tools of one service. `cache` is theirs; `inherited` what they see of the node's variables."""
+
+    @property
+    def cache(self) -> Path: ...
+
+    @property
+    def inherited(self) -> Mapping[str, str]: ...
+
+    @property
+    def refused(self) -> Sequence[Refusal]:
+        """Where the last tool wanted to go in vain."""
+        ...
+
+    async def execute(
+        self,
+        line: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_output: Callable[[bytes], None],
+        on_errors: Callable[[bytes], None] | None = None,
+    ) -> int:
+        """Runs a tool to its end and returns its status. Raises RuntimeFailure, or as `Table.execute`."""
+        ...
+
+
+class OpenWorkshop:
+    """On this machine, as whoever runs the node."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.inherited = tool_environment()
+        self.refused: Sequence[Refusal] = ()
+
+    async def execute(
+        self,
+        line: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_output: Callable[[bytes], None],
+        on_errors: Callable[[bytes], None] | None = None,
+    ) -> int:
+        return await TABLE.execute(line, cwd=cwd, env=environment, on_output=on_output, on_errors=on_errors)
 
 
 class ToolLog:
@@ -48,17 +97,29 @@ async def run_tool(
     environment: Mapping[str, str],
     log: ToolLog,
     progress: Progress,
+    workshop: Workshop | None = None,
 ) -> None:
-    """Runs to the end. Raises RuntimeFailure when it fails; `what` names the step for people."""
+    """Runs to the end. Raises RuntimeFailure when it fails; `what` names the step for people.
+
+    `workshop` is where it runs; left out: on this machine as it is.
+    """
     progress(what)
     words = ToolWords()
     try:
         with log.open() as file:
             heard = _Heard(file, words, f"{what}: ", progress)
-            code = await TABLE.execute(line, cwd=cwd, env=environment, on_output=heard.hear)
+            if workshop is None:
+                code = await TABLE.execute(line, cwd=cwd, env=environment, on_output=heard.hear)
+            else:
+                code = await workshop.execute(line, cwd=cwd, environment=environment, on_output=heard.hear)
         heard.end()
     except NotStarted as error:
         raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error
+    refused = tuple(dict.fromkeys(workshop.refused)) if workshop is not None else ()
+    for each in refused:
+        progress(Notice(f"{what}: {each}", "EgressRefused"))
+    if code != 0 and refused:
+        raise blocked(what, refused, words, log)
     if code != 0 and words.disk_full:
         raise disk_full(log.service_id)
     if code != 0:
@@ -68,6 +129,17 @@ async def run_tool(
             f"{what} failed with status {code}: {words}",
             hint=f"see `atek logs {log.service_id} --prepare`, which is {log.path}",
         )
+
+
+def blocked(what: str, refused: Sequence[Refusal], words: ToolWords, log: ToolLog) -> PermanentFailure:
+    """A tool that may go to registries only wanted to go elsewhere, and did not do without."""
+    where = ", ".join(dict.fromkeys(each.host for each in refused))
+    opens = ", ".join(dict.fromkeys(each.asks_for for each in refused))
+    return PermanentFailure(
+        "BuildBlocked",
+        f"{what} failed: what others wrote is built without a way to {where}, which it asked for ({words})",
+        hint=f"`egress: [{opens}]` in its manifest lets it; see `atek logs {log.service_id} --prepare`",
+    )
 
 
 def disk_full(service_id: str) -> RuntimeFailure:

@@ -85,9 +85,14 @@ class Table:
     def seal(self, name: str) -> int:
         return marks.seal(self.node, name)
 
-    def spawn(self, name: str, line: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Starts a family and enters it into the table. Raises OSError; then nothing was started."""
-        with self._lock, marks.sealed(self.seal(name)), self._usual_signals():
+    def spawn(
+        self, name: str, line: Sequence[str], *, inherited: Sequence[int] = (), **options: Any
+    ) -> subprocess.Popen[bytes]:
+        """Starts a family and enters it into the table. Raises OSError; then nothing was started.
+
+        `inherited` are descriptors that it gets besides its input and output.
+        """
+        with self._lock, marks.sealed(self.seal(name)), self._usual_signals(), _inheritable(inherited):
             # Nothing of ours is inheritable (PEP 446, and see ProcessHost); looking at each descriptor in the
             # child would make a start dearer with every service that runs.
             process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -153,6 +158,7 @@ class Table:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         stdin: int = subprocess.DEVNULL,
+        inherited: Sequence[int] = (),
     ) -> int:
         """Runs a command to its end and returns its status; all that it forked has ended then as well.
 
@@ -163,7 +169,7 @@ class Table:
         name = self.new_name()
         try:
             process = self.spawn(
-                name, line, env=env, cwd=cwd, bufsize=0,
+                name, line, inherited=inherited, env=env, cwd=cwd, bufsize=0,
                 stdin=stdin,
                 stdout=subprocess.PIPE if on_output else subprocess.DEVNULL,
                 stderr=subprocess.PIPE if on_errors else subprocess.STDOUT,
@@ -255,6 +261,18 @@ class Table:
 
 #: This process's.
 TABLE = Table()
+
+
+@contextmanager
+def _inheritable(descriptors: Sequence[int]) -> Iterator[None]:
+    """For the moment of a start, in which nothing else is started."""
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, True)
+    try:
+        yield
+    finally:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
 
 
 def _nothing(number: int, frame: object) -> None:

@@ -19,6 +19,7 @@ import anyio
 from manifests.model.spec import Resources
 from runtimes.base import Launch, OpenSecrets, Running, RuntimeFailure, known_secrets, no_secrets
 from runtimes.memory_files import MemoryFiles
+from runtimes.network.networks import Networks
 from runtimes.preparer import Program
 from runtimes.processes.cgroups import enter_user_scope, make_limiter
 from runtimes.processes.children import TABLE
@@ -89,6 +90,7 @@ class ProcessHost:
         self.handles: dict[str, Handle] = {}
         self.boot = boot_id()
         self.strays = Strays()
+        self.networks = Networks(paths.host_port)
         self._scanner = Scanner(paths.run, paths.log_root)
         self._recovered = anyio.Event()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -99,6 +101,7 @@ class ProcessHost:
         """Ends strays of earlier lives and who takes too much, lets dead orphans go, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._reap_orphans)
+            tasks.start_soon(self.networks.run)
             tasks.start_soon(Sampler(self).run)
             await self._recovered.wait()
             await self.strays.gone()
@@ -264,6 +267,7 @@ class ProcessHost:
                 handle.child.returncode = 0
                 TABLE.forget(handle.child.pid)
         self.handles.clear()
+        self.networks.close_all()
 
     async def _reap_orphans(self) -> None:
         died = anyio.Event()
