@@ -11,6 +11,7 @@ node is in its table too.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,7 @@ def make_router(
     router = settings.router
     start: dict[str, Any] = {
         "domain": settings.domain,
+        "run": os.path.dirname(sockets.gateway.getsockname()),
         "adminTokens": list(tokens),
         "accessLog": str(home / "logs" / "access.log") if router.access_log else "",
         "trustedProxies": list(router.trusted_proxies),

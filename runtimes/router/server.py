@@ -77,6 +77,7 @@ def make_plane(start: dict[str, Any]) -> Plane:
         limits=Limits(**start.get("limits", {})),
         access_log=start.get("accessLog", ""),
         trusted_proxies=start.get("trustedProxies", ()),
+        node=(os.getppid(), start.get("run", "")),
     )
 
 

@@ -70,6 +70,10 @@ class Client(ClientTransport):
         """What carries it out for this client. It is told of the request by whoever asked for it."""
         return self._handlers[type(decision)](self.plane, self, decision)
 
+    def sit_at(self, desk: Desk) -> None:
+        """It is decided there about its requests from now on."""
+        self.desk = desk
+
     def send_continue(self) -> None:
         """Lets a client go on that waits with its body; from then on it has to be read."""
         if self.head is not None and self.head.expects_continue and not self.body_done and not self._ahead:

@@ -18,6 +18,7 @@ from runtimes.router.protocol.request_head import parse_request
 if TYPE_CHECKING:
     from runtimes.router.carry.plane import Plane
     from runtimes.router.decide.decision import Decision
+    from runtimes.router.decide.proxy import Proxy
     from runtimes.router.decide.table import Caller
     from runtimes.router.protocol.request_head import RequestHead
 
@@ -50,6 +51,11 @@ class Door:
         if (caller := self._caller(head)) is not None:
             return self._plane.decide_again(head, caller)
         return self._checked(head, self._plane.decide_again(head))
+
+    def stands(self, decision: Proxy) -> bool:
+        """As `Plane.stands`."""
+        caller = self._caller(decision.head)
+        return (caller is not None or decision.caller is None) and self._plane.stands(decision, caller)
 
     def _decide(self, head: RequestHead) -> Decision:
         caller = self._caller(head)

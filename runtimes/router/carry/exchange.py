@@ -112,6 +112,10 @@ class Exchange(Protocol):
         """For one that is endless: its instance leaves, and who is connected to it may connect anew."""
         ...
 
+    def look_again(self) -> None:
+        """For one that is endless: who may what is another matter now, and it may have to end."""
+        ...
+
     def cut(self) -> None:
         """Has to end now, for a node that ends."""
         ...

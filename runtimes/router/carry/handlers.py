@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runtimes.router.carry.calls import SingleCall
 from runtimes.router.carry.client import Client
 from runtimes.router.carry.held import held
-from runtimes.router.carry.identify import Identifying
+from runtimes.router.carry.identify import identify
 from runtimes.router.carry.local_answer import LocalAnswer, rate_limited
 from runtimes.router.carry.proxying import Proxying
 from runtimes.router.carry.session_binding import ask_for_session, give_session, take_session
@@ -26,7 +26,7 @@ HANDLERS: Handlers = {
     Answer: LocalAnswer,
     RateLimited: rate_limited,
     Hold: held,
-    IdentifyPeer: Identifying,
+    IdentifyPeer: identify,
     AskForSession: ask_for_session,
     GiveSession: give_session,
     TakeSession: take_session,

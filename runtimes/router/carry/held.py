@@ -6,14 +6,14 @@ import select
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from runtimes.router.carry.handler import MOST_WAITING
+from runtimes.router.carry.kept_request import KeptRequest
 from runtimes.router.tell.metrics import LEFT
 
 if TYPE_CHECKING:
     from runtimes.router.carry.client import Client
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.decision import Decision, Hold
+    from runtimes.router.decide.decision import Hold
 
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
@@ -21,32 +21,28 @@ _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 class Held:
     """Implements `handler.Handler` and `holding.Waiter`. Reads no more of a body than comes with its head."""
 
-    __slots__ = ("_began", "_body", "_client", "_done", "_hold", "_plane", "_whole")
+    __slots__ = ("_began", "_client", "_hold", "_kept", "_plane")
 
     def __init__(self, plane: Plane, client: Client, hold: Hold) -> None:
         self._plane = plane
         self._client = client
         self._hold = hold
         self._began = monotonic()
-        self._body: list[bytes] = []
-        self._whole = self._done = False
+        self._kept = KeptRequest(client)
 
     # -- handler.Handler
 
     def whole(self, payload: bytes) -> None:
-        self._whole = True
+        self._kept.whole = True
         self.body(payload, done=True)
 
     def begin(self) -> None: ...
 
     def body(self, payload: bytes, *, done: bool) -> None:
-        self._body.append(payload)
-        self._done = done
+        self._kept.add(payload, done=done)
         if not self._plane.holding.grow(self._hold.service_id, self, len(payload)):
             self._plane.holding.leave(self._hold.service_id, self)
-            self._hand_over(self._hold.otherwise)
-        elif sum(map(len, self._body)) >= MOST_WAITING:
-            self._client.pause_body()
+            self._kept.hand_over(self._hold.otherwise)
 
     def client_ahead(self, data: bytes) -> None: ...
 
@@ -66,7 +62,7 @@ class Held:
 
     def go_on(self) -> None:
         """What leads where may be another matter by now, and so may what the client may do."""
-        self._hand_over(self._client.desk.decide_again(self._hold.head))
+        self._kept.hand_over(self._client.desk.decide_again(self._hold.head))
 
     def look(self) -> None:
         """A connection that is not read says nothing by itself of its client's leaving."""
@@ -83,20 +79,6 @@ class Held:
     def _count_as_left(self) -> None:
         self._plane.holding.leave(self._hold.service_id, self)
         self._plane.answered(self._client, self._hold, LEFT, monotonic() - self._began)
-
-    def _hand_over(self, decision: Decision) -> None:
-        client = self._client
-        handler = client.start(decision)
-        client.hand_to(handler)
-        body, self._body = b"".join(self._body), []
-        if self._whole:
-            handler.whole(body)
-            return
-        handler.begin()
-        if client.is_with(handler):
-            client.resume_body()
-            if body or self._done:
-                handler.body(body, done=self._done)
 
 
 def held(plane: Plane, client: Client, decision: Hold) -> Handler:

@@ -1,7 +1,8 @@
 """Whose process is at the other end of a connection, as the kernel knows it.
 
-Programs that this node started lead sessions of their own, so the session's id tells the service. Only
-connections within this machine have another end that can be found.
+Programs that this node started lead sessions of their own, so the session's id tells the instance. Who leaves
+his session keeps his parents: they lead to the instance, or to the node itself, and then it is an instance's,
+whichever. Only connections within this machine have another end that can be found.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runtimes.processes.marks import is_of_node, seal_of
 from runtimes.processes.proc import pids, read_stat
 
 if TYPE_CHECKING:
@@ -18,16 +22,35 @@ if TYPE_CHECKING:
 
 # struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
-_ESTABLISHED = "01"
+#: A process of this node of which nobody knows which instance's it is.
+UNKNOWN = -1
+#: Times that a parent may end while one looks for the parent's parent.
+_PARENTS_LOST = 3
+#: Who held the other end of connections lately, and may hold that of the next: only an order to look in.
+_lately: deque[int] = deque(maxlen=8)
 
 
-def session_of(connection: socket.socket, sessions: Set[int]) -> int | None:
-    """The one of `sessions` (ids of session leaders) whose process holds the other end; None if none does."""
+@dataclass(frozen=True, slots=True)
+class NodeProcess:
+    """The node that this router is of: its process, and its run directory, which no other has."""
+
+    pid: int = 0
+    run: str = ""
+
+
+NO_NODE = NodeProcess()
+
+
+def leader_of(connection: socket.socket, leaders: Set[int], node: NodeProcess = NO_NODE) -> int | None:
+    """The one of `leaders` (processes that instances began as) whose process holds the other end.
+
+    UNKNOWN for a process of the node that is none of theirs, or one that is gone already; None for anybody
+    else's.
+    """
     try:
         if connection.family == socket.AF_UNIX:
-            return _known(_peer_process(connection), sessions)
-        inode = _inode_of_peer(connection)
-        return None if inode is None else _holder(f"socket:[{inode}]", sessions)
+            return _leader(_peer_process(connection), leaders, node)
+        return _holder(connection, leaders, node)
     except OSError:
         return None
 
@@ -50,48 +73,107 @@ def _peer_process(connection: socket.socket) -> int:
     return pid
 
 
-def _known(pid: int, sessions: Set[int]) -> int | None:
-    stat = read_stat(pid)
-    return stat.session if stat is not None and stat.session in sessions else None
+def _leader(pid: int, leaders: Set[int], node: NodeProcess) -> int | None:
+    """Who has left may have left the connection to somebody else: nobody knows whose it is then."""
+    for _ in range(_PARENTS_LOST):
+        ancestor = pid
+        while ancestor > 1:
+            if ancestor in leaders:
+                return ancestor
+            stat = read_stat(ancestor)
+            if stat is None:
+                break
+            if stat.session in leaders:
+                return stat.session
+            if ancestor == node.pid:
+                return UNKNOWN
+            ancestor = stat.parent
+        else:
+            # What an earlier life of the node started may have lost all its parents.
+            return UNKNOWN if node.run and is_of_node(seal_of(pid), node.run) else None
+    return UNKNOWN
 
 
-def _inode_of_peer(connection: socket.socket) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The other end of a TCP connection. `inode` is 0 once nobody holds it any more."""
+
+    inode: int
+    uid: int
+
+
+def _other_end(connection: socket.socket) -> _End | None:
     """By proc_net_tcp(5): the peer's socket has our addresses the other way round."""
     ours, theirs = connection.getsockname(), connection.getpeername()
-    wanted = (_hexadecimal(connection.family, theirs), _hexadecimal(connection.family, ours), _ESTABLISHED)
-    table = "/proc/net/tcp" if connection.family == socket.AF_INET else "/proc/net/tcp6"
-    with open(table) as file:
-        next(file)
-        for line in file:
-            fields = line.split()
-            if (fields[1], fields[2], fields[3]) == wanted:
-                return int(fields[9])
+    for family, table, mapped in _TABLES[connection.family]:
+        wanted = [_hexadecimal(family, mapped + end[0], end[1]) for end in (theirs, ours)]
+        with open(table) as file:
+            next(file)
+            for line in file:
+                fields = line.split()
+                if fields[1:3] == wanted:
+                    return _End(int(fields[9]), int(fields[7]))
     return None
 
 
-def _hexadecimal(family: int, address: tuple[str, int]) -> str:
+#: Where an end may stand, and what is before its address there: a socket for both families has IPv4 as IPv6.
+_TABLES = {
+    socket.AF_INET: (
+        (socket.AF_INET, "/proc/net/tcp", ""),
+        (socket.AF_INET6, "/proc/net/tcp6", "::ffff:"),
+    ),
+    socket.AF_INET6: ((socket.AF_INET6, "/proc/net/tcp6", ""),),
+}
+
+
+def _hexadecimal(family: int, address: str, port: int) -> str:
     """As the kernel prints it: 32-bit words in the machine's byte order, then the port."""
-    packed = socket.inet_pton(family, address[0])
+    packed = socket.inet_pton(family, address)
     words = struct.unpack(f"={len(packed) // 4}I", packed)
-    return "".join(f"{word:08X}" for word in words) + f":{address[1]:04X}"
+    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
 
 
-def _holder(link: str, sessions: Set[int]) -> int | None:
-    for pid in pids():
-        session = _known(pid, sessions)
-        if session is not None and link in _descriptors(pid):
-            return session
-    return None
+def _holder(connection: socket.socket, leaders: Set[int], node: NodeProcess) -> int | None:
+    end = _other_end(connection)
+    if end is None or not end.inode:
+        return UNKNOWN
+    link, hidden = f"socket:[{end.inode}]", []
+    for pid in _of_user(end.uid):
+        found = _holds(pid, link)
+        if found:
+            if pid not in _lately:
+                _lately.append(pid)
+            return _leader(pid, leaders, node)
+        if found is None:
+            hidden.append(pid)
+    # Who does not let itself be looked at is somebody else's, unless it is one of ours.
+    return UNKNOWN if any(_leader(pid, leaders, node) is not None for pid in hidden) else None
 
 
-def _descriptors(pid: int) -> Iterator[str]:
+def _of_user(uid: int) -> Iterator[int]:
+    """That user's processes: likely ones first, then the youngest."""
+    for pid in dict.fromkeys((*_lately, *reversed(pids()))):
+        try:
+            if os.stat(f"/proc/{pid}").st_uid == uid or os.geteuid() == 0:
+                yield pid
+        except OSError:
+            continue
+
+
+def _holds(pid: int, link: str) -> bool | None:
+    """Whether the process has that descriptor; None where it does not let itself be looked at."""
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)
+    except PermissionError:
+        return None
     except OSError:
-        return
-    for name in names:
-        try:
-            yield os.readlink(f"{folder}/{name}")
-        except OSError:
-            continue
+        return False
+    return any(_leads(f"{folder}/{name}", link) for name in names)
+
+
+def _leads(path: str, link: str) -> bool:
+    try:
+        return os.readlink(path) == link
+    except OSError:
+        return False

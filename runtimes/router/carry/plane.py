@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runtimes.router.carry.connection import Connection
-    from runtimes.router.decide.decision import Decision
+    from runtimes.router.decide.decision import Decision, IdentifyPeer
+    from runtimes.router.decide.proxy import Proxy
     from runtimes.router.decide.table import Backend, Caller, RouteTable, ServiceRoute, Session
     from runtimes.router.protocol.request_head import RequestHead
 
@@ -54,6 +55,10 @@ class Desk(Protocol):
         """As `decide`, about a request that was admitted already and has waited long enough."""
         ...
 
+    def stands(self, decision: Proxy) -> bool:
+        """Whether who was let in by that decision would be let in now, by the table of the moment."""
+        ...
+
 
 #: Looks into /proc: they take the interpreter from those that are answered meanwhile.
 LOOKS_AT_A_TIME = 2
@@ -70,7 +75,9 @@ class Plane:
         limits: Limits | None = None,
         access_log: str = "",
         trusted_proxies: Iterable[str] = (),
+        node: tuple[int, str] = (0, ""),
     ) -> None:
+        """`node`: its process, and its run directory."""
         self.limits = limits = limits or Limits()
         self._names = names_of(domain)
         self.table = make_table({}, admin_tokens=admin_tokens)
@@ -79,6 +86,7 @@ class Plane:
         self.metrics = Metrics()
         self.access_log = AccessLog(access_log) if access_log else None
         self.trusted_proxies = frozenset(trusted_proxies)
+        self.node = node
         self.anonymous = RateLimit(limits.anonymous)
         self.bindings = Bindings()
         self.holding = Holding(limits)
@@ -116,12 +124,20 @@ class Plane:
             self.pools[instance].serve_again()
         for name in () if self.ending else routes:
             self.holding.told(name, self.table.services.get(name))
+        self._look_again()
 
     def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
         table = self.table
         self._swap(
             make_table(table.services, admin_tokens=table.admin_tokens, sessions=sessions, private=private)
         )
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """What goes on for long ends with the right to it."""
+        for pool in list(self.pools.values()):
+            for exchange in [each for each in pool.in_flight if each.endless]:
+                exchange.look_again()
 
     def _backends(self, service_id: str) -> tuple[Backend, ...]:
         route = self.table.services.get(service_id)
@@ -157,7 +173,7 @@ class Plane:
 
     def decide(self, head: bytes) -> Decision:
         """What is to be done with a request, by its head with the empty line. Raises BadHead."""
-        decision = request.decide(self.table, self._names, parse_request(head))
+        decision = request.unseen(self.table, request.decide(self.table, self._names, parse_request(head)))
         remember(self.decisions, head[: -len(END)], decision)
         return decision
 
@@ -165,9 +181,28 @@ class Plane:
         """As `decide`, of a head that was read already, by somebody who may be known; not remembered."""
         return request.decide(self.table, self._names, head, caller)
 
+    def decide_for(self, asked: IdentifyPeer, caller: Caller) -> Decision:
+        """As `decide_head`, now that it is known whose process it is."""
+        return request.decide_for(self.table, self._names, asked, caller)
+
+    def stands(self, decision: Proxy, caller: Caller | None = None) -> bool:
+        """See `Desk`. `caller`: who it is, where no token and no session says so."""
+        if caller is None and decision.caller is None and not self.table.private:
+            return True
+        return request.stands(self.table, self._names, decision, caller)
+
+    def credentials(self) -> dict[int, str]:
+        """The process that each instance began as, and its token."""
+        return {
+            credential.pid: credential.token
+            for route in self.table.services.values()
+            for credential in route.credentials
+            if credential.pid
+        }
+
     def decide_again(self, head: RequestHead, caller: Caller | None = None) -> Decision:
         """As `decide_head`, about a request that was admitted already and has waited long enough."""
-        return request.decide_again(self.table, self._names, head, caller)
+        return request.unseen(self.table, request.decide_again(self.table, self._names, head, caller))
 
     def _swap(self, table: RouteTable) -> None:
         self.table = table

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from runtimes.router.carry.handler import MOST_WAITING
 from runtimes.router.protocol.body import LAST_CHUNK, chunk
 from runtimes.router.protocol.fields import WEBSOCKET
-from runtimes.router.protocol.frames import goodbye
+from runtimes.router.protocol.frames import POLICY_VIOLATION, SERVICE_RESTART, goodbye
 from runtimes.router.protocol.pages import CLOSE, error_page
 from runtimes.router.protocol.tunnel import Tunnel
 from runtimes.router.tell.metrics import LEFT
@@ -185,8 +185,8 @@ class Proxying:
         if self._chunked:
             payload = chunk(payload) + (LAST_CHUNK if done else b"")
         self._client.send(b"".join((answer.passed, framing, close, b"\r\n", payload)))
-        if self.endless and self._upstream is not None and self._instance.leaving:
-            self.restart()
+        if self.endless and self._upstream is not None:
+            self._begun()
 
     def _framing(self, answer: AnswerHead) -> tuple[bytes, bytes]:
         """The Connection and the Transfer-Encoding field. Chunks are unknown to HTTP/1.0."""
@@ -308,8 +308,14 @@ class Proxying:
             client.send(self._tunnel.take(rest))
         if client.ended:
             self.client_ended()
+        self._begun()
+
+    def _begun(self) -> None:
+        """What may never end has begun: much can have changed since it was asked for."""
         if self._instance.leaving:
             self.restart()
+        else:
+            self.look_again()
 
     def client_ahead(self, data: bytes) -> None:
         if self._upstream is not None:
@@ -344,13 +350,24 @@ class Proxying:
         if tunnel is None or tunnel.frames is None:
             self.cut()
         elif tunnel.frames.between:
-            self._client.send(goodbye())
-            self._count()
-            self._client.part()
-            self._leave()
+            self._part_with(goodbye(SERVICE_RESTART, b"service restart"))
         elif not tunnel.parting:
             tunnel.parting = True
             asyncio.get_running_loop().call_later(self._plane.limits.lingering, self._part_now)
+
+    def look_again(self) -> None:
+        if self._upstream is None or self._client.desk.stands(self._decision):
+            return
+        if self._tunnel is not None and self._tunnel.frames is not None and self._tunnel.frames.between:
+            self._part_with(goodbye(POLICY_VIOLATION, b"not authorized any more"))
+        else:
+            self.cut()
+
+    def _part_with(self, word: bytes) -> None:
+        self._client.send(word)
+        self._count()
+        self._client.part()
+        self._leave()
 
     def _part_now(self) -> None:
         """The rest of the frame did not come."""

@@ -1,13 +1,15 @@
 """Whether somebody may have what it asks for. What stands in the way is a decision of its own.
 
-An instance's token calls the APIs that its manifest allows. Host names are open to everybody, unless they are
-private: then to a service's owner and to administrators, and a browser is sent to log in.
+An instance calls the APIs that its manifest allows, at the gateway and at the hosts of those who export them,
+whether or not it shows its token. To all others host names are open, unless they are private: then to a
+service's owner and to administrators, and a browser is sent to log in.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from manifests.model.authority import allows
 from runtimes.router.decide.binding import AskForSession, TakeSession, without_binding
 from runtimes.router.decide.decision import IdentifyPeer, RateLimited, refusal
 from runtimes.router.decide.passed_fields import shows_token
@@ -74,7 +76,7 @@ def _at_socket(table: RouteTable, head: RequestHead, place: Socket, caller: Call
         if head.authorization or head.origin or head.foreign or head.for_another:
             # A page or a proxy asks for somebody else than whose process it is.
             return not_authorized(head)
-        return IdentifyPeer(head)
+        return IdentifyPeer(head, not_authorized(head))
     if place.service is None:
         return refusal(head, 404, f"No service available which matches {place.api}", kind="gateway")
     if not table.may_call(caller, place.api):
@@ -104,7 +106,17 @@ def may_reach(table: RouteTable, caller: Caller, service: ServiceRoute) -> bool:
 
     Which of its paths lead to an API only the service knows; so all of its APIs have to be allowed.
     """
-    if caller.service == service.key:
-        return True
-    offered = (*service.exports, *(export for backend in service.backends for export in backend.exports))
-    return all(table.may_call(caller, export.api) for export in offered)
+    return caller.service == service.key or all(table.may_call(caller, api) for api in _offered(service))
+
+
+def is_guarded(table: RouteTable, service: ServiceRoute) -> bool:
+    """Whether there is a service that may not reach this one's host."""
+    offered = _offered(service)
+    return bool(offered) and any(
+        not allows(allow, api, nodes_own=api in table.own) for allow in table.grants for api in offered
+    )
+
+
+def _offered(service: ServiceRoute) -> set[str]:
+    exports = (*service.exports, *(export for backend in service.backends for export in backend.exports))
+    return {export.api for export in exports}

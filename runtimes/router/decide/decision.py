@@ -66,11 +66,20 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class IdentifyPeer:
-    """A WebSocket that says nothing about who opens it: the kernel knows whose process it is."""
+    """A request that says nothing about who sends it: the kernel knows whose process it is.
+
+    `otherwise` is for who is no service's. `needed`: it is another matter for a service, wherever it comes
+    from; else only where it costs nothing to know.
+    """
 
     head: RequestHead
-    series: tuple[str, str] = ("gateway", "")
+    otherwise: Decision
+    needed: bool = True
     caller: Caller | None = None
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return self.otherwise.series
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtimes.router.decide.access import objection
+from runtimes.router.decide.access import is_guarded, objection
 from runtimes.router.decide.binding import GiveSession
 from runtimes.router.decide.cross_site import cross_site, refuse_wider_network
-from runtimes.router.decide.decision import Hold, RateLimited
+from runtimes.router.decide.decision import Answer, Hold, IdentifyPeer, RateLimited
 from runtimes.router.decide.identity import caller_of
 from runtimes.router.decide.place import Calls, Host, NodePage, Socket, place_of
-from runtimes.router.decide.proxy import proxy
+from runtimes.router.decide.proxy import Proxy, proxy
 from runtimes.router.decide.rpc import deliver
 
 if TYPE_CHECKING:
     from runtimes.router.decide.decision import Decision
     from runtimes.router.decide.place import Names
-    from runtimes.router.decide.proxy import Proxy
     from runtimes.router.decide.rpc import Deliver
     from runtimes.router.decide.table import Caller, RouteTable
     from runtimes.router.protocol.request_head import RequestHead
@@ -55,9 +54,46 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     return RateLimited(head, decision) if isinstance(place, Calls) and caller is None else decision
 
 
+def unseen(table: RouteTable, decision: Decision) -> Decision:
+    """The decision about somebody of whom nothing is known but the head: a visitor may be a service."""
+    if not isinstance(decision, (Proxy, Hold)) or decision.caller is not None or decision.series[0] != "host":
+        return decision
+    guarded = is_guarded(table, table.services[decision.service_id])
+    return IdentifyPeer(decision.head, decision, needed=guarded)
+
+
+def decide_for(table: RouteTable, names: Names, asked: IdentifyPeer, peer: Caller) -> Decision:
+    """As `decide`, now that it is known that it is a process of this service.
+
+    What it sends to a host for somebody else is not its own, but goes no further than the service may go.
+    """
+    head = asked.head
+    decision = decide(table, names, head, peer)
+    passed_on = head.authorization or head.cookie or head.origin or head.for_another
+    if passed_on and asked.series[0] == "host" and not isinstance(decision, Answer):
+        return asked.otherwise
+    return decision
+
+
 def decide_again(table: RouteTable, names: Names, head: RequestHead, peer: Caller | None = None) -> Decision:
     """As `decide`, about a request that was admitted already and has waited long enough."""
     decision = decide(table, names, head, peer)
     if isinstance(decision, RateLimited):
         decision = decision.otherwise
     return decision.otherwise if isinstance(decision, Hold) else decision
+
+
+def stands(table: RouteTable, names: Names, decision: Proxy, peer: Caller | None = None) -> bool:
+    """Whether who was let in by that decision would be let in now: asked about what goes on for long.
+
+    Where a service has no instance any more, that is for those to say who are with it.
+    """
+    place = place_of(table, names, decision.head)
+    if not isinstance(place, (Host, Socket)):
+        return True
+    caller = peer or caller_of(table, decision.head, place.service)
+    if caller is None and decision.caller is not None:
+        return False
+    if isinstance(place, Host):
+        return objection(table, names.domain, decision.head, place, caller) is None
+    return caller is not None and table.may_call(caller, place.api)

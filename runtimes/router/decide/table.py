@@ -126,7 +126,7 @@ class RouteTable:
     """Everything at one moment. Make it with `make_table`, and the next one with `changed`.
 
     `apis` and `callers` follow from the services; `claims` are the services that export an API, whether or
-    not they have it, `own` the APIs that the node itself serves.
+    not they have it, `own` the APIs that the node itself serves, `grants` what services may call, each once.
     """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
@@ -137,6 +137,7 @@ class RouteTable:
     callers: Mapping[str, Caller] = field(default_factory=dict, repr=False)
     claims: Mapping[ApiKey, frozenset[str]] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    grants: frozenset[frozenset[str] | None] = frozenset()
 
     def api(self, api: str, transport: str) -> ApiRoute | None:
         return self.apis.get((api, transport))
@@ -176,13 +177,15 @@ def changed(table: RouteTable, services: Mapping[str, ServiceRoute | None]) -> R
             present.pop(service_id, None)
     claims = _claims(table.claims, before, after)
     touched = {key for route in (*before, *after) for key in _keys(route)}
+    callers = _callers(table.callers, before, after)
     return replace(
         table,
         services=present,
         apis=_apis(table.apis, touched, claims, present),
-        callers=_callers(table.callers, before, after),
+        callers=callers,
         claims=claims,
         own=_own(present),
+        grants=frozenset(caller.allow for caller in callers.values() if not caller.admin),
     )
 
 

@@ -9,7 +9,8 @@ import struct
 
 #: RFC 6455's registry: the server is restarting, and who comes again finds it, or its successor.
 SERVICE_RESTART = 1012
-_GOODBYE = b"service restart"
+#: Who is connected may not be any more.
+POLICY_VIOLATION = 1008
 
 
 class Frames:
@@ -52,7 +53,7 @@ class Frames:
         return used
 
 
-def goodbye(code: int = SERVICE_RESTART) -> bytes:
-    """The Close frame of a server."""
-    payload = struct.pack(">H", code) + _GOODBYE
+def goodbye(code: int, reason: bytes) -> bytes:
+    """The Close frame of a server; the reason is short."""
+    payload = struct.pack(">H", code) + reason
     return bytes([0x88, len(payload)]) + payload

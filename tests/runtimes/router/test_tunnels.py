@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtimes.router.carry.peer_credentials import session_of
+from runtimes.router.carry.peer_credentials import leader_of
 from runtimes.router.decide.table import Credential, Session
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import API, SOCKET, until
@@ -270,9 +270,9 @@ def test_the_kernel_says_whose_the_other_end_is() -> None:
         with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as child:
             connection, _ = listener.accept()
             with connection:
-                assert session_of(connection, frozenset({child.pid})) == child.pid
-                assert session_of(connection, frozenset({os.getsid(0)})) is None
-                assert session_of(connection, frozenset()) is None
+                assert leader_of(connection, frozenset({child.pid})) == child.pid
+                assert leader_of(connection, frozenset({os.getsid(0)})) == os.getsid(0)
+                assert leader_of(connection, frozenset()) is None
                 connection.send(b"x")
             child.wait()
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtimes.processes.marks import seal, sealed
 from runtimes.router.carry import peer_credentials
-from runtimes.router.carry.peer_credentials import session_of
+from runtimes.router.carry.peer_credentials import UNKNOWN, NodeProcess, leader_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,12 +63,14 @@ def listening(kind: str, folder: Path) -> socket.socket:
 @pytest.mark.parametrize("kind", ["unix", "tcp", "tcp6"])
 def test_this_process_is_known_by_its_session(kind: str, tmp_path: Path) -> None:
     with connected(listening(kind, tmp_path)) as (ours, _):
-        assert session_of(ours, frozenset({US, NOBODY})) == US
-        assert session_of(ours, frozenset({NOBODY})) is None
+        assert leader_of(ours, frozenset({US, NOBODY})) == US
+        assert leader_of(ours, frozenset({NOBODY})) is None
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_a_grandchild_belongs_to_the_session_and_one_that_left_it_does_not(kind: str, tmp_path: Path) -> None:
+def test_a_grandchild_belongs_to_the_instance_also_when_it_leaves_the_session(
+    kind: str, tmp_path: Path
+) -> None:
     with listening(kind, tmp_path) as server:
         address = server.getsockname()
         connect = (
@@ -78,12 +81,12 @@ def test_a_grandchild_belongs_to_the_session_and_one_that_left_it_does_not(kind:
         ) as leader:
             ours, _ = server.accept()
             with ours:
-                assert session_of(ours, frozenset({leader.pid})) == leader.pid
+                assert leader_of(ours, frozenset({leader.pid})) == leader.pid
         code = f"if os.fork() == 0:\n    os.setsid()\n    {connect}\n    sys.stdin.read(); os._exit(0)"
         with child(code, session=True) as leader:
             ours, _ = server.accept()
             with ours:
-                assert session_of(ours, frozenset({leader.pid})) is None
+                assert leader_of(ours, frozenset({leader.pid})) == leader.pid
 
 
 def test_a_proxy_between_is_who_is_asked_about(tmp_path: Path) -> None:
@@ -103,49 +106,72 @@ def test_a_proxy_between_is_who_is_asked_about(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port)):
             ours, _ = server.accept()
             with ours:
-                assert session_of(ours, frozenset({US})) is None
-                assert session_of(ours, frozenset({US, proxy.pid})) == proxy.pid
+                assert leader_of(ours, frozenset({NOBODY})) is None
+                assert leader_of(ours, frozenset({US, proxy.pid})) == proxy.pid
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_who_has_left_is_nobody(kind: str, tmp_path: Path) -> None:
+def test_nobody_knows_whose_it_is_when_its_maker_has_left(kind: str, tmp_path: Path) -> None:
     with listening(kind, tmp_path) as server:
         address = server.getsockname()
         code = f"s = socket.socket(socket.AF_{'INET' if kind == 'tcp' else 'UNIX'}); s.connect({address!r})"
-        with child(code, session=True) as process:
+        with child(code, session=True):
             ours, _ = server.accept()
         with ours:
-            assert session_of(ours, frozenset({process.pid})) is None
+            assert leader_of(ours, frozenset({NOBODY})) == UNKNOWN
 
 
 def test_a_connection_that_is_closed_is_nobodys(tmp_path: Path) -> None:
     with connected(listening("tcp", tmp_path)) as (ours, theirs):
         theirs.close()
-        assert session_of(ours, frozenset({US})) is None
+        assert leader_of(ours, frozenset({US})) == UNKNOWN
         ours.close()
-        assert session_of(ours, frozenset({US})) is None
+        assert leader_of(ours, frozenset({US})) is None
 
 
-def test_an_address_in_the_disguise_of_the_other_family_is_nobodys() -> None:
-    """IPv4 through a socket for both: the two ends stand in two tables. Who is not found is not known."""
-    server = socket.socket(socket.AF_INET6)
-    server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    server.bind(("::ffff:127.0.0.1", 0))
-    server.listen()
-    with server, socket.create_connection(("127.0.0.1", server.getsockname()[1])):
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_who_lost_his_parents_is_a_child_of_the_node(kind: str, tmp_path: Path) -> None:
+    """Two forks and a session of its own: the node is who such children are given to."""
+    with listening(kind, tmp_path) as server:
+        family = "INET" if kind == "tcp" else "UNIX"
+        code = (
+            "import ctypes\nctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
+            "if os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n"
+            f"    s = socket.socket(socket.AF_{family}); s.connect({server.getsockname()!r})\n"
+            "    sys.stdin.read(); os._exit(0)"
+        )
+        with child(code, session=True) as node:
+            ours, _ = server.accept()
+            with ours:
+                assert leader_of(ours, frozenset({NOBODY}), NodeProcess(node.pid)) == UNKNOWN
+                assert leader_of(ours, frozenset({NOBODY})) is None
+
+
+def test_who_lost_the_node_too_still_has_its_seal(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    with listening("unix", tmp_path) as server:
+        code = f"s = socket.socket(socket.AF_UNIX); s.connect({server.getsockname()!r})"
+        with sealed(seal(run, "i1")), child(code, session=True):
+            ours, _ = server.accept()
+            with ours:
+                assert leader_of(ours, frozenset({NOBODY}), NodeProcess(NOBODY, run)) == UNKNOWN
+                assert leader_of(ours, frozenset({NOBODY}), NodeProcess(NOBODY, "/elsewhere")) is None
+
+
+def test_an_address_in_the_disguise_of_the_other_family_is_found() -> None:
+    """IPv4 through a socket for both."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET6) as theirs:
+        theirs.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
         ours, _ = server.accept()
         with ours:
-            assert ours.getpeername()[0] == "::ffff:127.0.0.1"
-            assert session_of(ours, frozenset({US})) is None
+            assert ours.getpeername()[0] == "127.0.0.1"
+            assert leader_of(ours, frozenset({US})) == US
 
 
-def test_the_first_process_with_the_right_session_counts_and_not_who_has_another_socket(
-    tmp_path: Path,
-) -> None:
-    """Two connections of one process to one listener are two sockets."""
+def test_two_connections_of_one_process_to_one_listener_are_two_ends(tmp_path: Path) -> None:
     with (
         connected(listening("tcp", tmp_path)) as (ours, _),
         connected(listening("tcp", tmp_path)) as (others, _),
     ):
-        found, other = peer_credentials._inode_of_peer(ours), peer_credentials._inode_of_peer(others)
-        assert None not in (found, other) and found != other
+        found, other = peer_credentials._other_end(ours), peer_credentials._other_end(others)
+        assert found is not None and other is not None and found.inode != other.inode

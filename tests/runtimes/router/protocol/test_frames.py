@@ -49,4 +49,6 @@ def test_other_protocols_have_no_frames() -> None:
 
 
 def test_goodbye() -> None:
-    assert goodbye() == frame(8, SERVICE_RESTART.to_bytes(2, "big") + b"service restart")
+    assert goodbye(SERVICE_RESTART, b"service restart") == frame(
+        8, SERVICE_RESTART.to_bytes(2, "big") + b"service restart"
+    )
