@@ -83,6 +83,8 @@ class Ports:
     data: DataOwners
     #: What others' services may have that a person granted them.
     grants: Grants = field(default_factory=NoGrants)
+    #: Which limits nothing on this machine keeps a program to, by their keys.
+    unenforceable: Callable[[Resources], Sequence[str]] = lambda _: ()
     #: What runs it, and who is listened to for that.
     runtimes: Mapping[str, Runtime]
     engines: Sequence[Engine] = ()
@@ -140,7 +142,9 @@ class Node:
             [*ports.sources, *ports.git.sources(), *ports.member.sources()],
             ports.packages, self.reconciler, place_of(ports.about),
             Inheritance(ports.data, self._owner_of, ports.controllers.ran_for),
-            GateKeeper(ports.grants, self._owner_of, ports.controllers.known_services),
+            GateKeeper(
+                ports.grants, self._owner_of, ports.controllers.known_services, ports.unenforceable
+            ),
         )  # fmt: skip
         self.granting = Granting(self.desired, self.events)
         self._orders = Orders(str(ports.about.get("name", "")), self.reconciler, self.desired, ports.member)

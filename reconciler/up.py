@@ -201,6 +201,7 @@ def _make_ports(parts: Parts) -> Ports:
         updates=parts.packages.updates,
         data=data,
         grants=grants,
+        unenforceable=host.limiter.enforcement.lacking,
         runtimes=make_runtimes(host, docker, swarm),
         engines=(docker, swarm),
         prober=SwarmProber(swarm, ContainerProber(docker, EndpointProber(host))),

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A service of the source: how many instances it wants, and how many it was let have before."""
+    """A service of the source: how many instances it wants, and was let have before, if it was."""
 
     id: str
     replicas: int
-    has: int = 0
+    has: int | None = None
 
     @property
     def kept(self) -> int:
-        return min(self.replicas, self.has)
+        return min(self.replicas, self.has or 0)
 
 
 def too_many(policy: Policy, services: Iterable[Counted]) -> dict[str, str]:
     """Id → why it is not run as it is wanted, of those that do not fit."""
     policy = policy.whole
-    in_order = sorted(services, key=lambda each: (not each.has, each.id))
+    in_order = sorted(services, key=lambda each: (each.has is None, each.id))
     fit = in_order if policy.services is None else in_order[: policy.services]
     refused = {each.id: f"its source may bring {policy.services} services, and has more" for each in in_order}
     for each in fit:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from manifests.model.rights import asked, is_weaker
+from manifests.model.spec import Resources
 from reconciler.decide.conditions import Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: A condition of sources whose owner has not said yet whose they are.
 TRUST_SAID = "TrustSaid"
+UNENFORCEABLE = "LimitsUnenforceable"
 GRANT_REQUIRED, FORBIDDEN = "GrantRequired", "PolicyForbids"
 
 
@@ -52,20 +54,46 @@ def gate(
     known: Iterable[Service],
     source: str,
     too_many: str = "",
+    lacking: Sequence[str] = (),
 ) -> Gate:
     """`granted`: the ids of rights that this source's service has. `known`: what runs of it or would again.
 
-    `too_many`: why it is one more than its source may bring.
+    `too_many`: why it is one more than its source may bring. `lacking`: limits that the terms demand,
+    and that nothing on this machine keeps it to.
     """
     rights = asked(policy, wanted)
     missing = [right for right in rights if right.id not in granted]
-    problem = Verdict(FORBIDDEN, too_many) if too_many else _required(wanted.id, missing) if missing else None
+    problem: Verdict | None = None
+    if too_many:
+        problem = Verdict(FORBIDDEN, too_many)
+    elif lacking:
+        problem = _unenforceable(lacking)
+    elif missing:
+        problem = _required(wanted.id, missing)
     barred = {
         service.revision
         for service in known
         if not (_fits(policy, service.manifest, granted) if service.source == source else problem is None)
     }
     return Gate(problem, frozenset(barred), rights)
+
+
+def demanded(policy: Policy, manifest: Manifest) -> Resources:
+    """The limits that a source's terms demand of a program of this machine; engines keep to their own.
+
+    Follows of earlier versions keep theirs, which a machine kept to as far as it could.
+    """
+    policy = policy.whole
+    if policy.trust is None or manifest.is_container:
+        return Resources()
+    limits = {name: getattr(policy, name) for name in Resources.model_fields}
+    return Resources(**limits)
+
+
+def _unenforceable(lacking: Sequence[str]) -> Verdict:
+    keys = " and ".join(lacking)
+    message = f"its terms limit {keys}, which nothing on this machine keeps it to; see `atek doctor`"
+    return Verdict(UNENFORCEABLE, message)
 
 
 def _required(service_id: str, missing: Sequence[Right]) -> Verdict:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from manifests.model.rights import Right
 from reconciler.decide.counts import Counted, too_many
-from reconciler.decide.grants import OPEN, Gate, gate
+from reconciler.decide.grants import OPEN, Gate, demanded, gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from manifests.model.merge import Winner
     from manifests.model.policy import Policy
     from manifests.model.service import Service
+    from manifests.model.spec import Resources
 
 
 class Grants(Protocol):
@@ -58,15 +59,20 @@ class NoGrants:
 
 
 class GateKeeper:
-    """`owner_of`: as whom a source's services act. `known`: what runs of one, ran last, or is wanted."""
+    """`owner_of`: as whom a source's services act. `known`: what runs of one, ran last, or is wanted.
+
+    `lacking`: which of these limits nothing on this machine keeps a program to, by their keys.
+    """
 
     def __init__(
         self,
         grants: Grants,
         owner_of: Callable[[str], str],
         known: Callable[[str], Collection[Service]],
+        lacking: Callable[[Resources], Sequence[str]] = lambda _: (),
     ) -> None:
         self.grants = grants
+        self._lacking = lacking
         self._owner_of = owner_of
         self._known = known
 
@@ -99,6 +105,7 @@ class GateKeeper:
                 known[service_id],
                 source,
                 refused.get(service_id, ""),
+                self._lacking(demanded(policy, winner.declared.manifest)),
             )
             for service_id, winner, policy in those
         }
@@ -132,6 +139,6 @@ def _row(service_id: str, source: str, right: Right, *, granted: bool) -> dict[s
     }  # fmt: skip
 
 
-def _instances(known: Sequence[Service], source: str) -> int:
-    """How many the source's service was let have last; what is not counted in instances is one."""
-    return max((max(1, service.manifest.slots) for service in known if service.source == source), default=0)
+def _instances(known: Sequence[Service], source: str) -> int | None:
+    """How many the source's service was let have last; None: it is a new one."""
+    return max((service.manifest.slots for service in known if service.source == source), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +12,13 @@ from manifests.model.policy import Policy
 from manifests.model.service import Service, make_service
 from reconciler.decide.conditions import Verdict
 from reconciler.decide.counts import Counted, too_many
-from reconciler.decide.grants import FORBIDDEN, GRANT_REQUIRED, OPEN, gate
+from reconciler.decide.grants import FORBIDDEN, GRANT_REQUIRED, OPEN, demanded, gate
 from reconciler.decide.history import History
+from runtimes.processes.enforcement import Enforcement
 from tests.reconciler.decide.decisions import A, B, decide, instance, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FOLLOW = Policy(trust="foreign")
 
@@ -72,6 +76,23 @@ def test_one_too_many_says_so() -> None:
     )
 
 
+def test_limits_that_nothing_keeps_to_are_said_and_the_service_does_not_run() -> None:
+    found = gate(FOLLOW, manifest(), (), (), "laptop", lacking=["cpu"])
+    assert (
+        found.problem
+        and found.problem.reason == "LimitsUnenforceable"
+        and "limit cpu" in found.problem.message
+    )
+    here = Enforcement(memory="sampling", pids="sampling", open_files="kernel")
+    for trust in ("own", "foreign"):
+        assert here.lacking(demanded(Policy(trust=trust, cpu=0.5), manifest())) == ("cpu",)
+    # What nobody demands, what an engine keeps to, and what was followed before.
+    assert here.lacking(demanded(FOLLOW, manifest(resources={"cpu": 0.5}))) == ()
+    assert here.lacking(demanded(Policy(cpu=0.5), manifest())) == ()
+    container = Manifest.model_validate({"id": "app", "image": "nginx"})
+    assert here.lacking(demanded(Policy(trust="foreign", cpu=0.5), container)) == ()
+
+
 def test_what_is_barred_is_stopped_and_nothing_comes_back_to_it() -> None:
     problem, barred = Verdict(GRANT_REQUIRED, "it asks"), frozenset({A.revision})
     healthy = History(healthy=A)
@@ -85,24 +106,26 @@ def test_what_is_barred_is_stopped_and_nothing_comes_back_to_it() -> None:
     assert "stop i NotGranted" in summary(found)
 
 
-_COUNTED = st.dictionaries(st.sampled_from("abcdefgh"), st.tuples(st.integers(0, 5), st.integers(0, 5)))
+_COUNTED = st.dictionaries(
+    st.sampled_from("abcdefgh"), st.tuples(st.integers(0, 5), st.none() | st.integers(0, 5))
+)
 
 
 @given(_COUNTED, st.integers(0, 5), st.integers(0, 9), st.sampled_from("abcdefgh"), st.integers(0, 9))
 def test_nobody_new_and_nobody_larger_takes_the_place_of_one_that_runs(
-    services: dict[str, tuple[int, int]], most: int, instances: int, new: str, replicas: int
+    services: dict[str, tuple[int, int | None]], most: int, instances: int, new: str, replicas: int
 ) -> None:
     policy = Policy(services=most, replicas=instances)
 
-    def over(those: dict[str, tuple[int, int]]) -> set[str]:
+    def over(those: Mapping[str, tuple[int, int | None]]) -> set[str]:
         return set(too_many(policy, [Counted(each, *rest) for each, rest in those.items()]))
 
     kept = services.keys() - over(services)
     assert len(kept) <= most and sum(services[each][0] for each in kept) <= instances
     # What was let in runs; then one comes, or wants to be more.
-    running = {each: (services[each][0], max(1, services[each][0])) for each in kept}
+    running = {each: (services[each][0], services[each][0]) for each in kept}
     assert not over(running)
-    has = running.get(new, (0, 0))[1]
+    has = running[new][1] if new in running else None
     assert over({**running, new: (replicas, has)}) <= {new}
 
 
