@@ -163,6 +163,11 @@ class Page:
             raise RuntimeError(str(done["exceptionDetails"].get("exception", {}).get("description")))
         return done["result"].get("value")
 
+    def cookies(self) -> set[tuple[str, str]]:
+        """All that its browser keeps: name and domain, which begins with a dot where it is one."""
+        kept = self._browser.call("Storage.getCookies", browserContextId=self._context)["cookies"]
+        return {(each["name"], each["domain"]) for each in kept}
+
     def logged(self, words: str) -> None:
         """Returns once the browser has written these words for the page's developer."""
         self._browser.event(self._session, "Log.entryAdded", words)

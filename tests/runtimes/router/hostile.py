@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from hashlib import sha1
+from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 DOMAIN = "home.test"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 FRAMED = "<script>parent.postMessage('secret', '*')</script>"
+
+
+def spellings(seed: str) -> list[str]:
+    """Cookies for all of a domain, as nobody would write that; each with a name of its own."""
+    random = Random(seed)
+
+    def white() -> str:
+        return "".join(random.choices((" ", "\t"), k=random.randrange(3)))
+
+    def attribute() -> str:
+        name = "".join(random.choice((each.lower(), each.upper())) for each in "domain")
+        value = random.choice((DOMAIN, f".{DOMAIN}", f"other.{DOMAIN}", f'"{DOMAIN}"', f"{DOMAIN},x=y", ""))
+        domain = f"{white()}{name}{white()}={white()}{value}{white()}"
+        return random.choice((domain, domain, " Path=/", "=", "", name, "x=domain", 'x="', " HttpOnly"))
+
+    tails = (";".join(attribute() for _ in range(random.randrange(1, 5))) for _ in range(100))
+    return [f"c{number}=1;{tail}" for number, tail in enumerate(tails)]
 
 
 async def victim(asked: Asked) -> None:
@@ -58,6 +76,8 @@ async def hostile(asked: Asked) -> None:
     elif path == "/worker.js":
         script = "onmessage = e => fetch(e.data, {method: 'POST', mode: 'no-cors', body: 'x'})"
         await asked.respond(200, script, "Content-Type: text/javascript")
+    elif path == "/spellings":
+        await asked.respond(200, "", html, *(f"Set-Cookie: {each}" for each in spellings(query)))
     elif path == "/toss":
         await asked.respond(200, "", html, f"Set-Cookie: tossed={query}; Domain={DOMAIN}; Path=/")
     else:

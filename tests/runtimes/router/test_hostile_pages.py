@@ -143,6 +143,18 @@ async def test_no_service_sets_cookies_for_another(scene: Scene, monkeypatch: py
     assert len(other.requests) >= 2
 
 
+async def test_in_no_spelling_that_a_browser_reads(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    await scene.world.service("other", serve=hostile, exports=())
+    url = f"http://other.{DOMAIN}:{scene.world.port}/spellings?"
+    await scene.go(url + "1")
+    kept = await anyio.to_thread.run_sync(scene.page.cookies)
+    assert len(kept) > 50 and {domain for _, domain in kept} == {f"other.{DOMAIN}"}
+    monkeypatch.setattr(page_answers, "for_one_host", lambda cookie: cookie)
+    await scene.go(url + "2")
+    kept = await anyio.to_thread.run_sync(scene.page.cookies)
+    assert sum(domain == f".{DOMAIN}" for _, domain in kept) > 10
+
+
 async def test_what_a_pages_own_script_sets_only_a_browser_can_refuse(scene: Scene) -> None:
     """It never comes by here: under `localhost` it is refused, under a domain it is not."""
     await scene.world.service("other", serve=hostile, exports=())

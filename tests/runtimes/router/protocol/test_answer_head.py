@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runtimes.router.protocol import answer_head, remembered, request_head
+from runtimes.router.protocol import remembered, request_head
 from runtimes.router.protocol.answer_head import known_answers, parse_answer
 from runtimes.router.protocol.fields import BadHead
+from runtimes.router.protocol.page_answers import Reader
 from runtimes.router.protocol.request_head import parse_request
 from tests.runtimes.router.protocol.raw_heads import END, HOST, LINE, answer, parse
 
@@ -104,12 +105,17 @@ def test_event_streams_are_endless() -> None:
 
 
 def test_heads_that_are_remembered_are_bounded() -> None:
+    often = (Reader.PROGRAM, Reader.OWN_PAGE, Reader.ANY_PAGE)
+    answers = {
+        (method, reader): known_answers(method, reader) for method in (b"GET", b"HEAD") for reader in Reader
+    }
     for number in range(3 * remembered.REMEMBERED):
         parse(b"X-A: %d" % number)
-        answer(b"X-A: %d" % number)
-        answer(b"X-A: %d" % number, method=b"HEAD")
-    for memory in (request_head._requests, answer_head._answers, answer_head._answers_to_head):
-        assert 0 < len(memory) <= remembered.REMEMBERED
+        for known in answers.values():
+            parse_answer(b"HTTP/1.1 200 OK\r\nX-A: %d\r\n\r\n" % number, known)
+    assert 0 < len(request_head._requests) <= remembered.REMEMBERED
+    for (_, reader), known in answers.items():
+        assert (0 < len(known) <= remembered.REMEMBERED) if reader in often else not known
 
 
 def test_long_heads_are_not_remembered() -> None:
