@@ -48,11 +48,12 @@ from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.packages.store import in_use
-from runtimes.paths import Paths, make_run_directory
+from runtimes.paths import PRIVATE, Paths, Way, make_run_directory
 from runtimes.probes import EndpointProber
 from runtimes.processes.log_rate import keep_bounded
 from runtimes.processes.process import ProcessHost
 from runtimes.registry import make_runtimes
+from runtimes.users.service_users import ServiceUsers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from reconciler.state.installed import InstalledServices
     from reconciler.state.settings import Settings
     from runtimes.router.remote import RouterProcess
+    from runtimes.users.ranges import UserRange
 
 VERSION = "0.3.0"
 #: Seconds after the sources were read until everything else begins that is not needed to start programs.
@@ -117,7 +119,7 @@ async def run_node(
     paths = [*(home.path / file for file in settings.sources.files), *paths]
     home.check(paths)
     about = _about(home, settings, paths)
-    home.open(about)
+    home.open(about, _way(settings))
     try:
         await _run_in(home, settings, about, paths, console)
     except RuntimeFailure as failure:
@@ -145,7 +147,7 @@ async def _run_in(
     tokens = ensure_tokens(home.path)
     if not (home.path / AGE_KEY).exists():
         ensure_identity(home.path)
-    run = make_run_directory(home.path)
+    run = make_run_directory(home.path, _way(settings))
     with (
         closing(open_sockets(run, settings.port)) as sockets,
         closing(_make_host(home, settings, run, sockets)) as host,
@@ -158,8 +160,36 @@ async def _run_in(
 
 
 def _make_host(home: Home, settings: Settings, run: Path, sockets: Sockets) -> ProcessHost:
-    paths = Paths(home.path, run, sockets.port)
-    return ProcessHost(paths, Vault(home.path).open, settings.limits.resources)
+    users = _users(settings)
+    paths = Paths(home.path, run, sockets.port, _way(settings), users.containers if users else None)
+    return ProcessHost(paths, Vault(home.path).open, settings.limits.resources, ServiceUsers(paths, users))
+
+
+def _users(settings: Settings) -> UserRange | None:
+    """Only root can run programs as somebody else."""
+    return settings.user_range if os.geteuid() == 0 else None
+
+
+def _way(settings: Settings) -> Way:
+    """Who may pass through the node's folders to what is theirs."""
+    users = _users(settings)
+    return Way(users.passing) if users else PRIVATE
+
+
+def _about_users(settings: Settings, host: ProcessHost) -> Sequence[str]:
+    """What a person should know of who runs programs."""
+    if os.geteuid() != 0:
+        return (
+            ("users: only a node that runs as root can give services users of their own",)
+            if settings.users
+            else ()
+        )
+    if settings.users is None:
+        return (
+            'programs run as root, with all of its rights: users = "700000-765535" in the config file gives '
+            "each service a user of its own",
+        )
+    return host.users.problems
 
 
 async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
@@ -220,7 +250,13 @@ def _make_ports(parts: Parts) -> Ports:
         new_token=lambda _: new_token(),
         jitter=random.random,
         keep_services=opened.settings.keep_services,
-        notices=(*parts.installed.problems, *data.problems, *grants.problems, *opened.sockets.lacking),
+        notices=(
+            *parts.installed.problems,
+            *data.problems,
+            *grants.problems,
+            *opened.sockets.lacking,
+            *_about_users(opened.settings, host),
+        ),
     )
 
 

@@ -11,17 +11,19 @@ import hashlib
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtimes.base import RuntimeFailure
-from runtimes.paths import make_private
+from runtimes.paths import PRIVATE, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from runtimes.base import SecretFile
+    from runtimes.paths import Way
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
@@ -29,12 +31,19 @@ _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 class MemoryFiles:
     """Those of one home and one kind of runtimes."""
 
-    def __init__(self, home: Path, kind: str) -> None:
+    def __init__(self, home: Path, kind: str, above: Way = PRIVATE, way: Way = PRIVATE) -> None:
+        """`above`, `way`: who may pass the folder of the home's, and the one of this kind in it."""
+        self._above, self._way = above, way
         self._home = home
         self._kind = kind
 
-    def write(self, instance: str, files: Sequence[SecretFile], mode: int) -> Mapping[str, str]:
-        """Where each of them is, by its name. `mode` is for those that say none. Raises RuntimeFailure."""
+    def write(
+        self, instance: str, files: Sequence[SecretFile], mode: int, owner: tuple[int, int] | None = None
+    ) -> Mapping[str, str]:
+        """Where each of them is, by its name. Raises RuntimeFailure.
+
+        `mode` and `owner` (user and group) are for those that say none.
+        """
         if not files:
             return {}
         root = self._root
@@ -44,13 +53,15 @@ class MemoryFiles:
                 "this machine has no folder in memory for secrets",
                 hint="mount a tmpfs at /dev/shm, or deliver them as variables",
             )
-        make_private(root.parent)
-        make_private(root)
+        make_private(root.parent, self._above)
+        make_private(root, self._way)
         folder = root / instance
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700)
-            return {each.name: _write(folder / each.name, each, mode) for each in files}
+            if owner is not None:
+                os.chown(folder, *owner)
+            return {each.name: _write(folder / each.name, _owned(each, owner), mode) for each in files}
         except OSError as error:
             self.remove(instance)
             message = f"a secret cannot be kept in memory: {error.strerror or error}: {error.filename}"
@@ -86,6 +97,12 @@ class MemoryFiles:
         name = hashlib.sha256(os.fsencode(self._home.resolve())).hexdigest()[:10]
         memory = memory_folder()
         return memory and memory / f"atek-{os.geteuid()}-{name}-secrets" / self._kind
+
+
+def _owned(file: SecretFile, owner: tuple[int, int] | None) -> SecretFile:
+    if owner is None or (file.uid, file.gid) != (None, None):
+        return file
+    return replace(file, uid=owner[0], gid=owner[1])
 
 
 def _write(path: Path, file: SecretFile, mode: int) -> str:

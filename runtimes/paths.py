@@ -23,12 +23,33 @@ REPOSITORIES = "packages/.repositories"
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Who may pass through a folder besides its owner: nobody, or a group, which still cannot look around."""
+
+    group: int | None = None
+
+    def open(self, folder: Path) -> None:
+        """Raises OSError."""
+        if self.group is not None:
+            os.chown(folder, -1, self.group)
+        folder.chmod(0o700 if self.group is None else 0o710)
+
+
+PRIVATE = Way()
+
+
+@dataclass(frozen=True, slots=True)
 class Paths:
-    """A node's folders. `run` holds sockets; `host_port` is the node's own port, told to services."""
+    """A node's folders. `run` holds sockets; `host_port` is the node's own port, told to services.
+
+    `way` is for services' users, where they have their own; `containers` the group of all containers then.
+    """
 
     home: Path
     run: Path
     host_port: int
+    way: Way = PRIVATE
+    containers: int | None = None
 
     def packages(self, service_id: str) -> Path:
         return self.home / "packages" / service_id
@@ -68,17 +89,25 @@ class Paths:
         """The Unix socket that an instance is told to listen on."""
         return self.run / f"{instance}.sock"
 
+    def sockets(self, instance: str) -> Path:
+        """The folder of an instance in a sandbox, which sees no other's."""
+        return self.run / instance
 
-def make_run_directory(home: Path) -> Path:
-    """The folder for this home's sockets, private to this user. Raises RuntimeFailure."""
+    def own_socket(self, instance: str) -> Path:
+        """In there; as long as the other."""
+        return self.sockets(instance) / "sock"
+
+
+def make_run_directory(home: Path, way: Way = PRIVATE) -> Path:
+    """The folder for this home's sockets, which nobody else may write. Raises RuntimeFailure."""
     own = home / "run"
     if len(os.fsencode(own)) + 1 + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
         if own.is_symlink():
             own.unlink()
-        make_private(own)
+        make_private(own, way)
         return own
     short = _short_directory(home)
-    make_private(short)
+    make_private(short, way)
     _link(own, short)
     return short
 
@@ -98,7 +127,7 @@ def _short_directory(home: Path) -> Path:
     return Path("/tmp") / name
 
 
-def make_private(folder: Path) -> None:
+def make_private(folder: Path, way: Way = PRIVATE) -> None:
     """Others may be able to write where it lies, so what is found there has to be ours alone.
 
     Raises RuntimeFailure.
@@ -114,7 +143,7 @@ def make_private(folder: Path) -> None:
         raise RuntimeFailure(
             "RunDirectory", f"{folder} belongs to someone else", hint="remove it or choose another --home"
         )
-    folder.chmod(0o700)
+    way.open(folder)
 
 
 def _link(own: Path, short: Path) -> None:

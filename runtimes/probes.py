@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import anyio.to_thread
@@ -54,6 +54,10 @@ class Beside(Protocol):
         """Gives the process the limits of the instance."""
         ...
 
+    def options(self, running: Running) -> Mapping[str, Any]:
+        """How it is started: as whoever the instance runs as. Raises OSError."""
+        ...
+
 
 class _Kernel:
     """Of an instance of which nobody else knows anything."""
@@ -63,6 +67,9 @@ class _Kernel:
 
     def apply_limits(self, running: Running, pid: int) -> None:
         """It has none."""
+
+    def options(self, running: Running) -> Mapping[str, Any]:
+        return {}
 
 
 class EndpointProber:
@@ -169,7 +176,9 @@ async def _exec(probe: Exec, running: Running, beside: Beside) -> str | None:
     """Runs with the environment, the limits and in the folder of the instance; what it forks ends with it."""
     environment, folder = beside.surroundings(running)
     limit = partial(beside.apply_limits, running)
-    code = await TABLE.execute(probe.command, env=environment, cwd=folder, on_start=limit)
+    code = await TABLE.execute(
+        probe.command, env=environment, cwd=folder, on_start=limit, **beside.options(running)
+    )
     if code < 0:
         return f"{probe.command[0]} was killed by signal {-code}"
     return None if code == 0 else f"{probe.command[0]} exited with status {code}"

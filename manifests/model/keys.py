@@ -38,6 +38,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "stop": "How it is asked to end.",
         "replicas": "How many instances run at the same time.",
         "resources": "Upper limits for all processes of one instance.",
+        "runAs": "The user of this machine that its program runs as, where the node runs as root. Left out: "
+        "one of its own if the node has users to give away, else the node's own.",
         "sandbox": "How far it is kept apart from the rest of the machine. "
         "Left out: as far as this machine can keep the owner's own programs.",
         "binds": "Files and folders of this machine that a program in a strict sandbox sees: "

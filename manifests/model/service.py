@@ -129,6 +129,7 @@ def make_service(
         depends_on.append({"env": "expanded"})
     # Only where it is said, so that a service which never said it keeps its revision.
     depends_on += [{"run": manifest.run}] if manifest.run != "copy" else []
+    depends_on += [{"runAs": manifest.run_as}] if manifest.run_as is not None else []
     if manifest.binds or manifest.destinations:
         depends_on.append({"binds": manifest.binds, "egress": manifest.destinations})
     if runtime in ("docker", SWARM):

@@ -321,6 +321,7 @@ class Spec(Model):
     stop: Stop = Stop()
     replicas: int = Field(default=1, ge=0, le=100)
     resources: Resources = Resources()
+    run_as: Annotated[Text, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")] | None = None
     sandbox: Literal["none", "private", "strict"] | None = None
     binds: confined.Binds = ()
     suspend: bool = False

@@ -27,6 +27,8 @@ def violations(spec: Spec) -> Iterator[str]:
         yield from _of_version(spec)
     if spec.auto_update is not None:
         yield from _of_updating_itself(spec)
+    if spec.run_as is not None and spec.is_container:
+        yield "runAs is for programs of this machine; a container has user"
     if spec.is_container:
         yield from _of_container(spec)
     elif (key := spec.container_key) and (spec.runtime is not None or spec.source is None):

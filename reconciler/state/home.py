@@ -14,10 +14,13 @@ from manifests.files import write_atomically
 from manifests.sources.config import CONFIG_FILES
 from manifests.sources.trust import distrust
 from reconciler.errors import UserError
+from runtimes.paths import PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from runtimes.paths import Way
 
 FOLDERS = ("manifests", "packages", "data", "logs", "state/instances", "state/services", "state/snapshots")
 
@@ -43,10 +46,13 @@ class Home:
         except OSError as error:
             raise UserError(f"{path} cannot be looked at: {error.strerror or error}") from error
 
-    def open(self, about: Mapping[str, Any]) -> None:
-        """Makes the folders, takes the lock and writes `about` this node into it. Raises UserError."""
+    def open(self, about: Mapping[str, Any], way: Way = PRIVATE) -> None:
+        """Makes the folders, takes the lock and writes `about` this node into it. Raises UserError.
+
+        `way`: who may pass the home itself, but not look around in it.
+        """
         try:
-            self._make_folders()
+            self._make_folders(way)
             self._take_lock(about)
             self._secret = self._read_secret()
         except OSError as error:
@@ -73,10 +79,10 @@ class Home:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, data, 0)
 
-    def _make_folders(self) -> None:
+    def _make_folders(self, way: Way) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.path.stat().st_uid == os.geteuid():
-            self.path.chmod(0o700)
+            way.open(self.path)
         for folder in FOLDERS:
             (self.path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
 

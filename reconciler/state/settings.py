@@ -33,6 +33,7 @@ from reconciler.errors import UserError
 from reconciler.state import listening
 from reconciler.state.mistakes import sentences
 from reconciler.state.notify_settings import NotifySettings
+from runtimes.users.ranges import UserRange, parse_user_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,11 @@ class RouterSettings(Model):
     answer_timeout: Duration = Field(default=60.0, gt=0)
     hold_timeout: Duration = Field(default=30.0, ge=0)
     trusted_proxies: tuple[Text, ...] = ()
+
+
+def _user_range(text: str) -> str:
+    parse_user_range(text)
+    return text
 
 
 def _host_and_port(address: str) -> str:
@@ -172,6 +178,7 @@ class _Values(BaseModel):
     docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
     limits: LimitSettings = LimitSettings()
+    users: Annotated[Text, AfterValidator(_user_range)] | None = None
     remote: RemoteSettings = RemoteSettings()
     notify: tuple[NotifySettings, ...] = ()
 
@@ -214,6 +221,11 @@ class Settings(_Values, BaseSettings):
     )
     #: What the config file says, while `load_settings` combines it with the rest.
     from_file: ClassVar[ContextVar[Mapping[str, Any]]] = ContextVar("from_file")
+
+    @property
+    def user_range(self) -> UserRange | None:
+        """Where services' users are taken from; None where they run as the node's own."""
+        return parse_user_range(self.users) if self.users is not None else None
 
     @property
     def place(self) -> Place:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtimes.base import PermanentFailure, RuntimeFailure
+from runtimes.data.opening import open_beneath
 from runtimes.docker.gateway import share_gateway
 from runtimes.docker.spec import SOCKET_NAME, Image, Place, data_folders
 from runtimes.memory_files import MemoryFiles
@@ -34,7 +35,7 @@ class Folders:
         self._mark = mark
         self._binds = tuple(os.path.realpath(os.path.expanduser(bind)) for bind in binds)
         self._state = paths.home / "state"
-        self.memory = MemoryFiles(paths.home, "containers")
+        self.memory = MemoryFiles(paths.home, "containers", paths.way)
 
     @property
     def credentials(self) -> Path:
@@ -86,15 +87,18 @@ class Folders:
     def _make(self, service: Service, instance: str, image: Image, node: str, network: str) -> Place:
         data, sockets = self.paths.data(service.id), self.sockets(instance)
         # Others than our own user may write here when the container runs as another; the folders above are
-        # private, so that this opens them to nobody but the container.
-        mode = 0o700 if _is_ours(service.manifest.user or image.user) else 0o777
+        # private, so that this opens them to nobody but the container. Where services' users may pass those,
+        # containers have a group instead.
+        group = self.paths.containers
+        ours = _is_ours(service.manifest.user or image.user)
+        mode = 0o700 if ours else 0o777 if group is None else 0o770
         below = [data / each for each in data_folders(service)]
         for folder in (data, sockets, *below):
             if folder in below:
                 # Before anything is made or changed there: it may lead to any place of this machine.
                 _require_inside(service.id, data, folder)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(mode)
+            _open_up(data if folder in below else folder, folder, mode, group)
         return Place(
             node=node,
             host_port=self.paths.host_port,
@@ -103,6 +107,7 @@ class Folders:
             gateway=os.path.realpath(share_gateway(self.paths.run)),
             network=network,
             binds=self._binds,
+            group=group,
             user="" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}",
         )
 
@@ -110,6 +115,19 @@ class Folders:
         """What an instance that is gone leaves behind."""
         self.memory.remove(instance)
         shutil.rmtree(self.sockets(instance), ignore_errors=True)
+
+
+def _open_up(root: Path, folder: Path, mode: int, group: int | None) -> None:
+    """This very folder: what a program puts in its place meanwhile is not opened to anybody."""
+    root = root.resolve()
+    inside = os.path.relpath(os.path.realpath(folder), root)
+    descriptor = open_beneath(root, inside, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if group is not None and mode & 0o070:
+            os.fchown(descriptor, -1, group)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def _is_ours(user: str) -> bool:

@@ -68,7 +68,8 @@ class Place:
     """What this node gives to a container. `data`, `sockets` and `gateway` are folders of this machine.
 
     `network`: what the engine calls the network, or `none`, or `host`. `binds` are folders that the node's
-    owner lets services have. `user` runs containers of images that name none. `volumes`: what the engine
+    owner lets services have. `user` runs containers of images that name none, `group` is another one that all
+    are in. `volumes`: what the engine
     calls named volumes, by their names in the manifest, and the image's VOLUMEs, by their paths.
     """
 
@@ -80,6 +81,7 @@ class Place:
     network: str
     binds: Sequence[str] = ()
     user: str = ""
+    group: int | None = None
     volumes: Mapping[str, str] = field(default_factory=dict)
     #: Where the files of secrets are on this machine, by their names.
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -183,6 +185,8 @@ def _host(launch: Launch, place: Place) -> dict[str, Any]:
         "PortBindings": _bindings(manifest),
         "Sysctls": {} if manifest.network == "host" else {_FIRST_FREE_PORT: "0"},
     }
+    if place.group is not None:
+        host["GroupAdd"] = [str(place.group)]
     if limits.memory is not None:
         # Without swap of its own: a limit that can be exceeded on disk makes a small machine stand still.
         host |= {"Memory": limits.memory, "MemorySwap": limits.memory}

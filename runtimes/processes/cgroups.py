@@ -59,7 +59,7 @@ class CgroupLimiter:
             open_files="kernel",
         )
 
-    def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
+    def apply(self, instance: str, pid: int, limits: Resources, *, own: bool = True) -> Sequence[str]:
         group = self._folder / instance
         missing = limit_open_files(pid, limits)
         try:

@@ -7,11 +7,13 @@ table, and carries a seal, is an orphan of a service or a tool: nobody waits for
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 #: Seconds that the output of a tool which has ended may take to be read, and the kernel to end it.
 _END_DEADLINE = 5.0
 _CHUNK = 65536
+_PR_SET_NO_NEW_PRIVS = 38
 #: What a shell that puts a job into the background may have set to be ignored, and stops who does not.
 _JOB_CONTROL = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
@@ -46,6 +49,7 @@ class Table:
         self._numbers = itertools.count()
         self._ignored: list[signal.Signals] = []
         self._sealing = False
+        self._unprivileged: ThreadPoolExecutor | None = None
         #: The run directory of the node that this process is; nobody's, until `become` was called.
         self.node = f"process {os.getpid()}"
 
@@ -86,20 +90,36 @@ class Table:
         return marks.seal(self.node, name)
 
     def spawn(
-        self, name: str, line: Sequence[str], *, inherited: Sequence[int] = (), **options: Any
+        self,
+        name: str,
+        line: Sequence[str],
+        *,
+        inherited: Sequence[int] = (),
+        unprivileged: bool = False,
+        **options: Any,
     ) -> subprocess.Popen[bytes]:
         """Starts a family and enters it into the table. Raises OSError; then nothing was started.
 
-        `inherited` are descriptors that it gets besides its input and output.
+        `inherited` are descriptors that it gets besides its input and output. `unprivileged`: nothing that it
+        executes ever gives it more rights (PR_SET_NO_NEW_PRIVS).
         """
+        start = self._without_new_rights if unprivileged else subprocess.Popen
         with self._lock, marks.sealed(self.seal(name)), self._usual_signals(), _inheritable(inherited):
             # Nothing of ours is inheritable (PEP 446, and see ProcessHost); looking at each descriptor in the
             # child would make a start dearer with every service that runs.
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                line, start_new_session=True, close_fds=False, **options
-            )
+            process: subprocess.Popen[bytes] = start(line, start_new_session=True, close_fds=False, **options)
             self._names[process.pid] = name
         return process
+
+    def _without_new_rights(self, line: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """The mark is a thread's, for good, and its children get it: so one thread has it and starts them."""
+        if self._unprivileged is None:
+            self._unprivileged = ThreadPoolExecutor(1, "unprivileged", initializer=_renounce)
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(line, **options)
+
+        return self._unprivileged.submit(start).result()
 
     def run(self, line: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None) -> str:
         """What a short command prints. For threads. Raises OSError or subprocess.SubprocessError."""
@@ -159,6 +179,7 @@ class Table:
         cwd: str | Path | None = None,
         stdin: int = subprocess.DEVNULL,
         inherited: Sequence[int] = (),
+        **options: Any,
     ) -> int:
         """Runs a command to its end and returns its status; all that it forked has ended then as well.
 
@@ -169,7 +190,7 @@ class Table:
         name = self.new_name()
         try:
             process = self.spawn(
-                name, line, inherited=inherited, env=env, cwd=cwd, bufsize=0,
+                name, line, inherited=inherited, env=env, cwd=cwd, bufsize=0, **options,
                 stdin=stdin,
                 stdout=subprocess.PIPE if on_output else subprocess.DEVNULL,
                 stderr=subprocess.PIPE if on_errors else subprocess.STDOUT,
@@ -273,6 +294,13 @@ def _inheritable(descriptors: Sequence[int]) -> Iterator[None]:
     finally:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
+
+
+def _renounce() -> None:
+    """Raises OSError; then nothing is started by this thread."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "a program cannot be kept from getting more rights")
 
 
 def _nothing(number: int, frame: object) -> None:

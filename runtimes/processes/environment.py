@@ -27,6 +27,7 @@ from runtimes.processes.variables import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from manifests.model.service import Service
     from runtimes.base import Endpoint, Launch
@@ -40,8 +41,15 @@ def service_environment(
     program: Program,
     paths: Paths,
     secret_files: Mapping[str, str] = MappingProxyType({}),
+    *,
+    socket: Path,
+    user: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """The whole environment of one instance. `secret_files`: where its secrets lie, by their names."""
+    """The whole environment of one instance.
+
+    `secret_files`: where its secrets lie, by their names; `socket`: where it listens unless on a port;
+    `user`: what says who it runs as.
+    """
     service_id = launch.service.id
     data = os.fspath(paths.data(service_id))
     system = {
@@ -49,9 +57,10 @@ def service_environment(
         "HOME": data,
         "TMPDIR": os.path.join(data, "tmp"),
         "LANG": "C.UTF-8",
+        **user,
     }
     node = {
-        SOCKET_VARIABLE: os.fspath(paths.socket(launch.instance)),
+        SOCKET_VARIABLE: os.fspath(socket),
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(paths.host_port),
         TOKEN_VARIABLE: launch.identity.get("token", ""),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -33,10 +34,13 @@ from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import Strays, recover
 from runtimes.processes.sampling import Excess, Sampler, by_instance
 from runtimes.processes.scan import Scanner
+from runtimes.processes.settling import Settled, limited_line, options_beside, settle
+from runtimes.users.service_users import ServiceUsers
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
     from manifests.model.service import Service
     from runtimes.paths import Paths
@@ -77,14 +81,19 @@ class ProcessHost:
     """Everything about the processes of one node that is not particular to one kind of program."""
 
     def __init__(
-        self, paths: Paths, open_secrets: OpenSecrets = no_secrets, defaults: Resources = NO_LIMITS
+        self,
+        paths: Paths,
+        open_secrets: OpenSecrets = no_secrets,
+        defaults: Resources = NO_LIMITS,
+        users: ServiceUsers | None = None,
     ) -> None:
         """`defaults`: what an instance may have where its manifest says nothing."""
         self.paths = paths
         self.open_secrets = open_secrets
         self._defaults = defaults
         self.records = Records(paths.records)
-        self.memory = MemoryFiles(paths.home, "processes")
+        self.users = users or ServiceUsers(paths)
+        self.memory = MemoryFiles(paths.home, "processes", paths.way, paths.way)
         self.core_limit = forbid_core_dumps()
         self.limiter = make_limiter(enter_scope=enter_user_scope)
         self.handles: dict[str, Handle] = {}
@@ -121,6 +130,8 @@ class ProcessHost:
                 f"cannot see what runs: {error.strerror or error}: {error.filename}",
                 hint="the node needs to read /proc and its state directory",
             ) from error
+        for record in found.dropped:
+            self.forget(record.instance, 0)
         self.strays.end(found.strays, found.dropped)
         self.memory.prune(self.handles)
         self._recovered.set()
@@ -146,6 +157,27 @@ class ProcessHost:
         """What runs beside an instance has its limits."""
         self.limiter.join(running.instance, pid, self.limits_of(running.service))
 
+    async def settle(self, launch: Launch, copy: Path | None) -> Settled:
+        """Who runs what is about to start, with its folders theirs. Raises RuntimeFailure or OSError."""
+        others = [
+            each.running for each in self.handles.values() if each.running.service.id == launch.service.id
+        ]
+        return await settle(self.users, self.paths, launch, copy, others)
+
+    def limited_line(self, line: list[str], service: Service, settled: Settled) -> list[str]:
+        return limited_line(line, service, settled, self.limits_of(service))
+
+    def limit(self, service: Service, settled: Settled, instance: str, pid: int) -> Sequence[str]:
+        """Puts on what was not put on at the start. Returns what could not be, and what else to know."""
+        limits = self.limits_of(service)
+        if settled.user is not None:
+            limits = limits.model_copy(update={"open_files": None})
+        return (*self.limiter.apply(instance, pid, limits, own=settled.user is None), *settled.notes)
+
+    def options(self, running: Running) -> Mapping[str, Any]:
+        """How a command is started that runs beside an instance. Raises OSError."""
+        return options_beside(running)
+
     def limits_of(self, service: Service) -> Resources:
         """With what holds for those that say nothing."""
         return service.manifest.resources.within(self._defaults)
@@ -166,9 +198,13 @@ class ProcessHost:
             launch = Launch(running.instance, running.service, running.slot, identity, secrets=secrets)
             files = self.memory.paths(running.instance, secrets.files)
             environment = service_environment(
-                launch, running.endpoint, Program((), folder), self.paths, files
+                launch, running.endpoint, Program((), folder), self.paths, files, socket=self._socket(running)
             )
         return environment, folder
+
+    def _socket(self, running: Running) -> Path:
+        own = self.paths.own_socket(running.instance)
+        return own if own.parent.is_dir() else self.paths.socket(running.instance)
 
     async def let_end(self, handle: Handle) -> None:
         """Returns when all that the leader left has ended by itself; what did not hear of it is asked to."""
@@ -186,6 +222,10 @@ class ProcessHost:
         """Returns once nothing of the family is left; only what the kernel cannot end is."""
         self.limiter.kill(family.name)
         await end_all(partial(self._find, family, adopted))
+        handle = self.handles.get(family.name)
+        services = [each.running.service.id for name, each in self.handles.items() if name != family.name]
+        if handle is not None and handle.running.service.id not in services:
+            await self.users.end(handle.running.service)
         self.limiter.remove(family.name)
 
     def _find(self, family: Family, adopted: bool) -> list[Seen]:
@@ -243,6 +283,7 @@ class ProcessHost:
         self.memory.remove(instance)
         with suppress(OSError):
             self.paths.socket(instance).unlink(missing_ok=True)
+        shutil.rmtree(self.paths.sockets(instance), ignore_errors=True)
 
     async def abandon(self, launch: Launch, child: subprocess.Popen[bytes] | None) -> None:
         """Something went wrong in the middle of a start: nothing of it is left."""

@@ -34,8 +34,11 @@ class Limiter(Protocol):
         """How each limit is kept to."""
         ...
 
-    def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
-        """Returns a sentence for each limit that could not be enforced."""
+    def apply(self, instance: str, pid: int, limits: Resources, *, own: bool = True) -> Sequence[str]:
+        """Returns a sentence for each limit that could not be enforced.
+
+        `own`: the process is of the node's own user, and was started without any limits.
+        """
         ...
 
     def join(self, instance: str, pid: int, limits: Resources) -> None:
@@ -68,9 +71,9 @@ class RlimitLimiter:
 
     enforcement = Enforcement(memory="sampling", pids="sampling", open_files="kernel")
 
-    def apply(self, instance: str, pid: int, limits: Resources) -> Sequence[str]:
+    def apply(self, instance: str, pid: int, limits: Resources, *, own: bool = True) -> Sequence[str]:
         missing = limit_open_files(pid, limits)
-        if limits.memory is not None:
+        if limits.memory is not None and own:
             try:
                 resource.prlimit(pid, resource.RLIMIT_DATA, (limits.memory, limits.memory))
             except (OSError, ValueError, OverflowError) as error:

@@ -90,7 +90,7 @@ def sealed(number: int) -> Iterator[None]:
 def instance_of(pid: int, run: Path) -> str | None:
     """The instance that a process's environment names; None when it is not one of this node's."""
     path = _variable(pid, f"{SOCKET_VARIABLE}={run}/")
-    return None if path is None else path.removesuffix(".sock")
+    return None if path is None else path.removesuffix(".sock").removesuffix("/sock")
 
 
 def token_of(pid: int) -> str:

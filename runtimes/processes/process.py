@@ -38,11 +38,13 @@ from runtimes.processes.termination_message import FROM_OUTSIDE, termination_mes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from manifests.model.service import Service
     from runtimes.base import Launch, Progress
     from runtimes.paths import Paths
     from runtimes.preparer import Preparer, Program
+    from runtimes.processes.settling import Settled
 
 
 __all__ = ["ProcessHost", "ProcessRuntime"]
@@ -98,22 +100,27 @@ class ProcessRuntime:
         await self._populate(launch)
         try:
             program = self._preparer.program(launch.service)
-            endpoint = _choose_endpoint(launch, paths)
-            files = host.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE)
-            environment = service_environment(launch, endpoint, program, paths, files)
             _make_folders(launch.service.id, paths)
+            settled = await host.settle(launch, self._preparer.copy(launch.service))
+            endpoint = _choose_endpoint(launch, settled.socket)
+            files = host.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE, settled.owner)
+            environment = service_environment(
+                launch, endpoint, program, paths, files, socket=settled.socket, user=settled.variables
+            )
             line = command_line(launch, program, environment)
-            paths.socket(launch.instance).unlink(missing_ok=True)
+            settled.socket.unlink(missing_ok=True)
         except BaseException as error:
-            host.memory.remove(launch.instance)
+            host.forget(launch.instance, 0)
             if isinstance(error, OSError):
                 raise _cannot_start(launch, error) from error
             raise
         child = None
         try:
             # From here on something may run: whatever happens, it is known or it is ended.
-            child, log_start = _spawn(launch.instance, line, program, environment, paths, launch.service.id)
-            return self._enter(launch, endpoint, child, log_start, environment, program)
+            child, log_start = _spawn(
+                launch, host.limited_line(line, launch.service, settled), program, environment, paths, settled
+            )
+            return self._enter(launch, endpoint, child, log_start, environment, program, settled)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await host.abandon(launch, child)
@@ -142,10 +149,11 @@ class ProcessRuntime:
         log_start: int,
         environment: dict[str, str],
         program: Program,
+        settled: Settled,
     ) -> Running:
         """Limits what was just started, and writes down what it is."""
         host = self._host
-        limits = host.limiter.apply(launch.instance, child.pid, host.limits_of(launch.service))
+        limits = host.limit(launch.service, settled, launch.instance, child.pid)
         if not launch.secrets:
             allow_core_dumps(child.pid, host.core_limit)
         stat = read_stat(child.pid)
@@ -222,10 +230,10 @@ class ProcessRuntime:
         return termination_message(log, handle.log_start, {running.token, running.router_token, *hidden})
 
 
-def _choose_endpoint(launch: Launch, paths: Paths) -> Endpoint:
+def _choose_endpoint(launch: Launch, socket: Path) -> Endpoint:
     port = launch.service.manifest.port
     if port is None:
-        return Endpoint(socket=os.fspath(paths.socket(launch.instance)))
+        return Endpoint(socket=os.fspath(socket))
     if port == "auto":
         return Endpoint(port=free_port())
     require_free(port)
@@ -249,20 +257,25 @@ def _write(records: Records, record: Record) -> Record:
 
 
 def _spawn(
-    instance: str,
+    launch: Launch,
     line: list[str],
     program: Program,
     environment: dict[str, str],
     paths: Paths,
-    service_id: str,
+    settled: Settled,
 ) -> tuple[subprocess.Popen[bytes], int]:
     """The process, and the size that its log had before. Raises OSError; then nothing was started."""
-    log = os.open(log_file(paths, service_id), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    log = os.open(log_file(paths, launch.service.id), flags, 0o600)
     try:
         size = os.fstat(log).st_size
+        if settled.owner is not None:
+            # So that it can be opened by the name of /dev/stdout, too.
+            os.fchown(log, *settled.owner)
         child = TABLE.spawn(
-            instance, line,
+            launch.instance, line,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=program.cwd,
+            **settled.options,
         )  # fmt: skip
         return child, size
     finally:

@@ -157,7 +157,7 @@ async def test_whatever_goes_wrong_after_the_spawn_nothing_is_left(
     if where == "cancelled":
         error = anyio.get_cancelled_exc_class()()
 
-    def fail(*of: object) -> None:
+    def fail(*of: object, **more: object) -> None:
         # It has had the time to hide what it forked.
         while not (bench.home / "data/app/family").exists():
             time.sleep(0.01)
