@@ -55,7 +55,7 @@ def parse_bind(text: str) -> Bind:
     if mode not in ("ro", "rw"):
         path, mode = text, "ro"
     parts = path.split("/")
-    if not path.startswith("/") or ".." in parts or "." in parts or path == "/":
+    if not path.startswith("/") or ".." in parts or "." in parts or not path.strip("/"):
         raise ValueError("a bind is an absolute path, like /srv/photos or /srv/inbox:rw")
     return Bind(path.rstrip("/"), mode == "ro")
 

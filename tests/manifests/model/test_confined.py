@@ -38,7 +38,9 @@ def test_a_bind_is_a_path_that_is_read_unless_it_says_rw(text: str, path: str, r
     assert parse_bind(text) == Bind(path, read_only)
 
 
-@pytest.mark.parametrize("text", ["", "/", "srv", "./srv", "/srv/../etc", "/./srv", ":rw", "/:rw"])
+@pytest.mark.parametrize(
+    "text", ["", "/", "srv", "./srv", "/srv/../etc", "/./srv", ":rw", "/:rw", "//", "///:rw"]
+)
 def test_no_other_path_is_bound(text: str) -> None:
     with pytest.raises(ValueError, match="absolute path"):
         parse_bind(text)
