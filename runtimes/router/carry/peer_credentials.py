@@ -152,12 +152,17 @@ def _holder(connection: socket.socket, leaders: Set[int], node: NodeProcess) -> 
 
 def _of_user(uid: int) -> Iterator[int]:
     """That user's processes: likely ones first, then the youngest."""
-    for pid in dict.fromkeys((*_lately, *reversed(pids()))):
+    for pid in _in_order():
         try:
             if os.stat(f"/proc/{pid}").st_uid == uid or os.geteuid() == 0:
                 yield pid
         except OSError:
             continue
+
+
+def _in_order() -> Iterator[int]:
+    yield from (lately := tuple(_lately))
+    yield from (pid for pid in reversed(pids()) if pid not in lately)
 
 
 def _holds(pid: int, link: str) -> bool | None:
