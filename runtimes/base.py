@@ -181,7 +181,8 @@ class Running:
     bearer token that it was given, `router_token` what the router shows to it; empty when nobody knows it.
     `container` is the engine's id of the one that it is; empty for processes. `checked`: its image has a
     check of its own, which the engine makes all the time. `copies` are the tasks that run of an instance
-    which a cluster keeps, None for all others; they come and go while it lives.
+    which a cluster keeps, None for all others; they come and go while it lives. `sandbox` is the one that a
+    program of this machine was started in, and `unconfined` says why it is none where it should be one.
     """
 
     instance: str
@@ -197,6 +198,8 @@ class Running:
     checked: bool = False
     copies: tuple[Copy, ...] | None = None
     router_token: str = field(default="", repr=False)
+    sandbox: str = "none"
+    unconfined: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,10 @@ class Paths:
         """The folder of an instance in a sandbox, which sees no other's."""
         return self.run / instance
 
+    def exit_status(self, instance: str) -> Path:
+        """Where bubblewrap writes how it ended."""
+        return self.records / f"{instance}.exit"
+
     def own_socket(self, instance: str) -> Path:
         """In there; as long as the other."""
         return self.sockets(instance) / "sock"

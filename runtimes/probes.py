@@ -18,7 +18,7 @@ from runtimes.processes.proc import surroundings_of
 from runtimes.unix_sockets import the_socket_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from anyio.abc import ByteStream
 
@@ -50,6 +50,10 @@ class Beside(Protocol):
         """The instance's environment and folder. Raises OSError."""
         ...
 
+    def line(self, running: Running, words: Sequence[str], folder: str) -> Sequence[str]:
+        """What to start for it: where the instance is kept apart, the command is as well. Raises OSError."""
+        ...
+
     def apply_limits(self, running: Running, pid: int) -> None:
         """Gives the process the limits of the instance."""
         ...
@@ -64,6 +68,9 @@ class _Kernel:
 
     def surroundings(self, running: Running) -> tuple[Mapping[str, str], str]:
         return surroundings_of(running.pid)
+
+    def line(self, running: Running, words: Sequence[str], folder: str) -> Sequence[str]:
+        return words
 
     def apply_limits(self, running: Running, pid: int) -> None:
         """It has none."""
@@ -176,9 +183,8 @@ async def _exec(probe: Exec, running: Running, beside: Beside) -> str | None:
     """Runs with the environment, the limits and in the folder of the instance; what it forks ends with it."""
     environment, folder = beside.surroundings(running)
     limit = partial(beside.apply_limits, running)
-    code = await TABLE.execute(
-        probe.command, env=environment, cwd=folder, on_start=limit, **beside.options(running)
-    )
+    line = beside.line(running, probe.command, folder)
+    code = await TABLE.execute(line, env=environment, cwd=folder, on_start=limit, **beside.options(running))
     if code < 0:
         return f"{probe.command[0]} was killed by signal {-code}"
     return None if code == 0 else f"{probe.command[0]} exited with status {code}"

@@ -17,11 +17,8 @@ from manifests.model.validation import violations
 def unbuilt(document: dict[str, Any]) -> dict[str, str]:
     """Each key that asks for something this version lacks, with the name of that."""
     found = {}
-    if (level := document.get("sandbox")) in ("private", "strict"):
-        found["sandbox"] = f"the {level} sandbox"
-    for key in ("binds", "egress"):
-        if isinstance(document.get(key), (list, tuple)):
-            found[key] = "the strict sandbox"
+    if isinstance(document.get("egress"), (list, tuple)):
+        found["egress"] = "the network of the strict sandbox"
     source = document.get("source")
     if isinstance(source, str) and source.startswith("hyper://"):
         found["source"] = "packages on drives in files"

@@ -123,9 +123,21 @@ class Table:
 
     def run(self, line: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None) -> str:
         """What a short command prints. For threads. Raises OSError or subprocess.SubprocessError."""
+        code, printed = self.ended(line, timeout=timeout, env=env, errors=subprocess.DEVNULL)
+        if code != 0:
+            raise subprocess.CalledProcessError(code, line)
+        return printed
+
+    def ended(
+        self, line: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None, errors: int
+    ) -> tuple[int, str]:
+        """The status of a short command, and what it printed; `errors`: where what it complains goes.
+
+        For threads. Raises OSError or subprocess.TimeoutExpired.
+        """
         process = self.spawn(
             self.new_name(), line, env=env,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
         try:
             printed, _ = process.communicate(timeout=timeout)
@@ -135,9 +147,7 @@ class Table:
             if process.stdout is not None:
                 process.stdout.close()
             self.forget(process.pid)
-        if process.returncode != 0:
-            raise subprocess.CalledProcessError(process.returncode, line)
-        return printed.decode("utf-8", "replace")
+        return process.returncode, printed.decode("utf-8", "replace")
 
     def new_name(self) -> str:
         """For a tool or a probe; no instance has it."""

@@ -24,6 +24,7 @@ from runtimes.network.networks import Networks
 from runtimes.preparer import Program
 from runtimes.processes.cgroups import enter_user_scope, make_limiter
 from runtimes.processes.children import TABLE
+from runtimes.processes.confined import inside, make_sandboxes
 from runtimes.processes.environment import service_environment
 from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
 from runtimes.processes.limits import forbid_core_dumps
@@ -95,6 +96,7 @@ class ProcessHost:
         self.users = users or ServiceUsers(paths)
         self.memory = MemoryFiles(paths.home, "processes", paths.way, paths.way)
         self.core_limit = forbid_core_dumps()
+        self.sandboxes = make_sandboxes(paths)
         self.limiter = make_limiter(enter_scope=enter_user_scope)
         self.handles: dict[str, Handle] = {}
         self.boot = boot_id()
@@ -178,6 +180,12 @@ class ProcessHost:
         """How a command is started that runs beside an instance. Raises OSError."""
         return options_beside(running)
 
+    def line(self, running: Running, words: Sequence[str], folder: str) -> Sequence[str]:
+        """What to start for a command beside an instance: it is in the same sandbox. Raises OSError."""
+        if running.sandbox == "none":
+            return words
+        return inside(running, words, folder, self.paths.exit_status(running.instance))
+
     def limits_of(self, service: Service) -> Resources:
         """With what holds for those that say nothing."""
         return service.manifest.resources.within(self._defaults)
@@ -209,7 +217,9 @@ class ProcessHost:
     async def let_end(self, handle: Handle) -> None:
         """Returns when all that the leader left has ended by itself; what did not hear of it is asked to."""
         asked: set[Seen] = set()
-        while found := self._find(handle.family, handle.child is None):
+        # Orphans of a sandbox stay in it, children of its first process.
+        everywhere = handle.child is None or handle.running.sandbox != "none"
+        while found := self._find(handle.family, everywhere):
             for process in set(found) - asked:
                 if process.group != handle.running.pid:
                     send(process, signal.SIGTERM)
@@ -228,12 +238,12 @@ class ProcessHost:
             await self.users.end(handle.running.service)
         self.limiter.remove(family.name)
 
-    def _find(self, family: Family, adopted: bool) -> list[Seen]:
+    def _find(self, family: Family, everywhere: bool) -> list[Seen]:
         """What there is of a family that has ended.
 
         Whoever lost his parents has become a child of this node, unless an earlier life of it was there then.
         """
-        seen, found = self._look(family, pids() if adopted else TABLE.orphans())
+        seen, found = self._look(family, pids() if everywhere else TABLE.orphans())
         mine = [seen[pid] for pid, owner in found.items() if owner == family.name]
         return [each for each in mine if not each.dead or each.parent == os.getpid()]
 
@@ -281,8 +291,9 @@ class ProcessHost:
         TABLE.forget(pid)
         self.records.remove(instance)
         self.memory.remove(instance)
-        with suppress(OSError):
-            self.paths.socket(instance).unlink(missing_ok=True)
+        for file in (self.paths.socket(instance), self.paths.exit_status(instance)):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
         shutil.rmtree(self.paths.sockets(instance), ignore_errors=True)
 
     async def abandon(self, launch: Launch, child: subprocess.Popen[bytes] | None) -> None:
@@ -346,6 +357,8 @@ def to_running(record: Record, sampled: str = "") -> Running:
         sampled=sampled,
         token=record.token,
         router_token=record.router_token,
+        sandbox=record.sandbox,
+        unconfined=record.unconfined,
     )
 
 

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,6 +24,7 @@ import anyio.to_thread
 from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure, known_secrets
 from runtimes.data.stateful import look
 from runtimes.processes.children import TABLE
+from runtimes.processes.confined import exit_of, guest_of, read_status, signal_program
 from runtimes.processes.environment import command_line, service_environment
 from runtimes.processes.exec_errors import explain
 from runtimes.processes.executable import head_of
@@ -35,6 +36,7 @@ from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import family_of
 from runtimes.processes.sampling import OUT_OF_MEMORY
 from runtimes.processes.termination_message import FROM_OUTSIDE, termination_message
+from runtimes.sandbox.confinement import confinement_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,12 +47,28 @@ if TYPE_CHECKING:
     from runtimes.paths import Paths
     from runtimes.preparer import Preparer, Program
     from runtimes.processes.settling import Settled
+    from runtimes.sandbox.enclosure import Enclosed
 
 
 __all__ = ["ProcessHost", "ProcessRuntime"]
 
 #: Of a file with a secret: its service reads it, and nobody writes it.
 _SECRET_MODE = 0o400
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Everything about a start but the process. `line` is the program, `executed` what runs it."""
+
+    program: Program
+    endpoint: Endpoint
+    environment: dict[str, str]
+    line: list[str]
+    executed: list[str]
+    settled: Settled
+    sandbox: str
+    unconfined: str
+    enclosed: Enclosed | None
 
 
 class ProcessRuntime:
@@ -99,16 +117,7 @@ class ProcessRuntime:
         await host.strays.gone(launch.service.id)
         await self._populate(launch)
         try:
-            program = self._preparer.program(launch.service)
-            _make_folders(launch.service.id, paths)
-            settled = await host.settle(launch, self._preparer.copy(launch.service))
-            endpoint = _choose_endpoint(launch, settled.socket)
-            files = host.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE, settled.owner)
-            environment = service_environment(
-                launch, endpoint, program, paths, files, socket=settled.socket, user=settled.variables
-            )
-            line = command_line(launch, program, environment)
-            settled.socket.unlink(missing_ok=True)
+            start = await self._get_ready(launch)
         except BaseException as error:
             host.forget(launch.instance, 0)
             if isinstance(error, OSError):
@@ -117,20 +126,50 @@ class ProcessRuntime:
         child = None
         try:
             # From here on something may run: whatever happens, it is known or it is ended.
-            child, log_start = _spawn(
-                launch, host.limited_line(line, launch.service, settled), program, environment, paths, settled
-            )
-            return self._enter(launch, endpoint, child, log_start, environment, program, settled)
+            child, log_start = _spawn(launch, start, paths)
+            running = self._enter(launch, start, child, log_start)
+            if start.enclosed is not None:
+                start.enclosed.begin()
+            return running
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await host.abandon(launch, child)
             if isinstance(error, OSError) and child is None:
-                raise _refused(line[0], error) or _cannot_start(launch, error) from error
+                raise _refused(start.line[0], error) or _cannot_start(launch, error) from error
             if isinstance(error, Exception):
                 what = f"{type(error).__name__}: {error}"
                 message = f"{launch.service.id} was ended again, since it cannot be kept: {what}"
                 raise RuntimeFailure("StartFailed", message) from error
             raise
+        finally:
+            if start.enclosed is not None:
+                start.enclosed.close()
+
+    async def _get_ready(self, launch: Launch) -> _Start:
+        """Everything that can be known before something runs. Raises RuntimeFailure or OSError."""
+        host, paths, service = self._host, self._host.paths, launch.service
+        wanted = confinement_of(service)
+        level, unconfined = await host.sandboxes.level(wanted)
+        program = self._preparer.program(service)
+        _make_folders(service.id, paths, sandboxed=level != "none")
+        settled = await host.settle(launch, self._preparer.copy(service))
+        if level != "none":
+            settled = replace(settled, socket=paths.own_socket(launch.instance))
+            paths.sockets(launch.instance).mkdir(mode=0o700, exist_ok=True)
+        endpoint = _choose_endpoint(service, settled.socket)
+        files = host.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE, settled.owner)
+        environment = service_environment(
+            launch, endpoint, program, paths, files, socket=settled.socket, user=settled.variables
+        )
+        line = executed = command_line(launch, program, environment)
+        settled.socket.unlink(missing_ok=True)
+        enclosed = None
+        if level != "none":
+            guest = guest_of(launch, line, environment, program, paths, files, settled.user)
+            enclosed = host.sandboxes.enclose(guest, wanted)
+            executed = enclosed.line
+        executed = host.limited_line(executed, service, settled)
+        return _Start(program, endpoint, environment, line, executed, settled, level, unconfined, enclosed)
 
     async def _populate(self, launch: Launch) -> None:
         """Not while another instance runs in the same copy: it has all that there is."""
@@ -144,16 +183,13 @@ class ProcessRuntime:
     def _enter(
         self,
         launch: Launch,
-        endpoint: Endpoint,
+        start: _Start,
         child: subprocess.Popen[bytes],
         log_start: int,
-        environment: dict[str, str],
-        program: Program,
-        settled: Settled,
     ) -> Running:
         """Limits what was just started, and writes down what it is."""
         host = self._host
-        limits = host.limit(launch.service, settled, launch.instance, child.pid)
+        limits = host.limit(launch.service, start.settled, launch.instance, child.pid)
         if not launch.secrets:
             allow_core_dumps(child.pid, host.core_limit)
         stat = read_stat(child.pid)
@@ -161,7 +197,7 @@ class ProcessRuntime:
             instance=launch.instance,
             service=launch.service,
             slot=launch.slot,
-            endpoint=endpoint,
+            endpoint=start.endpoint,
             boot=host.boot,
             started_at=time.time(),
             pid=child.pid,
@@ -170,10 +206,12 @@ class ProcessRuntime:
             token=launch.identity.get("token", ""),
             router_token=launch.identity.get("routerToken", ""),
             log_start=log_start,
+            sandbox=start.sandbox,
+            unconfined=start.unconfined,
         )
         running = host.watch(_write(host.records, record), family_of(record), child)
         handle = host.handles[running.instance]
-        handle.started_in, handle.hidden = (environment, program.cwd), launch.secrets.words
+        handle.started_in, handle.hidden = (start.environment, start.program.cwd), launch.secrets.words
         return running
 
     async def stop(self, running: Running, *, force: bool = False) -> None:
@@ -183,10 +221,22 @@ class ProcessRuntime:
         self._host.look_again(handle)
         handle.asked = True
         number = signal.SIGKILL if force else signal.Signals[running.service.manifest.stop.signal]
-        _signal_group(handle, number)
+        self._signal(handle, number)
         if force:
             handle.forced.set()
             self._host.limiter.kill(running.instance)
+
+    def _signal(self, handle: Handle, number: signal.Signals) -> None:
+        """To all of it, but only while its leader lives: its number could be another's after that."""
+        running = handle.running
+        if handle.pidfd < 0:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(handle.pidfd, 0)
+            if running.sandbox == "none" or number == signal.SIGKILL:
+                os.killpg(running.pid, number)
+            else:
+                signal_program(running.pid, number, self._host.paths.exit_status(running.instance))
 
     async def wait(self, running: Running) -> Exit:
         handle = self._host.handles.get(running.instance)
@@ -200,13 +250,13 @@ class ProcessRuntime:
         if handle.child is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(running.pid, signal.SIGKILL)
-        exit = _reap(handle)
+        exit = self._reap(handle)
         starved = not handle.asked and self._host.limiter.out_of_memory(running.instance)
         await self._host.clear(handle.family, adopted=handle.child is None)
         self._host.release(handle)
         if handle.excess is not None:
             return replace(exit, why=handle.excess.reason, said=handle.excess.message)
-        why = OUT_OF_MEMORY if starved and not exit.success else ""
+        why = OUT_OF_MEMORY if starved and not exit.success else exit.why
         return replace(exit, why=why, said=self._termination_message(handle, exit))
 
     async def _let_end(self, handle: Handle) -> None:
@@ -221,6 +271,19 @@ class ProcessRuntime:
             await self._host.let_end(handle)
             tasks.cancel_scope.cancel()
 
+    def _reap(self, handle: Handle) -> Exit:
+        """The status of our own child; of an adopted one nobody can tell, unless it was written down."""
+        code = None if handle.child is None else handle.child.wait()
+        running = handle.running
+        if running.sandbox != "none":
+            exit = exit_of(read_status(self._host.paths.exit_status(running.instance)), code)
+            if exit.why:
+                self._host.sandboxes.failed()
+            return exit
+        if code is None:
+            return Exit()
+        return Exit(signal=-code) if code < 0 else Exit(code=code)
+
     def _termination_message(self, handle: Handle, exit: Exit) -> str:
         if exit.success or exit.signal in FROM_OUTSIDE:
             return ""
@@ -230,8 +293,8 @@ class ProcessRuntime:
         return termination_message(log, handle.log_start, {running.token, running.router_token, *hidden})
 
 
-def _choose_endpoint(launch: Launch, socket: Path) -> Endpoint:
-    port = launch.service.manifest.port
+def _choose_endpoint(service: Service, socket: Path) -> Endpoint:
+    port = service.manifest.port
     if port is None:
         return Endpoint(socket=os.fspath(socket))
     if port == "auto":
@@ -240,9 +303,11 @@ def _choose_endpoint(launch: Launch, socket: Path) -> Endpoint:
     return Endpoint(port=port)
 
 
-def _make_folders(service_id: str, paths: Paths) -> None:
-    for folder in (paths.data(service_id) / "tmp", paths.logs(service_id)):
-        if not folder.is_dir():
+def _make_folders(service_id: str, paths: Paths, *, sandboxed: bool) -> None:
+    data = paths.data(service_id)
+    # What stands for the data folder of a sandboxed one is looked at first (runtimes.sandbox.enclosure).
+    for folder in (data if sandboxed else data / "tmp", paths.logs(service_id)):
+        if not folder.is_dir() and not (sandboxed and folder.is_symlink()):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -256,26 +321,20 @@ def _write(records: Records, record: Record) -> Record:
     return record
 
 
-def _spawn(
-    launch: Launch,
-    line: list[str],
-    program: Program,
-    environment: dict[str, str],
-    paths: Paths,
-    settled: Settled,
-) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(launch: Launch, start: _Start, paths: Paths) -> tuple[subprocess.Popen[bytes], int]:
     """The process, and the size that its log had before. Raises OSError; then nothing was started."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     log = os.open(log_file(paths, launch.service.id), flags, 0o600)
     try:
         size = os.fstat(log).st_size
-        if settled.owner is not None:
+        if start.settled.owner is not None:
             # So that it can be opened by the name of /dev/stdout, too.
-            os.fchown(log, *settled.owner)
+            os.fchown(log, *start.settled.owner)
         child = TABLE.spawn(
-            launch.instance, line,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=program.cwd,
-            **settled.options,
+            launch.instance, start.executed,
+            inherited=() if start.enclosed is None else start.enclosed.inherited,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=start.environment, cwd=start.program.cwd,
+            **start.settled.options,
         )  # fmt: skip
         return child, size
     finally:
@@ -298,20 +357,3 @@ def _refused(path: str, error: OSError) -> RuntimeFailure | None:
     if error.filename != path or error.errno is None:
         return None
     return explain(error.errno, path, head_of(path))
-
-
-def _signal_group(handle: Handle, number: signal.Signals) -> None:
-    """To the whole group, but only while its leader lives: its number could be another's after that."""
-    if handle.pidfd < 0:
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        signal.pidfd_send_signal(handle.pidfd, 0)
-        os.killpg(handle.running.pid, number)
-
-
-def _reap(handle: Handle) -> Exit:
-    """The status of our own child; of an adopted process nobody can tell it."""
-    if handle.child is None:
-        return Exit()
-    code = handle.child.wait()
-    return Exit(signal=-code) if code < 0 else Exit(code=code)

@@ -28,7 +28,8 @@ class Record:
 
     `token` is empty in records that were written before tokens changed with each life of a node,
     `router_token` in those of before the router had one for each instance, and
-    `log_start`, the size that the service's log had at the start, is -1 in those of before it was kept.
+    `log_start`, the size that the service's log had at the start, is -1 in those of before it was kept. What
+    was started before there were sandboxes is in none.
     """
 
     instance: str
@@ -43,6 +44,8 @@ class Record:
     token: str = field(default="", repr=False)
     log_start: int = -1
     router_token: str = field(default="", repr=False)
+    sandbox: str = "none"
+    unconfined: str = ""
 
     def to_json(self) -> dict[str, Any]:
         endpoint = self.endpoint
@@ -59,6 +62,8 @@ class Record:
             "token": self.token,
             "logStart": self.log_start,
             "routerToken": self.router_token,
+            "sandbox": self.sandbox,
+            "unconfined": self.unconfined,
         }
 
     @classmethod
@@ -77,6 +82,8 @@ class Record:
             token=str(value.get("token", "")),
             log_start=int(value.get("logStart", -1)),
             router_token=str(value.get("routerToken", "")),
+            sandbox=str(value.get("sandbox", "none")),
+            unconfined=str(value.get("unconfined", "")),
         )
 
 

@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from manifests.model.confined import Bind
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: capabilities(7), each with its bit, that a program of root's keeps in *private*: it may still change users,
 #: own files, open low ports and set up networks; it may not mount, load, trace, or read past permissions.
@@ -58,7 +56,7 @@ class View:
 
     `own`: its data, socket folder, package. `programs`: what it is run by, wherever that lies; read-only.
     `temporary` is its /tmp, None: one in memory. `hidden` (private): folders of others', empty for it.
-    `named` (private): what its author names below /tmp. `binds` (strict): what its owner shows it. `texts`
+    `shown`: what its author names below /tmp (private), what its owner lets it see (strict). `texts`
     (strict): files made for it, each with a descriptor of the content. `capabilities`: those of the node's
     that it keeps where the node is root's, None where it is not.
     """
@@ -69,8 +67,7 @@ class View:
     programs: Sequence[str] = ()
     temporary: Held | None = None
     hidden: Sequence[str] = ()
-    named: Sequence[str] = ()
-    binds: Sequence[Bind] = ()
+    shown: Sequence[Held] = ()
     texts: Sequence[Held] = ()
     system: System = field(default_factory=System)
     shared_memory: bool = True
@@ -112,11 +109,10 @@ def _private(view: View) -> Iterator[str]:
     yield from _temporary(view)
     for path in view.hidden:
         yield from ("--perms", "0700", "--tmpfs", path)
-    for path in view.named:
-        yield from ("--bind-try", path, path)
+    yield from _held(view.shown)
     for path in view.programs:
         yield from ("--ro-bind-try", path, path)
-    yield from _own(view)
+    yield from _held(view.own)
     for path in view.hidden:
         yield from ("--remount-ro", path)
 
@@ -133,9 +129,8 @@ def _strict(view: View) -> Iterator[str]:
     yield from _temporary(view)
     for path in view.programs:
         yield from ("--ro-bind-try", path, path)
-    for bind in view.binds:
-        yield from ("--ro-bind" if bind.read_only else "--bind", bind.path, bind.path)
-    yield from _own(view)
+    yield from _held(view.shown)
+    yield from _held(view.own)
     yield from ("--remount-ro", "/dev", "--remount-ro", "/")
 
 
@@ -154,7 +149,21 @@ def _temporary(view: View) -> Iterator[str]:
         yield from ("--bind-fd", str(view.temporary.descriptor), "/tmp")
 
 
-def _own(view: View) -> Iterator[str]:
+def _held(those: Sequence[Held]) -> Iterator[str]:
     """The outer ones first: a folder in another one lies on top of it."""
-    for held in sorted(view.own, key=lambda each: each.path.count("/")):
+    for held in sorted(those, key=lambda each: each.path.count("/")):
         yield from ("--bind-fd" if held.writable else "--ro-bind-fd", str(held.descriptor), held.path)
+
+
+def is_below(path: str, folders: Iterable[str]) -> bool:
+    """Whether a path is one of these folders or in it."""
+    return any(path == folder or path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
+
+
+def sees(view: View, path: str) -> bool:
+    """Whether a path of the machine, without links in it, is there for the program at the same place."""
+    if is_below(path, (*(held.path for held in (*view.own, *view.shown)), *view.programs)):
+        return True
+    if view.level == "strict":
+        return is_below(path, view.system.folders)
+    return not is_below(path, (*view.hidden, "/tmp", "/proc", *(["/dev/shm"] * view.shared_memory)))

@@ -166,7 +166,10 @@ def test_other_broken_files(text: str, suffix: str, expected: str) -> None:
         ("runtime: node\nreadOnly: false", "readOnly is for containers; write runtime: docker"),
         ("exports: [{api: x, path: y}]", "f.yaml:3: exports[0].path: a path starts with / and has no spaces"),
         ("allow: [a b]", "f.yaml:3: allow[0]: an API's id is 1 to 255 ASCII characters without spaces"),
-        ("sandbox: strict", "f.yaml:3: sandbox: it is for the strict sandbox"),
+        (
+            "sandbox: strict\negress: [example.com:443]",
+            "f.yaml:4: egress: it is for the network of the strict sandbox",
+        ),
         ("update: {drainTimeout: soon}", "f.yaml:3: update.drainTimeout: 'soon' is not a duration"),
     ],
 )
@@ -179,8 +182,8 @@ def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:
 
 def test_what_this_version_lacks_is_told_key_by_key_beside_the_rest() -> None:
     drive = f"hyper://{'0' * 64}?version=2"
-    found = problems(f"id: a\nsandbox: strict\nsource: {drive}\nrestart: {{maxDelay: soon}}")
-    assert [each.partition(" it is")[0] for each in found[:2]] == ["f.yaml:2: sandbox:", "f.yaml:3: source:"]
+    found = problems(f"id: a\negress: [a.b:1]\nsource: {drive}\nrestart: {{maxDelay: soon}}")
+    assert [each.partition(" it is")[0] for each in found[:2]] == ["f.yaml:2: egress:", "f.yaml:3: source:"]
     assert "packages on drives in files" in found[1]
     assert "f.yaml:4: restart.maxDelay" in found[2] and len(found) == 3
 

@@ -32,7 +32,9 @@ time.sleep(1000)
 class Bench:
     """A home, and a runtime over it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sandbox: str | None = None) -> None:
+        """`sandbox`: of services that say none themselves."""
+        self.sandbox = sandbox
         self.home = make_home()
         self.paths: Paths = make_paths(self.home)
         self.hosts: list[ProcessHost] = []
@@ -49,10 +51,13 @@ class Bench:
         return await self.runtime.start(launch(self.service(*command, **manifest)))
 
     def launch(self, service_id: str, instance: str, *command: str, **manifest: Any) -> Launch:
-        return launch(service(service_id, command=list(command), **manifest), instance)
+        return launch(service(service_id, command=list(command), **self._sandboxed(manifest)), instance)
 
     def service(self, *command: str, **manifest: Any) -> Service:
-        return service(command=list(command), **manifest)
+        return service(command=list(command), **self._sandboxed(manifest))
+
+    def _sandboxed(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        return manifest if self.sandbox is None else {"sandbox": self.sandbox, **manifest}
 
     async def finish(self, running: Running) -> None:
         with anyio.fail_after(15):

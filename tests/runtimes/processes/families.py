@@ -5,11 +5,14 @@ Each says the numbers of its processes in `$ATEK_DATA_DIR/family` once all of th
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+
+from runtimes.processes.proc import pids, read_stat
 
 if TYPE_CHECKING:
     from runtimes.paths import Paths
@@ -76,9 +79,30 @@ def program(body: str) -> list[str]:
 
 
 async def family(paths: Paths, service_id: str = "app") -> list[int]:
-    """The processes that the program has told of."""
+    """The processes that the program has told of, as they are numbered here."""
     file = Path(paths.data(service_id)) / "family"
     with anyio.fail_after(20):
         while not file.exists():
             await anyio.sleep(0.01)
-    return [int(line) for line in file.read_text().split()]
+    told = [int(line) for line in file.read_text().split()]
+    outside = {inside: pid for pid in _descendants(paths) if (inside := number_inside(pid))}
+    return [outside.get(pid, pid) for pid in told]
+
+
+def _descendants(paths: Paths) -> set[int]:
+    """Of all instances that are recorded."""
+    family = {json.loads(file.read_bytes())["pid"] for file in paths.records.glob("*.json")}
+    stats = [stat for pid in pids() if (stat := read_stat(pid)) is not None]
+    while more := {stat.pid for stat in stats if stat.parent in family} - family:
+        family |= more
+    return family
+
+
+def number_inside(pid: int) -> int:
+    """What a process in a sandbox takes itself for; 0 for one that is in none (proc_pid_status(5))."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+    return int(numbers[-1]) if len(numbers) > 1 else 0

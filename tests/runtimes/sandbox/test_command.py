@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from manifests.model.confined import Bind
 from runtimes.sandbox.command import Held, View, words
 from runtimes.sandbox.machine import find_system, own_capabilities
 from runtimes.sandbox.seccomp import filter_for
@@ -88,7 +87,7 @@ def test_its_own_is_there_and_others_is_not(box: Box, level: Literal["private", 
 
 
 def test_private_has_the_users_files_and_strict_has_not(box: Box) -> None:
-    private, strict = box.view("private", named=(os.fspath(box.user),)), box.view("strict")
+    private, strict = box.view("private", shown=(box.held(box.user),)), box.view("strict")
     assert box.run(private, "cat", f"{box.user}/file") == (0, "the user's")
     assert box.run(strict, "cat", f"{box.user}/file")[0] != 0
     there = set(box.run(strict, "ls", "/")[1].split())
@@ -99,8 +98,7 @@ def test_private_has_the_users_files_and_strict_has_not(box: Box) -> None:
 def test_what_a_strict_one_is_granted(box: Box) -> None:
     other = box.user / "inbox"
     other.mkdir()
-    shown = (Bind(os.fspath(box.user)), Bind(os.fspath(other), read_only=False))
-    view = box.view("strict", binds=shown)
+    view = box.view("strict", shown=(box.held(other), box.held(box.user, writable=False)))
     assert box.run(view, "cat", f"{box.user}/file") == (0, "the user's")
     assert box.run(view, "sh", "-c", f"echo x >{box.user}/file")[0] != 0
     assert box.run(view, "sh", "-c", f"echo x >{other}/letter")[0] == 0
