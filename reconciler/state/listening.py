@@ -30,7 +30,7 @@ _NAMES = frozenset(
 _HOLDERS = frozenset({"", "router", "remote"})
 MESSAGE = "a node listens on this machine only, since whoever reached it could use every service"
 HINT = (
-    "leave it out; from another machine: ssh -L 2835:localhost:2835, "
+    "leave it out; from another machine: ssh -L 2835:localhost:2835 THIS-MACHINE, "
     "or a proxy on this one that asks people who they are"
 )
 

@@ -75,6 +75,7 @@ def manifest(**keys: Any) -> Manifest:
         ({}, {"runtime": "docker", "project": {"name": "home"}}, None),
         ({}, {"runtime": "docker", "project": {"name": "pi.home"}}, "may not be called pi.home"),
         ({}, {"runtime": "docker", "labels": {"a": "b"}}, "may not say labels"),
+        ({}, {"crossSite": "allow"}, "may not say crossSite"),
         ({}, {"runtime": "docker", "isolation": "runc"}, "may not say isolation"),
     ],
 )
