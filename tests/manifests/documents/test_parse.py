@@ -239,7 +239,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
 
 
 def test_all_mistakes_of_a_service_are_told() -> None:
-    text = "id: a\nsource: .\nenv:\n  ATEK_X: 1\n  A B: 2\n  C: [3]\nsandbox: strict\nreplicas: x\n"
+    text = "id: a\nsource: .\nenv:\n  ATEK_X: 1\n  A B: 2\n  C: [3]\nsandbox: stricter\nreplicas: x\n"
     assert [each.split(": ")[1] for each in problems(text)] == [
         "env.ATEK_X", "env.A B", "env.C", "sandbox", "replicas",
     ]  # fmt: skip
