@@ -23,6 +23,7 @@ from runtimes.packages.uv import find_uv
 from runtimes.processes.cgroups import CgroupLimiter, make_limiter
 from runtimes.processes.ports import require_free
 from runtimes.sandbox.machine import Machine
+from runtimes.users.ways import require_passable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,8 +55,11 @@ class Check:
     necessary: bool = True
 
 
-def check(home: Path, port: int | None = PORT) -> list[Check]:
-    """All checks, in the order in which a person would mend what they find; without a port, all but that."""
+def check(home: Path, port: int | None = PORT, users: str | None = None) -> list[Check]:
+    """All checks, in the order in which a person would mend what they find; without a port, all but that.
+
+    `users`: the numbers that services' own users are taken from.
+    """
     return [
         _python(),
         _architecture(),
@@ -70,6 +74,7 @@ def check(home: Path, port: int | None = PORT) -> list[Check]:
         _files(),
         _watches(),
         _cgroup(),
+        *((_users(home, users),) if os.geteuid() == 0 or users else ()),
         _sandbox(),
         _engine(),
     ]
@@ -119,7 +124,8 @@ def _home(home: Path) -> Check:
     folder = next(parent for parent in (home, *home.parents) if parent.exists())
     if not os.access(folder, os.W_OK | os.X_OK):
         return Check("home", False, f"{folder} cannot be written", "choose another with --home")
-    if folder == home and home.stat().st_mode & 0o077:
+    # A group may have to pass: that of the services' users.
+    if folder == home and home.stat().st_mode & 0o067:
         return Check("home", False, f"others may look into {home}", f"chmod 700 {home}")
     return Check("home", True, os.fspath(home) if folder == home else f"{home} can be made")
 
@@ -186,6 +192,21 @@ def _cgroup() -> Check:
     message = f"{'delegated' if delegated else 'not delegated'}: {limiter.enforcement.describe()}"
     hint = "under systemd: Delegate=yes in the service's unit; started by hand: loginctl enable-linger"
     return Check("limits", delegated and bool(limiter.enforcement.cpu), message, hint, necessary=False)
+
+
+def _users(home: Path, users: str | None) -> Check:
+    """Who runs programs, where it might be root."""
+    if os.geteuid() != 0:
+        message = f"users = {users} has no effect: only root can run programs as somebody else"
+        return Check("users", False, message, "leave users out of the config file", necessary=False)
+    if users is None:
+        hint = 'users = "700000-765535" in the config file, with a home like /var/lib/atek'
+        return Check("users", False, "a node of root's runs programs as root", hint, necessary=False)
+    try:
+        require_passable(home)
+    except RuntimeFailure as failure:
+        return Check("users", False, failure.message, failure.hint)
+    return Check("users", True, f"each service has its own, from {users}")
 
 
 def _sandbox() -> Check:

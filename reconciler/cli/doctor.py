@@ -21,7 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     from runtimes.doctor import Check, check
 
     try:
-        checks = check(arguments.home, load_settings(arguments.home, {}).port)
+        settings = load_settings(arguments.home, {})
+        checks = check(arguments.home, settings.port, settings.users)
     except SettingsError as error:
         # Which port that would be nobody knows.
         checks = [Check("settings", False, error.message, error.hint), *check(arguments.home, None)]

@@ -36,8 +36,8 @@ OVER_QUOTA = "DiskQuotaExceeded"
 #: Seconds between two looks at the disk; the fewest and the most between two at a folder, in its own time
 #: too.
 GLANCE, SOON, LATEST, SHARE = 2.0, 5.0, 60.0, 50.0
-#: Seconds after which another flood of output is another event.
-_ANOTHER = 60.0
+#: Seconds after which another flood of output is another event, and after which it is over.
+_ANOTHER, _OVER = 60.0, 600.0
 
 
 class Disk(Protocol):
@@ -133,6 +133,15 @@ class Limits:
         if before is None or now > before + _ANOTHER:
             self._events.emit(service_id, "LogRateExceeded", str(dropped), warning=True)
 
+    def _forget_floods(self) -> None:
+        """Long ago what was left out is no condition of what runs."""
+        now = anyio.current_time()
+        for service_id, at in list(self._last_words.items()):
+            if now > at + _OVER:
+                del self._last_words[service_id], self._dropped[service_id]
+                if (controller := self._controllers.get(service_id)) is not None:
+                    controller.found.pop("LogComplete", None)
+
     # -- disk
 
     async def require_room(self, service: Service) -> None:
@@ -148,6 +157,7 @@ class Limits:
         """Until cancelled."""
         while True:
             await anyio.sleep(GLANCE)
+            self._forget_floods()
             for controller in list(self._controllers.values()):
                 if controller.instances:
                     await self._check(controller, instances)

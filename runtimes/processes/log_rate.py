@@ -42,7 +42,7 @@ class Dropped:
     lines: int | None
 
     def __str__(self) -> str:
-        lines = "" if self.lines is None else f" in {self.lines} lines"
+        lines = "" if self.lines is None else f" in {self.lines} line{'' if self.lines == 1 else 's'}"
         most = format_size(self.rate)
         return f"{format_size(self.size)}{lines} left out: it prints more than {most} a second"
 

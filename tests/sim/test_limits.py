@@ -148,5 +148,7 @@ async def test_output_that_is_left_out_is_a_condition_and_one_event_a_flood() ->
         assert message.startswith("it prints more than 1.0 KiB a second: 20.0 MiB are left out of its log")
         told = [each for each in events(node, "a") if each[0] == "LogRateExceeded"]
         assert len(told) == 1
+        await anyio.sleep(700)
+        assert condition(node, "a", "LogComplete") == ("", "")
         node.limits.log_dropped("nobody", Dropped(Path("x"), 1024, MIB, 7))
         assert condition(node, "b", "LogComplete") == ("", "")
