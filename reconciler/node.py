@@ -263,6 +263,9 @@ class Node:
     def service(self, service_id: str) -> dict[str, Any] | None:
         return self._overview.service(service_id)
 
+    def standing(self, service_id: str) -> dict[str, Any] | None:
+        return self._overview.standing(service_id)
+
     def declared(self) -> Mapping[str, Declared]:
         return self.reconciler.controllers.declared()
 

@@ -7,6 +7,7 @@ machine watches for what must never happen and keeps it in `violations`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -62,6 +63,9 @@ class FakeMachine:
 
     def __init__(self) -> None:
         self.processes: dict[str, FakeProcess] = {}
+        #: The same by service, and those that are to end: a start looks at no other service's.
+        self._of: defaultdict[str, dict[str, FakeProcess]] = defaultdict(dict)
+        self._ending: dict[str, FakeProcess] = {}
         self.exits: dict[str, Exit] = {}
         self.violations: list[str] = []
         self.observable = True
@@ -84,7 +88,8 @@ class FakeMachine:
     def live(self, service_id: str | None = None) -> list[FakeProcess]:
         """What runs, of one service or of all."""
         self.tick()
-        return [p for p in self.processes.values() if service_id in (None, p.running.service.id)]
+        chosen = self.processes if service_id is None else self._of[service_id]
+        return list(chosen.values())
 
     def crash(self, service_id: str, exit: Exit | None = None) -> None:
         """Ends every program of a service as if it had died."""
@@ -92,15 +97,24 @@ class FakeMachine:
             self.end(process, exit or Exit(signal=9))
 
     def end(self, process: FakeProcess, exit: Exit) -> None:
-        if self.processes.pop(process.running.instance, None):
-            self.exits[process.running.instance] = exit
+        instance = process.running.instance
+        if self.processes.pop(instance, None):
+            self._ending.pop(instance, None)
+            del self._of[process.running.service.id][instance]
+            self.exits[instance] = exit
             process.exit = exit
             process.ended.set()
+
+    def end_at(self, process: FakeProcess, when: float) -> None:
+        """Unless it ends before that."""
+        process.ends_at = min(process.ends_at, when)
+        if process.ends_at < inf:
+            self._ending[process.running.instance] = process
 
     def tick(self) -> None:
         """Ends what was to end by now."""
         now = anyio.current_time()
-        for process in [p for p in self.processes.values() if p.ends_at <= now]:
+        for process in [p for p in self._ending.values() if p.ends_at <= now]:
             self.end(process, process.exit)
 
     def run(self, launch: Launch) -> Running:
@@ -119,8 +133,8 @@ class FakeMachine:
             router_token=launch.identity.get("routerToken", ""),
         )  # fmt: skip
         process = FakeProcess(running, now, exit=Exit(code=behaviour.exit_code))
-        process.ends_at = now + behaviour.exits_after
-        self.processes[launch.instance] = process
+        self.processes[launch.instance] = self._of[launch.service.id][launch.instance] = process
+        self.end_at(process, now + behaviour.exits_after)
         return running
 
     def _check_copies(self, launch: Launch) -> None:
@@ -203,7 +217,7 @@ class FakeRuntime:
             self._machine.end(process, Exit(signal=9))
         elif not behaviour.ignores_stop:
             process.exit = Exit(signal=15)
-            process.ends_at = min(process.ends_at, now + behaviour.stop_takes)
+            self._machine.end_at(process, now + behaviour.stop_takes)
             # Whoever waits has to learn that the end is nearer than it was.
             self._machine.tick()
             process.ended = self._renew(process)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.decide.internal_error import internal_error
-from reconciler.drive.status import refusal_status, service_status, source_status, unknown_status, unready
+from reconciler.drive.status import (
+    refusal_status,
+    service_status,
+    source_status,
+    standing,
+    unknown_status,
+    unready,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +81,16 @@ class Overview:
             return {**entry, "rights": rights} if rights else entry
         except Exception as error:
             # One that cannot be told of hides none of the others.
+            return unknown_status(service_id, internal_error(error))
+
+    def standing(self, service_id: str) -> dict[str, Any] | None:
+        """What of that says how it fares: `reconciler.drive.status.standing`."""
+        controller = self._controllers.get(service_id)
+        if controller is None:
+            return self.service(service_id)
+        try:
+            return standing(controller)
+        except Exception as error:
             return unknown_status(service_id, internal_error(error))
 
     def unready(self) -> dict[str, str]:

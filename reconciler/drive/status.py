@@ -70,6 +70,25 @@ def service_status(
     }
 
 
+def standing(controller: Controller) -> dict[str, Any]:
+    """Of that, what says how it fares, in the same shape: for those who look at all services many times."""
+    service = controller.wish.service
+    shown = service or controller.history.healthy or _any_service(controller)
+    return {
+        "desiredRevision": service.revision if service else None,
+        "observedRevision": _observed_revision(controller),
+        "suspended": controller.stopped,
+        "update": _update(controller, shown),
+        "instances": [
+            {"revision": tracked.running.service.revision} for tracked in controller.instances.values()
+        ],
+        "conditions": [
+            {"type": each.type, "status": each.status, "reason": each.reason, "message": each.message}
+            for each in controller.conditions
+        ],
+    }
+
+
 def _kept(kept: Kept | None) -> dict[str, Any] | None:
     """What its program wrote beside its code; None where there is nothing, or nobody has looked yet."""
     if kept is None or not kept.files:

@@ -32,8 +32,8 @@ class Counts:
 class GitHost(Protocol):
     """The node, as its Git sources see it."""
 
-    def service(self, service_id: str) -> dict[str, Any] | None:
-        """The service's entry in `status`; None when there is nothing of it."""
+    def standing(self, service_id: str) -> dict[str, Any] | None:
+        """Of the service's entry in `status`, what says how it fares; None when there is nothing of it."""
         ...
 
     def packages_in_use(self) -> Collection[str]:

@@ -149,7 +149,7 @@ class GitSources:
         return commit
 
     def _entry(self, service_id: str) -> dict[str, Any] | None:
-        return self._node.service(service_id) if self._node is not None else None
+        return self._node.standing(service_id) if self._node is not None else None
 
     def _needed(self) -> set[str]:
         return set(self._node.packages_in_use()) if self._node is not None else set()

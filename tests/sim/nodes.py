@@ -164,8 +164,20 @@ async def eventually(holds: Callable[[], bool], *, within: float = 120.0, what: 
 
 
 def service(node: Node, service_id: str) -> dict[str, Any]:
-    """What status says about one service."""
-    return next(each for each in node.status()["services"] if each["id"] == service_id)
+    """What status says about one service; what Git sources see of it is a part of that."""
+    entry: dict[str, Any] = next(each for each in node.status()["services"] if each["id"] == service_id)
+    standing = node.standing(service_id) or {}
+    told = {each["type"]: each for each in entry["conditions"]}
+    assert all(
+        told[each["type"]]["message"].startswith(each["message"])
+        and (each["status"], each["reason"]) == (told[each["type"]]["status"], told[each["type"]]["reason"])
+        for each in standing["conditions"]
+    )
+    assert sorted(each["revision"] for each in standing["instances"]) == sorted(
+        each["revision"] for each in entry["instances"]
+    )
+    assert all(standing[key] == entry[key] for key in standing.keys() - {"conditions", "instances"})
+    return entry
 
 
 def ready(node: Node, service_id: str) -> bool:

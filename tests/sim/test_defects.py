@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.decide.plan import plan
 from reconciler.decide.routes import route_of
-from reconciler.drive.status import service_status
+from reconciler.drive.status import service_status, standing
 from tests.sim.nodes import FakePackages, Home, eventually, manifest, ready, service
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ async def test_in_its_route_its_status_and_where_its_package_comes_from(
     for place, real in (
         ("drive.routing.route_of", route_of),
         ("drive.overview.service_status", service_status),
+        ("drive.overview.standing", standing),
     ):
         monkeypatch.setattr(f"reconciler.{place}", odd_only(real, lambda controller, *_: controller.id))
     of_declared = odd_only(lambda _: None, lambda declared: declared.manifest.id)

@@ -48,7 +48,7 @@ class Life:
 
     # -- the node
 
-    def service(self, service_id: str) -> dict[str, Any] | None:
+    def standing(self, service_id: str) -> dict[str, Any] | None:
         return self.services.get(service_id)
 
     def packages_in_use(self) -> set[str]:
