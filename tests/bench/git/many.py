@@ -71,7 +71,7 @@ async def _converge(folder: Path, origin: Origin, count: int) -> list[float]:
 
 
 def _manifest(name: str, marker: str) -> str:
-    """Ready once it accepts connections, at once; with `readiness: none` it would first stay up for a second."""
+    """Ready once it accepts connections, at once; with `readiness: none` it had to stay up for a second."""
     return json.dumps({"id": name, "command": ["run", marker]})
 
 

@@ -21,6 +21,7 @@ from tests.bench.versions.calls import measure_calls
 from tests.bench.versions.crashes import measure_crashes
 from tests.bench.versions.earlier import Version, earlier, now
 from tests.bench.versions.edits import SETTLE, measure_edits, node_package, python_package
+from tests.bench.versions.memory import measure_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from tests.bench.router.load import Load
     from tests.bench.versions.edits import Kind
 
-PARTS = ("node", "python", "crash", "calls")
+PARTS = ("node", "python", "crash", "memory", "calls")
+#: What a small node runs.
+SERVICES = 20
 #: 300 packages and more when npm has resolved them.
 NODE = {"express": "5.1.0", "webpack": "5.102.1", "jest": "30.2.0", "fastify": "5.6.1"}
 PYTHON = ("jupyterlab==4.4.10",)
@@ -81,7 +84,9 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value * 1000:.1f} ms" if unit == "s" else f"{value:.0f}{unit}"
+    if unit == "s":
+        return f"{value * 1000:.1f} ms"
+    return f"{value:.1f}{unit}" if unit == " MiB" else f"{value:.0f}{unit}"
 
 
 def _measured(part: str, versions: list[Version], options: argparse.Namespace) -> list[Line]:
@@ -93,6 +98,10 @@ def _measured(part: str, versions: list[Version], options: argparse.Namespace) -
         case "crash":
             before, later = measure_crashes(versions, options.crashes).values()
             return [compared("crash → replaced", "s", before, later, "<= 1.1")]
+        case "memory":
+            settle = 0.5 if options.quick else SETTLE
+            before, later = measure_memory(versions, SERVICES, options.rounds, settle).values()
+            return [compared(f"memory with {SERVICES} services", " MiB", before, later, "<= 1.0")]
     return _calls(versions, options)
 
 
@@ -140,7 +149,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--parts", type=_parts, default=PARTS, help="for example: node,crash")
     parser.add_argument("--edits", type=int, default=9, help="of each package")
     parser.add_argument("--crashes", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=7, help="how often each one's turn comes with calls")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="how often each one's turn comes with calls and memory"
+    )
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement of calls")
     parser.add_argument("--before", help="another version's atek command; 0.3.0 from the history if left out")
     parser.add_argument("--quick", action="store_true", help="as little as shows that it works")

@@ -14,7 +14,11 @@ from tests.bench.versions.earlier import now
 
 
 @pytest.mark.parametrize(
-    ("parts", "lines"), [("python,crash", ["Python: edit prepared", "crash"]), ("calls", ["calls/s", "p99"])]
+    ("parts", "lines"),
+    [
+        ("python,crash,memory", ["Python: edit prepared", "crash", "memory"]),
+        ("calls", ["calls/s", "p99"]),
+    ],
 )
 def test_the_benchmark_runs(parts: str, lines: list[str]) -> None:
     results = _run("--parts", parts, "--edits", "1", "--crashes", "2", "--rounds", "1", "--seconds", "0.3")
