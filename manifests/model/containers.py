@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Model, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Pull = Literal["always", "ifNotPresent", "never"]
 Network = Literal["none", "bridge", "host"]
@@ -131,6 +134,11 @@ def parse_volume(text: str) -> Volume:
     elif not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
         raise ValueError("a volume's name has letters, digits, _, . and -; a folder begins with ./ or /")
     return Volume(source, target, read_only=mode == "ro")
+
+
+def host_folders(volumes: Iterable[str]) -> set[str]:
+    """The folders, and files, of this machine among volumes."""
+    return {each.source for each in map(parse_volume, volumes) if each.source.startswith("/")}
 
 
 def target(path: str) -> str:

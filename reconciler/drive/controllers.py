@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from manifests.model.containers import host_folders
 from reconciler.decide.controller import Controller
 from reconciler.errors import UserError
 
@@ -65,9 +66,10 @@ class Controllers(dict[str, Controller]):
         return [each.package for each in (*running, *controller.used_services()) if each.package]
 
     def packages_in_use(self) -> set[str]:
-        """The folders of packages that something runs from, or may run from again."""
+        """The folders of packages, and others, that something runs from, or may run from again."""
         services = [service for controller in self.values() for service in controller.used_services()]
-        return {service.package.path for service in services if service.package}
+        folders = {folder for each in services for folder in host_folders(each.manifest.volumes)}
+        return folders | {service.package.path for service in services if service.package}
 
     # -- sources
 

@@ -72,7 +72,13 @@ class KeptManifests:
         """A commit that would be held changes nothing."""
         if proposal.reason:
             return self._held(before, Problem(proposal.message, self.name, reason=proposal.reason))
-        reading = read_folder(proposal.folder, self._source, self._place, closed=proposal.requested)
+        reading = read_folder(
+            proposal.folder,
+            self._source,
+            self._place,
+            trees=self._repository.trees,
+            closed=proposal.requested,
+        )
         services = {each.manifest.id: each for each in reading.services}
         if reading.problems:
             return self._held(before, *reading.problems)
@@ -89,6 +95,6 @@ class KeptManifests:
     def _read(self, commit: str) -> Reading | None:
         folder = self._repository.laid_out(commit, self._path)
         try:
-            return read_folder(str(folder), self._source, self._place)
+            return read_folder(str(folder), self._source, self._place, trees=self._repository.trees)
         except OSError:
             return None

@@ -29,14 +29,17 @@ from manifests.packages.resolve import (
 )  # fmt: skip
 from manifests.sources.formats import is_within, parse_manifests
 from manifests.sources.listing import is_manifest, read_text
+from reconciler.gitops.copies import seeing, with_copies
 from reconciler.gitops.decide import FORBIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from manifests.model.git_source import GitSource
     from manifests.model.manifest import Manifest
     from manifests.model.nodes import Place
+    from reconciler.gitops.copies import Copy
 
 #: Folders below each other that are looked into: a commit cannot hold more than its limits anyway.
 _DEEPEST = 32
@@ -49,13 +52,19 @@ class Reading:
 
     services: tuple[Declared, ...] = ()
     problems: tuple[Problem, ...] = ()
+    #: Of its own folder, what has to be there before they are declared.
+    copies: tuple[Copy, ...] = ()
 
 
-def read_folder(folder: str, source: GitSource, place: Place, *, closed: bool = False) -> Reading:
+def read_folder(
+    folder: str, source: GitSource, place: Place, *, trees: Path, closed: bool = False
+) -> Reading:
     """Reads every manifest below `folder`. Raises OSError when it cannot be listed.
 
-    `closed`: nothing outside is read for it, as for a foreign source.
+    `trees`: where copies of what containers mount are; none is made here. `closed`: nothing outside is read
+    for it, as for a foreign source.
     """
+    copies: list[Copy] = []
     declared: list[Declared] = []
     problems: list[Problem] = []
     broken: dict[str, tuple[Problem, ...]] = {}
@@ -66,14 +75,16 @@ def read_folder(folder: str, source: GitSource, place: Place, *, closed: bool = 
         for manifest in found:
             if runs_on(manifest, place):
                 one = Declared(manifest, os.path.dirname(path), file, folder)
-                kept, why = _judged(one, source, folder)
+                one, made = with_copies(one, trees)
+                copies += made
+                kept, why = _judged(one, source, folder, made)
                 declared += [kept] if kept else []
                 problems += [why] if why else []
     # What a service names for its secrets is no manifest, and no broken one.
     secret = {path for each in declared for path in secret_paths(each, "git").values()}
     problems += [one for path, wrong in broken.items() if path not in secret for one in wrong]
     problems += _twice(declared)
-    return Reading(() if problems else tuple(declared), tuple(problems))
+    return Reading((), tuple(problems)) if problems else Reading(tuple(declared), (), tuple(copies))
 
 
 def _manifests(folder: str, depth: int = 0) -> Iterator[str]:
@@ -119,7 +130,9 @@ def _twice(declared: list[Declared]) -> Iterator[Problem]:
         first.setdefault(service_id, each.file)
 
 
-def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declared | None, Problem | None]:
+def _judged(
+    declared: Declared, source: GitSource, folder: str, copies: Sequence[Copy]
+) -> tuple[Declared | None, Problem | None]:
     """A foreign repository's service as it may be here; one's own as it is."""
     if source.trust == "own":
         return declared, None
@@ -128,7 +141,7 @@ def _judged(declared: Declared, source: GitSource, folder: str) -> tuple[Declare
         package = absolute_source(manifest.source, declared.base)
         if not is_within(package, folder):
             return None, _forbidden(declared, "its package is no folder of the repository's own")
-    policy = source.terms
+    policy = seeing(source.terms, copies)
     # A folder of the repository came with it; everything else is judged as any node's.
     shown = manifest.model_copy(update={"source": None}) if package else manifest
     if why := judge(policy, shown):

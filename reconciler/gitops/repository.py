@@ -2,6 +2,7 @@
 
     state/git/<mirror>.git/            a bare repository: the commits that were fetched, under refs/atek/
     state/git/<mirror>/<commit>-<path>/   a folder of a commit as files; existence means whole
+    state/git/<mirror>/<digest>-copy/  what a container mounts of it, see `copies`
     state/git/<mirror>/<…>.boot        the boot of the machine in which it was made
 
 Both are caches. What is half made has another name, and is swept; what a power cut may have taken is made
@@ -32,6 +33,7 @@ from reconciler.gitops.checkout import (
     remove,
 )
 from reconciler.gitops.committing import write
+from reconciler.gitops.copies import make
 from reconciler.gitops.fetching import fetch, fetch_named
 from reconciler.gitops.history import Lineage, lineage
 from reconciler.gitops.large import fill_large
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     from manifests.model.git_source import GitSource, Verify
     from reconciler.gitops.committing import Said
+    from reconciler.gitops.copies import Copy
     from reconciler.gitops.git import Access
     from reconciler.gitops.objects import Commit
 
@@ -104,7 +107,8 @@ class Repository:
     ) -> None:
         self.source = source
         self.mirror = repositories.folder / f"{source.mirror}.git"
-        self._trees = repositories.folder / source.mirror
+        #: Where folders of commits are, and copies of what is in them.
+        self.trees = repositories.folder / source.mirror
         self._repositories = repositories
         self._server = server
         self._memory = memory
@@ -211,6 +215,13 @@ class Repository:
             self._sweep()
             return await write(self._mirror(), seen, file, data, said)
 
+    async def copy(self, copies: Collection[Copy]) -> None:
+        """Makes those that are not there yet."""
+        async with self._memory.making:
+            for each in copies:
+                with explained(self.url):
+                    await anyio.to_thread.run_sync(make, each)
+
     def laid_out(self, commit: str, path: str = "") -> Path:
         """Where `checkout` would have put it; nothing is looked at."""
         return self._place(commit, path) / path
@@ -235,8 +246,8 @@ class Repository:
                     await tidy(self._mirror())
 
     def commits_of(self, paths: Iterable[str]) -> set[str]:
-        """The commits that these folders are of, as far as they are of this repository."""
-        trees = f"{self._trees}{os.sep}"
+        """The commits, or copies, that these folders are of, as far as they are of this repository."""
+        trees = f"{self.trees}{os.sep}"
         inside = (path.removeprefix(trees) for path in paths if path.startswith(trees))
         return {path.partition(os.sep)[0].partition("-")[0] for path in inside}
 
@@ -298,7 +309,7 @@ class Repository:
 
     def _place(self, commit: str, path: str) -> Path:
         seen = f"{path}\0submodules" if self.source.submodules else path
-        return self._trees / f"{commit}-{hashlib.sha256(seen.encode()).hexdigest()[:8]}"
+        return self.trees / f"{commit}-{hashlib.sha256(seen.encode()).hexdigest()[:8]}"
 
     def _mirror(self) -> Mirror:
         access = credentials.with_place(self._access(), self.source, self.place)
@@ -315,12 +326,12 @@ class Repository:
             return
         with explained(self.url):
             sweep(self.mirror)
-            for path in self._trees.glob(f"{UNFINISHED}*"):
+            for path in self.trees.glob(f"{UNFINISHED}*"):
                 remove_tree(path)
         self._memory.swept = True
 
     def _forget(self, keep: frozenset[str]) -> None:
-        for path in list(self._trees.iterdir()) if self._trees.is_dir() else ():
+        for path in list(self.trees.iterdir()) if self.trees.is_dir() else ():
             if path.is_dir() and path.name.partition("-")[0] not in keep:
                 remove(path)
         for path in (self.mirror / "refs" / "atek").glob("*"):

@@ -20,6 +20,7 @@ import anyio.to_thread
 from manifests.model.snapshot import Problem, Snapshot
 from reconciler.decide.internal_error import internal_error
 from reconciler.drive.status import plain
+from reconciler.gitops.copies import mounted
 from reconciler.gitops.decide import (
     Applied,
     Kept,
@@ -251,7 +252,7 @@ class GitManifests:
             return
         applied = applied_of(seen, found, self._wall(), services)
         last = self._kept.applied
-        concerned = {*services, *(self._kept.applied.services if self._kept.applied else ())}
+        concerned = {*services, *(last.services if last else ())}
         before = {each: before_of(self._entry(each)) for each in concerned}
         await self._become(apply(self.source, self._kept, applied, before))
         self.counts.applied += 1
@@ -282,7 +283,12 @@ class GitManifests:
         self._emit("CommitHeld", f"{seen.shown}: {reason}: {message}", warning=True)
 
     async def _read(self, folder: Path) -> Reading:
-        return await anyio.to_thread.run_sync(partial(read_folder, str(folder), self.source, self._place))
+        read = partial(read_folder, str(folder), self.source, self._place, trees=self._repository.trees)
+        reading = await anyio.to_thread.run_sync(read)
+        self._under_way |= self._repository.commits_of(str(each.place) for each in reading.copies)
+        self._repository.want(self._wanted())
+        await self._repository.copy(reading.copies)
+        return reading
 
     # -- how the services fare
 
@@ -379,7 +385,7 @@ class GitManifests:
                 self._emit(trouble.reason, str(trouble), warning=True)
 
     def _wanted(self) -> set[str]:
-        in_use = self._repository.commits_of(self._in_use())
+        in_use = self._repository.commits_of(self._in_use() | mounted(self._snapshot.services))
         return commits(self._kept) | self._under_way | self._looked_at | in_use
 
     def _set_trouble(self, trouble: Trouble | None) -> None:

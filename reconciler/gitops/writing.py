@@ -70,7 +70,7 @@ async def write_back(
         seen = await repository.look(source.ref)
         await repository.fetch(seen, path)
         folder = await repository.checkout(seen.commit, path)
-        work = partial(_edited, str(folder), source, place, service_id, change)
+        work = partial(_edited, str(folder), repository.trees, source, place, service_id, change)
         if (edited := await anyio.to_thread.run_sync(work)) is None:
             return ""
         file, data = edited
@@ -98,10 +98,10 @@ def _message(service_id: str, change: Edit, place: Place) -> str:
 
 
 def _edited(
-    folder: str, source: GitSource, place: Place, service_id: str, change: Edit
+    folder: str, trees: Path, source: GitSource, place: Place, service_id: str, change: Edit
 ) -> tuple[str, bytes] | None:
     """The file below the folder, and its bytes with the change; None where there is none to make."""
-    reading = read_folder(folder, source, place)
+    reading = read_folder(folder, source, place, trees=trees)
     if reading.problems:
         told = f"the newest commit of source {source.name} is broken: {reading.problems[0]}"
         raise GitTrouble(NOT_WRITABLE, told, hint="mend it first")

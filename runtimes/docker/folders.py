@@ -108,6 +108,7 @@ class Folders:
             network=network,
             binds=self._binds,
             group=group,
+            copies=str(self._state / "git"),
             user="" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}",
         )
 

@@ -51,6 +51,10 @@ _NANO = 1_000_000_000
 _TAG = re.compile(r"[^/]*:[^/:]*$")
 
 
+#: What a Git source has made for containers to mount, below the folder of all of them.
+_COPY = re.compile(r"/[0-9a-f]{16}/[0-9a-f]{64}-copy/content$")
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """What an image says about itself. `health`: it has a HEALTHCHECK; `volumes`: its VOLUMEs, as paths."""
@@ -80,6 +84,8 @@ class Place:
     gateway: str
     network: str
     binds: Sequence[str] = ()
+    #: Where copies of what repositories have are: they are for reading.
+    copies: str = ""
     user: str = ""
     group: int | None = None
     volumes: Mapping[str, str] = field(default_factory=dict)
@@ -241,21 +247,22 @@ def _mount(manifest: Manifest, place: Place, volume: Volume) -> dict[str, Any]:
         }
     source = f"{place.data}/{volume.source.removeprefix('./')}"
     if volume.source.startswith("/"):
-        source = _allowed(manifest.id, volume.source, place)
+        source = _allowed(manifest.id, volume, place)
     return _bind(source, volume.target, read_only=volume.read_only)
 
 
 def _old_binds(manifest: Manifest, place: Place) -> list[str]:
     """A project's folders of this machine, in the form of which the engine makes those that are missing."""
     return [
-        f"{_allowed(manifest.id, each.source, place)}:{each.target}:{'ro' if each.read_only else 'rw'}"
+        f"{_allowed(manifest.id, each, place)}:{each.target}:{'ro' if each.read_only else 'rw'}"
         for each in map(parse_volume, manifest.volumes)
         if _is_old_bind(manifest, each)
     ]
 
 
 def _is_old_bind(manifest: Manifest, volume: Volume) -> bool:
-    return manifest.project is not None and volume.source.startswith("/")
+    """A copy of its repository's is there before, or nothing is to be made for it."""
+    return manifest.project is not None and volume.source.startswith("/") and not _COPY.search(volume.source)
 
 
 def _volume_of(manifest: Manifest, place: Place, volume: Volume) -> str:
@@ -270,7 +277,11 @@ def volume_name(node: str, service_id: str, volume: Volume) -> str:
     return f"atek-{node[:8]}-{service_id}-{volume.source}"
 
 
-def _allowed(service_id: str, folder: str, place: Place) -> str:
+def _allowed(service_id: str, volume: Volume, place: Place) -> str:
+    folder = volume.source
+    copies = place.copies and folder.startswith(f"{place.copies}/")
+    if copies and volume.read_only and _COPY.fullmatch(folder, len(place.copies)):
+        return folder
     for allowed in (*place.binds, place.data):
         if folder == allowed or folder.startswith(allowed.rstrip("/") + "/"):
             return folder

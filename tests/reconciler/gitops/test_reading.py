@@ -25,7 +25,7 @@ def read(folder: Path, files: dict[str, str], **values: Any) -> Reading:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     source = GitSource.model_validate({"name": "home", "url": "/srv/home.git", **values})
-    return read_folder(str(folder), source, Place("pi", frozenset({"kitchen"})))
+    return read_folder(str(folder), source, Place("pi", frozenset({"kitchen"})), trees=folder / "trees")
 
 
 def ids(reading: Reading) -> list[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 IMAGE = Image("sha256:1", ports=(80,))
 PLACE = Place(
     node="n" * 32, host_port=2835, data="/h/data/app", sockets="/h/run/i1", gateway="/h/run/gateway",
-    network="p", binds=("/srv/media",),
+    network="p", binds=("/srv/media",), copies="/h/state/git",
 )  # fmt: skip
 
 
@@ -81,6 +81,28 @@ def test_only_allowed_folders_of_this_machine() -> None:
         with pytest.raises(PermanentFailure) as caught:
             request(volumes=[f"{forbidden}:/x"])
         assert caught.value.reason == "BindForbidden"
+
+
+def test_copies_of_repositories_are_for_reading() -> None:
+    copy = f"/h/state/git/{'a' * 16}/{'b' * 64}-copy/content"
+    project = {"project": {"name": "wiki"}}
+    for more in ({}, project):
+        host = request(volumes=[f"{copy}:/c:ro"], **more)["HostConfig"]
+        (mount,) = (each for each in host["Mounts"] if each["Target"] == "/c")
+        assert mount == {"Type": "bind", "Source": copy, "Target": "/c", "ReadOnly": True}
+        # The engine would make those that are missing, and nobody may write into one.
+        assert not host.get("Binds")
+        others = (
+            copy,
+            f"{copy}/x:ro",
+            f"/x{copy}:ro",
+            f"{copy.removesuffix('/content')}:ro",
+            "/h/state/git:ro",
+        )
+        for forbidden in others:
+            source, _, mode = forbidden.partition(":")
+            with pytest.raises(PermanentFailure):
+                request(volumes=[f"{source}:/x{mode and f':{mode}'}"], **more)
 
 
 @pytest.mark.parametrize(
