@@ -107,6 +107,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "one is stopped first. Left out: the node chooses, and `atek status` says which and why.",
         "healthyDeadline": "A revision that is not ready by then is taken down, and the old one serves on.",
         "drainTimeout": "How long requests in flight may take before their instance is asked to end.",
+        "onFailure": "`ask`: where data is kept, nothing runs once a revision that ran is given up, until "
+        "you choose: what it wrote may not fit what ran before. So say Git sources with onFailure = revert.",
     },
     "AutoUpdate": {
         "image": "For containers: `digest` (whatever the image's tag is now), or a range of tags, `^1.2`.",

@@ -180,12 +180,14 @@ class Restart(Model):
 class Update(Model):
     """How a new revision takes over from an old one.
 
-    Requests in flight have `drain_timeout` to finish before their instance is asked to stop.
+    Requests in flight have `drain_timeout` to finish before their instance is asked to stop. `on_failure`:
+    what becomes of a service that has kept something, when a revision that ran is given up.
     """
 
     strategy: Literal["rolling", "recreate"] | None = None
     healthy_deadline: Duration = 60.0
     drain_timeout: Duration = 30.0
+    on_failure: Literal["back", "ask"] = "back"
 
 
 class Stop(Model):

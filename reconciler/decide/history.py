@@ -30,11 +30,15 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A revision on its way to its first health: since when it made no progress, how many are ready."""
+    """A revision on its way to its first health: since when it made no progress, how many are ready.
+
+    `kept`: what the service had kept when it began; empty for nothing, None where nobody looked.
+    """
 
     revision: str
     since: float
     ready: int = 0
+    kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class History:
     """`crashes` counts since the last reset, `restarts` since the node knows the service.
 
     `last_reason` names the last crash where more is known of it than that it happened (OOMKilled).
-    `crashed_at`: when it crashed within the last minute.
+    `crashed_at`: when it crashed within the last minute. `back` is False once another revision ran with the
+    data and was given up, where somebody has to be asked first before `healthy` has it again.
     """
 
     crashes: int = 0
@@ -83,6 +88,7 @@ class History:
     not_before: float = 0.0
     rollout: Rollout | None = None
     healthy: Service | None = None
+    back: bool = True
     rejected: Rejected | None = None
     keeps: Keeps | None = None
     completed: Mapping[int, Completed] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 A revision that was never healthy has until healthyDeadline without progress, less where it crashes while
 nobody serves; then it is rejected, and the next candidate has its turn. One that was healthy before is only
-ever replaced, never rejected.
+ever replaced, never rejected. Where somebody is to be asked first, it is not started again with data that
+another one may have changed: nothing is, until something changes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from manifests.model.quantities import format_duration
 from reconciler.decide.conditions import Verdict
-from reconciler.decide.history import Rejected, Rollout
+from reconciler.decide.history import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -47,7 +48,7 @@ def choose_target(world: World, choices: Sequence[Candidate], draft: Draft) -> T
     """The first that stands; None where none can."""
     for candidate in choices:
         service = candidate.service
-        if candidate.usable:
+        if candidate.usable and not _has_to_be_asked_for(world, candidate, draft):
             completed = draft.history.completed_slots(service)
             _note_progress(world, service, completed, draft)
             proven = draft.history.is_healthy(service)
@@ -64,12 +65,12 @@ def _note_progress(world: World, service: Service, completed: Collection[int], d
     history = draft.history
     done = len(_ready_slots(world, service).union(completed))
     if done == service.manifest.slots:
-        if history.rollout or history.healthy is not service:
-            draft.history = replace(history, healthy=service, rollout=None)
+        if history.rollout or history.healthy is not service or not history.back:
+            draft.history = replace(history, healthy=service, back=True, rollout=None)
         return
     rollout = history.rollout
     if rollout and rollout.revision == service.revision and done > rollout.ready:
-        draft.history = replace(history, rollout=Rollout(service.revision, world.now, done))
+        draft.history = replace(history, rollout=replace(rollout, since=world.now, ready=done))
 
 
 def _ready_slots(world: World, service: Service) -> set[int]:
@@ -110,11 +111,35 @@ def _reject(world: World, service: Service, draft: Draft) -> None:
     history, running = draft.history, _running(world, service)
     within = format_duration(_chance(world, service, history))
     message = f"revision {service.revision} was not ready within {within}: "
-    verdict = Verdict(EXCEEDED, message + _why_not_ready(service, history, running))
-    rejected = Rejected(service.revision, verdict)
-    draft.history = replace(history, rejected=rejected, rollout=None, not_before=0.0)
+    message += _why_not_ready(service, history, running)
+    back = history.back and not _may_have_changed_data(service, history)
+    if not back and history.healthy is not None:
+        message += (
+            f"; what it wrote may not fit revision {history.healthy.revision}, which is not started again by "
+            f"itself: declare what is to run, or `atek start {service.id}` tries once more"
+        )
+    rejected = Rejected(service.revision, Verdict(EXCEEDED, message))
+    draft.history = replace(history, rejected=rejected, back=back, rollout=None, not_before=0.0)
     for instance in running:
         draft.stop(instance, EXCEEDED)
+
+
+def _asks(service: Service) -> bool:
+    """Whether somebody is asked before data goes back to another revision."""
+    return service.manifest.update.on_failure == "ask"
+
+
+def _may_have_changed_data(service: Service, history: History) -> bool:
+    """Unless it is known that there was nothing when it began; only where anybody is to be asked at all."""
+    rollout = history.rollout
+    return _asks(service) and not (rollout is not None and rollout.kept == "")
+
+
+def _has_to_be_asked_for(world: World, candidate: Candidate, draft: Draft) -> bool:
+    """Whether it may not be started, although it was healthy before; where it runs, it goes on."""
+    if candidate.declared or draft.history.back or world.service is None or not _asks(world.service):
+        return False
+    return not _running(world, candidate.service)
 
 
 def _why_not_ready(service: Service, history: History, running: Sequence[Instance]) -> str:

@@ -86,7 +86,9 @@ def _start(world: World, replicas: Replicas, slots: frozenset[int], strategy: St
     if startable and not replicas.target.proven:
         rollout = draft.history.rollout
         if rollout is None or rollout.revision != target.revision:
-            draft.history = replace(draft.history, rollout=Rollout(target.revision, world.now))
+            kept = draft.history.kept_for(target)
+            begun = Rollout(target.revision, world.now, kept=kept.what if kept else None)
+            draft.history = replace(draft.history, rollout=begun)
             draft.look_again(world.now + target.manifest.update.healthy_deadline)
     draft.actions.extend(Start(target, slot) for slot in startable)
 

@@ -39,7 +39,9 @@ def decide_strategy(world: World, replicas: Replicas, draft: Draft) -> Strategy 
         return None
     target = replicas.target.service
     keeps = draft.history.kept_for(target)
-    if keeps is None and world.instances and depends_on_what_it_keeps(target):
+    # What becomes of it when it is given up may depend on that, too.
+    wanted = depends_on_what_it_keeps(target) or target.manifest.update.on_failure == "ask"
+    if keeps is None and world.instances and wanted:
         running = next((i for i in world.instances if i.revision != target.revision), world.instances[0])
         draft.actions.append(Look(target, running.service))
         return None

@@ -33,7 +33,7 @@ class Memory:
             controller.suspended = memory.suspended
             controller.generation = memory.generation
             controller.history = History(
-                healthy=memory.healthy, rejected=memory.rejected, keeps=memory.keeps,
+                healthy=memory.healthy, back=memory.back, rejected=memory.rejected, keeps=memory.keeps,
                 completed=memory.completed,
             )  # fmt: skip
             controller.saved = _from_effects(controller.history)
@@ -58,6 +58,7 @@ class Memory:
             suspended=controller.suspended,
             generation=controller.generation,
             healthy=history.healthy,
+            back=history.back,
             rejected=history.rejected,
             keeps=history.keeps,
             completed=history.completed,
@@ -66,7 +67,9 @@ class Memory:
 
 def _lasting(history: History) -> tuple[object, ...]:
     """What of a history is kept on disk, compared by identity because values are never changed in place."""
-    return id(history.healthy), id(history.rejected), id(history.completed), id(history.keeps)
+    return (
+        id(history.healthy), history.back, id(history.rejected), id(history.completed), id(history.keeps),
+    )  # fmt: skip
 
 
 def _from_effects(history: History) -> tuple[object, ...]:

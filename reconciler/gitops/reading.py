@@ -78,7 +78,7 @@ def read_folder(
                 one, made = with_copies(one, trees)
                 copies += made
                 kept, why = _judged(one, source, folder, made)
-                declared += [kept] if kept else []
+                declared += [_asking(kept, source)] if kept else []
                 problems += [why] if why else []
     # What a service names for its secrets is no manifest, and no broken one.
     secret = {path for each in declared for path in secret_paths(each, "git").values()}
@@ -157,6 +157,15 @@ def _judged(
         return None, _forbidden(declared, why)
     narrowed = narrow(policy, manifest, runtime, exports, source.name)
     return replace(declared, manifest=narrowed, policy=policy), None
+
+
+def _asking(declared: Declared, source: GitSource) -> Declared:
+    """What goes back as a whole goes back with data only if somebody says so; unless its manifest does."""
+    manifest, update = declared.manifest, declared.manifest.update
+    if source.on_failure != "revert" or "on_failure" in update.model_fields_set:
+        return declared
+    asking = manifest.model_copy(update={"update": update.model_copy(update={"on_failure": "ask"})})
+    return replace(declared, manifest=asking)
 
 
 def _forbidden(declared: Declared, why: str) -> Problem:

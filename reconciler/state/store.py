@@ -38,6 +38,7 @@ class Remembered:
     suspended: bool = False
     generation: int = 0
     healthy: Service | None = None
+    back: bool = True
     rejected: Rejected | None = None
     keeps: Keeps | None = None
     completed: Mapping[int, Completed] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Remembered:
             "generation": self.generation,
             "healthy": self.healthy and self.healthy.to_json(),
             "rejected": rejected and [rejected.revision, rejected.verdict.reason, rejected.verdict.message],
+            **({} if self.back else {"back": False}),
             "keeps": keeps and [keeps.revision, keeps.what],
             "completed": {
                 str(slot): [done.revision, done.success, done.message]
@@ -65,6 +67,7 @@ class Remembered:
             generation=int(value["generation"]),
             healthy=Service.from_json(value["healthy"]) if value["healthy"] else None,
             rejected=Rejected(rejected[0], Verdict(rejected[1], rejected[2])) if rejected else None,
+            back=bool(value.get("back", True)),
             keeps=Keeps(*keeps) if keeps else None,
             completed={int(slot): Completed(*done) for slot, done in value["completed"].items()},
         )

@@ -9,9 +9,11 @@ import pytest
 from tests.e2e.containers import ContainerBench
 from tests.runtimes.docker.engines import any_engine, root_folder
 from tests.runtimes.docker.registry import registry
+from tests.runtimes.packages.git_server import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.runtimes.docker.registry import Registry
 
@@ -79,3 +81,35 @@ def test_what_a_tag_is_now(bench: ContainerBench, images: Registry) -> None:
     images.add("app", "stable", "an image without a program")
     bench.until(lambda: reason(bench) == "Reverted", "it is given back")
     bench.until(lambda: bench.ready("web") and bench.answer() == "two", "what served before serves")
+
+
+def test_what_works_is_written_back_into_its_repository(
+    bench: ContainerBench, images: Registry, tmp_path: Path
+) -> None:
+    origin = Repository(tmp_path / "origin")
+    first = f"{images.address}/app:1.0.0"
+    images.add("app", "1.0.0", "one", root_folder())
+    rule = "autoUpdate: {image: ^1, schedule: 1s, writeBack: true}\nupdate: {healthyDeadline: 3s}\n"
+    text = f"# served at home\nid: web\nimage: {first}  # see the registry\n{rule}"
+    origin.commit({"web.yaml": text})
+    bench.home.mkdir(mode=0o700)
+    source = f'[[sources.git]]\nname = "home"\nurl = "{origin.path}"\ninterval = "1h"\nonFailure = "revert"\n'
+    (bench.home / "config.toml").write_text(f"coreServices = []\n{source}")
+    bench.up()
+    bench.until(lambda: bench.ready("web"), "it is ready")
+    second = images.add("app", "1.1.0", "two", root_folder())
+    bench.until(lambda: "UpdateWritten" in bench.atek("events").stdout, "it is written back")
+    written = f"{images.address}/app:1.1.0@{second}"
+    bare = ("--git-dir", str(origin.path))
+    assert origin.git(*bare, "show", "main:web.yaml") == text.replace(first, written).strip()
+    assert origin.git(*bare, "log", "--format=%s", "main").split("\n")[0].startswith("Update web to ")
+    commit = origin.git(*bare, "rev-parse", "main")
+    before = bench.containers()
+    bench.until(lambda: commit[:12] in bench.atek("status", "--json").stdout, "the node has its own commit")
+    bench.until(lambda: "CommitReady" in bench.atek("events").stdout.split(commit[:12])[-1], "and is ready")
+    assert bench.containers() == before and bench.answer() == "two", "nothing is started for it"
+    # What the registry has next does not work: it goes back, and nobody writes it.
+    images.add("app", "1.2.0", "an image without a program")
+    bench.until(lambda: reason(bench) == "Reverted", "1.2.0 is given back")
+    bench.until(lambda: bench.ready("web") and bench.answer() == "two", "1.1.0 serves")
+    assert origin.git(*bare, "rev-parse", "main") == commit

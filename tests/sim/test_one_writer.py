@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from runtimes.fake import Behaviour
 from tests.sim.nodes import Home, events, eventually, manifest, ready, service, states
+
+if TYPE_CHECKING:
+    from reconciler.node import Node
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +68,32 @@ async def test_after_a_failed_update_of_one_writer_the_old_revision_comes_back(h
         await eventually(lambda: home.running() == [("a", "two", 0)])
         await eventually(lambda: home.running() == [("a", "one", 0)] and ready(node, "a"))
         assert service(node, "a")["observedRevision"] != service(node, "a")["desiredRevision"]
+
+
+@pytest.mark.parametrize("keeps", ["it keeps files in data/a", ""])
+async def test_where_somebody_is_asked_first_nothing_goes_back_with_data(keeps: str, home: Home) -> None:
+    update = {"healthyDeadline": "20s", "onFailure": "ask"}
+    home.machine.behave("a/one", Behaviour(keeps=keeps))
+    home.machine.behave("a/two", Behaviour(keeps=keeps, ready_after=inf))
+    home.source.declare(manifest("a", "one", update=update))
+    async with home.node() as node:
+        await eventually(lambda: ready(node, "a"))
+        home.source.declare(manifest("a", "two", update=update))
+        await eventually(lambda: stalled(node) == "HealthyDeadlineExceeded")
+        await anyio.sleep(60)
+        assert [marker for _, marker, _ in home.running("a")] == ([] if keeps else ["one"])
+    if not keeps:
+        return
+    async with home.node() as node:
+        await anyio.sleep(60)
+        assert home.running() == [] and stalled(node) == "HealthyDeadlineExceeded", "in the next life too"
+        await node.start_service("a")
+        await eventually(lambda: home.running() == [("a", "two", 0)])
+        await eventually(lambda: stalled(node) == "HealthyDeadlineExceeded" and not home.running())
+        home.source.declare(manifest("a", "one", update=update))
+        await eventually(lambda: home.running() == [("a", "one", 0)] and ready(node, "a"))
+
+
+def stalled(node: Node) -> str:
+    found = next(each for each in service(node, "a")["conditions"] if each["type"] == "Stalled")
+    return str(found["reason"]) if found["status"] == "True" else ""

@@ -151,6 +151,13 @@ def test_what_overrides_a_compose_file_is_told_by_its_own_name(tmp_path: Path) -
     assert ids(read(tmp_path / "a", {"compose.override.yaml": "services: {web: {labels: [x]}}"})) == ["web"]
 
 
+def test_what_goes_back_as_a_whole_asks_where_there_is_data(tmp_path: Path) -> None:
+    files = {"a.yaml": f"id: a\n{COMMAND}", "b.yaml": f"id: b\n{COMMAND}update: {{onFailure: back}}\n"}
+    for on_failure, expected in (("revert", ["ask", "back"]), ("keep", ["back", "back"])):
+        found = read(tmp_path, files, onFailure=on_failure)
+        assert [each.manifest.update.on_failure for each in found.services] == expected
+
+
 def test_files_of_secrets_are_no_manifests(tmp_path: Path) -> None:
     secrets = "secrets: {A: {file: ../keys.yaml, key: a}, B: {file: sealed.yaml, key: a}}\n"
     files = {
