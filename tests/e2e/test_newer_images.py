@@ -90,7 +90,7 @@ def test_what_works_is_written_back_into_its_repository(
     first = f"{images.address}/app:1.0.0"
     images.add("app", "1.0.0", "one", root_folder())
     rule = "autoUpdate: {image: ^1, schedule: 1s, writeBack: true}\nupdate: {healthyDeadline: 3s}\n"
-    text = f"# served at home\nid: web\nimage: {first}  # see the registry\n{rule}"
+    text = f"# served at home\nid: web\ncommand: [serve]\nimage: {first}  # see the registry\n{rule}"
     origin.commit({"web.yaml": text})
     bench.home.mkdir(mode=0o700)
     source = f'[[sources.git]]\nname = "home"\nurl = "{origin.path}"\ninterval = "1h"\nonFailure = "revert"\n'
@@ -106,7 +106,8 @@ def test_what_works_is_written_back_into_its_repository(
     commit = origin.git(*bare, "rev-parse", "main")
     before = bench.containers()
     bench.until(lambda: commit[:12] in bench.atek("status", "--json").stdout, "the node has its own commit")
-    bench.until(lambda: "CommitReady" in bench.atek("events").stdout.split(commit[:12])[-1], "and is ready")
+    told = f"main@{commit[:12]}: its services are ready"
+    bench.until(lambda: told in bench.atek("events").stdout, "and is ready")
     assert bench.containers() == before and bench.answer() == "two", "nothing is started for it"
     # What the registry has next does not work: it goes back, and nobody writes it.
     images.add("app", "1.2.0", "an image without a program")
