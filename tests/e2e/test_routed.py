@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from runtimes.processes.marks import token_of
 from runtimes.processes.proc import surroundings_of
@@ -47,6 +50,35 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 Server(os.environ["ATEK_ASSIGNED_SOCKET_FILE"], Handler).serve_forever()
+"""
+
+
+#: Asks for the host of `a` without its token: as it is, from a session of its own, and as a child that has
+#: lost its parents; over TCP and by the Unix socket. Writes down the statuses.
+HOSTILE = """
+import os, socket, sys, time
+
+def ask(how):
+    if how == "tcp":
+        s = socket.create_connection(("127.0.0.1", int(os.environ["ATEK_HOST_PORT"])))
+    else:
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(os.path.dirname(os.environ["ATEK_ASSIGNED_SOCKET_FILE"]) + "/gateway.sock")
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: a.localhost\\r\\nConnection: close\\r\\n\\r\\n")
+    print("status", s.recv(4096).split()[1].decode(), flush=True)
+
+for how in ("tcp", "unix"):
+    for forks in range(3):
+        if forks == 0:
+            ask(how)
+        elif os.fork() == 0:
+            os.setsid()
+            if forks == 2 and os.fork():
+                os._exit(0)
+            time.sleep(0.2)
+            ask(how)
+            os._exit(0)
+time.sleep(1000)
 """
 
 
@@ -194,3 +226,23 @@ def test_no_token_is_told_to_anybody(bench: Bench) -> None:
         ]
         assert [path.parent.name for path in found] == ["instances"]
         assert all(path.stat().st_mode & 0o077 == 0 for path in found)
+
+
+def test_a_service_without_its_token_is_no_visitor_of_others(bench: Bench) -> None:
+    declare(bench, "a", exports=[API])
+    bench.up()
+    bench.until(lambda: bench.ready("a"), "ready")
+    address = bench.status()["node"]["address"]
+    visit = urllib.request.Request(address, headers={"Host": "a.localhost"}, method="POST", data=b"{}")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(visit, timeout=60)
+    with caught.value as error:
+        # A visitor gets there; the program knows of no such call.
+        assert error.code == 502
+    script = bench.root / "hostile.py"
+    script.write_text(HOSTILE)
+    bench.declare("mallory", sys.executable, str(script), allow=[])
+    log = bench.home / "logs/mallory/service.log"
+    bench.until(lambda: log.exists() and log.read_text().count("status") >= 6, "has tried everything")
+    statuses = [int(each) for each in re.findall("status ([0-9]+)", log.read_text())]
+    assert len(statuses) == 6 and set(statuses) <= {401, 403}
