@@ -241,7 +241,7 @@ def test_a_service_without_its_token_is_no_visitor_of_others(bench: Bench) -> No
         assert error.code == 502
     script = bench.root / "hostile.py"
     script.write_text(HOSTILE)
-    bench.declare("mallory", sys.executable, str(script), allow=[])
+    bench.declare("mallory", sys.executable, str(script), allow=[], sandbox="none")
     log = bench.home / "logs/mallory/service.log"
     bench.until(lambda: log.exists() and log.read_text().count("status") >= 6, "has tried everything")
     statuses = [int(each) for each in re.findall("status ([0-9]+)", log.read_text())]

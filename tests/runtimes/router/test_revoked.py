@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from runtimes.router.carry.door import Door
+from runtimes.router.carry.handlers import accept
 from runtimes.router.decide.table import Credential, Session
 from tests.runtimes.router.frames import CLOSE, TEXT, echo_messages, frame, read_message
 from tests.runtimes.router.harness import API, SOCKET, until
 from tests.runtimes.router.test_tunnels import SWITCHED, UPGRADE
-from tests.runtimes.router.wire import request
+from tests.runtimes.router.wire import Wire, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.runtimes.router.harness import Service, World
     from tests.runtimes.router.instances import Asked
-    from tests.runtimes.router.wire import Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +74,27 @@ async def test_a_websocket_ends_with_its_callers_right(
     await client.close()
     await until(lambda: not service.instances[0].open)
     assert world.plane.metrics.in_flight == 0
+
+
+@pytest.mark.parametrize("loses", [ended, narrowed])
+@pytest.mark.parametrize("target", [GATEWAY, "/"])
+async def test_so_does_one_through_a_door_of_its_own(
+    world: World, target: str, loses: Callable[[Service], None]
+) -> None:
+    await world.service(serve=echo_messages, exports=SOCKET)
+    caller = await world.service("caller", exports=())
+    door = Door(world.plane, caller.token)
+    server = await asyncio.get_running_loop().create_server(lambda: accept(world.plane, door), "127.0.0.1", 0)
+    async with server, await anyio.connect_tcp(*server.sockets[0].getsockname()) as stream:
+        client = Wire(stream)
+        await client.send(
+            request("GET", target, *UPGRADE, host="localhost" if target == GATEWAY else "notes.localhost")
+        )
+        assert (await client.head()).status == 101
+        await world.service("another", exports=())
+        assert await heard(client, b"hello")
+        loses(caller)
+        assert await read_message(client) == REVOKED
 
 
 async def test_a_persons_ends_with_the_session(world: World) -> None:
