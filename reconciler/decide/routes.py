@@ -134,6 +134,6 @@ def _exports(service: Service) -> tuple[Export, ...]:
 
 def _credentials(instances: tuple[Tracked, ...]) -> Iterable[Credential]:
     """An instance whose token nobody knows any more has none: an empty one would let anybody in."""
-    for tracked in instances:
-        if tracked.running.token:
-            yield Credential(tracked.running.token, tracked.running.pid)
+    for running in (tracked.running for tracked in instances):
+        if running.token:
+            yield Credential(running.token, running.pid, running.container or running.instance)

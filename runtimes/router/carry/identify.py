@@ -41,9 +41,10 @@ def _look(plane: Plane, sock: socket.socket) -> tuple[str, bool]:
     """The instance's token, and whether it is a process of this node."""
     from runtimes.router.carry.peer_credentials import NodeProcess, leader_of
 
-    credentials = plane.credentials()
-    found = leader_of(sock, credentials.keys(), NodeProcess(*plane.node))
-    return ("", False) if found is None else (credentials.get(found, ""), True)
+    known = {each.pid: each for each in plane.credentials()}
+    groups = {each.name: each.pid for each in known.values() if each.name}
+    found = leader_of(sock, known.keys(), NodeProcess(*plane.node, groups))
+    return ("", False) if found is None else (known[found].token if found in known else "", True)
 
 
 def _settled(client: Client, decision: IdentifyPeer, desk: KnownPeer) -> Decision:

@@ -11,14 +11,14 @@ import os
 import socket
 import struct
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runtimes.processes.marks import is_of_node, seal_of
 from runtimes.processes.proc import pids, read_stat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Set
+    from collections.abc import Iterator, Mapping, Set
 
 # struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
@@ -32,10 +32,14 @@ _lately: deque[int] = deque(maxlen=8)
 
 @dataclass(frozen=True, slots=True)
 class NodeProcess:
-    """The node that this router is of: its process, and its run directory, which no other has."""
+    """The node that this router is of: its process, and its run directory, which no other has.
+
+    `groups`: by what stands in the names of its instances' cgroups, the processes that they began as.
+    """
 
     pid: int = 0
     run: str = ""
+    groups: Mapping[str, int] = field(default_factory=dict)
 
 
 NO_NODE = NodeProcess()
@@ -89,9 +93,28 @@ def _leader(pid: int, leaders: Set[int], node: NodeProcess) -> int | None:
                 return UNKNOWN
             ancestor = stat.parent
         else:
-            # What an earlier life of the node started may have lost all its parents.
-            return UNKNOWN if node.run and is_of_node(seal_of(pid), node.run) else None
+            return _without_parents(pid, node)
     return UNKNOWN
+
+
+def _without_parents(pid: int, node: NodeProcess) -> int | None:
+    """Of a process that descends from nobody that is known: an engine started it beside a container's own
+    (a probe), or an earlier life of the node started it, and its parents are gone.
+    """
+    group = _cgroup(pid)
+    for name, leader in node.groups.items():
+        if name in group:
+            return leader
+    return UNKNOWN if node.run and is_of_node(seal_of(pid), node.run) else None
+
+
+def _cgroup(pid: int) -> str:
+    """Where it is kept (cgroups(7)), which everybody may read."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

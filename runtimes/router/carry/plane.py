@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.connection import Connection
     from runtimes.router.decide.decision import Decision, IdentifyPeer
     from runtimes.router.decide.proxy import Proxy
-    from runtimes.router.decide.table import Backend, Caller, RouteTable, ServiceRoute, Session
+    from runtimes.router.decide.table import Backend, Caller, Credential, RouteTable, ServiceRoute, Session
     from runtimes.router.protocol.request_head import RequestHead
 
 
@@ -191,14 +191,10 @@ class Plane:
             return True
         return request.stands(self.table, self._names, decision, caller)
 
-    def credentials(self) -> dict[int, str]:
-        """The process that each instance began as, and its token."""
-        return {
-            credential.pid: credential.token
-            for route in self.table.services.values()
-            for credential in route.credentials
-            if credential.pid
-        }
+    def credentials(self) -> list[Credential]:
+        """Those of all instances whose processes are this machine's."""
+        routes = self.table.services.values()
+        return [credential for route in routes for credential in route.credentials if credential.pid]
 
     def decide_again(self, head: RequestHead, caller: Caller | None = None) -> Decision:
         """As `decide_head`, about a request that was admitted already and has waited long enough."""

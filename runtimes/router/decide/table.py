@@ -50,10 +50,14 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A token that an instance was given, and the session id of its processes (its pid)."""
+    """A token that an instance was given, and the session id of its processes (its pid).
+
+    `name` stands in the name of the cgroup that it is kept in, where it has one of its own.
+    """
 
     token: str = field(repr=False)
     pid: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

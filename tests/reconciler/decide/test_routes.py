@@ -62,7 +62,7 @@ def test_a_ready_instance_is_a_backend() -> None:
         owner=SYSTEM,
         exports=(V1,),
         backends=(Backend("i1", socket="/run/i1.sock", exports=(V1,)),),
-        credentials=(Credential("secret", 101),),
+        credentials=(Credential("secret", 101, "i1"),),
         allow=("example.com/other",),
     )
 
@@ -92,7 +92,7 @@ def test_whatever_is_not_ready_is_no_backend_and_may_call_others(state: State) -
     found = route(controller(of, tracked(of, state)))
     assert found.exports == (V1,)
     assert found.backends == ()
-    assert found.credentials == (Credential("secret", 101),)
+    assert found.credentials == (Credential("secret", 101, "i1"),)
 
 
 def test_a_port_is_an_endpoint_too() -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +157,21 @@ def test_who_lost_the_node_too_still_has_its_seal(tmp_path: Path) -> None:
             with ours:
                 assert leader_of(ours, frozenset({NOBODY}), NodeProcess(NOBODY, run)) == UNKNOWN
                 assert leader_of(ours, frozenset({NOBODY}), NodeProcess(NOBODY, "/elsewhere")) is None
+
+
+def test_who_is_kept_in_the_cgroup_of_an_instance_is_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an engine starts beside a container's own program is no child of that."""
+    with child("", session=True) as leader, listening("unix", tmp_path) as server:
+        code = f"s = socket.socket(socket.AF_UNIX); s.connect({server.getsockname()!r})"
+        with child(code, session=True) as beside:
+            monkeypatch.setattr(peer_credentials, "_cgroup", {beside.pid: "0::/docker/4f5e"}.get)
+            ours, _ = server.accept()
+            with ours:
+                node = NodeProcess(groups={"4f5e": leader.pid})
+                assert leader_of(ours, frozenset({leader.pid}), node) == leader.pid
+                assert leader_of(ours, frozenset({leader.pid}), replace(node, groups={"6a": 1})) is None
 
 
 def test_an_address_in_the_disguise_of_the_other_family_is_found() -> None:
