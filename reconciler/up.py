@@ -47,6 +47,7 @@ from runtimes.data.usage import DataUsage
 from runtimes.docker.on_demand import DockerOnDemand, SwarmOnDemand
 from runtimes.docker.prober import ContainerProber
 from runtimes.docker.swarm_prober import SwarmProber
+from runtimes.network.refusals import Refusals
 from runtimes.packages.store import in_use
 from runtimes.paths import PRIVATE, Paths, Way, make_run_directory
 from runtimes.probes import EndpointProber
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from reconciler.serve.listeners import Sockets
     from reconciler.state.installed import InstalledServices
     from reconciler.state.settings import Settings
+    from runtimes.network.rules import Refusal
     from runtimes.router.remote import RouterProcess
     from runtimes.users.ranges import UserRange
 
@@ -156,7 +158,21 @@ async def _run_in(
         home.write_about(about)
         opened = Opened(home=home, settings=settings, about=about, paths=paths, sockets=sockets, host=host)
         parts = await _make_parts(opened, tokens)
-        await _live(parts, Node(_make_ports(parts)), console)
+        node = Node(_make_ports(parts))
+        _connect_sandboxes(parts, node)
+        await _live(parts, node, console)
+
+
+def _connect_sandboxes(parts: Parts, node: Node) -> None:
+    """Strict sandboxes have the gateway from the router, and what they are kept from is told."""
+    networks = parts.opened.host.networks
+    networks.gateway = parts.router
+    told = partial(_egress_refused, parts.events)
+    networks.refused = Refusals(told, node.metrics.refused_egress, time.monotonic).add
+
+
+def _egress_refused(events: EventLog, service_id: str, refusal: Refusal) -> None:
+    events.emit(service_id, "EgressRefused", str(refusal), warning=True)
 
 
 def _make_host(home: Home, settings: Settings, run: Path, sockets: Sockets) -> ProcessHost:

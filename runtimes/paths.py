@@ -93,6 +93,10 @@ class Paths:
         """The folder of an instance in a sandbox, which sees no other's."""
         return self.run / instance
 
+    def gateway(self, instance: str) -> Path:
+        """In there: where an instance in a strict sandbox reaches the gateway."""
+        return self.sockets(instance) / "gateway"
+
     def exit_status(self, instance: str) -> Path:
         """Where bubblewrap writes how it ended."""
         return self.records / f"{instance}.exit"

@@ -9,7 +9,6 @@ from runtimes.packages.node import NodePreparer
 from runtimes.packages.python import PythonPreparer
 from runtimes.packages.workshop import Workshops
 from runtimes.processes.process import ProcessRuntime
-from runtimes.sandbox.machine import Machine
 
 if TYPE_CHECKING:
     from runtimes.base import Runtime
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def make_runtimes(host: ProcessHost, *others: Runtime) -> dict[str, Runtime]:
     """One for each kind of program, over the processes of one host; and those for containers, if any."""
-    workshops = Workshops(host.paths, host.networks, Machine())
+    workshops = Workshops(host.paths, host.networks, host.sandboxes.machine)
     preparers: dict[str, Preparer] = {
         "process": NativePreparer(host.paths),
         "node": NodePreparer(host.paths, workshops),

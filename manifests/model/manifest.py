@@ -17,8 +17,6 @@ from manifests.model.validation import violations
 def unbuilt(document: dict[str, Any]) -> dict[str, str]:
     """Each key that asks for something this version lacks, with the name of that."""
     found = {}
-    if isinstance(document.get("egress"), (list, tuple)):
-        found["egress"] = "the network of the strict sandbox"
     source = document.get("source")
     if isinstance(source, str) and source.startswith("hyper://"):
         found["source"] = "packages on drives in files"

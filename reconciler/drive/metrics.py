@@ -22,11 +22,16 @@ class Metrics:
     resync_cpu_seconds: float = 0.0
     queue_depth: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
+    egress_refused: dict[str, int] = field(default_factory=dict)
 
     def reconciled(self, seconds: float) -> None:
         """Counts one reconciliation of one service."""
         self.reconcile_counts[bisect_left(BUCKETS, seconds)] += 1
         self.reconcile_seconds += seconds
+
+    def refused_egress(self, service_id: str) -> None:
+        """Counts a connection to another machine that a strict sandbox did not let out."""
+        self.egress_refused[service_id] = self.egress_refused.get(service_id, 0) + 1
 
     def restarted(self, service_id: str) -> None:
         self.restarts[service_id] = self.restarts.get(service_id, 0) + 1

@@ -87,6 +87,16 @@ def _of_services(services: list[dict[str, Any]], metrics: Metrics) -> Iterator[I
         "Instances replaced after they ended by themselves.",
         (({"service": service["id"]}, metrics.restarts.get(service["id"], 0)) for service in services),
     )
+    yield family(
+        "counter",
+        "atek_egress_refused_total",
+        "Connections to other machines that a strict sandbox did not let out.",
+        (
+            ({"service": service["id"]}, metrics.egress_refused[service["id"]])
+            for service in services
+            if service["id"] in metrics.egress_refused
+        ),
+    )
 
 
 def _of_the_loop(metrics: Metrics) -> Iterator[Iterator[str]]:

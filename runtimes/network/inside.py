@@ -27,6 +27,9 @@ SERVICES = str(_FIRST)
 #: The variables of curl, Python, Go and most others; curl reads the small letters of the first only.
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
+#: What names are looked up by, in /etc/nsswitch.conf: no service of the machine, which is not there.
+NAME_SERVICES = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -65,15 +68,20 @@ class Inside:
         return f"nameserver {SERVICES}\noptions timeout:2 attempts:1\n"
 
     @property
+    def files(self) -> Mapping[str, str]:
+        """What has to be said of it in files, by their paths."""
+        return {
+            "/etc/hosts": self.hosts_file,
+            "/etc/resolv.conf": self.resolver_file,
+            "/etc/nsswitch.conf": NAME_SERVICES,
+        }
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """For programs that know proxies. What has an address of its own is not asked for there."""
         proxy = f"http://{SERVICES}:{PROXY_PORT}"
         near = [LOCALHOST, *LOOPBACK, *self.hosts, *self.addresses]
         return dict.fromkeys(_PROXIES, proxy) | dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(near))
-
-
-#: What names are looked up by, in /etc/nsswitch.conf: no service of the machine, which is not there.
-NAME_SERVICES = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
 
 
 def layout(rules: Rules) -> Inside:

@@ -8,6 +8,7 @@ same once more.
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,14 +24,15 @@ from runtimes.network.rules import rules_of
 from runtimes.network.serving import Serving
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
 
     from anyio.abc import TaskGroup
 
     from runtimes.network.inside import Inside
     from runtimes.network.rules import Refusal, Rules
 
+_BACKLOG = 128
 #: Names that a wildcard stands for, of one sandbox, and the first of their addresses inside.
 _MOST_NAMES, _FIRST_NAME = 1024, ip_address("127.84.0.1")
 
@@ -145,21 +147,19 @@ class Networks:
                 await self._more.wait()
 
     async def open(
-        self, instance: str, service_id: str, pid: int, token: str, destinations: Sequence[str],
-        doors: Sequence[socket.socket] = (),
-    ) -> None:  # fmt: skip
+        self, instance: str, service_id: str, pid: int, token: str, destinations: Sequence[str], door: Path
+    ) -> None:
         """The network of an instance whose sandbox process `pid` is in. Raises OSError; then there is none.
 
-        `doors` are listeners of the gateway for this instance alone, which are taken over.
+        `door`: where the gateway listens for this instance alone, by a Unix socket in a folder of its own.
         """
         self.close(instance)
+        refused = partial(self._tell, service_id)
         with ExitStack() as mine:
-            for each in doors:
-                mine.callback(each.close)
-            refused = partial(self._tell, service_id)
+            unix = mine.enter_context(_listen_at(door))
             gateway = await self._open(instance, pid, rules_of(destinations), refused, LOOPBACK)
             mine.pop_all()
-        self.gateway.open_door(instance, token, [*doors, *gateway])
+        self.gateway.open_door(instance, token, [unix, *gateway])
 
     async def open_for_tools(
         self, name: str, pid: int, rules: Rules, refused: Callable[[Refusal], None]
@@ -227,3 +227,18 @@ class Networks:
         for instance in list(self._networks):
             self.close(instance)
         self._namespaces.close()
+
+
+def _listen_at(door: Path) -> socket.socket:
+    """What an earlier life of the node left there is replaced. Raises OSError."""
+    door.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(door))
+        # Who gets into the folder is the instance.
+        door.chmod(0o666)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

@@ -14,23 +14,24 @@ WHILE, MOST = 60.0, 20
 
 
 class Refusals:
-    """`told` gets a service and a refusal; `now` is in seconds. `count` is how many there were in all."""
+    """`told` gets a service and a refusal, `counted` each service that one is of; `now` is in seconds."""
 
-    def __init__(self, told: Callable[[str, Refusal], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        told: Callable[[str, Refusal], None],
+        counted: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
         self._told = told
+        self._counted = counted
         self._now = now
         self._last: dict[str, dict[Refusal, float]] = {}
-        self.count: dict[str, int] = {}
 
     def add(self, service_id: str, refusal: Refusal) -> None:
         now = self._now()
-        self.count[service_id] = self.count.get(service_id, 0) + 1
+        self._counted(service_id)
         recent = {each: when for each, when in self._last.get(service_id, {}).items() if now - when < WHILE}
         self._last[service_id] = recent
         if refusal not in recent and len(recent) < MOST:
             recent[refusal] = now
             self._told(service_id, refusal)
-
-    def forget(self, service_id: str) -> None:
-        """Nothing of it runs any more."""
-        self._last.pop(service_id, None)

@@ -13,7 +13,6 @@ A registry's answer is not kept in the cache of everybody: a hook could put ther
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import resource
 import shutil
@@ -24,7 +23,7 @@ import anyio
 import anyio.to_thread
 
 from runtimes.base import RuntimeFailure
-from runtimes.network.inside import NAME_SERVICES, layout
+from runtimes.network.inside import layout
 from runtimes.network.rules import Refusal, Rules, rules_of
 from runtimes.packages.registries import Registries, npm_registries, python_registries
 from runtimes.packages.tools import OpenWorkshop
@@ -32,7 +31,10 @@ from runtimes.packages.uv import uv_settings
 from runtimes.processes.children import TABLE
 from runtimes.sandbox.command import Held, View, words
 from runtimes.sandbox.confinement import confinement_of
+from runtimes.sandbox.gate import Gate
+from runtimes.sandbox.holding import Hold
 from runtimes.sandbox.machine import Machine, find_system
+from runtimes.sandbox.places import folders_of_interpreter
 from runtimes.sandbox.seccomp import filter_for
 from runtimes.sandbox.troubles import UNAVAILABLE
 
@@ -57,7 +59,6 @@ LIMITS = {
 }
 #: Below the cache of the node's packages: a folder for each service whose tools are shut in.
 FOREIGN = "foreign"
-_HOLD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TMP = "/tmp"
 
 
@@ -124,7 +125,7 @@ class StrictWorkshop:
 
     async def execute(
         self,
-        line: Sequence[str],
+        tool: Sequence[str],
         *,
         cwd: Path,
         environment: Mapping[str, str],
@@ -141,20 +142,21 @@ class StrictWorkshop:
         env = self._environment(environment, registries, rules)
         await anyio.to_thread.run_sync(self._make_folders)
         with ExitStack() as opened:
-            hold = _Hold(opened)
-            view = self._view(line, cwd, env, registries, rules, hold)
+            hold = Hold(opened)
+            gate = Gate()
+            opened.callback(gate.close)
+            view = self._view(tool, cwd, env, registries, rules, hold)
             filter = filter_for("strict", os.uname().machine)
             seccomp = None if filter is None else hold.text("seccomp", filter)
-            told, telling = hold.pipe()
-            waiting, go = hold.pipe()
-            hold.descriptors += [telling, waiting]
-            said = [
-                *words(view, seccomp=seccomp, status=None), "--die-with-parent",
-                "--info-fd", str(telling), "--block-fd", str(waiting),
-            ]  # fmt: skip
-            shut_in = _ShutIn(self._shops, rules, self.refused.append, told, go)
+            line = [bwrap, *words(view, seccomp=seccomp, status=None), *gate.words, "--die-with-parent"]
+            inherited = [*_descriptors(view), *([seccomp] if seccomp else []), *gate.inherited]
+            shut_in = _ShutIn(self._shops, rules, self.refused.append, gate)
             return await shut_in.run(
-                [bwrap, *said, "--", *line], env, hold.descriptors, telling, on_output, on_errors
+                [*line, "--", *tool],
+                env,
+                inherited,
+                on_output,
+                on_errors,
             )
 
     def _environment(
@@ -182,19 +184,13 @@ class StrictWorkshop:
         environment: Mapping[str, str],
         registries: Registries,
         rules: Rules,
-        hold: _Hold,
+        hold: Hold,
     ) -> View:
-        inside = layout(rules)
-        texts = {
-            "/etc/hosts": inside.hosts_file,
-            "/etc/resolv.conf": inside.resolver_file,
-            "/etc/nsswitch.conf": NAME_SERVICES,
-        }
         return View(
             "strict", os.fspath(cwd), [hold.folder(cwd), hold.folder(self.cache)],
             programs=[*registries.shown, *_tools(line, environment, cwd)],
             temporary=Held(hold.folder(self.cache / "tmp").descriptor, _TMP),
-            texts=[Held(hold.text(path, text.encode()), path) for path, text in texts.items()],
+            texts=hold.files(layout(rules).files),
             system=find_system(),
         )  # fmt: skip
 
@@ -203,13 +199,12 @@ class _ShutIn:
     """One run of a tool: it waits until it is limited and has its network, and ends in time."""
 
     def __init__(
-        self, shops: Workshops, rules: Rules, refused: Callable[[Refusal], None], told: int, go: int
+        self, shops: Workshops, rules: Rules, refused: Callable[[Refusal], None], gate: Gate
     ) -> None:
         self._shops = shops
         self._rules = rules
         self._refused = refused
-        self._told = told
-        self._go = go
+        self._gate = gate
         self._failure: RuntimeFailure | None = None
 
     async def run(
@@ -217,7 +212,6 @@ class _ShutIn:
         line: Sequence[str],
         environment: Mapping[str, str],
         inherited: Sequence[int],
-        telling: int,
         on_output: Callable[[bytes], None],
         on_errors: Callable[[bytes], None] | None,
     ) -> int:
@@ -226,8 +220,9 @@ class _ShutIn:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._connect, tasks.cancel_scope)
                 code = await TABLE.execute(
-                    line, env=environment, inherited=inherited, on_output=on_output, on_errors=on_errors
-                )
+                    line, env=environment, inherited=inherited,
+                    on_output=on_output, on_errors=on_errors, on_start=lambda _: self._gate.started(),
+                )  # fmt: skip
                 tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -239,7 +234,7 @@ class _ShutIn:
     async def _connect(self, scope: anyio.CancelScope) -> None:
         """Until cancelled. Whatever fails here, the tool does not run without it."""
         try:
-            first = await _first_process(self._told)
+            first = await self._gate.first_process()
             # All that it forks later inherits these.
             _limit(first)
             close = await self._shops.connect(first, self._rules, self._refused)
@@ -249,56 +244,15 @@ class _ShutIn:
             scope.cancel()
             return
         try:
-            with suppress(BrokenPipeError):
-                os.write(self._go, b"x")
+            self._gate.open()
             await anyio.sleep_forever()
         finally:
             close()
 
 
-class _Hold:
-    """What bubblewrap inherits, for as long as `opened`."""
-
-    def __init__(self, opened: ExitStack) -> None:
-        self._opened = opened
-        self.descriptors: list[int] = []
-
-    def folder(self, path: Path) -> Held:
-        return Held(self._keep(os.open(path, _HOLD)), os.fspath(path))
-
-    def text(self, name: str, content: bytes) -> int:
-        descriptor = self._keep(os.memfd_create(name))
-        os.write(descriptor, content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return descriptor
-
-    def pipe(self) -> tuple[int, int]:
-        ends = os.pipe2(os.O_CLOEXEC)
-        for end in ends:
-            self._opened.callback(os.close, end)
-        return ends
-
-    def _keep(self, descriptor: int) -> int:
-        self._opened.callback(os.close, descriptor)
-        self.descriptors.append(descriptor)
-        return descriptor
-
-
-async def _first_process(told: int) -> int:
-    """The number of the sandbox's first process, which bubblewrap says. Raises OSError."""
-    said = b""
-    while b"}" not in said:
-        await anyio.wait_readable(told)
-        piece = os.read(told, 4096)
-        if not piece:
-            raise ProcessLookupError("it ended before it began")
-        said += piece
-    return first_process(said)
-
-
-def first_process(said: bytes) -> int:
-    """Of what bubblewrap says about itself (`--info-fd`): one JSON object, written piece by piece."""
-    return int(json.loads(said)["child-pid"])
+def _descriptors(view: View) -> list[int]:
+    held = [*view.own, *view.texts, *([view.temporary] if view.temporary else [])]
+    return [each.descriptor for each in held]
 
 
 def _limit(pid: int) -> None:
@@ -315,19 +269,11 @@ def _tools(line: Sequence[str], environment: Mapping[str, str], cwd: Path) -> li
     for word in line:
         if word.startswith("/") and os.path.isfile(word):
             real = os.path.realpath(word)
-            found += [os.path.dirname(word), *_with_libraries(os.path.dirname(real))]
+            found += [os.path.dirname(word), *folders_of_interpreter(real)]
     for folder in environment.get("PATH", "").split(os.pathsep):
         real = os.path.realpath(folder)
         if os.path.isabs(folder) and os.path.isdir(real) and not real.startswith(f"{os.path.realpath(cwd)}/"):
-            found += [folder, *_with_libraries(real)]
+            found += [folder, *folders_of_interpreter(f"{real}/program")]
     system = ("/", "/usr", "/bin", "/sbin")
     kept = (path for path in dict.fromkeys(found) if path not in system and not path.startswith("/usr/"))
     return [path for path in kept if os.path.isdir(path)]
-
-
-def _with_libraries(programs: str) -> list[str]:
-    """A folder of programs, and what lies beside it for them."""
-    prefix, name = os.path.split(programs)
-    if name not in ("bin", "sbin") or prefix in ("", "/"):
-        return [programs]
-    return [programs, *(f"{prefix}/{each}" for each in ("lib", "lib64"))]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runtimes.base import Launch, Running
+    from runtimes.network.inside import Inside
     from runtimes.paths import Paths
     from runtimes.preparer import Program
     from runtimes.processes.proc import Stat
@@ -62,9 +63,12 @@ def _try(line: Sequence[str]) -> tuple[int, str]:
 
 def guest_of(
     launch: Launch, line: Sequence[str], environment: Mapping[str, str], program: Program,
-    paths: Paths, files: Mapping[str, str], user: User | None,
+    paths: Paths, files: Mapping[str, str], user: User | None, inside: Inside | None,
 ) -> Guest:  # fmt: skip
-    """`files` are its secret ones, by their names; `user` is who it runs as, None for the node's own."""
+    """`files` are its secret ones, by their names; `user` is who it runs as, None for the node's own.
+
+    `inside`: the network of a strict sandbox.
+    """
     return Guest(
         service=launch.service.id,
         line=line,
@@ -76,6 +80,7 @@ def guest_of(
         status=paths.exit_status(launch.instance),
         secrets=next((Path(path).parent for path in files.values()), None),
         user=None if user is None else (user.uid, user.gid),
+        texts=inside.files if inside is not None else {},
     )
 
 

@@ -44,11 +44,12 @@ def service_environment(
     *,
     socket: Path,
     user: Mapping[str, str] = MappingProxyType({}),
+    inside: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """The whole environment of one instance.
 
     `secret_files`: where its secrets lie, by their names; `socket`: where it listens unless on a port;
-    `user`: what says who it runs as.
+    `user`: what says who it runs as; `inside`: what is to be known of the network of a strict sandbox.
     """
     service_id = launch.service.id
     data = os.fspath(paths.data(service_id))
@@ -58,6 +59,7 @@ def service_environment(
         "TMPDIR": os.path.join(data, "tmp"),
         "LANG": "C.UTF-8",
         **user,
+        **inside,
     }
     node = {
         SOCKET_VARIABLE: os.fspath(socket),

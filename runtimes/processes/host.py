@@ -25,6 +25,7 @@ from runtimes.preparer import Program
 from runtimes.processes.cgroups import enter_user_scope, make_limiter
 from runtimes.processes.children import TABLE
 from runtimes.processes.confined import inside, make_sandboxes
+from runtimes.processes.connected import connect_again, network_of, variables_of
 from runtimes.processes.environment import service_environment
 from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
 from runtimes.processes.limits import forbid_core_dumps
@@ -115,6 +116,9 @@ class ProcessHost:
             tasks.start_soon(self.networks.run)
             tasks.start_soon(Sampler(self).run)
             await self._recovered.wait()
+            for handle in list(self.handles.values()):
+                if handle.running.sandbox == "strict" and handle.child is None:
+                    tasks.start_soon(connect_again, self.networks, self.paths, handle.running)
             await self.strays.gone()
 
     async def recover(self) -> None:
@@ -205,9 +209,12 @@ class ProcessHost:
             identity = {"token": running.token, "routerToken": running.router_token}
             launch = Launch(running.instance, running.service, running.slot, identity, secrets=secrets)
             files = self.memory.paths(running.instance, secrets.files)
+            inside = network_of(running.service) if running.sandbox == "strict" else None
             environment = service_environment(
-                launch, running.endpoint, Program((), folder), self.paths, files, socket=self._socket(running)
-            )
+                launch, running.endpoint, Program((), folder), self.paths, files,
+                socket=self._socket(running),
+                inside=variables_of(inside, self.paths.gateway(running.instance)),
+            )  # fmt: skip
         return environment, folder
 
     def _socket(self, running: Running) -> Path:
@@ -291,6 +298,7 @@ class ProcessHost:
         TABLE.forget(pid)
         self.records.remove(instance)
         self.memory.remove(instance)
+        self.networks.close(instance)
         for file in (self.paths.socket(instance), self.paths.exit_status(instance)):
             with suppress(OSError):
                 file.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure, known_s
 from runtimes.data.stateful import look
 from runtimes.processes.children import TABLE
 from runtimes.processes.confined import exit_of, guest_of, read_status, signal_program
+from runtimes.processes.connected import connect, network_of, variables_of
 from runtimes.processes.environment import command_line, service_environment
 from runtimes.processes.exec_errors import explain
 from runtimes.processes.executable import head_of
@@ -130,6 +131,7 @@ class ProcessRuntime:
             running = self._enter(launch, start, child, log_start)
             if start.enclosed is not None:
                 start.enclosed.begin()
+                await self._connect(running, start.enclosed)
             return running
         except BaseException as error:
             with anyio.CancelScope(shield=True):
@@ -145,6 +147,13 @@ class ProcessRuntime:
             if start.enclosed is not None:
                 start.enclosed.close()
 
+    async def _connect(self, running: Running, enclosed: Enclosed) -> None:
+        """A program in a strict sandbox waits for its network."""
+        if (gate := enclosed.gate) is not None:
+            host = self._host
+            await connect(host.networks, host.paths, running, await gate.first_process())
+            gate.open()
+
     async def _get_ready(self, launch: Launch) -> _Start:
         """Everything that can be known before something runs. Raises RuntimeFailure or OSError."""
         host, paths, service = self._host, self._host.paths, launch.service
@@ -158,14 +167,16 @@ class ProcessRuntime:
             paths.sockets(launch.instance).mkdir(mode=0o700, exist_ok=True)
         endpoint = _choose_endpoint(service, settled.socket)
         files = host.memory.write(launch.instance, launch.secrets.files, _SECRET_MODE, settled.owner)
+        inside = network_of(service) if level == "strict" else None
         environment = service_environment(
-            launch, endpoint, program, paths, files, socket=settled.socket, user=settled.variables
-        )
+            launch, endpoint, program, paths, files, socket=settled.socket, user=settled.variables,
+            inside=variables_of(inside, paths.gateway(launch.instance)),
+        )  # fmt: skip
         line = executed = command_line(launch, program, environment)
         settled.socket.unlink(missing_ok=True)
         enclosed = None
         if level != "none":
-            guest = guest_of(launch, line, environment, program, paths, files, settled.user)
+            guest = guest_of(launch, line, environment, program, paths, files, settled.user, inside)
             enclosed = host.sandboxes.enclose(guest, wanted)
             executed = enclosed.line
         executed = host.limited_line(executed, service, settled)

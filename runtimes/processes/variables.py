@@ -21,6 +21,7 @@ SOCKET_VARIABLE = "ATEK_ASSIGNED_SOCKET_FILE"
 #: What it shows to the node, and what the node shows to it.
 TOKEN_VARIABLE, ROUTER_VARIABLE = "ATEK_HOST_BEARER_TOKEN", "ATEK_ROUTER_TOKEN"
 _TOKENS = (TOKEN_VARIABLE, ROUTER_VARIABLE)
+GATEWAY_VARIABLE = "ATEK_HOST_SOCKET"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 

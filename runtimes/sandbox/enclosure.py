@@ -23,6 +23,7 @@ import anyio.to_thread
 
 from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.sandbox.command import Held, View, is_below, sees, words
+from runtimes.sandbox.gate import Gate
 from runtimes.sandbox.holding import Hold
 from runtimes.sandbox.machine import Machine, find_system, own_capabilities
 from runtimes.sandbox.places import TEMPORARY, folders_of_interpreter, hidden, named_below_temporary
@@ -47,7 +48,8 @@ class Guest:
 
     `folder` is where it runs: its package, or its data. `line` and `environment` are what it is started with,
     `search` is where its runtime looks for programs. `secrets`: the folder of its secret files. `status`: see
-    exit_status.py. `user`: the number of who it runs as, and of the group; None: the node's own.
+    exit_status.py. `user`: the number of who it runs as, and of the group; None: the node's own. `texts`:
+    files that are made for it in *strict*, by their paths.
     """
 
     service: str
@@ -60,6 +62,7 @@ class Guest:
     status: Path
     secrets: Path | None = None
     user: tuple[int, int] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -70,6 +73,8 @@ class Enclosed:
     inherited: tuple[int, ...]
     _pipe: int
     _words: bytes
+    #: In *strict*: what the program waits at for its network.
+    gate: Gate | None = None
     _open: ExitStack = field(default_factory=ExitStack)
 
     def begin(self) -> None:
@@ -78,11 +83,15 @@ class Enclosed:
         with suppress(BrokenPipeError):
             while waiting:
                 waiting = waiting[os.write(self._pipe, waiting) :]
-        self.close()
+        self._open.close()
+        if self.gate is not None:
+            self.gate.started()
 
     def close(self) -> None:
         """Without `begin` nothing is executed."""
         self._open.close()
+        if self.gate is not None:
+            self.gate.close()
 
 
 class Sandboxes:
@@ -108,6 +117,11 @@ class Sandboxes:
             raise RuntimeFailure(UNAVAILABLE, message, hint=trouble.hint or "atek doctor says more")
         return "none", str(trouble)
 
+    @property
+    def machine(self) -> Machine:
+        """What it can."""
+        return self._machine
+
     def failed(self) -> None:
         """A program was not executed: whether this machine can is looked at again."""
         self._machine.forget()
@@ -128,7 +142,10 @@ class Sandboxes:
         seccomp = None if filter is None else hold.text("seccomp", filter)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         status = hold.keep(os.open(guest.status, flags, 0o600))
-        said = words(view, seccomp=seccomp, status=status)
+        gate = Gate() if view.level == "strict" else None
+        said = [*words(view, seccomp=seccomp, status=status), *(gate.words if gate else ())]
+        if gate is not None:
+            opened.callback(gate.started)
         text = b"".join(os.fsencode(word) + b"\0" for word in said)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         if len(text) > _PIPE:
@@ -140,7 +157,8 @@ class Sandboxes:
         # What bubblewrap is not told of it would not close.
         mounted = [*view.own, *view.shown, *view.texts, *([view.temporary] if view.temporary else [])]
         inherited = [reading, status, *([seccomp] if seccomp else []), *(each.descriptor for each in mounted)]
-        return Enclosed(line, tuple(inherited), writing, text, opened.pop_all())
+        inherited += gate.inherited if gate is not None else ()
+        return Enclosed(line, tuple(inherited), writing, text, gate, opened.pop_all())
 
     def _private(self, guest: Guest, hold: Hold) -> View:
         others = self._others(guest)
@@ -171,7 +189,7 @@ class Sandboxes:
             "strict", guest.folder, own,
             programs=_interpreters(guest), shown=shown, system=find_system(),
             temporary=None if below else temporary,
-            texts=_accounts(guest, hold),
+            texts=[*_accounts(guest, hold), *hold.files(guest.texts)],
         )  # fmt: skip
 
     def _others(self, guest: Guest) -> list[str]:

@@ -11,7 +11,7 @@ from runtimes.sandbox.command import Held, is_below
 from runtimes.sandbox.places import TEMPORARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -35,6 +35,10 @@ class Hold:
         os.write(descriptor, content)
         os.lseek(descriptor, 0, os.SEEK_SET)
         return descriptor
+
+    def files(self, texts: Mapping[str, str]) -> list[Held]:
+        """Files in memory, by the paths where they are seen."""
+        return [Held(self.text("file", text.encode()), path) for path, text in texts.items()]
 
     def folder(self, path: Path, *, writable: bool = True) -> Held:
         descriptor = self.keep(os.open(path, _HOLD | os.O_DIRECTORY | os.O_NOFOLLOW))

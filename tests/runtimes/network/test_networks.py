@@ -7,11 +7,14 @@ succeeds.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -58,6 +61,7 @@ class World:
         self.networks.gateway = self
         self.doors: dict[str, list[socket.socket]] = {}
         self.inside: Inside
+        self.door = Path(tempfile.mkdtemp(prefix="atek-door-")) / "door"
 
     def open_door(self, instance: str, token: str, listeners: Sequence[socket.socket]) -> None:
         self.doors[instance] = list(listeners)
@@ -100,11 +104,12 @@ async def world(*egress: str, user: int | None = None, words: Sequence[str] = ()
     ) as made.inside:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(made.networks.run)
-            await made.networks.open("one", "svc", made.inside.pid, "token", egress)
+            await made.networks.open("one", "svc", made.inside.pid, "token", egress, made.door)
             try:
                 yield made
             finally:
                 made.networks.close_all()
+                shutil.rmtree(made.door.parent)
                 tasks.cancel_scope.cancel()
 
 
@@ -134,8 +139,9 @@ async def test_the_gateway_listens_inside(user: int | None, words: tuple[str, ..
     if user is not None and os.geteuid() != 0:
         pytest.skip("only root has other users")
     async with world(user=user, words=words) as here:
-        names = [each.getsockname()[:2] for each in here.doors["one"]]
-        assert names == [("127.0.0.1", PORT), ("::1", PORT)]
+        unix, *tcp = (each.getsockname() for each in here.doors["one"])
+        assert unix == str(here.door)
+        assert [each[:2] for each in tcp] == [("127.0.0.1", PORT), ("::1", PORT)]
         for host in ("127.0.0.1", "::1"):
             heard = await here.inside.run(
                 f"import socket; print(socket.create_connection(({host!r}, {PORT})))"
@@ -191,15 +197,16 @@ print(n)
         assert said == "20000000"
 
 
-async def test_it_is_made_again_after_the_node_was_killed() -> None:
+async def test_it_is_made_again_after_the_node_was_killed(tmp_path: Path) -> None:
     async with server() as port:
         with empty_network() as inside:
             for _ in range(3):
+                door = tmp_path / "door"
                 # Each is another life of the node; the sockets of the one before are closed by its end.
                 networks = Networks(PORT)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(networks.run)
-                    await networks.open("one", "svc", inside.pid, "", [f"127.0.0.1:{port}"])
+                    await networks.open("one", "svc", inside.pid, "", [f"127.0.0.1:{port}"], door)
                     where = ("127.0.0.1", port)
                     assert await inside.run(TALK.format(where=where, data=b"x")) == "the server heard: x"
                     networks.close_all()
