@@ -115,10 +115,14 @@ def _written_path(detail: ErrorDetails, document: Any) -> Path:
     return tuple(path)
 
 
+#: Errors of a union's branch that the value was not meant for, where another one has better ones.
+_OTHER_BRANCHES = {"literal_error", "too_short", "bool_type"}
+
+
 def _is_other_branch(path: Path, details: list[ErrorDetails], by_path: Mapping[Path, object]) -> bool:
-    """`must be 'none'` says nothing about a table whose keys were looked at one by one, nor is it empty."""
+    """What says nothing about a table or list whose parts were looked at one by one: `must be 'none'`."""
     deeper = any(len(other) > len(path) and other[: len(path)] == path for other in by_path)
-    return deeper and all(detail["type"] in {"literal_error", "too_short"} for detail in details)
+    return deeper and all(detail["type"] in _OTHER_BRANCHES for detail in details)
 
 
 def _sentence(path: Path, details: list[ErrorDetails], model: type[BaseModel]) -> tuple[str, str]:

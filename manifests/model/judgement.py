@@ -91,6 +91,9 @@ def _container(policy: Policy, manifest: Manifest, source: str) -> dict[str, Any
     found: dict[str, Any] = {
         "project": project and project.model_copy(update={"name": f"{source}.{project.name}"})
     }
+    if policy.trust == "foreign" and manifest.image is None:
+        # What its Dockerfile runs, others wrote.
+        found["sandbox"] = "strict"
     if policy.trust != "own":
         # A device that a container leaves in its data folder, a program of this machine can open.
         found["capabilities"] = tuple(each for each in manifest.capabilities if each != "MKNOD")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runtimes.base import Progress
     from runtimes.docker.engine import Engine
 
+_CLOSED = "what others wrote is built without any network: bring what it needs along, or name an image"
 #: Bytes of a file that are sent at a time.
 _CHUNK = 2**18
 
@@ -42,6 +43,7 @@ async def build(engine: Engine, service: Service, tag: str, *, node: str, progre
     how = service.manifest.build or Build()
     query = {
         "t": tag, "rm": True, "forcerm": True, "labels": {NODE: node, SERVICE: service_id},
+        **({"networkmode": "none"} if _is_foreign(service) else {}),
         "dockerfile": how.dockerfile, "buildargs": how.args, **({"target": how.target} if how.target else {}),
     }  # fmt: skip
     words = ToolWords()
@@ -57,7 +59,7 @@ async def build(engine: Engine, service: Service, tag: str, *, node: str, progre
                         words.hear(text)
                         progress(text)
     except EngineAnswer as answer:
-        raise _failure(answer, service_id, words) from answer
+        raise _failure(answer, service, words) from answer
     except OSError as error:
         where = error.filename or package.path
         raise RuntimeFailure("SourceUnreadable", f"{where}: {error.strerror}") from error
@@ -65,14 +67,21 @@ async def build(engine: Engine, service: Service, tag: str, *, node: str, progre
         raise RuntimeFailure("BuildFailed", f"the build of {service_id} ended in a line") from error
 
 
-def _failure(answer: EngineAnswer, service_id: str, words: ToolWords) -> RuntimeFailure:
+def _failure(answer: EngineAnswer, service: Service, words: ToolWords) -> RuntimeFailure:
+    service_id, foreign = service.id, _is_foreign(service)
     what = f"the build of {service_id} failed"
     if "dockerfile parse error" in answer.message.lower():
         return PermanentFailure("BuildFailed", f"{what}: {answer.message}")
     told = f"{words} ({answer.message})" if words else answer.message
     failure = other_failure(EngineAnswer(answer.status, told), what, "BuildFailed")
-    failure.hint = failure.hint or f"see `atek logs {service_id} --prepare`"
+    closed = f"; {_CLOSED}" if foreign else ""
+    failure.hint = failure.hint or f"see `atek logs {service_id} --prepare`{closed}"
     return failure
+
+
+def _is_foreign(service: Service) -> bool:
+    """An engine knows no destinations: what others wrote is built with no network at all."""
+    return service.manifest.sandbox == "strict"
 
 
 async def _context(package: Package, dockerfile: str) -> AsyncIterator[bytes]:

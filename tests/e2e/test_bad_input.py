@@ -31,7 +31,7 @@ def errors(bench: Bench) -> str:
         ("id: a\ncommand: [sleep", "a.yaml:"),
         (f"{GOOD}restrat: {{policy: never}}\n", "did you mean restart?"),
         (f"{GOOD}replicas: many\n", "replicas"),
-        (f"{GOOD}sandbox: strict\negress: [a.example:443]\n", "does not have yet"),
+        (f"{GOOD}sandbox: strict\negress: [a.example]\n", "a destination is a host and a port"),
         (f"{GOOD}exports: [{{api: x, path: y}}]\n", "a path starts with /"),
         ("", "delete"),
     ],

@@ -166,10 +166,7 @@ def test_other_broken_files(text: str, suffix: str, expected: str) -> None:
         ("runtime: node\nreadOnly: false", "readOnly is for containers; write runtime: docker"),
         ("exports: [{api: x, path: y}]", "f.yaml:3: exports[0].path: a path starts with / and has no spaces"),
         ("allow: [a b]", "f.yaml:3: allow[0]: an API's id is 1 to 255 ASCII characters without spaces"),
-        (
-            "sandbox: strict\negress: [example.com:443]",
-            "f.yaml:4: egress: it is for the network of the strict sandbox",
-        ),
+        ("sandbox: strict\negress: [example.com]", "f.yaml:4: egress[0]: a destination is a host and a port"),
         ("update: {drainTimeout: soon}", "f.yaml:3: update.drainTimeout: 'soon' is not a duration"),
     ],
 )
@@ -182,10 +179,10 @@ def test_a_mistake_names_line_key_and_remedy(added: str, expected: str) -> None:
 
 def test_what_this_version_lacks_is_told_key_by_key_beside_the_rest() -> None:
     drive = f"hyper://{'0' * 64}?version=2"
-    found = problems(f"id: a\negress: [a.b:1]\nsource: {drive}\nrestart: {{maxDelay: soon}}")
-    assert [each.partition(" it is")[0] for each in found[:2]] == ["f.yaml:2: egress:", "f.yaml:3: source:"]
-    assert "packages on drives in files" in found[1]
-    assert "f.yaml:4: restart.maxDelay" in found[2] and len(found) == 3
+    found = problems(f"id: a\nsource: {drive}\nrestart: {{maxDelay: soon}}")
+    assert found[0].startswith("f.yaml:2: source:")
+    assert "packages on drives in files" in found[0]
+    assert "f.yaml:3: restart.maxDelay" in found[1] and len(found) == 2
 
 
 @pytest.mark.parametrize(
