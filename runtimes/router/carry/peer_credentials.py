@@ -48,15 +48,15 @@ NO_NODE = NodeProcess()
 def leader_of(connection: socket.socket, leaders: Set[int], node: NodeProcess = NO_NODE) -> int | None:
     """The one of `leaders` (processes that instances began as) whose process holds the other end.
 
-    UNKNOWN for a process of the node that is none of theirs, or one that is gone already; None for anybody
-    else's.
+    UNKNOWN for a process of the node that is none of theirs, or one that is gone already, and where the
+    kernel cannot be asked (nobody gets further by using up this process's descriptors); None for all others.
     """
     try:
         if connection.family == socket.AF_UNIX:
             return _leader(_peer_process(connection), leaders, node)
         return _holder(connection, leaders, node)
     except OSError:
-        return None
+        return UNKNOWN
 
 
 def is_local(connection: socket.socket) -> bool:
@@ -113,7 +113,7 @@ def _cgroup(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cgroup") as file:
             return file.read()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
@@ -195,7 +195,7 @@ def _holds(pid: int, link: str) -> bool | None:
         names = os.listdir(folder)
     except PermissionError:
         return None
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return any(_leads(f"{folder}/{name}", link) for name in names)
 

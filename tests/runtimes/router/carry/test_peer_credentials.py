@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_a_connection_that_is_closed_is_nobodys(tmp_path: Path) -> None:
         theirs.close()
         assert leader_of(ours, frozenset({US})) == UNKNOWN
         ours.close()
-        assert leader_of(ours, frozenset({US})) is None
+        assert leader_of(ours, frozenset({US})) == UNKNOWN
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
@@ -172,6 +173,19 @@ def test_who_is_kept_in_the_cgroup_of_an_instance_is_of_it(
                 node = NodeProcess(groups={"4f5e": leader.pid})
                 assert leader_of(ours, frozenset({leader.pid}), node) == leader.pid
                 assert leader_of(ours, frozenset({leader.pid}), replace(node, groups={"6a": 1})) is None
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_where_the_kernel_cannot_be_asked_nobody_is_a_visitor(kind: str, tmp_path: Path) -> None:
+    """Somebody used up the descriptors of this process."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with connected(listening(kind, tmp_path)) as (ours, _):
+        assert leader_of(ours, frozenset({NOBODY})) is None
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+            assert leader_of(ours, frozenset({NOBODY})) == UNKNOWN
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_an_address_in_the_disguise_of_the_other_family_is_found() -> None:
