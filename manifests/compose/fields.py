@@ -19,6 +19,7 @@ from manifests.compose.values import (
     only,
     pairs,
     size,
+    table,
     text,
     words,
 )
@@ -39,10 +40,18 @@ def capabilities(of: Translation) -> list[str]:
     return sorted({*kept, *of.capabilities_added})
 
 
-def allowed(value: Any, path: Path) -> list[str]:
-    """The APIs that `x-atek` grants, `{allow: [example.com/tags]}`: without it, none."""
-    granted = only(value, path, "allow")
-    return [text(item, here) for item, here in items(granted.get("allow", []), (*path, "allow"))]
+def own_words(value: Any, path: Path) -> dict[str, Any]:
+    """What `x-atek` says of a manifest: `{allow: [example.com/tags], autoUpdate: {image: ^1}}`.
+
+    It grants APIs, without it none.
+    """
+    said = only(value, path, "allow", "autoUpdate")
+    found: dict[str, Any] = {
+        "allow": [text(item, here) for item, here in items(said.get("allow", []), (*path, "allow"))]
+    }
+    if rule := table(said.get("autoUpdate"), (*path, "autoUpdate")):
+        found["autoUpdate"] = rule
+    return found
 
 
 def _build(of: Translation, value: Any, path: Path) -> None:

@@ -17,6 +17,7 @@ not started with, and limits hold.
   and has no default is an error: an empty password is no default.
 - Folders of this machine have to be listed under `binds` in the config's [docker], like everybody's.
 - It may call no API, since it was written for none, unless `x-atek: {allow: […]}` at the service grants some.
+  Newer images it takes with `autoUpdate` there.
 - The service's first TCP port (`ports`, else `expose`) is the one that its host name leads to.
 """
 
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from manifests.compose.env_file import read_variables
-from manifests.compose.fields import HINTS, TRANSLATORS, allowed, capabilities
+from manifests.compose.fields import HINTS, TRANSLATORS, capabilities, own_words
 from manifests.compose.marks import refuse_marks, reveal, sealed_variables
 from manifests.compose.merging import TAGS, Layer, Merged
 from manifests.compose.mounts import together
@@ -69,7 +70,7 @@ _WRITTEN = {
     "env": "environment", "source": "build", "publish": "ports", "port": "ports", "readOnly": "read_only",
     "dependsOn": "depends_on", "probes": "healthcheck", "resources": "deploy", "replicas": "scale",
     "capabilities": "cap_add", "isolation": "runtime", "pull": "pull_policy", "stop": "stop_signal",
-    "allow": "x-atek",
+    "allow": "x-atek", "autoUpdate": "x-atek",
 }  # fmt: skip
 
 
@@ -242,7 +243,7 @@ class _Project:
         before = len(self.problems)
         try:
             keys = table(value, path)
-            of.manifest["allow"] = allowed((value or {}).get("x-atek"), (*path, "x-atek"))
+            of.manifest |= own_words((value or {}).get("x-atek"), (*path, "x-atek"))
         except Invalid as error:
             self._refuse(error, self._ids[name])
             return None

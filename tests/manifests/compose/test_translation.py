@@ -74,6 +74,17 @@ def test_health_of_an_image_counts_where_somebody_waits_for_it() -> None:
     assert (front.probes.readiness, back.probes.readiness) == ("none", None)
 
 
+def test_newer_images_by_themselves() -> None:
+    ((web,), problems) = read(
+        one(**{"x-atek": "{autoUpdate: {image: digest, schedule: 6h, writeBack: true}}"})
+    )
+    assert problems == () and web.auto_update is not None and web.allow == ()
+    assert (web.auto_update.image, web.auto_update.write_back) == ("digest", True)
+    for wrong in ("{image: ^^}", "{approve: never}", "[image]"):
+        manifests, (problem,) = read(one(**{"x-atek": f"{{autoUpdate: {wrong}}}"}))
+        assert manifests == () and problem.key.startswith("services.web.x-atek"), problem
+
+
 REFUSED = {
     "privileged": ("true", "services.web.privileged"),
     "devices": ("[/dev/ttyUSB0]", "services.web.devices"),

@@ -188,6 +188,28 @@ async def test_where_the_branch_says_something_else_nothing_is_written(
     assert at_origin(origin, "rev-parse", "main") == before
 
 
+COMPOSE = f"""\
+services:
+  web:
+    image: {OLD} # nginx:1.2.0
+    x-atek: {{autoUpdate: {{image: ^1, writeBack: true}}}}
+    volumes: ["./conf:/conf"]
+  other: {{image: {OLD}}}
+"""
+
+
+async def test_a_service_of_a_compose_file(home: Path, origin: Repository) -> None:
+    origin.commit({"shop/compose.yaml": COMPOSE, "shop/conf/a": "x", "shop/compose.override.yaml": "x-a: b"})
+    assert await written(home, str(origin.path))
+    text = at_origin(origin, "show", "main:shop/compose.yaml")
+    assert text == COMPOSE.replace(OLD, NEW, 1).strip()
+    # What stands in another file than its own is told, and left to its author.
+    over = f"services: {{web: {{image: {OLD}}}}}"
+    origin.git("pull", "--quiet", "origin", "main")
+    origin.commit({"shop/compose.override.yaml": over})
+    assert "as one value of web alone" in str(await refused(home, str(origin.path)))
+
+
 #: What a source is like, and its branch's file: what is said.
 NOT_WRITABLE: dict[str, tuple[dict[str, Any], str, str]] = {
     "a stranger's": ({"trust": "foreign"}, WEB, "not this node's own"),
