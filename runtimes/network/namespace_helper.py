@@ -5,7 +5,8 @@ each request there is a fork that ends with it. It is started by `python -I -S`,
 there soon. It ends when the node does.
 
 A request is a packet with the descriptor of a network namespace. Its lines: `add ADDRESS` (to lo), `tcp
-ADDRESS PORT` and `udp ADDRESS PORT` (a socket is wanted). The answer is a packet with a line for each wanted
+ADDRESS PORT` and `udp ADDRESS PORT` (a socket is wanted that listens), `dial ADDRESS PORT` (one that is
+connected). The answer is a packet with a line for each wanted
 one: `ok`, and its descriptor comes along, or the number of the error; a single such line where nothing could
 be done at all.
 """
@@ -95,7 +96,7 @@ def _obey(lines: list[str]) -> tuple[list[str], list[_socket.socket]]:
             _add(link, address)
             continue
         try:
-            made.append(_listen(what, address, int(port[0])))
+            made.append((_dial if what == "dial" else _listen)(what, address, int(port[0])))
             said.append("ok")
         except OSError as error:
             said.append(str(error.errno))
@@ -148,6 +149,14 @@ def _listen(what: str, address: str, port: int) -> _socket.socket:
     made.bind((address, port))
     if what == "tcp":
         made.listen(_BACKLOG)
+    return made
+
+
+def _dial(what: str, address: str, port: int) -> _socket.socket:
+    made = _socket.socket(_family(address), _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
+    made.settimeout(_PATIENCE)
+    made.connect((address, port))
+    made.setblocking(False)
     return made
 
 

@@ -51,24 +51,31 @@ class Namespaces:
         first. Raises OSError where nobody can get in.
         """
         made: list[socket.socket | OSError] = []
-        async with self._lock:
-            lines = [f"add {address}" for address in addresses]
-            for first in range(0, len(wanted), _MOST):
-                part = wanted[first : first + _MOST]
-                lines += [f"{kind} {address} {port}" for kind, address, port in part]
-                made += await self._ask_patiently(namespace, lines, len(part))
-                lines = []
+        lines = [f"add {address}" for address in addresses]
+        for first in range(0, len(wanted), _MOST):
+            part = wanted[first : first + _MOST]
+            lines += [f"{kind} {address} {port}" for kind, address, port in part]
+            made += await self._ask_patiently(namespace, lines, len(part))
+            lines = []
+        return made
+
+    async def dial(self, namespace: int, address: str, port: int) -> socket.socket:
+        """A socket that is connected in there. Raises OSError."""
+        (made,) = await self._ask_patiently(namespace, [f"dial {address} {port}"], 1)
+        if isinstance(made, OSError):
+            raise made
         return made
 
     async def _ask_patiently(
         self, namespace: int, lines: list[str], expected: int
     ) -> list[socket.socket | OSError]:
         """Somebody may have ended the helper, between two requests or during this one."""
-        try:
-            return await self._ask(namespace, lines, expected)
-        except (ConnectionError, TimeoutError):
-            self.close()
-            return await self._ask(namespace, lines, expected)
+        async with self._lock:
+            try:
+                return await self._ask(namespace, lines, expected)
+            except (ConnectionError, TimeoutError):
+                self.close()
+                return await self._ask(namespace, lines, expected)
 
     async def _ask(self, namespace: int, lines: list[str], expected: int) -> list[socket.socket | OSError]:
         link = self._link or self._start()

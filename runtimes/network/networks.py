@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from runtimes.loopback import LOOPBACK
+from runtimes.network.inbound import lead_in
 from runtimes.network.inside import NAMES_PORT, PROXY_PORT, SERVICES, layout
 from runtimes.network.namespaces import Namespaces, open_network
 from runtimes.network.rules import rules_of
@@ -67,8 +68,12 @@ class Network:
     refused: Callable[[Refusal], None]
     namespaces: Namespaces
     names: dict[str, str] = field(default_factory=dict)
-    to_serve: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
-    sockets: list[socket.socket] = field(default_factory=list)
+    served: list[tuple[Callable[..., Coroutine[Any, Any, None]], socket.socket, tuple[object, ...]]] = field(
+        default_factory=list
+    )
+    #: Its first process, and the port that the program listens on in there, if any.
+    pid: int = 0
+    port: int | None = None
     tasks: TaskGroup | None = None
     closed: anyio.Event = field(default_factory=anyio.Event)
 
@@ -79,26 +84,25 @@ class Network:
         self, function: Callable[..., Coroutine[Any, Any, None]], listener: socket.socket, *args: object
     ) -> None:
         """Beside everything else that is served, from now on or from `run` on."""
-        self.sockets.append(listener)
-        what = partial(function, listener, *args)
-        if self.tasks is None:
-            self.to_serve.append(what)
-        else:
-            self.tasks.start_soon(what)
+        self.served.append((function, listener, args))
+        if self.tasks is not None:
+            self.tasks.start_soon(function, listener.dup(), *args)
 
     async def run(self) -> None:
-        """Serves until it is closed."""
+        """Serves until it is closed. Whoever serves closes what it was given; it may run once more."""
         async with anyio.create_task_group() as tasks:
             self.tasks = tasks
-            for what in self.to_serve:
-                tasks.start_soon(what)
+            for function, listener, args in self.served:
+                tasks.start_soon(function, listener.dup(), *args)
+            if self.port is not None:
+                tasks.start_soon(lead_in, self.namespaces, self.namespace, self.pid, self.port)
             await self.closed.wait()
             tasks.cancel_scope.cancel()
 
     def close(self) -> None:
         self.closed.set()
-        for each in self.sockets:
-            each.close()
+        for _, listener, _ in self.served:
+            listener.close()
         with suppress(OSError):
             os.close(self.namespace)
 
@@ -147,17 +151,20 @@ class Networks:
                 await self._more.wait()
 
     async def open(
-        self, instance: str, service_id: str, pid: int, token: str, destinations: Sequence[str], door: Path
-    ) -> None:
+        self, instance: str, service_id: str, pid: int, token: str, destinations: Sequence[str], door: Path,
+        port: int | None = None,
+    ) -> None:  # fmt: skip
         """The network of an instance whose sandbox process `pid` is in. Raises OSError; then there is none.
 
         `door`: where the gateway listens for this instance alone, by a Unix socket in a folder of its own.
+        `port`: where the program listens unless on its socket.
         """
         self.close(instance)
         refused = partial(self._tell, service_id)
         with ExitStack() as mine:
             unix = mine.enter_context(_listen_at(door))
-            gateway = await self._open(instance, pid, rules_of(destinations), refused, LOOPBACK)
+            rules = rules_of(destinations)
+            gateway = await self._open(instance, pid, rules, refused, LOOPBACK, port)
             mine.pop_all()
         self.gateway.open_door(instance, token, [unix, *gateway])
 
@@ -178,9 +185,11 @@ class Networks:
         rules: Rules,
         refused: Callable[[Refusal], None],
         gateway: Sequence[str],
+        port: int | None = None,
     ) -> list[socket.socket]:
         """Returns the gateway's listeners, at these addresses."""
-        network = Network(open_network(pid), rules, layout(rules), refused, self._namespaces)
+        namespace = open_network(pid)
+        network = Network(namespace, rules, layout(rules), refused, self._namespaces, pid=pid, port=port)
         try:
             listening = await self._listen(network, gateway)
         except BaseException:

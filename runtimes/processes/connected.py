@@ -36,7 +36,7 @@ async def connect(networks: Networks, paths: Paths, running: Running, first: int
     """Makes the network of a strict sandbox whose first process that is. Raises OSError."""
     await networks.open(
         running.instance, running.service.id, first, running.token,
-        running.service.manifest.destinations, paths.gateway(running.instance),
+        running.service.manifest.destinations, paths.gateway(running.instance), running.endpoint.port,
     )  # fmt: skip
 
 

@@ -148,6 +148,15 @@ def test_it_calls_the_gateway_by_its_port_and_by_its_socket(bench: Bench, runtim
         assert key not in ("", "system")
 
 
+def test_a_program_that_listens_on_a_port_is_called_as_any_other(bench: Bench) -> None:
+    server = 'import http.server, os; port = int(os.environ["PORT"]); s = http.server.ThreadingHTTPServer'
+    script = f'{server}(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler); s.serve_forever()'
+    declare(bench, "hello", command=["/usr/bin/python3", "-c", script], port="auto", sandbox="strict")
+    bench.up()
+    bench.until(lambda: bench.ready("hello"), "ready")
+    assert "Directory listing" in ask(bench, "hello", "/")
+
+
 def test_it_is_there_again_after_the_node_and_the_router_were_killed(bench: Bench) -> None:
     notes(bench)
     hello(bench, "python")

@@ -265,6 +265,49 @@ async def test_the_first_address_that_answers_wins(monkeypatch: pytest.MonkeyPat
         await stream.aclose()
 
 
+async def test_a_port_of_the_program_is_there_outside_once_it_listens(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    networks = Networks(PORT)
+    with empty_network() as inside:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(networks.run)
+            await networks.open("one", "svc", inside.pid, "", [], tmp_path / "door", port)
+            with pytest.raises(OSError, match="attempts failed"):
+                await anyio.connect_tcp("127.0.0.1", port)
+            await inside.run(f"""
+import socket, threading
+server = socket.create_server(("127.0.0.1", {port}))
+def serve():
+    while True:
+        client, _ = server.accept()
+        got = b""
+        while piece := client.recv(65536): got += piece
+        client.sendall(b"inside heard " + got); client.close()
+threading.Thread(target=serve, daemon=True).start()
+""")
+            for _ in range(3):
+                assert await until_answered(port) == b"inside heard hello"
+            networks.close_all()
+            tasks.cancel_scope.cancel()
+    with pytest.raises(OSError, match="attempts failed"):
+        await anyio.connect_tcp("127.0.0.1", port)
+
+
+async def until_answered(port: int) -> bytes:
+    with anyio.fail_after(10):
+        while True:
+            try:
+                stream = await anyio.connect_tcp("127.0.0.1", port)
+            except OSError:
+                await anyio.sleep(0.01)
+                continue
+            async with stream:
+                await stream.send(b"hello")
+                await stream.send_eof()
+                return b"".join([piece async for piece in stream])
+
+
 # -- what does not
 
 
