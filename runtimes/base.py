@@ -183,6 +183,7 @@ class Running:
     check of its own, which the engine makes all the time. `copies` are the tasks that run of an instance
     which a cluster keeps, None for all others; they come and go while it lives. `sandbox` is the one that a
     program of this machine was started in, and `unconfined` says why it is none where it should be one.
+    `awaits_user`: it runs as another user than the next start of its service will.
     """
 
     instance: str
@@ -200,6 +201,7 @@ class Running:
     router_token: str = field(default="", repr=False)
     sandbox: str = "none"
     unconfined: str = ""
+    awaits_user: bool = False
 
 
 @dataclass(frozen=True, slots=True)

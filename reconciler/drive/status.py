@@ -61,6 +61,7 @@ def service_status(
         "conditions": [
             *(_condition(controller, condition) for condition in controller.conditions),
             *_limits(controller),
+            *_users(controller),
             *_exports(lost),
             *_conflicts(controller),
             *_newer(refusal),
@@ -262,6 +263,15 @@ def _limits(controller: Controller) -> list[dict[str, Any]]:
         return [plain(Condition("LimitsEnforced", "False", "NotEnforced", message), since)]
     reason = "Sampled" if sampled else "Enforced"
     return [plain(Condition("LimitsEnforced", "True", reason, message), since)]
+
+
+def _users(controller: Controller) -> list[dict[str, Any]]:
+    """What goes on as it did before services had users of their own; nothing where nothing does."""
+    since = [each.running.started_at for each in controller.instances.values() if each.running.awaits_user]
+    if not since:
+        return []
+    message = "it runs on as the user that it was started as; from its next start on it has its own"
+    return [plain(Condition("OwnUser", "False", "StartedBefore", message), min(since))]
 
 
 def _exports(lost: Lost | None) -> list[dict[str, Any]]:

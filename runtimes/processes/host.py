@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from runtimes.processes.leftovers import end_all, gone, reap, reap_child, send
 from runtimes.processes.limits import forbid_core_dumps
 from runtimes.processes.marks import instance_of
 from runtimes.processes.ownership import Family, owners, remember
-from runtimes.processes.proc import boot_id, pids, surroundings_of
+from runtimes.processes.proc import boot_id, pids, surroundings_of, users_of
 from runtimes.processes.records import Record, Records
 from runtimes.processes.recovery import Strays, recover
 from runtimes.processes.sampling import Excess, Sampler, by_instance
@@ -156,6 +156,8 @@ class ProcessHost:
             os.close(before.pidfd)
         limits = self.limits_of(record.service)
         running = to_running(record, self.limiter.enforcement.sentence(limits))
+        if child is None:
+            running = replace(running, awaits_user=self.users.awaited(record.service, record.pid))
         self.handles[record.instance] = Handle(running, family, pidfd, record.log_start, child)
         return running
 
@@ -272,7 +274,7 @@ class ProcessHost:
 
     def everybody(self, instances: Collection[str]) -> dict[str, list[Seen]]:
         """The processes of each of these instances, which are remembered to be theirs."""
-        kept_with_it = self.limiter.members(instances)
+        kept_with_it = {**self.limiter.members(instances), **self._of_own_users(instances)}
         seen = self._scanner.scan(pids(), kept_with_it)
         found = owners(
             seen, [handle.family for handle in self.handles.values()],
@@ -281,6 +283,17 @@ class ProcessHost:
         for handle in map(self.handles.__getitem__, instances):
             handle.family = remember(handle.family, seen, found)
         return by_instance(seen, found)
+
+    def _of_own_users(self, instances: Collection[str]) -> dict[int, str]:
+        """Whatever hides: nobody else's programs run as the user of a service that has one instance."""
+        services = [each.running.service.id for each in self.handles.values()]
+        users = {
+            number: name
+            for name in instances
+            if services.count(service := self.handles[name].running.service.id) == 1
+            and (number := self.users.number(service)) is not None
+        }
+        return {pid: users[uid] for pid, uid in users_of(pids()) if uid in users} if users else {}
 
     def look_again(self, handle: Handle) -> None:
         """Remembers who is of an adopted instance, before its parents end."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,15 @@ def boot_id() -> str:
 def pids() -> list[int]:
     """All processes. Raises OSError where /proc cannot be read."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def users_of(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Each process that there is, and as which user it runs."""
+    for pid in pids:
+        try:
+            yield pid, os.stat(f"/proc/{pid}").st_uid
+        except OSError:
+            continue
 
 
 def children() -> list[int]:

@@ -78,6 +78,18 @@ class ServiceUsers:
         number = self._numbers.of(service.id)
         return User(number, number, passing, service.id, own=True)
 
+    def number(self, service_id: str) -> int | None:
+        """Of the user that a service has for itself, if it ever had one."""
+        return self._numbers.known().get(service_id) if self._numbers is not None else None
+
+    def awaited(self, service: Service, pid: int) -> bool:
+        """Whether a process of an earlier life runs as another user than its service will from now on."""
+        try:
+            user = self.of(service)
+            return os.stat(f"/proc/{pid}").st_uid != (os.geteuid() if user is None else user.uid)
+        except (OSError, RuntimeFailure):
+            return False
+
     async def take(self, service: Service, user: User, copy: Path | None, *, beside: bool) -> Left:
         """Its folders are the user's own. `beside`: somebody else still runs there.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
+from runtimes.router.carry import connecting
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import call, until
 from tests.runtimes.router.instances import echo, sends
@@ -207,3 +210,27 @@ async def test_a_service_that_is_gone_is_an_error_and_comes_back(world: World) -
     service.publish(await world.instance("notes"))
     assert "result" in (await world.post(call())).json
     await nothing_is_left(world)
+
+
+async def test_a_link_in_the_place_of_its_socket_leads_to_nobody_else(world: World) -> None:
+    """The engine's socket, another service's: the router may connect where the service may not."""
+    other = await world.service("other")
+    engine = other.instances[0].backend.socket
+    service = await world.service()
+    socket = Path(service.instances[0].backend.socket or "")
+    before = len(other.requests)
+    socket.unlink()
+    socket.symlink_to(engine or "")
+    answer = await world.ask(host=HOST)
+    assert answer.status in (502, 503) and len(other.requests) == before
+
+
+async def test_without_the_guard_it_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "the_socket_at", nullcontext)
+    other = await world.service("other")
+    service = await world.service()
+    socket = Path(service.instances[0].backend.socket or "")
+    socket.unlink()
+    socket.symlink_to(other.instances[0].backend.socket or "")
+    before = len(other.requests)
+    assert (await world.ask(host=HOST)).status == 200 and len(other.requests) == before + 1

@@ -18,6 +18,7 @@ from runtimes.base import PermanentFailure, SecretFile
 from runtimes.probes import EndpointProber
 from runtimes.processes.children import TABLE
 from runtimes.processes.marks import seal_of
+from runtimes.processes.sampling import Sampler
 from runtimes.users.ending import processes_of
 from runtimes.users.service_users import ServiceUsers
 from tests.runtimes.factories import alive
@@ -225,6 +226,43 @@ async def test_what_runs_away_ends_with_it(machine: Machine) -> None:
     assert processes_of(USERS.first) == []
 
 
+async def test_what_hides_counts_as_its_services(machine: Machine) -> None:
+    """No seal, no environment, no session and no parents: whose it is, its user says."""
+    code = (
+        SAY
+        + """
+import resource
+resource.setrlimit(10, (0, resource.getrlimit(10)[1]))
+for number in range(30):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for descriptor in (0, 1, 2): os.close(descriptor)
+            time.sleep(1000)
+        os._exit(0)
+say("came", "hidden")
+time.sleep(1000)
+"""
+    )
+    running = await machine.start(
+        "env",
+        "-i",
+        f"ATEK_DATA_DIR={machine.home}/data/app",
+        PYTHON,
+        "-c",
+        code,
+        resources={"pids": 20},
+        replicas=5,
+    )
+    host = machine.hosts[-1]
+    await machine.until("came")
+    assert len(host.everybody(["i1"])["i1"]) == 31
+    Sampler(host).look(10_000)
+    with anyio.fail_after(15):
+        exit = await machine.runtime.wait(running)
+    assert exit.why == "PidsExceeded" and processes_of(USERS.first) == []
+
+
 async def test_a_fork_bomb_finds_no_more_room_than_its_user_has(machine: Machine) -> None:
     code = (
         SAY
@@ -254,7 +292,7 @@ async def test_what_ran_as_root_goes_on_and_is_its_own_users_from_the_next_start
     (home / "data/app/notes").write_text("kept")
     machine.next_life(USERS)
     (adopted,) = await machine.runtime.observe()
-    assert adopted.pid == before.pid and alive(before.pid)
+    assert adopted.pid == before.pid and alive(before.pid) and adopted.awaits_user
     assert (home / "data/app").stat().st_uid == 0
     new = await machine.start(
         PYTHON, "-c", SAY + "say('came', open('notes').read())\ntime.sleep(1000)", instance="i2"
@@ -266,6 +304,10 @@ async def test_what_ran_as_root_goes_on_and_is_its_own_users_from_the_next_start
     await machine.finish(new)
     last = await machine.start(PYTHON, "-c", "import time; time.sleep(1000)", instance="i3")
     assert (home / "data/app/late").stat().st_uid == USERS.first
+    machine.next_life(USERS)
+    (adopted,) = await machine.runtime.observe()
+    assert not adopted.awaits_user
+    last = adopted
     await machine.finish(last)
     machine.hosts[-1].close()
 
