@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 #: Folders that are open at a time.
@@ -29,6 +29,7 @@ class _Level:
 
     descriptor: int
     identity: tuple[int, int]
+    name: str = ""
     waiting: list[str] = field(default_factory=list)
 
 
@@ -77,7 +78,7 @@ def _down(levels: list[_Level], name: str) -> _Level | None:
         # Another disk is mounted there.
         os.close(descriptor)
         return None
-    levels.append(_Level(descriptor, _identity(found)))
+    levels.append(_Level(descriptor, _identity(found), name))
     if len(levels) > _OPEN and (above := levels[-_OPEN]).descriptor >= 0:
         os.close(above.descriptor)
         above.descriptor = -1
@@ -101,6 +102,56 @@ def _up(levels: list[_Level]) -> None:
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
+
+
+def empty_beneath(root: Path, going_on: Callable[[], None] = lambda: None) -> None:
+    """Removes all that is in a folder, from below, as far as it can be; what comes meanwhile may stay.
+
+    `going_on` is called for each folder, and may raise. Raises OSError when the folder cannot be opened.
+    """
+    descriptor = _open_up(root, None)
+    levels = [_Level(descriptor, _identity(os.fstat(descriptor)))]
+    try:
+        _unlink_files(levels[-1])
+        while levels:
+            if levels[-1].waiting:
+                going_on()
+                name = levels[-1].waiting.pop()
+                with suppress(OSError):
+                    os.close(_open_up(name, levels[-1].descriptor))
+                if (level := _down(levels, name)) is not None:
+                    _unlink_files(level)
+                continue
+            left = levels[-1].name
+            _up(levels)
+            if levels:
+                with suppress(OSError):
+                    os.rmdir(left, dir_fd=levels[-1].descriptor)
+    finally:
+        for level in levels:
+            if level.descriptor >= 0:
+                os.close(level.descriptor)
+
+
+def _open_up(name: Path | str, parent: int | None) -> int:
+    """A folder whose owner may write in it, also where a program took that from it."""
+    descriptor = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if mode & stat.S_IRWXU != stat.S_IRWXU:
+            with suppress(PermissionError):
+                # By the descriptor: the name may lead elsewhere by now.
+                os.chmod(f"/proc/self/fd/{descriptor}", mode | stat.S_IRWXU)
+    finally:
+        os.close(descriptor)
+    return os.open(name, _FOLDER, dir_fd=parent)
+
+
+def _unlink_files(level: _Level) -> None:
+    for parent, name, found in _entries(level):
+        if not stat.S_ISDIR(found.st_mode):
+            with suppress(OSError):
+                os.unlink(name, dir_fd=parent)
 
 
 def used_beneath(root: Path) -> int:

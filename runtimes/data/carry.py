@@ -20,18 +20,18 @@ import fcntl
 import json
 import os
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from runtimes.data.inventory import TEMPORARY, beside, content
-from runtimes.data.opening import folder_beneath
+from runtimes.data.opening import folder_beneath, make_folder_beneath, rename_beneath, unlink_beneath
 from runtimes.data.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from runtimes.data.inventory import Inventory, Written
 
@@ -153,7 +153,7 @@ class _Work:
         before = self._inventory.entries.get(name)
         if before is not None and before.sha == base and self._is_in_folders(name):
             with suppress(FileNotFoundError, IsADirectoryError):
-                (self._copy / name).unlink()
+                unlink_beneath(self._copy, name)
 
     def _is_in_folders(self, name: str) -> bool:
         """Not below a file or a link that the program put in their place."""
@@ -167,8 +167,10 @@ class _Work:
                 if os.path.lexists(each):
                     self._move_beside(os.fspath(each.relative_to(self._copy)), each)
                 # Still there where a failed revision changed it, and is put away already.
-                each.unlink(missing_ok=True)
-                each.mkdir()
+                inside = os.fspath(each.relative_to(self._copy))
+                with suppress(FileNotFoundError):
+                    unlink_beneath(self._copy, inside)
+                make_folder_beneath(self._copy, inside)
         make_writable(folder)
         self._folders.add(folder)
 
@@ -188,7 +190,7 @@ class _Work:
             return
         if before is not None and not _same(place, before.sha):
             return
-        place.rename(target)
+        rename_beneath(self._copy, name, target.name)
         self._moved.append((place, target))
 
     def finish_folders(self) -> None:
@@ -206,10 +208,10 @@ class _Work:
     def undo(self) -> None:
         for place in self._placed:
             with suppress(OSError):
-                place.unlink()
+                unlink_beneath(self._copy, os.fspath(place.relative_to(self._copy)))
         for place, target in reversed(self._moved):
             with suppress(OSError):
-                target.rename(place)
+                rename_beneath(self._copy, os.fspath(target.relative_to(self._copy)), place.name)
 
 
 def _same(file: Path, sha: str) -> bool:
@@ -236,25 +238,42 @@ def put(source: Path, place: Path, root: Path, copy: Path) -> None:
     """The whole file or nothing of it, as it was; one that vanished is left out.
 
     Its program may be there still, and put something else in its place or in that of a folder on the way:
-    what was opened is what is copied, and it is below the root.
+    what was opened is what is copied, and it is below the root; and so is where it comes to in `copy`. Other
+    places are the node's own.
     """
-    temporary = place.with_name(f"{TEMPORARY}{place.name[:200]}")
+    name = f"{TEMPORARY}{place.name[:200]}"
+    with _folder_of(place, copy) as target:
+        # The folder that was opened, wherever its name leads by now.
+        temporary = Path(f"/proc/self/fd/{target}/{name}")
+        try:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+            with folder_beneath(root, os.fspath(source.relative_to(root))) as folder:
+                found = os.stat(source.name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISLNK(found.st_mode):
+                    temporary.symlink_to(_led(os.readlink(source.name, dir_fd=folder), root, copy))
+                    _as_it_was(found, temporary)
+                else:
+                    _copy_file(folder, source.name, temporary)
+            os.replace(name, place.name, src_dir_fd=target, dst_dir_fd=target)
+        except BaseException as error:
+            with suppress(OSError):
+                temporary.unlink()
+            if not isinstance(error, OSError) or error.errno not in NO_FILE:
+                raise
+
+
+@contextmanager
+def _folder_of(place: Path, copy: Path) -> Iterator[int]:
+    if copy in place.parents:
+        with folder_beneath(copy, os.fspath(place.relative_to(copy))) as folder:
+            yield folder
+        return
+    descriptor = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        with folder_beneath(root, os.fspath(source.relative_to(root))) as folder:
-            found = os.stat(source.name, dir_fd=folder, follow_symlinks=False)
-            if stat.S_ISLNK(found.st_mode):
-                temporary.symlink_to(_led(os.readlink(source.name, dir_fd=folder), root, copy))
-                _as_it_was(found, temporary)
-            else:
-                _copy_file(folder, source.name, temporary)
-        temporary.replace(place)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if not isinstance(error, OSError) or error.errno not in NO_FILE:
-            raise
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def make_alike(source: Path, place: Path) -> None:

@@ -50,6 +50,24 @@ def folder_beneath(root: Path, name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
+def unlink_beneath(root: Path, name: str) -> None:
+    """Raises OSError; also where a folder on the way is a link."""
+    with folder_beneath(root, name) as folder:
+        os.unlink(os.path.basename(name), dir_fd=folder)
+
+
+def rename_beneath(root: Path, name: str, other: str) -> None:
+    """Within its folder: `other` is a name, not a path. Raises OSError."""
+    with folder_beneath(root, name) as folder:
+        os.replace(os.path.basename(name), other, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def make_folder_beneath(root: Path, name: str) -> None:
+    """Raises OSError."""
+    with folder_beneath(root, name) as folder:
+        os.mkdir(os.path.basename(name), dir_fd=folder)
+
+
 def _open(root: int, name: str, flags: int) -> int:
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW
     how = _HOW.pack(flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS)

@@ -32,7 +32,7 @@ from runtimes.data.carry import (
     read_carried,
 )
 from runtimes.data.inventory import above, beside, find_written, from_json, read_inventory, to_json
-from runtimes.data.opening import folder_beneath
+from runtimes.data.opening import folder_beneath, rename_beneath, unlink_beneath
 from runtimes.data.removal import make_writable, remove_folder
 
 if TYPE_CHECKING:
@@ -230,12 +230,12 @@ def _put_away(copy: Copy, place: Path) -> None:
         if name not in inventory.entries:
             with suppress(FileNotFoundError):
                 make_writable((copy.place / name).parent)
-                (copy.place / name).unlink()
+                unlink_beneath(copy.place, name)
     for folder in {*written.folders, *(each for name in written.files for each in above(name))}:
         _remove_empty(copy.place, folder, inventory.folders)
     for name in carried.conflicts if carried else ():
         with suppress(OSError):
-            (copy.place / f"{name}{FROM_PACKAGE}").replace(copy.place / name)
+            rename_beneath(copy.place, f"{name}{FROM_PACKAGE}", os.path.basename(name))
 
 
 def _remove_empty(copy: Path, folder: str, authored: Collection[str]) -> None:

@@ -6,15 +6,16 @@ is nobody's: no lock keeps it from anybody, and whatever a death left there goes
 
 from __future__ import annotations
 
-import os
 import uuid
-from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.from_thread
 import anyio.to_thread
 
 from runtimes.data.removal import remove_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Trash:
@@ -36,11 +37,5 @@ class Trash:
 
 def _delete(entry: Path) -> None:
     """Folder by folder, from below: somebody may not want to wait for it."""
-    if not entry.is_symlink():
-        for folder, _, _ in os.walk(entry, topdown=False):
-            anyio.from_thread.check_cancelled()
-            with suppress(FileNotFoundError):
-                remove_tree(Path(folder))
     anyio.from_thread.check_cancelled()
-    with suppress(FileNotFoundError):
-        remove_tree(entry)
+    remove_tree(entry, anyio.from_thread.check_cancelled)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,14 @@ import pytest
 from runtimes.data import carry, opening, retention
 from runtimes.data.carry import put
 from runtimes.data.inventory import Written, content
-from runtimes.data.opening import folder_beneath, open_beneath
+from runtimes.data.opening import (
+    folder_beneath,
+    make_folder_beneath,
+    open_beneath,
+    rename_beneath,
+    unlink_beneath,
+)
+from runtimes.data.removal import remove_folder
 from runtimes.data.retention import _link_all
 
 if TYPE_CHECKING:
@@ -140,3 +148,77 @@ def test_nothing_outside_is_opened(
     # A folder itself may be a link: where its owner has put it.
     (place / "moved").symlink_to("copy")
     os.close(open_beneath(place / "moved", "notes/a.txt", os.O_RDONLY))
+
+
+def _victim(place: Path) -> Path:
+    """A folder of somebody else's, with one in it that is called as one in the copy is."""
+    (place / "theirs/deep").mkdir(parents=True)
+    (place / "theirs/deep/file").write_bytes(SECRET)
+    (place / "copy/a/deep").mkdir(parents=True)
+    (place / "copy/a/deep/file").write_bytes(b"mine")
+    return place / "theirs/deep/file"
+
+
+def swap_for_theirs(place: Path) -> None:
+    (place / "copy/a").rename(place / "copy/b")
+    (place / "copy/a").symlink_to(place / "theirs")
+
+
+def test_what_is_deleted_is_in_the_folder(place: Path) -> None:
+    """A program that has a folder of an old copy open can still change what is in it."""
+    victim = _victim(place)
+    ended = 0
+
+    def meanwhile() -> None:
+        nonlocal ended
+        if (ended := ended + 1) == 2:
+            swap_for_theirs(place)
+
+    with suppress(OSError):
+        remove_folder(place / "copy", meanwhile)
+    assert victim.read_bytes() == SECRET and ended >= 2
+    remove_folder(place / "copy")
+    assert not (place / "copy").exists() and victim.exists()
+
+
+def test_by_its_paths_it_would_not_be(place: Path) -> None:
+    victim = _victim(place)
+    for number, (folder, _, _) in enumerate(os.walk(place / "copy", topdown=False)):
+        if number == 0:
+            swap_for_theirs(place)
+            shutil.rmtree(place / "copy/a/deep", ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    assert not victim.exists()
+
+
+def test_a_deep_tree_and_one_that_was_closed_are_deleted(place: Path) -> None:
+    here = os.open(place / "copy", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d" * 20, dir_fd=here)
+        below = os.open("d" * 20, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    (place / "copy/closed/in").mkdir(parents=True)
+    (place / "copy/closed/in").chmod(0)
+    (place / "copy/closed").chmod(0o500)
+    remove_folder(place / "copy")
+    assert not (place / "copy").exists()
+
+
+@pytest.mark.parametrize("act", ["unlink", "rename", "mkdir", "put"])
+def test_what_is_done_in_a_copy_is_done_in_it(place: Path, act: str) -> None:
+    """Its folder became a link while another instance of its service ran."""
+    (place / "new").mkdir()
+    (place / "new/notes").symlink_to(place / "state")
+    with suppress(OSError):
+        if act == "unlink":
+            unlink_beneath(place / "new", "notes/a.txt")
+        elif act == "rename":
+            rename_beneath(place / "new", "notes/a.txt", "b.txt")
+        elif act == "mkdir":
+            make_folder_beneath(place / "new", "notes/folder")
+        else:
+            put(place / "copy/notes/a.txt", place / "new/notes/a.txt", place / "copy", place / "new")
+    assert [each.name for each in (place / "state").iterdir()] == ["a.txt"]
+    assert (place / "state/a.txt").read_bytes() == SECRET

@@ -142,7 +142,7 @@ async def test_a_collection_leaves_other_services_alone(paths: Paths) -> None:
 async def test_what_cannot_be_deleted_is_told_as_a_failure(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(folder: Path) -> None:
+    def refuse(folder: Path, going_on: object) -> None:
         raise PermissionError(13, "Permission denied", os.fspath(folder))
 
     await complete(PackageStore(paths), app(paths))

@@ -307,9 +307,10 @@ async def test_nobody_waits_for_the_trash_who_ends(app: App, monkeypatch: pytest
     scope = anyio.CancelScope()
     removed: list[Path] = []
 
-    def remove(place: Path) -> None:
+    def remove(place: Path, going_on: Callable[[], None]) -> None:
         anyio.from_thread.run_sync(scope.cancel)
         removed.append(place)
+        going_on()
 
     monkeypatch.setattr("runtimes.data.trash.remove_tree", remove)
     with scope:

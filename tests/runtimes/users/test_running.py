@@ -256,7 +256,9 @@ time.sleep(1000)
     )
     host = machine.hosts[-1]
     await machine.until("came")
-    assert len(host.everybody(["i1"])["i1"]) == 31
+    with anyio.fail_after(10):
+        while len(host.everybody(["i1"])["i1"]) != 31:
+            await anyio.sleep(0.05)
     Sampler(host).look(10_000)
     with anyio.fail_after(15):
         exit = await machine.runtime.wait(running)
