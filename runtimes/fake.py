@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from runtimes.base import Endpoint, Exit, Kept, PermanentFailure, Running, RuntimeFailure
+from runtimes.sandbox.confinement import confinement_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -131,6 +132,7 @@ class FakeMachine:
             launch.instance, launch.service, launch.slot, 1000 + self.starts, endpoint, now,
             token=launch.identity.get("token", ""),
             router_token=launch.identity.get("routerToken", ""),
+            sandbox=confinement_of(launch.service).level,
         )  # fmt: skip
         process = FakeProcess(running, now, exit=Exit(code=behaviour.exit_code))
         self.processes[launch.instance] = self._of[launch.service.id][launch.instance] = process

@@ -11,6 +11,7 @@ from manifests.model.spec import Resources
 from reconciler.decide.addresses import addresses
 from reconciler.decide.conditions import Condition
 from reconciler.decide.may import what_it_may
+from reconciler.decide.sandboxing import sandboxed
 from reconciler.decide.strategy import changed_by_both, choose, depends_on_what_it_keeps
 from runtimes.router.decide.table import SYSTEM
 
@@ -62,6 +63,7 @@ def service_status(
             *(_condition(controller, condition) for condition in controller.conditions),
             *_limits(controller),
             *_users(controller),
+            *_sandboxed(controller),
             *_exports(lost),
             *_conflicts(controller),
             *_newer(refusal),
@@ -272,6 +274,12 @@ def _users(controller: Controller) -> list[dict[str, Any]]:
         return []
     message = "it runs on as the user that it was started as; from its next start on it has its own"
     return [plain(Condition("OwnUser", "False", "StartedBefore", message), min(since))]
+
+
+def _sandboxed(controller: Controller) -> list[dict[str, Any]]:
+    running = [each.running for each in controller.instances.values()]
+    condition = sandboxed(running)
+    return [] if condition is None else [plain(condition, min(each.started_at for each in running))]
 
 
 def _exports(lost: Lost | None) -> list[dict[str, Any]]:

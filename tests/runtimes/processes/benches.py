@@ -32,7 +32,7 @@ time.sleep(1000)
 class Bench:
     """A home, and a runtime over it."""
 
-    def __init__(self, sandbox: str | None = None) -> None:
+    def __init__(self, sandbox: str = "none") -> None:
         """`sandbox`: of services that say none themselves."""
         self.sandbox = sandbox
         self.home = make_home()
@@ -57,7 +57,7 @@ class Bench:
         return service(command=list(command), **self._sandboxed(manifest))
 
     def _sandboxed(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        return manifest if self.sandbox is None else {"sandbox": self.sandbox, **manifest}
+        return {"sandbox": self.sandbox, **manifest}
 
     async def finish(self, running: Running) -> None:
         with anyio.fail_after(15):
