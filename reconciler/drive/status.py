@@ -13,6 +13,7 @@ from reconciler.decide.conditions import Condition
 from reconciler.decide.may import what_it_may
 from reconciler.decide.sandboxing import sandboxed
 from reconciler.decide.strategy import changed_by_both, choose, depends_on_what_it_keeps
+from runtimes.processes.proc import program_in_sandbox
 from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def _instance(controller: Controller, tracked: Tracked) -> dict[str, Any]:
     return {
         "instance": running.instance,
         "slot": running.slot,
-        "pid": running.pid,
+        "pid": running.pid if running.sandbox == "none" else program_in_sandbox(running.pid),
         **({"container": running.container} if running.container else {}),
         "state": tracked.view.state.value,
         "revision": running.service.revision,

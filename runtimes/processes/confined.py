@@ -25,7 +25,7 @@ from runtimes.base import Exit
 from runtimes.processes.children import TABLE
 from runtimes.processes.leftovers import send
 from runtimes.processes.ownership import Seen
-from runtimes.processes.proc import pids, read_stat
+from runtimes.processes.proc import is_second_of_namespace, pids, read_stat
 from runtimes.sandbox import enter
 from runtimes.sandbox.command import KEPT_CAPABILITIES
 from runtimes.sandbox.enclosure import Guest, Sandboxes
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 _LONGEST_TRIAL = 10.0
 #: How often those are looked for that were forked while the others got a signal.
 _ROUNDS = 10
-#: The program, as it is numbered inside.
-_PROGRAM = 2
 
 
 def make_sandboxes(paths: Paths) -> Sandboxes:
@@ -99,25 +97,20 @@ def signal_program(leader: int, number: signal.Signals, status: Path) -> None:
             send(Seen(each.pid, each.start, each.parent, each.group, each.session), number)
             told.add((each.pid, each.start))
     if not {pid for pid, _ in told} - {first}:
+        # The first of two fatal signals is the one that is told.
         with suppress(ProcessLookupError, PermissionError):
+            os.kill(leader, number)
             os.killpg(leader, signal.SIGKILL)
 
 
 def _members(leader: int, first: int | None) -> list[Stat]:
     stats = [stat for pid in pids() if pid != leader and (stat := read_stat(pid)) is not None]
     # Unlike a session's leader, the program may have left for a group of its own.
-    groups = {leader, *(each.group for each in stats if each.parent == first and _is_program(each.pid))}
+    groups = {
+        leader,
+        *(each.group for each in stats if each.parent == first and is_second_of_namespace(each.pid)),
+    }
     return [each for each in stats if each.group in groups and not each.dead]
-
-
-def _is_program(pid: int) -> bool:
-    """By its number inside (proc_pid_status(5), NSpid)."""
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            numbers = next((line.split() for line in file if line.startswith("NSpid:")), [])
-    except OSError:
-        return False
-    return numbers[-1:] == [str(_PROGRAM)]
 
 
 def inside(running: Running, words: Sequence[str], folder: str, status: Path) -> list[str]:

@@ -57,6 +57,7 @@ def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+<<<<<<< HEAD
 def users_of(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Each process that there is, and as which user it runs."""
     for pid in pids:
@@ -69,9 +70,33 @@ def users_of(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
 def children() -> list[int]:
     """The children of this process that its main thread started, and all orphans that it was given."""
     own = os.getpid()
+=======
+def children(parent: int | None = None) -> list[int]:
+    """The children of a process that its main thread started, and all orphans that it was given.
+
+    Without `parent` those of this one.
+    """
+    parent = os.getpid() if parent is None else parent
+>>>>>>> dddace0 (The status says how far a program is kept apart and which process it is; CI tries sandboxes as root and as nobody)
     try:
-        with open(f"/proc/self/task/{own}/children") as file:
+        with open(f"/proc/{parent}/task/{parent}/children") as file:
             return [int(pid) for pid in file.read().split()]
     except FileNotFoundError:
         # A kernel without CONFIG_PROC_CHILDREN.
-        return [pid for pid in pids() if (stat := read_stat(pid)) is not None and stat.parent == own]
+        return [pid for pid in pids() if (stat := read_stat(pid)) is not None and stat.parent == parent]
+
+
+def program_in_sandbox(leader: int) -> int:
+    """The program that bubblewrap, the process `leader`, has executed; itself while there is none."""
+    inner = (pid for first in children(leader) for pid in children(first))
+    return next((pid for pid in inner if is_second_of_namespace(pid)), leader)
+
+
+def is_second_of_namespace(pid: int) -> bool:
+    """By its number in its innermost namespace (proc_pid_status(5), NSpid): what bubblewrap forks first."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+    except OSError:
+        return False
+    return len(numbers) > 1 and numbers[-1] == "2"

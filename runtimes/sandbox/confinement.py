@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Level = Literal["none", "private", "strict"]
 
 #: Whose manifests say nothing: the owner's own.
-DEFAULT: Level = "private"
+DEFAULT: Level = "none"
 #: The node's own services, which serve it from its home: parts of it, not its guests.
 _OWN_IDS = "core."
 

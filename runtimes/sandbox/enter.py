@@ -9,6 +9,7 @@ bubblewrap's two processes, `folder` is where the command runs, `capabilities` t
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -16,8 +17,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-#: The user namespace first, which gives the right to enter the others; the files last (setns(2)).
-_NAMESPACES = ("user", "ipc", "uts", "net", "pid", "cgroup", "mnt")
+#: The files last: nothing of the machine's is there any more after that (setns(2)).
+_NAMESPACES = ("ipc", "uts", "net", "pid", "cgroup", "mnt")
+#: The user namespace that another one belongs to (ioctl_ns(2)).
+_NS_GET_USERNS = 0xB701
 # prctl(2), capset(2), seccomp(2).
 _NO_NEW_PRIVS, _SET_SECCOMP, _FILTER = 38, 22, 2
 _CAPABILITIES_3 = 0x20080522
@@ -51,17 +54,29 @@ def main(spec: dict[str, Any], words: list[str]) -> int:
 
 
 def _open_namespaces(leader: int, first: int) -> list[int]:
-    """Those that are not this process's own. Raises OSError when that sandbox has ended."""
-    opened = []
-    for name in _NAMESPACES:
-        path = f"/proc/{first}/ns/{name}"
-        if os.readlink(path) != os.readlink(f"/proc/self/ns/{name}"):
-            opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    """Those that are not this process's own, in order. Raises OSError when that sandbox has ended.
+
+    Who mounts a /dev of his own without being root does it in a user namespace around the program's: all
+    others belong to that one, so it comes first, and the program's own last.
+    """
+    opened = [found for name in _NAMESPACES if (found := _other(first, name)) is not None]
+    inner = _other(first, "user")
+    if inner is not None:
+        outer = fcntl.ioctl(opened[-1], _NS_GET_USERNS)
+        opened = [outer, *opened] if os.path.sameopenfile(outer, inner) else [outer, *opened, inner]
     with open(f"/proc/{first}/stat", "rb") as file:
         parent = int(file.read().rpartition(b")")[2].split()[1])
     if parent != leader:
         raise ProcessLookupError("its sandbox has ended")
     return opened
+
+
+def _other(pid: int, name: str) -> int | None:
+    """A namespace of that process; None for one that this process is in itself."""
+    path = f"/proc/{pid}/ns/{name}"
+    if os.readlink(path) == os.readlink(f"/proc/self/ns/{name}"):
+        return None
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _execute(library: Any, spec: dict[str, Any], words: list[str]) -> None:

@@ -124,10 +124,10 @@ class Bench:
         return self.ready(service_id) and len(instances) == 1 and instances[0]["pid"] != pid
 
     def processes(self) -> dict[int, str]:
-        """Everything alive that carries this home's mark: pid → instance."""
+        """Everything alive that carries this home's mark, but for bubblewrap's own: pid → instance."""
         run = run_directory(self.home.resolve())
         found = {pid: instance_of(pid, run) for pid in pids()}
-        return {pid: mark for pid, mark in found.items() if mark and _alive(pid)}
+        return {pid: mark for pid, mark in found.items() if mark and _alive(pid) and not _is_bwrap(pid)}
 
     def until(self, holds: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
         """Waits for a state of the world."""
@@ -147,6 +147,13 @@ class Bench:
             MemoryFiles(self.home, kind).prune(())
         shutil.rmtree(run_directory(self.home), ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _is_bwrap(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "bwrap\n"
+    except OSError:
+        return False
 
 
 def _alive(pid: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -155,7 +155,9 @@ def real_lives(name: str) -> Iterator[Lives]:
         yield Lives(next_life, runs, make)
     finally:
         for pid in marked(paths):
-            os.kill(pid, 9)
+            # The first process of a sandbox takes the others with it.
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
         for host in hosts:
             host.close()
         shutil.rmtree(paths.run, ignore_errors=True)

@@ -26,10 +26,14 @@ def running(
     [
         ([running("private")], "True", "Private"),
         ([running("strict", sandbox="strict")], "True", "Strict"),
-        ([running("private"), running("none")], "False", "StartedBefore"),
+        (
+            [running("private", sandbox="private"), running("none", sandbox="private")],
+            "False",
+            "StartedBefore",
+        ),
         ([running("strict"), running("private")], "True", "Private"),
-        ([running(unconfined=NO_NAMESPACES)], "False", "SandboxUnavailable"),
-        ([running()], "False", "StartedBefore"),
+        ([running(unconfined=NO_NAMESPACES, sandbox="private")], "False", "SandboxUnavailable"),
+        ([running(sandbox="private")], "False", "StartedBefore"),
         ([running(sandbox="none")], "False", "NotAsked"),
     ],
 )

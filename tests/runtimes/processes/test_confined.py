@@ -89,7 +89,7 @@ async def test_one_that_was_stopped_before_it_was_executed_is_gone(private: Benc
     running = await private.start("sleep", "1000")
     await private.runtime.stop(running)
     with anyio.fail_after(5):
-        assert not (await private.runtime.wait(running)).success
+        assert (await private.runtime.wait(running)).signal == signal.SIGTERM
     assert not marked(private.paths)
 
 
