@@ -57,7 +57,6 @@ def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-<<<<<<< HEAD
 def users_of(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Each process that there is, and as which user it runs."""
     for pid in pids:
@@ -67,17 +66,12 @@ def users_of(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
             continue
 
 
-def children() -> list[int]:
-    """The children of this process that its main thread started, and all orphans that it was given."""
-    own = os.getpid()
-=======
 def children(parent: int | None = None) -> list[int]:
     """The children of a process that its main thread started, and all orphans that it was given.
 
     Without `parent` those of this one.
     """
     parent = os.getpid() if parent is None else parent
->>>>>>> dddace0 (The status says how far a program is kept apart and which process it is; CI tries sandboxes as root and as nobody)
     try:
         with open(f"/proc/{parent}/task/{parent}/children") as file:
             return [int(pid) for pid in file.read().split()]
