@@ -14,6 +14,7 @@ life listens there again when it adopts the container.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import socket
 import threading
@@ -24,10 +25,12 @@ import anyio
 import anyio.to_thread
 from anyio.abc import SocketListener
 
+from runtimes.network.splicing import splice
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anyio.abc import ByteStream, SocketStream
+    from anyio.abc import SocketStream
 
 #: The gateway's socket in the node's run directory, and the folder that containers see.
 GATEWAY_SOCKET, GATEWAY_FOLDER = "gateway.sock", "gateway"
@@ -36,7 +39,6 @@ UNREACHABLE = (
 )
 _CLONE_NEWNET = 0x40000000
 _BACKLOG = 128
-_PIECE = 65536
 
 
 def share_gateway(run: Path) -> Path:
@@ -119,22 +121,7 @@ async def relay(bound: socket.socket, gateway: str) -> None:
     async def serve(client: SocketStream) -> None:
         with suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             async with client, await anyio.connect_unix(gateway) as server:
-                await _both_ways(client, server)
+                await splice(client, server, idle=math.inf)
 
     async with await SocketListener.from_socket(bound) as listener:
         await listener.serve(serve)
-
-
-async def _both_ways(one: ByteStream, other: ByteStream) -> None:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_pass_on, one, other)
-        tasks.start_soon(_pass_on, other, one)
-
-
-async def _pass_on(source: ByteStream, target: ByteStream) -> None:
-    """One direction, to its end; the other one may go on."""
-    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-        async for piece in source:
-            await target.send(piece)
-    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-        await target.send_eof()

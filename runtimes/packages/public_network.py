@@ -13,19 +13,19 @@ import re
 import socket
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import SocketAttribute
+
+from runtimes.network import addresses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from anyio.abc import ByteReceiveStream, SocketStream
 
-#: IPv6 addresses that lead to an IPv4 one, in their last 32 bits (RFC 6052), and those of a local translator.
-_NAT64, _LOCAL_NAT64 = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
 _CONNECT = re.compile(
     rb"CONNECT (?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,255}):(?P<port>[0-9]{1,5}) HTTP/1\.[01]"
 )
@@ -39,16 +39,8 @@ _ENDS = (OSError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceE
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is of the public network (IANA's registries of special-purpose ones)."""
-    found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-    if isinstance(found, IPv6Address):
-        if found in _LOCAL_NAT64 or found.is_site_local:
-            return False
-        inner = found.ipv4_mapped or found.sixtofour
-        if found in _NAT64:
-            inner = IPv4Address(int(found) & 0xFFFFFFFF)
-        found = inner or found
-    return found.is_global and not (found.is_multicast or found.is_reserved)
+    """Whether an IP address, maybe with a zone, is of the public network."""
+    return addresses.is_public(ip_address(address.partition("%")[0]))
 
 
 @dataclass(slots=True)

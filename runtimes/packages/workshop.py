@@ -50,11 +50,13 @@ if TYPE_CHECKING:
 
 #: Seconds that one tool may take.
 DEADLINE = 30 * 60.0
-#: What a process of a build may have: seconds of computing, bytes of a file, open files; no core dumps.
+#: What a process of a build may have: seconds of computing, bytes of a file, open files, processes beside it
+#: (which the kernel does not count for root); no core dumps.
 LIMITS = {
     resource.RLIMIT_CPU: int(DEADLINE),
     resource.RLIMIT_FSIZE: 8 << 30,
     resource.RLIMIT_NOFILE: 65536,
+    resource.RLIMIT_NPROC: 4096,
     resource.RLIMIT_CORE: 0,
 }
 #: Below the cache of the node's packages: a folder for each service whose tools are shut in.

@@ -401,7 +401,7 @@ async def test_what_takes_too_long_is_ended(
 async def test_a_hook_has_limits(paths: Paths, person: Path) -> None:
     hook = "import json, resource, pathlib\n" + (
         "pathlib.Path('limits.json').write_text(json.dumps([resource.getrlimit(getattr(resource, name))[1]"
-        " for name in ('RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_CORE')]))"
+        " for name in ('RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_CORE', 'RLIMIT_NPROC')]))"
     )
     files = {
         "package.json": {"name": "app", "main": "index.js", "scripts": {"postinstall": f"{PYTHON} hook.py"}},
@@ -409,7 +409,7 @@ async def test_a_hook_has_limits(paths: Paths, person: Path) -> None:
     }  # fmt: skip
     async with machinery(paths) as made:
         copy = await made.prepare(files, sandbox="strict")
-    assert json.loads((copy / "limits.json").read_text()) == [1800, 8 << 30, 0]
+    assert json.loads((copy / "limits.json").read_text()) == [1800, 8 << 30, 0, 4096]
 
 
 async def test_without_a_sandbox_nothing_of_others_is_built(paths: Paths, person: Path) -> None:
