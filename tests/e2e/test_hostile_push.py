@@ -138,6 +138,8 @@ def test_what_others_push_gets_nothing_of_this_node(pair: tuple[Member, Member],
     push(laptop, pi, outside)
     found = report(pi)
     assert [name for name, got in found.items() if got is True] == []
+    # It was not for want of a way to the gateway.
+    assert "may not call" in found["ask the services API"]
     pi.until(lambda: pi.ready("app"), "it runs")
     assert not pi.service("pwned")["instances"] and not (pi.home / "data" / "victim" / "pwned").exists()
     told = pi.atek("status", "app").stdout
