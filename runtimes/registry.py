@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+from runtimes.packages.late import LatePreparer
 from runtimes.packages.native import NativePreparer
-from runtimes.packages.node import NodePreparer
-from runtimes.packages.python import PythonPreparer
-from runtimes.packages.workshop import Workshops
 from runtimes.processes.process import ProcessRuntime
 
 if TYPE_CHECKING:
     from runtimes.base import Runtime
+    from runtimes.packages.workshop import Workshops
     from runtimes.preparer import Preparer
     from runtimes.processes.process import ProcessHost
 
 
 def make_runtimes(host: ProcessHost, *others: Runtime) -> dict[str, Runtime]:
     """One for each kind of program, over the processes of one host; and those for containers, if any."""
-    workshops = Workshops(host.paths, host.networks, host.sandboxes.machine)
+
+    @cache
+    def workshops() -> Workshops:
+        from runtimes.packages.workshop import Workshops
+
+        return Workshops(host.paths, host.networks, host.sandboxes.machine)
+
+    def for_node() -> Preparer:
+        from runtimes.packages.node import NodePreparer
+
+        return NodePreparer(host.paths, workshops())
+
+    def for_python() -> Preparer:
+        from runtimes.packages.python import PythonPreparer
+
+        return PythonPreparer(host.paths, workshops())
+
     preparers: dict[str, Preparer] = {
         "process": NativePreparer(host.paths),
-        "node": NodePreparer(host.paths, workshops),
-        "python": PythonPreparer(host.paths, workshops),
+        "node": LatePreparer(for_node),
+        "python": LatePreparer(for_python),
     }
     made: dict[str, Runtime] = {
         name: ProcessRuntime(name, preparer, host) for name, preparer in preparers.items()

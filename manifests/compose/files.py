@@ -35,6 +35,7 @@ from manifests.compose.fields import HINTS, TRANSLATORS, capabilities, own_words
 from manifests.compose.marks import refuse_marks, reveal, sealed_variables
 from manifests.compose.merging import TAGS, Layer, Merged
 from manifests.compose.mounts import together
+from manifests.compose.names import OVERRIDES, is_override
 from manifests.compose.shared import Shared
 from manifests.compose.translation import Translation
 from manifests.compose.values import Invalid, only, table, text
@@ -54,16 +55,9 @@ if TYPE_CHECKING:
     #: The text of a file by its path; None when there is no such file. Raises BrokenText.
     ReadFile = Callable[[str], str | None]
 
-NAMES = frozenset({"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"})
-#: The first of them that is there overrides the Compose file beside it, as Compose chooses.
-OVERRIDES = (
-    "compose.override.yml", "compose.override.yaml",
-    "docker-compose.override.yml", "docker-compose.override.yaml",
-)  # fmt: skip
 #: Seconds that a service has to become healthy: the first start of a database may take a while.
 _DEADLINE = 600.0
 _TOP = ("version", "name", "services", "volumes", "networks", "secrets", "configs")
-_MANIFEST = re.compile(r"^id\s*:", re.MULTILINE)
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 #: The manifest's key → the Compose key that it came from, where they differ.
 _WRITTEN = {
@@ -72,19 +66,6 @@ _WRITTEN = {
     "capabilities": "cap_add", "isolation": "runtime", "pull": "pull_policy", "stop": "stop_signal",
     "allow": "x-atek", "autoUpdate": "x-atek",
 }  # fmt: skip
-
-
-def is_compose(file: str, text: str) -> bool:
-    """Whether a file's name is one of those that Compose looks for, and it is not the manifest of a service.
-
-    One with the id `compose` has a file of that name too; in a Compose file no `id` stands on top.
-    """
-    return posixpath.basename(file).lower() in NAMES and not _MANIFEST.search(text)
-
-
-def is_override(file: str, text: str) -> bool:
-    """Whether a file is one that Compose merges into the Compose file beside it."""
-    return posixpath.basename(file) in OVERRIDES and not _MANIFEST.search(text)
 
 
 def read_compose(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.compose import is_override, read_compose
-from manifests.compose.files import OVERRIDES
 from manifests.compose.merging import Layer, Merged
+from manifests.compose.names import OVERRIDES
 from manifests.compose.values import Invalid
 from manifests.documents.document import BrokenText, no_line
 from manifests.documents.text import read_documents, read_tagged
