@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from manifests.files import write_atomically
 from reconciler.errors import UserError
-from runtimes.router.decide.passed_fields import INSTANCE_PREFIX
+from runtimes.router.decide.table import INSTANCE_PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from runtimes.router.decide.sessions import session_token, without_sessions
+from runtimes.router.decide.table import INSTANCE_PREFIX
 from runtimes.router.protocol.fields import ROUTER_TOKEN
 
 if TYPE_CHECKING:
     from runtimes.router.decide.table import Caller, RouteTable
     from runtimes.router.protocol.request_head import RequestHead
 
-#: What instances' tokens begin with, of this node and of all others; 64 hex digits follow.
-INSTANCE_PREFIX = "atek_"
 _PREFIX = INSTANCE_PREFIX.encode()
 _INSTANCES = re.compile(rb"%b[0-9a-f]{64}" % _PREFIX, re.IGNORECASE)
 # Sessions, and tokens that an older node gave, without what stands around them.

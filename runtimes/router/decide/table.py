@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Who acts for the node itself, in Atek-Auth-User and Atek-Auth-Service.
 SYSTEM = "system"
+#: What instances' tokens begin with, of this node and of all others; 64 hex digits follow.
+INSTANCE_PREFIX = "atek_"
 #: An API's id and its transport.
 ApiKey = tuple[str, str]
 #: The node itself as a service among others; no host name leads to it.

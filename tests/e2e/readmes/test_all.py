@@ -11,7 +11,7 @@ from tests.e2e.readmes.shell import Line, Shell
 from tests.e2e.readmes.written import ROOT, commands, read, readmes, strays, tours
 
 TABLES = [
-    test_one_node.BEFORE, test_one_node.UP, test_one_node.RUN, test_two_nodes.RUN,
+    test_one_node.BEFORE, test_one_node.UP, test_one_node.RUN, test_one_node.CLONE, test_two_nodes.RUN,
     test_checkout.UP, test_checkout.RUN, test_checkout.KEYS, test_checkout.INSTALL, test_checkout.DAEMON,
     test_machine.OWNERS, test_machine.SWARM,
 ]  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from runtimes.processes.ports import free_port
 from tests.e2e.readmes.shell import Line, Shell
 from tests.reconciler.notify.test_sending import ntfy
-from tests.runtimes.packages.git_server import Repository
+from tests.runtimes.packages.git_server import WHO, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,8 @@ RUN = {
     "atek secret rotate FILE": [Line("atek secret rotate secrets.yaml")],
     "atek down": [Line("atek down")],
 }
+#: In a clone of a source's repository.
+CLONE = {"git revert HEAD": [Line("git revert HEAD", "Revert")]}
 WAITS = 'command: [sh, -c, "echo good day; exec sleep 1000"]\nprobes: {readiness: none}\n'
 
 
@@ -110,6 +112,16 @@ def prepare(root: Path, *, notify: int) -> Repository:
     (root / "more.yaml").write_text(f"id: more\n{WAITS}")
     (root / "secrets.yaml").write_text("api: sesame\n")
     return notes
+
+
+def test_a_commit_is_taken_back(root: Path) -> None:
+    home = Repository(root / "home")
+    home.commit({"a.yaml": "id: good\n"})
+    home.commit({"a.yaml": "id: bad\n"})
+    with Shell(root / "home", WHO) as shell:
+        for lines in CLONE.values():
+            shell.type(lines)
+    assert (root / "home" / "a.yaml").read_text() == "id: good\n"
 
 
 @pytest.mark.timeout(300)

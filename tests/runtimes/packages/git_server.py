@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runtimes.packages.git import Repositories
 
-_WHO = {
+WHO = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com", "GIT_COMMITTER_NAME": "a",
     "GIT_COMMITTER_EMAIL": "a@example.com", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
 }  # fmt: skip
@@ -37,7 +37,7 @@ class Repository:
 
     def git(self, *arguments: str) -> str:
         """What git prints, in the work tree."""
-        environment = {**os.environ, **_WHO}
+        environment = {**os.environ, **WHO}
         line = ["git", "-c", "protocol.file.allow=always", *arguments]
         return subprocess.run(
             line, cwd=self._tree, env=environment, check=True, capture_output=True, text=True
