@@ -317,7 +317,7 @@ def _choose_endpoint(service: Service, socket: Path) -> Endpoint:
 def _make_folders(service_id: str, paths: Paths, *, sandboxed: bool) -> None:
     data = paths.data(service_id)
     # What stands for the data folder of a sandboxed one is looked at first (runtimes.sandbox.enclosure).
-    for folder in (data if sandboxed else data / "tmp", paths.logs(service_id)):
+    for folder in (data, *(() if sandboxed else (data / "tmp",)), paths.logs(service_id)):
         if not folder.is_dir() and not (sandboxed and folder.is_symlink()):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

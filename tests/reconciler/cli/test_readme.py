@@ -44,6 +44,7 @@ def mentioned() -> list[tuple[str, str]]:
         "README.md",
         "manifests/README.md",
         "runtimes/router/README.md",
+        "runtimes/sandbox/README.md",
         "hyper/README.md",
         "tests/bench/README.md",
     )
