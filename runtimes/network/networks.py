@@ -21,7 +21,7 @@ from runtimes.loopback import LOOPBACK
 from runtimes.network.inbound import lead_in
 from runtimes.network.inside import NAMES_PORT, PROXY_PORT, SERVICES, layout
 from runtimes.network.namespaces import Namespaces, open_network
-from runtimes.network.rules import rules_of
+from runtimes.network.rules import Rules, is_this_machine, rules_of
 from runtimes.network.serving import Serving
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runtimes.network.inside import Inside
-    from runtimes.network.rules import Refusal, Rules
+    from runtimes.network.rules import Refusal
 
 _BACKLOG = 128
 #: Names that a wildcard stands for, of one sandbox, and the first of their addresses inside.
@@ -188,6 +188,9 @@ class Networks:
         port: int | None = None,
     ) -> list[socket.socket]:
         """Returns the gateway's listeners, at these addresses."""
+        # Nobody gets to the gateway but by his own door, where it is known who he is.
+        others = (rule for rule in rules.rules if rule.port != self.port or not is_this_machine(rule.host))
+        rules = Rules(tuple(others))
         namespace = open_network(pid)
         network = Network(namespace, rules, layout(rules), refused, self._namespaces, pid=pid, port=port)
         try:

@@ -147,6 +147,12 @@ def destination(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a rule's host is this machine in any case."""
+    address = literal(host)
+    return is_loopback_name(host) or (address is not None and address.is_loopback)
+
+
 def is_loopback_name(host: str) -> bool:
     """Whether it is this machine's own name for itself, which no resolver is asked about (RFC 6761)."""
     return host == LOCALHOST or host.endswith(f".{LOCALHOST}") or host in LOOPBACK

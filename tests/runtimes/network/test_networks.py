@@ -375,6 +375,18 @@ async def test_the_proxy_leads_nowhere_else(line: str, monkeypatch: pytest.Monke
         assert "not in its egress" in here.refused[0]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "[::1]", "a.localhost"])
+async def test_egress_is_no_other_way_to_the_gateway(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it would be a visitor, and not itself."""
+    async with server() as port:
+        monkeypatch.setattr("tests.runtimes.network.test_networks.PORT", port)
+        async with world(f"{host}:{port}") as here:
+            assert (await here.ask_proxy(f"CONNECT {host}:{port}")).startswith("HTTP/1.1 403 ")
+        monkeypatch.setattr("tests.runtimes.network.test_networks.PORT", 1)
+        async with world(f"{host}:{port}") as here:
+            assert not (await here.ask_proxy(f"CONNECT {host}:{port}")).startswith("HTTP/1.1 403 ")
+
+
 async def test_without_the_list_the_proxy_leads_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     async with server() as port, world() as here:
         monkeypatch.setattr(Rules, "find", lambda _, host, port: Rule(host, port, local=True))
