@@ -18,6 +18,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+#: The kernel's settings, as in containers (the OCI runtime's read-only paths): root writes them without any
+#: capability, from a user namespace too, and what it writes to kernel/core_pattern is run outside, by root.
+KERNEL_SETTINGS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys")
+
 #: capabilities(7), each with its bit, that a program of root's keeps in *private*: it may still change users,
 #: own files, open low ports and set up networks; it may not mount, load, trace, or read past permissions.
 KEPT_CAPABILITIES = {
@@ -123,6 +127,8 @@ def _strict(view: View) -> Iterator[str]:
     for path, target in view.system.links:
         yield from ("--symlink", target, path)
     yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")
+    for path in KERNEL_SETTINGS:
+        yield from ("--ro-bind-try", path, path)
     yield from _masked(view.system)
     for text in view.texts:
         yield from ("--ro-bind-data", str(text.descriptor), text.path)

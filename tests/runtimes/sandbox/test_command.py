@@ -114,6 +114,16 @@ def test_a_strict_one_writes_nowhere_else(box: Box) -> None:
     assert found == (0, "")
 
 
+@pytest.mark.parametrize("setting", ["/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness"])
+def test_a_strict_one_opens_no_setting_of_the_kernel(box: Box, setting: str) -> None:
+    """What root writes to the first is run by the kernel, outside: as root, and without any capability."""
+    opened = f"import os; print(oct(os.stat({setting!r}).st_mode)); os.open({setting!r}, os.O_WRONLY)"
+    status, said = box.python(box.view("strict"), opened)
+    assert status != 0
+    assert said.startswith("0o100644")
+    assert "Errno 30" in said or os.geteuid() != 0
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_its_temporary_folder_is_its_own(box: Box, level: Literal["private", "strict"]) -> None:
     view = box.view(level, temporary=box.held(box.data / "tmp"))
