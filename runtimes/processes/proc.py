@@ -83,7 +83,10 @@ def children(parent: int | None = None) -> list[int]:
 def program_in_sandbox(leader: int) -> int:
     """The program that bubblewrap, the process `leader`, has executed; itself while there is none."""
     inner = (pid for first in children(leader) for pid in children(first))
-    return next((pid for pid in inner if is_second_of_namespace(pid)), leader)
+    try:
+        return next((pid for pid in inner if is_second_of_namespace(pid)), leader)
+    except OSError:
+        return leader
 
 
 def is_second_of_namespace(pid: int) -> bool:
