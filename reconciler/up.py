@@ -178,7 +178,9 @@ def _egress_refused(events: EventLog, service_id: str, refusal: Refusal) -> None
 def _make_host(home: Home, settings: Settings, run: Path, sockets: Sockets) -> ProcessHost:
     users = _users(settings)
     paths = Paths(home.path, run, sockets.port, _way(settings), users.containers if users else None)
-    return ProcessHost(paths, Vault(home.path).open, settings.limits.resources, ServiceUsers(paths, users))
+    return ProcessHost(
+        paths, Vault(home.path).open, settings.limits.resources, ServiceUsers(paths, users), settings.sandbox
+    )
 
 
 def _users(settings: Settings) -> UserRange | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.decide.conditions import Condition
-from runtimes.sandbox.confinement import confinement_of
+from runtimes.sandbox.confinement import STARTED_BEFORE, confinement_of
 from runtimes.sandbox.troubles import UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from runtimes.base import Running
 
 _CONTAINERS = ("docker", "swarm")
-_BEFORE = "it runs as it was started, without; its next start has one"
 
 
 def sandboxed(running: Collection[Running]) -> Condition | None:
@@ -27,14 +26,13 @@ def sandboxed(running: Collection[Running]) -> Condition | None:
     if least.sandbox != "none":
         return Condition("Sandboxed", "True", least.sandbox.title(), _SENTENCES[least.sandbox])
     wanted = confinement_of(least.service)
-    if wanted.level == "none":
-        return (
-            Condition("Sandboxed", "False", "NotAsked", "its manifest asks for none") if wanted.said else None
-        )
+    if least.unconfined == STARTED_BEFORE or (wanted.level != "none" and not least.unconfined):
+        return Condition("Sandboxed", "False", "StartedBefore", STARTED_BEFORE)
     if least.unconfined:
         message = f"nothing keeps it from the node's home and other services: {least.unconfined}"
         return Condition("Sandboxed", "False", UNAVAILABLE, message)
-    return Condition("Sandboxed", "False", "StartedBefore", _BEFORE)
+    asked = Condition("Sandboxed", "False", "NotAsked", "its manifest asks for none")
+    return asked if wanted.said else None
 
 
 _SENTENCES = {

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
@@ -178,6 +178,7 @@ class _Values(BaseModel):
     docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
     limits: LimitSettings = LimitSettings()
+    sandbox: Literal["none", "private"] = "none"
     users: Annotated[Text, AfterValidator(_user_range)] | None = None
     remote: RemoteSettings = RemoteSettings()
     notify: tuple[NotifySettings, ...] = ()

@@ -37,6 +37,7 @@ from runtimes.processes.recovery import Strays, recover
 from runtimes.processes.sampling import Excess, Sampler, by_instance
 from runtimes.processes.scan import Scanner
 from runtimes.processes.settling import Settled, limited_line, options_beside, settle
+from runtimes.sandbox.confinement import DEFAULT, STARTED_BEFORE, confinement_of
 from runtimes.users.service_users import ServiceUsers
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from manifests.model.service import Service
     from runtimes.paths import Paths
     from runtimes.processes.ownership import Seen
+    from runtimes.sandbox.confinement import Level
 
 #: prctl(2): orphaned descendants become children of this process, so that none can hide.
 _PR_SET_CHILD_SUBREAPER = 36
@@ -88,11 +90,13 @@ class ProcessHost:
         open_secrets: OpenSecrets = no_secrets,
         defaults: Resources = NO_LIMITS,
         users: ServiceUsers | None = None,
+        sandbox: Level = DEFAULT,
     ) -> None:
-        """`defaults`: what an instance may have where its manifest says nothing."""
+        """`defaults` and `sandbox`: what an instance may have, and gets, where its manifest says nothing."""
         self.paths = paths
         self.open_secrets = open_secrets
         self._defaults = defaults
+        self.sandbox = sandbox
         self.records = Records(paths.records)
         self.users = users or ServiceUsers(paths)
         self.memory = MemoryFiles(paths.home, "processes", paths.way, paths.way)
@@ -156,6 +160,9 @@ class ProcessHost:
             os.close(before.pidfd)
         limits = self.limits_of(record.service)
         running = to_running(record, self.limiter.enforcement.sentence(limits))
+        if child is None and record.sandbox == "none" and not record.unconfined:
+            wanted = confinement_of(record.service, self.sandbox)
+            running = replace(running, unconfined=STARTED_BEFORE if wanted.level != "none" else "")
         if child is None:
             running = replace(running, awaits_user=self.users.awaited(record.service, record.pid))
         self.handles[record.instance] = Handle(running, family, pidfd, record.log_start, child)

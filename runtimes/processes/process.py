@@ -157,7 +157,7 @@ class ProcessRuntime:
     async def _get_ready(self, launch: Launch) -> _Start:
         """Everything that can be known before something runs. Raises RuntimeFailure or OSError."""
         host, paths, service = self._host, self._host.paths, launch.service
-        wanted = confinement_of(service)
+        wanted = confinement_of(service, host.sandbox)
         level, unconfined = await host.sandboxes.level(wanted)
         program = self._preparer.program(service)
         _make_folders(service.id, paths, sandboxed=level != "none")

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 Level = Literal["none", "private", "strict"]
 
-#: Whose manifests say nothing: the owner's own.
+#: Of manifests that say nothing, where their node's owner says nothing either.
 DEFAULT: Level = "none"
+#: Why something that should be in a sandbox runs without.
+STARTED_BEFORE = "it runs as it was started, without; its next start has one"
 #: The node's own services, which serve it from its home: parts of it, not its guests.
 _OWN_IDS = "core."
 
@@ -37,11 +39,11 @@ class Confinement:
         return self.level == "strict"
 
 
-def confinement_of(service: Service) -> Confinement:
-    """Of a program of this machine; containers have their engine's."""
+def confinement_of(service: Service, default: Level = DEFAULT) -> Confinement:
+    """Of a program of this machine; containers have their engine's. `default`: of those that say nothing."""
     manifest = service.manifest
     if manifest.sandbox is None:
         own = service.id.startswith(_OWN_IDS)
-        return Confinement("none" if own else DEFAULT)
+        return Confinement("none" if own else default)
     binds = tuple(parse_bind(each) for each in manifest.binds)
     return Confinement(manifest.sandbox, True, binds, manifest.destinations)

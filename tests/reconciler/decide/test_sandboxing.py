@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.decide.sandboxing import sandboxed
 from runtimes.base import Endpoint, Running
+from runtimes.sandbox.confinement import STARTED_BEFORE
 from tests.runtimes.factories import service
 
 NO_NAMESPACES = "user.max_user_namespaces = 0 forbids user namespaces"
@@ -34,13 +35,14 @@ def running(
         ([running("strict"), running("private")], "True", "Private"),
         ([running(unconfined=NO_NAMESPACES, sandbox="private")], "False", "SandboxUnavailable"),
         ([running(sandbox="private")], "False", "StartedBefore"),
+        ([running(unconfined=STARTED_BEFORE)], "False", "StartedBefore"),
         ([running(sandbox="none")], "False", "NotAsked"),
     ],
 )
 def test_the_least_of_them_is_told(these: list[Running], status: str, reason: str) -> None:
     found = sandboxed(these)
     assert found is not None and (found.status, found.reason) == (status, reason)
-    assert NO_NAMESPACES in found.message or not any(each.unconfined for each in these)
+    assert NO_NAMESPACES in found.message or reason != "SandboxUnavailable"
 
 
 def test_of_nothing_of_containers_and_of_the_nodes_own_parts_nothing_is_told() -> None:

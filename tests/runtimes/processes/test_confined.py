@@ -16,11 +16,12 @@ from manifests.model.spec import Probe
 from runtimes.base import Exit, PermanentFailure, RuntimeFailure, SecretFile, Secrets
 from runtimes.probes import EndpointProber
 from runtimes.processes.confined import exit_of, read_status
+from runtimes.sandbox.confinement import STARTED_BEFORE
 from runtimes.sandbox.enclosure import Enclosed
 from runtimes.sandbox.exit_status import Status, parse
 from runtimes.sandbox.machine import Facts, Machine
 from runtimes.sandbox.troubles import Trouble
-from tests.runtimes.factories import alive, launch, marked
+from tests.runtimes.factories import alive, launch, marked, service
 from tests.runtimes.processes.benches import LOOK, Bench
 from tests.runtimes.processes.families import DAEMON, DEAF, WORKERS, family, program
 
@@ -242,6 +243,20 @@ async def test_without_sandboxes_a_private_one_runs_and_it_is_said(bench: Bench,
     assert (running.sandbox, running.unconfined) == ("none", str(unable))
     (adopted,) = await bench.next_life().observe()
     assert adopted.unconfined == str(unable)
+
+
+async def test_silence_is_private_where_the_nodes_owner_says_so(bench: Bench, facts: Facts) -> None:
+    """What runs already goes on as it is."""
+    silent = service(command=["sleep", "1000"])
+    before = await bench.runtime.start(launch(silent, "before"))
+    bench.next_life()
+    bench.hosts[-1].sandbox = "private"
+    (adopted,) = await bench.runtime.observe()
+    assert (before.sandbox, before.unconfined) == ("none", "")
+    assert (adopted.pid, adopted.sandbox, adopted.unconfined) == (before.pid, "none", STARTED_BEFORE)
+    assert (await bench.runtime.start(launch(silent, "after"))).sandbox == "private"
+    of_node = service("core.hyper", command=["sleep", "1000"])
+    assert (await bench.runtime.start(launch(of_node, "own"))).sandbox == "none"
 
 
 async def test_without_sandboxes_a_strict_one_does_not_run(bench: Bench, unable: Trouble) -> None:
