@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING
 from runtimes.sandbox.command import is_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from runtimes.paths import Paths
 
+#: The device, what of it is mounted, and where.
+Mount = tuple[str, str, str]
 TEMPORARY = "/tmp"
 #: Of every node, in its run directory.
 _CONTROL = "control.sock"
 #: In a command or a variable: up to what ends a word for a shell, a list of paths or an URL.
-_BELOW_TEMPORARY = re.compile(r"(?<![\w./~-])(?:file://)?(/tmp/[^\s:;,'\"`|&<>()$*?\[\]{}\\#]+)")
+_BELOW_TEMPORARY = re.compile(
+    r"(?<![\w./~-])(?:[a-z][a-z0-9+.-]*:/{2,3})?(/tmp/[^\s:;,'\"`|&<>()$*?\[\]{}\\#]+)"
+)
 #: proc_pid_mountinfo(5) writes blanks and backslashes as octal numbers.
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -38,7 +42,7 @@ def hidden(paths: Paths) -> list[str]:
     with open("/proc/net/unix", errors="surrogateescape") as file:
         found |= {path for run in runs_of_sockets(file) for path in _of_node(run)}
     with open("/proc/self/mountinfo", errors="surrogateescape") as file:
-        mounts = file.read().splitlines()
+        mounts = parse_mounts(file)
     for path in list(found):
         found |= set(aliases(path, mounts))
     there = sorted(path for path in found if path != "/" and os.path.isdir(path))
@@ -74,20 +78,32 @@ def _home_of(run: str, home: str) -> Iterator[str]:
         yield home
 
 
-def aliases(path: str, mounts: Iterable[str]) -> Iterator[str]:
-    """Where else a folder is seen: the lines of proc_pid_mountinfo(5) say what is mounted from where."""
-    found = [(each[2], _plain(each[3]), _plain(each[4])) for each in map(str.split, mounts) if len(each) > 4]
-    of_path = [each for each in found if is_below(path, [each[2]])]
-    if not of_path:
+def parse_mounts(lines: Iterable[str]) -> list[Mount]:
+    """The lines of proc_pid_mountinfo(5)."""
+    fields = (line.split(maxsplit=5) for line in lines)
+    return [(each[2], _plain(each[3]), _plain(each[4])) for each in fields if len(each) > 4]
+
+
+def aliases(path: str, mounts: Sequence[Mount]) -> Iterator[str]:
+    """Where else a folder is seen, by what is mounted from where."""
+    over: Mount | None = None
+    for each in mounts:
+        # The last one of the deepest lies on top.
+        if _is_in(path, each[2]) and (over is None or len(each[2]) >= len(over[2])):
+            over = each
+    if over is None:
         return
-    # The last one of the deepest lies on top.
-    device, root, point = max(enumerate(of_path), key=lambda each: (len(each[1][2]), each[0]))[1]
+    device, root, point = over
     inside = _join(root, path[len(point.rstrip("/")) :])
-    for other_device, other_root, other_point in found:
-        if other_device == device and is_below(inside, [other_root]):
+    for other_device, other_root, other_point in mounts:
+        if other_device == device and _is_in(inside, other_root):
             alias = _join(other_point, inside[len(other_root.rstrip("/")) :])
             if alias != path:
                 yield alias
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return folder == "/" or path == folder or path.startswith(f"{folder}/")
 
 
 def _join(folder: str, below: str) -> str:
@@ -95,7 +111,7 @@ def _join(folder: str, below: str) -> str:
 
 
 def _plain(path: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path) if "\\" in path else path
 
 
 def named_below_temporary(texts: Iterable[str], exists: Callable[[str], bool]) -> list[str]:
