@@ -59,7 +59,8 @@ class View:
     """What one program sees.
 
     `own`: its data, socket folder, package. `programs`: what it is run by, wherever that lies; read-only.
-    `temporary` is its /tmp, None: one in memory. `hidden` (private): folders of others', empty for it.
+    `temporary` is its /tmp, None: one in memory. `hidden`: folders of others', empty for it (strict: those
+    that lie in what it is shown).
     `shown`: what its author names below /tmp (private), what its owner lets it see (strict). `texts`
     (strict): files made for it, each with a descriptor of the content. `capabilities`: those of the node's
     that it keeps where the node is root's, None where it is not.
@@ -136,8 +137,14 @@ def _strict(view: View) -> Iterator[str]:
     for path in view.programs:
         yield from ("--ro-bind-try", path, path)
     yield from _held(view.shown)
+    for path in view.hidden:
+        yield from ("--perms", "0700", "--tmpfs", path)
+    for path in view.programs:
+        if is_below(path, view.hidden):
+            yield from ("--ro-bind-try", path, path)
     yield from _held(view.own)
-    yield from ("--remount-ro", "/dev", "--remount-ro", "/")
+    for path in (*view.hidden, "/dev", "/"):
+        yield from ("--remount-ro", path)
 
 
 def _masked(system: System) -> Iterator[str]:
@@ -168,7 +175,9 @@ def is_below(path: str, folders: Iterable[str]) -> bool:
 
 def sees(view: View, path: str) -> bool:
     """Whether a path of the machine, without links in it, is there for the program at the same place."""
-    if is_below(path, (*(held.path for held in (*view.own, *view.shown)), *view.programs)):
+    if is_below(path, (*(held.path for held in view.own), *view.programs)):
+        return True
+    if is_below(path, (held.path for held in view.shown)) and not is_below(path, view.hidden):
         return True
     if view.level == "strict":
         return is_below(path, view.system.folders)

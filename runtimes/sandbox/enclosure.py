@@ -187,7 +187,8 @@ class Sandboxes:
         below = any(is_below(path, [TEMPORARY]) for path in (*_paths(own), *_paths(shown)))
         return View(
             "strict", guest.folder, own,
-            programs=_interpreters(guest), shown=shown, system=find_system(),
+            programs=_interpreters(guest), shown=shown, hidden=list(_inside(shown, others)),
+            system=find_system(),
             temporary=None if below else temporary,
             texts=[*_accounts(guest, hold), *hold.files(guest.texts)],
         )  # fmt: skip
@@ -223,6 +224,15 @@ class Sandboxes:
 
 def _paths(those: Iterable[Held]) -> Iterator[str]:
     return (held.path for held in those)
+
+
+def _inside(shown: Iterable[Held], others: Sequence[str]) -> Iterator[str]:
+    """Where folders of others' would be seen, because a folder around them is shown."""
+    for held in shown:
+        real = os.readlink(f"/proc/self/fd/{held.descriptor}")
+        for path in others:
+            if is_below(path, [real]):
+                yield held.path.rstrip("/") + path.removeprefix(real)
 
 
 def _interpreters(guest: Guest) -> list[str]:

@@ -301,6 +301,26 @@ async def test_what_cannot_be_granted_is_told(bench: Bench, facts: Facts, bind: 
     assert caught.value.reason == reason and caught.value.hint
 
 
+@pytest.mark.parametrize("through", ["{around}", "{link}"])
+async def test_a_folder_around_the_home_shows_nothing_of_it(
+    bench: Bench, facts: Facts, tmp_path: Path, through: str
+) -> None:
+    (bench.home / "state/admin.token").write_text("the node's")
+    around, link = os.path.dirname(os.path.realpath(bench.home)), tmp_path / "link"
+    link.symlink_to(around)
+    shown = through.format(around=around, link=link)
+    within = f"{shown}/{bench.home.name}"
+    script = (
+        f"ls {shown}; cat {within}/state/admin.token; ls -A {within}; touch {within}/x $ATEK_DATA_DIR/kept"
+    )
+    running = await bench.start("/bin/sh", "-c", script, sandbox="strict", binds=[f"{shown}:rw"])
+    await bench.finish(running)
+    said = (bench.home / "logs/app/service.log").read_text()
+    assert bench.home.name in said.split()
+    assert "the node's" not in said and "state" not in said.splitlines()
+    assert (bench.home / "data/app/kept").exists() and not (bench.home / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
