@@ -162,7 +162,7 @@ class Sandboxes:
 
     def _private(self, guest: Guest, hold: Hold) -> View:
         others = self._others(guest)
-        texts = (guest.folder, *guest.line, *guest.environment.values())
+        texts = (guest.folder, *guest.line, *guest.environment.values(), *_environment_of(guest.line[0]))
         named = [hold.existing(path, others) for path in named_below_temporary(texts, os.path.exists)]
         shown = [held for held in named if held is not None]
         own = self._own(guest, others, hold, writable=True)
@@ -220,6 +220,13 @@ class Sandboxes:
         cache = os.path.realpath(self._paths.cache)
         candidates = (f"{cache}/node", f"{cache}/tools", sys.prefix, sys.base_prefix)
         return [path for path in candidates if is_below(path, others) and os.path.isdir(path)]
+
+
+def _environment_of(program: str) -> Iterator[str]:
+    """The virtual environment that a Python is in (PEP 405)."""
+    folder = os.path.dirname(os.path.dirname(program))
+    if os.path.exists(os.path.join(folder, "pyvenv.cfg")):
+        yield folder
 
 
 def _paths(those: Iterable[Held]) -> Iterator[str]:
