@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 #: What a command begins with. A name alone is no command: `node` is a runtime, too.
 _PROGRAMS = (
     "atek", "make", "npm", "node", "docker", "docker-compose", "python", "pip", "curl", "git", "chmod",
-    "chown", "export",
+    "chown", "export", "systemctl", "loginctl", "sudo", "apt-get", "ssh",
 )  # fmt: skip
 _COMMAND = re.compile(rf"(?:\.venv/bin/)?(?:{'|'.join(_PROGRAMS)}) \S")
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
