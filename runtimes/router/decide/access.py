@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from runtimes.router.protocol.request_head import RequestHead
 
 USER_SESSIONS_API = "atek.cloud/user-sessions-api"
+#: Stands for what a service does that exports nothing: of all patterns only `*` stands for it.
+_NAMELESS = ""
 #: What somebody without a session needs to get one.
 OPEN_METHODS = frozenset({"login", "whoami"})
 
@@ -104,7 +106,8 @@ def may_visit(caller: Caller, service: ServiceRoute) -> bool:
 def may_reach(table: RouteTable, caller: Caller, service: ServiceRoute) -> bool:
     """Whether a caller may be told of at a service's host, where the service's APIs are within reach too.
 
-    Which of its paths lead to an API only the service knows; so all of its APIs have to be allowed.
+    Which of its paths lead to an API only the service knows; so all of its APIs have to be allowed. What
+    exports none has no name that `allow` could list: only who may call anything is told of there.
     """
     return caller.service == service.key or all(table.may_call(caller, api) for api in _offered(service))
 
@@ -112,11 +115,9 @@ def may_reach(table: RouteTable, caller: Caller, service: ServiceRoute) -> bool:
 def is_guarded(table: RouteTable, service: ServiceRoute) -> bool:
     """Whether there is a service that may not reach this one's host."""
     offered = _offered(service)
-    return bool(offered) and any(
-        not allows(allow, api, nodes_own=api in table.own) for allow in table.grants for api in offered
-    )
+    return any(not allows(allow, api, nodes_own=api in table.own) for allow in table.grants for api in offered)
 
 
 def _offered(service: ServiceRoute) -> set[str]:
     exports = (*service.exports, *(export for backend in service.backends for export in backend.exports))
-    return {export.api for export in exports}
+    return {export.api for export in exports} or {_NAMELESS}

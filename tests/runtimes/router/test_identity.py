@@ -155,11 +155,14 @@ async def test_a_services_host_is_no_way_around_what_its_callers_may_call(
     )
 
 
-async def test_a_service_reaches_itself_and_what_exports_nothing(world: World) -> None:
-    caller = await world.service("caller", allow=())
+@pytest.mark.parametrize(("allow", "status"), [((), 403), (("a.example/b",), 403), (("*",), 200), (None, 200)])
+async def test_a_service_reaches_itself_and_what_exports_nothing_where_it_may_call_anything(
+    world: World, allow: tuple[str, ...] | None, status: int
+) -> None:
+    caller = await world.service("caller", allow=allow)
     await world.service("pages", exports=())
-    for host in ("caller.localhost", "pages.localhost"):
-        assert (await world.ask("GET", "/", caller.bearer, host=host)).status == 200
+    assert (await world.ask("GET", "/", caller.bearer, host="caller.localhost")).status == 200
+    assert (await world.ask("GET", "/", caller.bearer, host="pages.localhost")).status == status
 
 
 async def test_an_older_revisions_api_is_one_too(world: World) -> None:

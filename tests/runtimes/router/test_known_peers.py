@@ -129,12 +129,15 @@ async def test_a_process_of_the_node_that_is_no_instances_may_nothing(world: Wor
     assert service.requests == []
 
 
-async def test_its_own_host_and_those_without_apis_are_open_to_it(world: World) -> None:
-    await world.service("caller", credentials=OURS, allow=())
+@pytest.mark.parametrize(("allow", "status"), [((), 403), (("a.example/b",), 403), (("*",), 200), (None, 200)])
+async def test_its_own_host_is_open_to_it_and_one_without_apis_where_it_may_call_anything(
+    world: World, allow: tuple[str, ...] | None, status: int
+) -> None:
+    await world.service("caller", credentials=OURS, allow=allow)
     await world.service("pages", exports=())
-    for host in ("caller.localhost", "pages.localhost"):
-        for unix in (False, True):
-            assert (await world.ask("GET", "/", host=host, unix=unix)).status == 200
+    for unix in (False, True):
+        assert (await world.ask("GET", "/", host="caller.localhost", unix=unix)).status == 200
+        assert (await world.ask("GET", "/", host="pages.localhost", unix=unix)).status == status
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks", "one piece"])
