@@ -115,7 +115,9 @@ def may_reach(table: RouteTable, caller: Caller, service: ServiceRoute) -> bool:
 def is_guarded(table: RouteTable, service: ServiceRoute) -> bool:
     """Whether there is a service that may not reach this one's host."""
     offered = _offered(service)
-    return any(not allows(allow, api, nodes_own=api in table.own) for allow in table.grants for api in offered)
+    return any(
+        not allows(allow, api, nodes_own=api in table.own) for allow in table.grants for api in offered
+    )
 
 
 def _offered(service: ServiceRoute) -> set[str]:

@@ -155,7 +155,9 @@ async def test_a_services_host_is_no_way_around_what_its_callers_may_call(
     )
 
 
-@pytest.mark.parametrize(("allow", "status"), [((), 403), (("a.example/b",), 403), (("*",), 200), (None, 200)])
+@pytest.mark.parametrize(
+    ("allow", "status"), [((), 403), (("a.example/b",), 403), (("*",), 200), (None, 200)]
+)
 async def test_a_service_reaches_itself_and_what_exports_nothing_where_it_may_call_anything(
     world: World, allow: tuple[str, ...] | None, status: int
 ) -> None:

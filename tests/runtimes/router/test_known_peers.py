@@ -129,7 +129,9 @@ async def test_a_process_of_the_node_that_is_no_instances_may_nothing(world: Wor
     assert service.requests == []
 
 
-@pytest.mark.parametrize(("allow", "status"), [((), 403), (("a.example/b",), 403), (("*",), 200), (None, 200)])
+@pytest.mark.parametrize(
+    ("allow", "status"), [((), 403), (("a.example/b",), 403), (("*",), 200), (None, 200)]
+)
 async def test_its_own_host_is_open_to_it_and_one_without_apis_where_it_may_call_anything(
     world: World, allow: tuple[str, ...] | None, status: int
 ) -> None:
