@@ -112,9 +112,10 @@ def _private(view: View) -> Iterator[str]:
     if view.shared_memory:
         yield from ("--perms", "1777", "--tmpfs", "/dev/shm")
     yield from _temporary(view)
+    # What is named may have the node's home in it.
+    yield from _held(view.shown)
     for path in view.hidden:
         yield from ("--perms", "0700", "--tmpfs", path)
-    yield from _held(view.shown)
     for path in view.programs:
         yield from ("--ro-bind-try", path, path)
     yield from _held(view.own)

@@ -95,6 +95,13 @@ def test_private_has_the_users_files_and_strict_has_not(box: Box) -> None:
     assert not there & {"boot", "home", "mnt", "opt", "run", "srv", "sys", "var"}
 
 
+def test_what_is_named_around_the_home_shows_a_private_one_nothing_of_it(box: Box) -> None:
+    view = box.view("private", shown=(box.held(box.home.parent),))
+    assert box.run(view, "cat", "own") == (0, "mine")
+    assert box.run(view, "cat", f"{box.other}/secret")[0] != 0
+    assert box.run(view, "ls", os.fspath(box.home))[1].split() == ["data"]
+
+
 def test_what_a_strict_one_is_granted(box: Box) -> None:
     other = box.user / "inbox"
     other.mkdir()
