@@ -56,7 +56,7 @@ def _exports(service: Service, _owner: str) -> str:
 def _sandbox(service: Service, _owner: str) -> str:
     if service.runtime in _CONTAINERS:
         return f"a container{f' of {service.manifest.isolation}' if service.manifest.isolation else ''}"
-    return service.manifest.sandbox or "what the config file says, else private"
+    return service.manifest.sandbox or "what the config file says, else none"
 
 
 def _egress(service: Service, _owner: str) -> str:

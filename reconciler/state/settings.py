@@ -178,7 +178,7 @@ class _Values(BaseModel):
     docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
     limits: LimitSettings = LimitSettings()
-    sandbox: Literal["none", "private"] = "private"
+    sandbox: Literal["none", "private"] = "none"
     users: Annotated[Text, AfterValidator(_user_range)] | None = None
     remote: RemoteSettings = RemoteSettings()
     notify: tuple[NotifySettings, ...] = ()

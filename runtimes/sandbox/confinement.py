@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Level = Literal["none", "private", "strict"]
 
 #: Of manifests that say nothing, where their node's owner says nothing either.
-DEFAULT: Level = "private"
+DEFAULT: Level = "none"
 #: Why something that should be in a sandbox runs without.
 STARTED_BEFORE = "it runs as it was started, without; its next start has one"
 #: The node's own services, which serve it from its home: parts of it, not its guests.
