@@ -255,7 +255,7 @@ SHOWN: dict[str, list[str]] = {
     ],
     "visit the host of another service, as a program": [
         "tests/runtimes/router/test_known_peers.py::test_a_host_is_no_way_around_what_it_may_call",
-        "tests/runtimes/router/test_known_peers.py::test_its_own_host_and_those_without_apis_are_open_to_it",
+        "tests/runtimes/router/test_known_peers.py::test_its_own_host_is_open_to_it_and_one_without_apis_where_it_may_call_anything",
         "tests/runtimes/router/test_known_peers.py::test_who_is_no_service_is_a_visitor",
         "tests/runtimes/router/test_private_hosts.py::test_owners_and_admins_may_and_everybody_where_a_service_is_for_all",
         "tests/e2e/test_visitors.py::test_a_node_listens_on_this_machine_only", ATTACKS,
