@@ -62,7 +62,8 @@ def _of_version(spec: Spec) -> Iterator[str]:
 
 def _of_sandbox(spec: Spec) -> Iterator[str]:
     if spec.is_container:
-        if spec.sandbox not in (None, "none"):
+        # What a Dockerfile runs is built by it.
+        if spec.sandbox == "private" or (spec.sandbox == "strict" and spec.source is None):
             yield "sandbox is for programs of this machine; a container has its engine's, and isolation"
         if spec.binds:
             yield "binds is for programs of this machine; a container has volumes"

@@ -243,3 +243,21 @@ def _check(policy: Policy, declared: Manifest, folder: str) -> None:
 
 def _fits(name: str, patterns: tuple[str, ...] | None) -> bool:
     return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize("terms", [{"trust": "foreign"}, {"trust": "own"}, {"sandbox": "private"}, {}])
+@pytest.mark.parametrize(
+    ("runtime", "keys"),
+    [("docker", {"source": "hyper://x", "build": {}, "publish": ["127.0.0.1:80:80"]}), ("docker", {"image": "x"}),
+     ("docker", {"source": "hyper://x"}), ("node", {"source": "hyper://x"}),
+     ("python", {"source": "hyper://x", "sandbox": "strict", "egress": ["a.example:443"]})],
+    ids=["built", "image", "a Dockerfile", "node", "asks for more"],
+)  # fmt: skip
+def test_what_is_narrowed_is_read_back_from_where_it_was_written(
+    terms: dict[str, Any], runtime: str, keys: dict[str, Any]
+) -> None:
+    """In a container's labels and a program's record."""
+    asked = Manifest.model_validate({"id": "a", **keys})
+    found = narrow(Policy.model_validate(terms), asked, runtime, (), "laptop")
+    said = found.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    assert Manifest.model_validate(said) == found
