@@ -248,8 +248,8 @@ def _fits(name: str, patterns: tuple[str, ...] | None) -> bool:
 @pytest.mark.parametrize("terms", [{"trust": "foreign"}, {"trust": "own"}, {"sandbox": "private"}, {}])
 @pytest.mark.parametrize(
     ("runtime", "keys"),
-    [("docker", {"source": "hyper://x", "build": {}, "publish": ["127.0.0.1:80:80"]}), ("docker", {"image": "x"}),
-     ("docker", {"source": "hyper://x"}), ("node", {"source": "hyper://x"}),
+    [("docker", {"source": "hyper://x", "build": {}, "publish": ["127.0.0.1:80:80"]}),
+     ("docker", {"image": "x"}), ("docker", {"source": "hyper://x"}), ("node", {"source": "hyper://x"}),
      ("python", {"source": "hyper://x", "sandbox": "strict", "egress": ["a.example:443"]})],
     ids=["built", "image", "a Dockerfile", "node", "asks for more"],
 )  # fmt: skip
