@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from runtimes.base import Running, SecretFile
 
-#: Nobody else's on any machine that these tests run on.
-USERS = UserRange(1_900_000_000, 1_900_000_099)
+#: Nobody else's on any machine that these tests run on, nor those of tests beside these: whoever is of a
+#: service's user ends with the service.
+_BESIDE = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
+USERS = UserRange(1_900_000_000 + 100 * _BESIDE, 1_900_000_099 + 100 * _BESIDE)
 #: One that everybody may execute; the environment that the tests run in may lie in root's own folder.
 PYTHON = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin") or sys.executable
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may run programs as other users")
