@@ -13,8 +13,9 @@ from manifests.model.patterns import matches
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-#: What the names of the node's own APIs begin with, and so does a pattern that is meant for them.
-OWN_APIS = "atek.cloud/"
+#: What the names of the node's own APIs begin with, and so does a pattern that is meant for them; and what
+#: the ids of its own parts begin with.
+OWN_APIS, OWN_IDS = "atek.cloud/", "core."
 #: Of administrators and people: the APIs themselves know what these may.
 EVERYTHING = frozenset({"*", f"{OWN_APIS}*"})
 

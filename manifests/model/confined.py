@@ -51,9 +51,11 @@ def parse_destination(text: str) -> Destination:
 
 def parse_bind(text: str) -> Bind:
     """Raises ValueError."""
-    path, _, mode = text.rpartition(":")
-    if mode not in ("ro", "rw"):
+    path, colon, mode = text.rpartition(":")
+    if not colon:
         path, mode = text, "ro"
+    elif mode not in ("ro", "rw"):
+        raise ValueError("after a bind's last : stands ro or rw, like /srv/inbox:rw")
     parts = path.split("/")
     if not path.startswith("/") or ".." in parts or "." in parts or not path.strip("/"):
         raise ValueError("a bind is an absolute path, like /srv/photos or /srv/inbox:rw")

@@ -12,10 +12,11 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from manifests.model.authority import OWN_APIS, OWN_IDS
 from manifests.model.containers import DEFAULT_CAPABILITIES, parse_published, parse_volume
 from manifests.model.git import is_git, parse_git
 from manifests.model.patterns import matches, matches_any
-from manifests.model.rights import NEVER, beyond, folders, is_weaker
+from manifests.model.rights import NEVER, beyond, folders, is_weaker, lies_in
 from manifests.model.spec import Probe, Probes, Resources
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from manifests.model.manifest import Manifest
     from manifests.model.policy import Patterns, Policy
     from manifests.model.spec import Export
-
-#: Ids and APIs of the node's own parts: nobody else's service has them, unless a pattern says so on purpose.
-OWN_IDS, OWN_APIS = "core.", "atek.cloud/"
 
 #: What else a manifest may say, now or later, is not for services of other nodes until it is judged here.
 _JUDGED = frozenset((
@@ -215,7 +213,7 @@ def _probes(manifest: Manifest) -> Iterator[str]:
 
 def _never(manifest: Manifest) -> Iterator[str]:
     for path, _ in folders(manifest):
-        if path == "/" or any(path == each or path.startswith(f"{each}/") for each in NEVER):
+        if path == "/" or any(lies_in(path, each) for each in NEVER):
             yield f"nobody else's service may have {_shown(path)} of this machine"
 
 
@@ -230,6 +228,7 @@ def _apis(policy: Policy, manifest: Manifest) -> Iterator[str]:
 
 
 def _is_allowed(name: str, patterns: Patterns | None, own: str) -> bool:
+    """Those of the node's own parts nobody else's service has, unless a pattern says so on purpose."""
     if patterns is not None and not matches_any(patterns, name):
         return False
     return not name.startswith(own) or any(

@@ -13,6 +13,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from manifests.model.authority import OWN_APIS
 from manifests.model.confined import parse_bind, parse_destination
 from manifests.model.containers import parse_published, parse_volume
 from manifests.model.patterns import matches_any
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 SANDBOXES = ("none", "private", "strict")
 #: Whoever has a folder of these has the machine: its kernel, its devices, the sockets of its engines.
 NEVER = ("/proc", "/sys", "/dev", "/run", "/var/run")
-_OWN_APIS = "atek.cloud/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ def _port(where: str) -> Right:
 
 def _api(api: str) -> Right:
     what = f"call {api}"
-    if api.startswith(_OWN_APIS) or matches_any((api,), f"{_OWN_APIS}services-api"):
+    # No other pattern stands for those (`authority.allows`).
+    if api.startswith(OWN_APIS):
         return Right(f"api:{api}", what, "that is this node itself: it can change what runs here")
     return Right(f"api:{api}", what, "it can do with that service whatever its API lets")
 
@@ -141,7 +142,12 @@ def folders(manifest: Manifest) -> Iterator[tuple[str, bool]]:
 def covers(allowed: str, path: str, *, read_only: bool) -> bool:
     """Whether what a policy allows (`/srv/photos:ro`) has the path in it."""
     bind = parse_bind(allowed)
-    return (read_only or not bind.read_only) and (path == bind.path or path.startswith(f"{bind.path}/"))
+    return (read_only or not bind.read_only) and lies_in(path, bind.path)
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Whether it is the folder, or something below it."""
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def is_weaker(sandbox: str | None, least: str | None) -> bool:

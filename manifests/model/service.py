@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from manifests.model.expansion import expands
 from manifests.model.manifest import Manifest
-from manifests.model.spec import CONTAINER_KEYS, Export
+from manifests.model.spec import CONTAINER_KEYS, Export, Spec
 
 REVISION_LENGTH = 12
 #: Keys that containers of earlier versions did not have; left out, they leave a revision as it was.
@@ -93,15 +93,16 @@ class Service:
 def _recorded(value: dict[str, Any]) -> Manifest:
     """Of a service that was once declared: what runs of it is known by its revision.
 
-    An earlier version had wider bounds; what is out of bounds today is left out.
+    An earlier version had wider bounds; what is out of bounds today is left out, and what does not belong
+    together today runs on as it is.
     """
     try:
         return Manifest.model_validate(value)
     except ValidationError as error:
         wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
-        if not wrong:
-            raise
-        return Manifest.model_validate({key: item for key, item in value.items() if key not in wrong})
+        spec = Spec.model_validate({key: item for key, item in value.items() if key not in wrong})
+        found = {name: getattr(spec, name) for name in type(spec).model_fields}
+        return Manifest.model_construct(spec.model_fields_set, **found)
 
 
 def make_service(

@@ -89,10 +89,11 @@ def _policy(value: Any) -> Policy:
 async def _unfollow(node: NodeApi, params: dict[str, Any]) -> object:
     """What its services were granted goes with it: whoever is followed again asks again."""
     name = text(params, "name")
-    keys = [follow.key for follow in node.nodes.follows() if follow.name == name]
+    # First: a node that is killed in between follows on with less, and never again with more.
+    for follow in node.nodes.follows():
+        if follow.name == name:
+            node.granting.forget(f"{FOLLOW}{follow.key}")
     await node.nodes.unfollow(name)
-    for key in keys:
-        node.granting.forget(f"{FOLLOW}{key}")
     return {}
 
 

@@ -53,24 +53,27 @@ class Workshop(Protocol):
         ...
 
 
+async def execute_here(
+    line: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    on_output: Callable[[bytes], None],
+    on_errors: Callable[[bytes], None] | None = None,
+) -> int:
+    """On this machine, as whoever runs the node. Raises as `Table.execute`."""
+    return await TABLE.execute(line, cwd=cwd, env=environment, on_output=on_output, on_errors=on_errors)
+
+
 class OpenWorkshop:
-    """On this machine, as whoever runs the node."""
+    """Nothing is shut in."""
+
+    execute = staticmethod(execute_here)
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.inherited = tool_environment()
         self.refused: Sequence[Refusal] = ()
-
-    async def execute(
-        self,
-        line: Sequence[str],
-        *,
-        cwd: Path,
-        environment: Mapping[str, str],
-        on_output: Callable[[bytes], None],
-        on_errors: Callable[[bytes], None] | None = None,
-    ) -> int:
-        return await TABLE.execute(line, cwd=cwd, env=environment, on_output=on_output, on_errors=on_errors)
 
 
 class ToolLog:
@@ -108,10 +111,8 @@ async def run_tool(
     try:
         with log.open() as file:
             heard = _Heard(file, words, f"{what}: ", progress)
-            if workshop is None:
-                code = await TABLE.execute(line, cwd=cwd, env=environment, on_output=heard.hear)
-            else:
-                code = await workshop.execute(line, cwd=cwd, environment=environment, on_output=heard.hear)
+            execute = execute_here if workshop is None else workshop.execute
+            code = await execute(line, cwd=cwd, environment=environment, on_output=heard.hear)
         heard.end()
     except NotStarted as error:
         raise RuntimeFailure("PrepareFailed", f"{what}: cannot run {line[0]}: {error.strerror}") from error

@@ -29,7 +29,7 @@ from runtimes.packages.registries import Registries, npm_registries, python_regi
 from runtimes.packages.tools import OpenWorkshop
 from runtimes.packages.uv import uv_settings
 from runtimes.processes.children import TABLE
-from runtimes.sandbox.command import Held, View, words
+from runtimes.sandbox.command import Held, View, is_below, words
 from runtimes.sandbox.confinement import confinement_of
 from runtimes.sandbox.gate import Gate
 from runtimes.sandbox.holding import Hold
@@ -274,7 +274,7 @@ def _tools(line: Sequence[str], environment: Mapping[str, str], cwd: Path) -> li
             found += [os.path.dirname(word), *folders_of_interpreter(real)]
     for folder in environment.get("PATH", "").split(os.pathsep):
         real = os.path.realpath(folder)
-        if os.path.isabs(folder) and os.path.isdir(real) and not real.startswith(f"{os.path.realpath(cwd)}/"):
+        if os.path.isabs(folder) and os.path.isdir(real) and not is_below(real, [os.path.realpath(cwd)]):
             found += [folder, *folders_of_interpreter(f"{real}/program")]
     system = ("/", "/usr", "/bin", "/sbin")
     kept = (path for path in dict.fromkeys(found) if path not in system and not path.startswith("/usr/"))

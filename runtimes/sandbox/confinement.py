@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from manifests.model.authority import OWN_IDS
 from manifests.model.confined import Bind, parse_bind
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ Level = Literal["none", "private", "strict"]
 DEFAULT: Level = "none"
 #: Why something that should be in a sandbox runs without.
 STARTED_BEFORE = "it runs as it was started, without; its next start has one"
-#: The node's own services, which serve it from its home: parts of it, not its guests.
-_OWN_IDS = "core."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ def confinement_of(service: Service, default: Level = DEFAULT) -> Confinement:
     """Of a program of this machine; containers have their engine's. `default`: of those that say nothing."""
     manifest = service.manifest
     if manifest.sandbox is None:
-        own = service.id.startswith(_OWN_IDS)
+        # The node's own services serve it from its home: parts of it, not its guests.
+        own = service.id.startswith(OWN_IDS)
         return Confinement("none" if own else default)
     binds = tuple(parse_bind(each) for each in manifest.binds)
     return Confinement(manifest.sandbox, True, binds, manifest.destinations)

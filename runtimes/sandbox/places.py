@@ -89,21 +89,17 @@ def aliases(path: str, mounts: Sequence[Mount]) -> Iterator[str]:
     over: Mount | None = None
     for each in mounts:
         # The last one of the deepest lies on top.
-        if _is_in(path, each[2]) and (over is None or len(each[2]) >= len(over[2])):
+        if is_below(path, [each[2]]) and (over is None or len(each[2]) >= len(over[2])):
             over = each
     if over is None:
         return
     device, root, point = over
     inside = _join(root, path[len(point.rstrip("/")) :])
     for other_device, other_root, other_point in mounts:
-        if other_device == device and _is_in(inside, other_root):
+        if other_device == device and is_below(inside, [other_root]):
             alias = _join(other_point, inside[len(other_root.rstrip("/")) :])
             if alias != path:
                 yield alias
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return folder == "/" or path == folder or path.startswith(f"{folder}/")
 
 
 def _join(folder: str, below: str) -> str:

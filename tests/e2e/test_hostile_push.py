@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.members import Member
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.e2e.members import Member
 
 pytestmark = [pytest.mark.xdist_group("members"), pytest.mark.timeout(300)]
 
@@ -78,16 +78,6 @@ async function main () {
 main()
 http.createServer((request, response) => response.end('ok')).listen(process.env.ATEK_ASSIGNED_SOCKET_FILE)
 """
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[Member, Member]]:
-    laptop, pi = Member("laptop"), Member("pi")
-    try:
-        yield laptop, pi
-    finally:
-        laptop.close()
-        pi.close()
 
 
 @pytest.fixture

@@ -12,23 +12,14 @@ import pytest
 from hyper.core_services import HYPER_ID
 from manifests.documents.record import record_path
 from reconciler.cli.client import Client
-from tests.e2e.members import Member
 from tests.hyper.daemons import write_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from tests.e2e.members import Member
 
 pytestmark = pytest.mark.xdist_group("members")
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[Member, Member]]:
-    laptop, pi = Member("laptop"), Member("pi")
-    try:
-        yield laptop, pi
-    finally:
-        laptop.close()
-        pi.close()
 
 
 def record(service_id: str, **spec: object) -> bytes:

@@ -7,28 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.members import Member
 from tests.e2e.test_git_source import GitBench
 from tests.manifests.sops.sealed import sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.e2e.members import Member
     from tests.e2e.nodes import Bench
 
 pytestmark = pytest.mark.xdist_group("members")
 
 SECRET = "a-secret-of-two-nodes"
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[Member, Member]]:
-    laptop, pi = Member("laptop"), Member("pi")
-    try:
-        yield laptop, pi
-    finally:
-        laptop.close()
-        pi.close()
 
 
 def environment(node: Bench) -> dict[str, str]:

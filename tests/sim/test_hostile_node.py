@@ -11,6 +11,7 @@ import pytest
 from manifests.model import merge
 from reconciler.decide import grants
 from reconciler.drive.gate import GateKeeper
+from reconciler.serve.peer_methods import METHODS
 from runtimes.fake import Behaviour
 from tests.sim.members import World, reason
 from tests.sim.nodes import eventually, manifest, ready, service
@@ -114,11 +115,9 @@ async def test_to_come_back_with_old_rights_after_it_was_left(
         await eventually(lambda: "app" in pi.entries())
         await pi.granting.grant("app", [])
         await eventually(lambda: ready(pi, "app"))
-        key = (await world.laptop.member.keys()).records
         if not guarded:
             monkeypatch.setattr(world.pi.grants, "forget", lambda owner: None)
-        await pi.nodes.unfollow("laptop")
-        pi.granting.forget(f"follow:{key}")
+        await METHODS["unfollow"](pi, {"name": "laptop"})
         await eventually(lambda: not world.pi.running())
         await world.pi.follow(world.laptop, **TERMS)
         await eventually(lambda: "app" in pi.entries())

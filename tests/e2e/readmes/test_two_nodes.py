@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.members import Member
 from tests.e2e.readmes.shell import Line, Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.e2e.members import Member
 
 #: The newest one of a service's.
 VERSION = r"$(atek history hello | sed -n 's/^version \([0-9]*\) .*/\1/p' | head -1)"
@@ -44,21 +43,11 @@ RUN = {
 PROGRAM = "require('http').createServer().listen(process.env.ATEK_ASSIGNED_SOCKET_FILE)\n"
 
 
-@pytest.fixture
-def nodes() -> Iterator[tuple[Member, Member]]:
-    laptop, pi = Member("laptop"), Member("pi")
-    try:
-        yield laptop, pi
-    finally:
-        laptop.close()
-        pi.close()
-
-
 @pytest.mark.timeout(300)
-def test_all_of_it(nodes: tuple[Member, Member]) -> None:
-    laptop, pi = nodes
+def test_all_of_it(pair: tuple[Member, Member]) -> None:
+    laptop, pi = pair
     pi.declare("photos", "sh", "-c", 'echo mine > "$ATEK_DATA_DIR/one.jpg"; exec sleep 1000')
-    for node in nodes:
+    for node in pair:
         node.up()
     pi.until(lambda: pi.ready("photos"), "it has written")
     (pi.folder / "photos.json").unlink()

@@ -6,7 +6,7 @@ import pytest
 
 from manifests.model.confined import Bind, Destination, parse_bind, parse_destination
 from manifests.model.manifest import Manifest
-from manifests.model.service import make_service
+from manifests.model.service import Service, make_service
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,25 @@ def test_a_level_is_part_of_the_revision_and_none_is_as_if_it_were_not_said() ->
         {"sandbox": "strict", "binds": ["/a"]},
     ]
     assert len({revision(), *(revision(**keys) for keys in levels)}) == 5
+
+
+@pytest.mark.parametrize("text", ["/a:rx", "/a:", "/a:b", "/a:ro:x"])
+def test_what_is_no_mode_is_no_part_of_a_path_either(text: str) -> None:
+    with pytest.raises(ValueError, match="ro or rw"):
+        parse_bind(text)
+
+
+def test_what_was_declared_once_is_read_back_though_it_is_refused_today() -> None:
+    """Else what runs could not be found again after an upgrade."""
+    manifest = Manifest.model_validate({"id": "a", "image": "x", "replicas": 2})
+    record = make_service(manifest, runtime="docker", package=None, source="").to_json()
+    record["manifest"] |= {"sandbox": "private", "restart": {"maxDelay": -1}}
+    with pytest.raises(ValueError, match="restart"):
+        Manifest.model_validate(record["manifest"])
+    found = Service.from_json(record)
+    assert (found.manifest.sandbox, found.manifest.replicas, found.revision) == (
+        "private",
+        2,
+        record["revision"],
+    )
+    assert found.to_json()["manifest"] == {"id": "a", "image": "x", "replicas": 2, "sandbox": "private"}
