@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtimes.router.carry.own_decisions import OwnDecisions
 from runtimes.router.decide.access import not_authorized
 from runtimes.router.decide.decision import Answer, IdentifyPeer
 from runtimes.router.protocol.fields import END
@@ -23,21 +24,12 @@ if TYPE_CHECKING:
     from runtimes.router.protocol.request_head import RequestHead
 
 
-class Door:
+class Door(OwnDecisions):
     """Implements `plane.Desk` for the connections of the instance that has this token."""
 
     def __init__(self, plane: Plane, token: str) -> None:
-        self._plane = plane
+        super().__init__(plane)
         self._token = token
-        self._of = plane.decisions
-        self._decisions: dict[bytes, Decision] = {}
-
-    @property
-    def decisions(self) -> dict[bytes, Decision]:
-        """What was decided by the table of the moment, for this instance."""
-        if self._of is not self._plane.decisions:
-            self._of, self._decisions = self._plane.decisions, {}
-        return self._decisions
 
     def decide(self, head: bytes) -> Decision:
         """As `Plane.decide`. Raises BadHead."""

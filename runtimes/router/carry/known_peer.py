@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtimes.router.carry.own_decisions import OwnDecisions
 from runtimes.router.decide.access import not_authorized
 from runtimes.router.decide.decision import Hold, IdentifyPeer
 from runtimes.router.protocol.fields import END
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from runtimes.router.protocol.request_head import RequestHead
 
 
-class KnownPeer:
+class KnownPeer(OwnDecisions):
     """Implements `plane.Desk`. `token` is the instance's, empty where it is none's.
 
     `ours`: a process of this node, of which nobody knows which instance's it is, and which may nothing.
@@ -30,19 +31,10 @@ class KnownPeer:
         self, plane: Plane, token: str, *, ours: bool, looked_at: dict[bytes, Decision] | None = None
     ) -> None:
         """`looked_at`: what the plane had decided when the kernel was asked; left out: what it has now."""
-        self._plane = plane
+        super().__init__(plane)
         self._token = token
         self._ours = ours
-        self._of = plane.decisions
         self._looked_at = plane.decisions if looked_at is None else looked_at
-        self._decisions: dict[bytes, Decision] = {}
-
-    @property
-    def decisions(self) -> dict[bytes, Decision]:
-        """What was decided by the table of the moment, for this connection."""
-        if self._of is not self._plane.decisions:
-            self._of, self._decisions = self._plane.decisions, {}
-        return self._decisions
 
     def decide(self, head: bytes) -> Decision:
         """As `Plane.decide`. Raises BadHead."""
