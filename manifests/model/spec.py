@@ -22,6 +22,7 @@ from manifests.model import confined, containers
 from manifests.model.auto_update import AutoUpdate
 from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.model.git import is_git, parse_git
+from manifests.model.node_names import Label, NodeName
 from manifests.model.quantities import LONGEST, parse_duration, parse_size
 from manifests.model.semver import parse_range
 
@@ -258,23 +259,6 @@ class Secret(Model):
         return self
 
 
-class Label(Model):
-    """All nodes that have this label."""
-
-    label: Text
-
-    @field_validator("label")
-    @classmethod
-    def _is_label(cls, label: str) -> str:
-        return _dns_label(label)
-
-
-def _dns_label(name: str) -> str:
-    if not DNS_LABEL.fullmatch(name):
-        raise ValueError("nodes and labels have small letters, digits and -, at most 63 characters")
-    return name
-
-
 def _bare_api(value: object) -> object:
     return {"api": value} if isinstance(value, str) else value
 
@@ -327,9 +311,7 @@ class Spec(Model):
     sandbox: Literal["none", "private", "strict"] | None = None
     binds: confined.Binds = ()
     suspend: bool = False
-    nodes: tuple[Annotated[Text, AfterValidator(_dns_label)] | Label, ...] | None = Field(
-        default=None, min_length=1, max_length=MOST_ITEMS
-    )
+    nodes: tuple[NodeName | Label, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     image: Annotated[Text, AfterValidator(containers.image_reference)] | None = None
     pull: containers.Pull = "ifNotPresent"
     publish: tuple[Annotated[Text, AfterValidator(containers.published)], ...] = Field(

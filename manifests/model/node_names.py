@@ -1,0 +1,24 @@
+"""How a manifest chooses nodes: by their names, or by a label that they have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from manifests.model.base import DNS_LABEL, Model, Text
+
+
+def _dns_label(name: str) -> str:
+    if not DNS_LABEL.fullmatch(name):
+        raise ValueError("nodes and labels have small letters, digits and -, at most 63 characters")
+    return name
+
+
+NodeName = Annotated[Text, AfterValidator(_dns_label)]
+
+
+class Label(Model):
+    """All nodes that have this label."""
+
+    label: NodeName
