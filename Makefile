@@ -6,7 +6,7 @@ DAEMON := hyper/daemon
 NODE = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().node)')
 NPM = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().npm)')
 
-.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-versions clean
+.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-versions clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -31,7 +31,7 @@ soak: .venv/installed-dev
 programs: .venv/installed-dev
 	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' tests/programs
 
-bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-versions
+bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-versions
 
 bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
@@ -50,6 +50,9 @@ bench-docker: .venv/installed-dev
 
 bench-git: .venv/installed-dev
 	$(BIN)/python -m tests.bench.git
+
+bench-sandbox: .venv/installed-dev
+	$(BIN)/python -m tests.bench.sandbox
 
 bench-versions: .venv/installed-dev
 	$(BIN)/python -m tests.bench.versions

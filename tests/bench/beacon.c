@@ -1,4 +1,4 @@
-/* The cheapest service there is: says "name value pid" on a datagram socket, then waits for a signal. */
+/* The cheapest service there is: says "name value" on a datagram socket, then waits for a signal. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ int main(int count, char **words) {
     if (count < 3)
         return 2;
     strncpy(address.sun_path, words[1], sizeof address.sun_path - 1);
-    length = snprintf(text, sizeof text, "%s %s %d", words[2], value ? value : "-", (int)getpid());
+    length = snprintf(text, sizeof text, "%s %s", words[2], value ? value : "-");
     descriptor = socket(AF_UNIX, SOCK_DGRAM, 0);
     sendto(descriptor, text, length, 0, (struct sockaddr *)&address, sizeof address);
     close(descriptor);

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Process, user and group of a sender.
+_CREDENTIALS = struct.Struct("iII")
+
 
 @dataclass(frozen=True)
 class Message:
-    """A copy said that it is up, with the value of its variable."""
+    """A copy said that it is up, with the value of its variable. `pid`: as it is numbered here."""
 
     name: str
     value: str
@@ -31,6 +35,8 @@ class Beacons:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.address)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        # Who is in a sandbox knows only its number inside; the kernel tells the one outside (unix(7)).
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         _compile(self.program)
 
     def command(self, name: str) -> list[str]:
@@ -39,9 +45,11 @@ class Beacons:
     def receive(self, patience: float = 30.0) -> Message:
         """The next message. Raises TimeoutError."""
         self._socket.settimeout(patience)
-        text = self._socket.recv(512).decode()
-        name, value, pid = text.split()
-        return Message(name, value, int(pid), time.perf_counter())
+        text, (credentials, *_), _, _ = self._socket.recvmsg(512, socket.CMSG_SPACE(_CREDENTIALS.size))
+        at = time.perf_counter()
+        name, value = text.decode().split()
+        pid, _, _ = _CREDENTIALS.unpack(credentials[2])
+        return Message(name, value, pid, at)
 
     def until(self, names: set[str], value: str | None = None) -> dict[str, Message]:
         """The first message of each name (with this value)."""
