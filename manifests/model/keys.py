@@ -31,6 +31,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "node's own.",
         "crossSite": "`allow`: pages of other sites, those of other services among them, may send it more "
         "than links do, and read its answers as it lets them.",
+        "access": "Which people may see it, once there are any: `private` (its owner and the owners of the "
+        "node), `members` (all but guests), those with these user names besides its owner, or `public` "
+        "(everybody, without signing in). Left out: `private`, and `members` for what nobody in particular "
+        "installed.",
+        "signIn": "Tells the program who is signed in, for programs that let a proxy say so.",
         "dependsOn": "Other services that have to be there before this one starts.",
         "probes": "How the node finds out whether it works.",
         "restart": "What happens when it ends.",
@@ -62,6 +67,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "labels": "Labels of the container for other tools.",
         "project": "Containers that belong together, with Docker's defaults; Compose files set it.",
         "build": "How the image of a source with a Dockerfile is built.",
+    },
+    "SignIn": {
+        "header": "The header with the person's user name, like `Remote-User`.",
+        "email": "The header with their address: the user name, at the node's domain where it is none.",
+        "name": "The header with the name to show: the user name.",
     },
     "Probes": {
         "startup": "Until it succeeds once, no other probe is made; gives up after failureThreshold tries.",

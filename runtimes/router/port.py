@@ -17,8 +17,15 @@ class Router(Protocol):
         """Replaces the routes of these services; None for one that is gone."""
         ...
 
-    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
-        """Replaces all users' sessions, by token. `private`: host names of services need one."""
+    def update_sessions(self, sessions: Mapping[str, Session | None]) -> None:
+        """Replaces these sessions of people, by the SHA-256 of the cookie's value in hex (`session_id`).
+
+        None for one that ended: whatever goes on by it, at any host, ends with it. The others stay.
+        """
+        ...
+
+    def set_private(self, private: bool) -> None:
+        """Whether there are people: from then on what is there is for those who are signed in."""
         ...
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
@@ -48,7 +55,9 @@ class NoRouter:
 
     def publish(self, routes: Mapping[str, ServiceRoute | None]) -> None: ...
 
-    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None: ...
+    def update_sessions(self, sessions: Mapping[str, Session | None]) -> None: ...
+
+    def set_private(self, private: bool) -> None: ...
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None: ...
 

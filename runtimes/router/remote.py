@@ -48,7 +48,8 @@ class RouterProcess:
         self._sockets = sockets
         self._settings = settings
         self._routes: dict[str, Any] = {}
-        self._sessions: dict[str, Any] | None = None
+        self._sessions: dict[str, Any] = {}
+        self._private = False
         self._outbox: list[dict[str, Any]] = []
         self._more = anyio.Event()
         self._waiting: dict[int, tuple[anyio.Event, list[dict[str, Any]]]] = {}
@@ -65,23 +66,16 @@ class RouterProcess:
 
     def publish(self, routes: Mapping[str, ServiceRoute | None]) -> None:
         values = {name: route and route_to_json(route) for name, route in routes.items()}
-        for name, value in values.items():
-            if value is None:
-                self._routes.pop(name, None)
-            else:
-                self._routes[name] = value
-        if not self._connected:
-            return
-        if self._outbox and "routes" in self._outbox[-1]:
-            self._outbox[-1]["routes"].update(values)
-        else:
-            self._send({"routes": values})
+        self._change("routes", self._routes, values)
 
-    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
-        plain = {token: {"user": each.user, "admin": each.admin} for token, each in sessions.items()}
-        self._sessions = {"sessions": plain, "private": private}
+    def update_sessions(self, sessions: Mapping[str, Session | None]) -> None:
+        values = {name: each and _plain(each) for name, each in sessions.items()}
+        self._change("sessions", self._sessions, values)
+
+    def set_private(self, private: bool) -> None:
+        self._private = private
         if self._connected:
-            self._send(self._sessions)
+            self._send({"private": private})
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         await self._ask({"drained": instance, "hurry": hurry, "restart": restart})
@@ -172,8 +166,8 @@ class RouterProcess:
     def _begin(self) -> None:
         """All that a new router has to know, before it answers anybody."""
         self._outbox = [dict(self._settings), {"routes": dict(self._routes)}]
-        if self._sessions is not None:
-            self._outbox.append(self._sessions)
+        if self._sessions or self._private:
+            self._outbox += [{"sessions": dict(self._sessions)}, {"private": self._private}]
         self._outbox.append({"listen": True})
         self._changed = dict.fromkeys(self._doors)
         self._changes.set()
@@ -225,6 +219,18 @@ class RouterProcess:
             answers.append(answer)
             event.set()
 
+    def _change(self, what: str, known: dict[str, Any], values: dict[str, Any]) -> None:
+        """Keeps values, of which None is one that is gone, and sends them: changes in a row as one."""
+        known.update(values)
+        for name in [name for name, value in values.items() if value is None]:
+            del known[name]
+        if not self._connected:
+            return
+        if self._outbox and what in self._outbox[-1]:
+            self._outbox[-1][what].update(values)
+        else:
+            self._send({what: values})
+
     def _send(self, message: dict[str, Any]) -> None:
         self._outbox.append(message)
         self._more.set()
@@ -242,3 +248,7 @@ class RouterProcess:
         finally:
             self._waiting.pop(number, None)
         return answers[0] if answers else {}
+
+
+def _plain(session: Session) -> dict[str, str]:
+    return {"user": session.user, "username": session.username, "role": session.role}

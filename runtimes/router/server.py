@@ -113,8 +113,10 @@ class Answerer:
             routes = message["routes"].items()
             self._plane.update({name: route and route_from_json(route) for name, route in routes})
         elif "sessions" in message:
-            sessions = {token: Session(**value) for token, value in message["sessions"].items()}
-            self._plane.set_sessions(sessions, private=message["private"])
+            sessions = message["sessions"].items()
+            self._plane.update_sessions({name: value and Session(**value) for name, value in sessions})
+        elif "private" in message:
+            self._plane.set_private(message["private"])
         elif "drained" in message:
             self._drain(message)
         elif "metrics" in message:

@@ -47,7 +47,9 @@ class FakeRouter:
         if not self.away:
             self._learn()
 
-    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None: ...
+    def update_sessions(self, sessions: Mapping[str, Session | None]) -> None: ...
+
+    def set_private(self, private: bool) -> None: ...
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         if not self.away and instance in self.backends():

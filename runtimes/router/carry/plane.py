@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,7 @@ from runtimes.router.carry.request_ids import request_ids
 from runtimes.router.carry.turns import Turns
 from runtimes.router.decide import request
 from runtimes.router.decide.place import names_of
-from runtimes.router.decide.table import changed, make_table
+from runtimes.router.decide.table import changed, make_table, with_sessions
 from runtimes.router.limits import Limits
 from runtimes.router.protocol.fields import END
 from runtimes.router.protocol.pages import error_page
@@ -126,11 +127,14 @@ class Plane:
             self.holding.told(name, self.table.services.get(name))
         self._look_again()
 
-    def set_sessions(self, sessions: Mapping[str, Session], *, private: bool) -> None:
-        table = self.table
-        self._swap(
-            make_table(table.services, admin_tokens=table.admin_tokens, sessions=sessions, private=private)
-        )
+    def update_sessions(self, changes: Mapping[str, Session | None]) -> None:
+        """Sessions, by their ids, that began, changed, or (None) ended: what goes on by these ends now."""
+        self._swap(with_sessions(self.table, changes))
+        self._look_again()
+
+    def set_private(self, private: bool) -> None:
+        """See `RouteTable`."""
+        self._swap(replace(self.table, private=private))
         self._look_again()
 
     def _look_again(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from manifests.model.authority import EVERYTHING
-from runtimes.router.decide.sessions import session_token
+from runtimes.router.decide.sessions import session_of
 from runtimes.router.decide.table import SYSTEM, Caller
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None
         return table.callers.get(head.token)
     if not table.sessions or not head.cookie:
         return None
-    session = table.sessions.get(session_token(table, head.cookie))
+    session = table.sessions.get(session_of(table, head.cookie))
     if session is None or head.elsewhere:
         return None
     return Caller(session.user, service.key if service else SYSTEM, session.admin, EVERYTHING)

@@ -11,8 +11,8 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from runtimes.router.decide.sessions import session_token, without_sessions
-from runtimes.router.decide.table import INSTANCE_PREFIX
+from runtimes.router.decide.sessions import session_of, without_sessions
+from runtimes.router.decide.table import INSTANCE_PREFIX, session_id
 from runtimes.router.protocol.fields import ROUTER_TOKEN
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _PREFIX = INSTANCE_PREFIX.encode()
 _INSTANCES = re.compile(rb"%b[0-9a-f]{64}" % _PREFIX, re.IGNORECASE)
 # Sessions, and tokens that an older node gave, without what stands around them.
 _WORD = re.compile(rb"[\x21\x23-\x2b\x2d-\x39\x3c\x3e-\x7e]+")
+
+_SESSION_LENGTHS = range(2, 129)
 
 
 def identity_fields(caller: Caller | None) -> bytes:
@@ -43,7 +45,7 @@ def passed_fields(table: RouteTable, head: RequestHead) -> bytes:
     authorization = b""
     if head.authorization and not _proves_somebody(table, head.authorization):
         authorization = b"Authorization: %b\r\n" % head.authorization
-    if not (head.cookie and table.sessions and session_token(table, head.cookie)):
+    if not (head.cookie and table.sessions and session_of(table, head.cookie)):
         return _without_tokens(table, head.passed) + authorization
     rest = without_sessions(table, head.cookie)
     cookie = b"Cookie: %b\r\n" % rest if rest else b""
@@ -77,7 +79,11 @@ def _proves_somebody(table: RouteTable, authorization: bytes) -> bool:
     if _shows_token(table, text):
         return True
     words = {word.decode("latin-1") for word in _WORD.findall(text)}
-    return not words.isdisjoint(table.callers) or not words.isdisjoint(table.sessions)
+    if not words.isdisjoint(table.callers):
+        return True
+    # What is longer or shorter is no session of ours, and would only take time.
+    sessions = (session_id(each) for each in words if len(each) in _SESSION_LENGTHS)
+    return bool(table.sessions) and any(each in table.sessions for each in sessions)
 
 
 def _decoded(authorization: bytes) -> bytes:

@@ -7,6 +7,7 @@ source with precedence has it, then the one whose id sorts first; a stopped serv
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,9 @@ class ServiceRoute:
     `rank` is its source's precedence, the lowest first. `exports` are declared even while nothing is ready.
     `allow` lists the APIs it may call, see `manifests.model.authority`. `owner` is a user's
     key. `awaits` names the revision that is about to serve where none does just now; `after_crash`: in place
-    of one that crashed. `cross_site`: pages of other sites may have it do something.
+    of one that crashed. `cross_site`: pages of other sites may have it do something. `access` says which
+    people may: `private`, `members`, `public`, or the names of those who may; empty where nothing was said.
+    `sign_in` are fields by which it is told who they are: what of a person, and the field's name.
     """
 
     id: str
@@ -83,6 +86,8 @@ class ServiceRoute:
     awaits: str = ""
     after_crash: bool = False
     cross_site: bool = False
+    access: str | tuple[str, ...] = ""
+    sign_in: tuple[tuple[str, str], ...] = ()
 
     @property
     def held(self) -> bool:
@@ -105,10 +110,19 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A logged-in user: what the session cookie stands for."""
+    """A person who is signed in: what a session's cookie stands for.
+
+    `user` is the person's key, which nobody else ever has, `username` what they are called. `role` is
+    `admin` (an owner of the node), empty (a member) or `guest`.
+    """
 
     user: str
-    admin: bool = False
+    username: str = ""
+    role: str = ""
+
+    @property
+    def admin(self) -> bool:
+        return self.role == "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,8 @@ class RouteTable:
 
     `apis` and `callers` follow from the services; `claims` are the services that export an API, whether or
     not they have it, `own` the APIs that the node itself serves, `grants` what services may call, each once.
+    `sessions` are by their ids, see `session_id`. `private`: there are people, so what is there is for those
+    who are signed in.
     """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
@@ -155,6 +171,11 @@ class RouteTable:
         return allows(caller.allow, api, nodes_own=api in self.own)
 
 
+def session_id(cookie: str) -> str:
+    """What a session's cookie is known by, on disk and here: the SHA-256 of its value, in hex."""
+    return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def make_table(
     services: Mapping[str, ServiceRoute],
     *,
@@ -162,11 +183,17 @@ def make_table(
     sessions: Mapping[str, Session] = MappingProxyType({}),
     private: bool = False,
 ) -> RouteTable:
-    """The table of these services. `private`: host names of services need a session or a token."""
+    """The table of these services. `sessions` and `private`: see `RouteTable`."""
     tokens = frozenset(admin_tokens)
     callers = {token: Caller(SYSTEM, SYSTEM, admin=True, allow=EVERYTHING) for token in tokens}
     empty = RouteTable(admin_tokens=tokens, sessions=sessions, private=private, callers=callers)
     return changed(empty, services)
+
+
+def with_sessions(table: RouteTable, changes: Mapping[str, Session | None]) -> RouteTable:
+    """The table after some sessions began, changed or (None) ended."""
+    merged = {**table.sessions, **changes}
+    return replace(table, sessions={key: each for key, each in merged.items() if each is not None})
 
 
 def changed(table: RouteTable, services: Mapping[str, ServiceRoute | None]) -> RouteTable:
@@ -295,6 +322,8 @@ def route_from_json(value: Mapping[str, Any]) -> ServiceRoute:
         awaits=value["awaits"],
         after_crash=value["after_crash"],
         cross_site=value["cross_site"],
+        access=access if isinstance(access := value.get("access", ""), str) else tuple(access),
+        sign_in=tuple((what, name) for what, name in value.get("sign_in", ())),
     )
 
 

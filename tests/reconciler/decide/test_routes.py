@@ -23,6 +23,7 @@ from runtimes.router.decide.table import (
     ServiceRoute,
     Session,
     make_table,
+    session_id,
 )
 from runtimes.router.port import NoRouter
 from tests.reconciler.decide.worlds import service
@@ -142,6 +143,29 @@ def test_an_undeclared_service_exports_while_it_serves() -> None:
     assert (leaving.exports, leaving.allow) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("manifest", "access", "sign_in"),
+    [
+        ({}, "", ()),
+        ({"access": "public"}, "public", ()),
+        ({"access": ["alice", "bob"]}, ("alice", "bob"), ()),
+        ({"signIn": {"header": "Remote-User"}}, "", (("header", "Remote-User"),)),
+        (
+            {"signIn": {"name": "X-Name", "email": "X-Mail"}},
+            "",
+            (("email", "X-Mail"), ("name", "X-Name")),
+        ),
+    ],
+)
+def test_who_may_see_it_and_how_it_hears_of_them_is_todays_manifests(
+    manifest: dict[str, Any], access: object, sign_in: object
+) -> None:
+    of = exporting(**manifest)
+    found = route(controller(of, tracked(exporting())))
+    assert (found.access, found.sign_in) == (access, sign_in)
+    assert of.revision == exporting().revision
+
+
 def test_a_token_that_nobody_knows_lets_nobody_in() -> None:
     of = exporting()
     assert route(controller(of, tracked(of, token=""))).credentials == ()
@@ -150,7 +174,9 @@ def test_a_token_that_nobody_knows_lets_nobody_in() -> None:
 def test_no_token_shows_by_accident() -> None:
     of = exporting()
     found = route(controller(of, tracked(of, token="s3cret")))
-    table = make_table({"app": found}, admin_tokens=["t0ken"], sessions={"c0okie": Session("user")})
+    table = make_table(
+        {"app": found}, admin_tokens=["t0ken"], sessions={session_id("c0okie"): Session("user")}
+    )
     assert table.caller("s3cret") and table.caller("t0ken")
     for secret in ("s3cret", "t0ken", "c0okie"):
         assert secret not in repr(found) and secret not in repr(table)

@@ -17,7 +17,15 @@ import anyio
 from runtimes.router.carry.client import Client
 from runtimes.router.carry.handlers import accept
 from runtimes.router.carry.plane import Plane
-from runtimes.router.decide.table import SYSTEM, Backend, Credential, Export, ServiceRoute
+from runtimes.router.decide.table import (
+    SYSTEM,
+    Backend,
+    Credential,
+    Export,
+    ServiceRoute,
+    Session,
+    session_id,
+)
 from tests.runtimes.router.instances import Instance, Serve, echo
 from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 
@@ -209,6 +217,12 @@ class World(Surroundings):
     def update(self, routes: Mapping[str, ServiceRoute | None]) -> None:
         self.plane.update(routes)
 
+    def sign_in(self, people: Mapping[str, Session], *, private: bool) -> None:
+        """These are signed in, by their cookies, and nobody else."""
+        ended = dict.fromkeys(self.plane.table.sessions)
+        self.plane.update_sessions({**ended, **sessions(people)})
+        self.plane.set_private(private)
+
     @property
     def only_client(self) -> Client:
         """The router's side of the only connection."""
@@ -235,6 +249,11 @@ class World(Surroundings):
             client.abort_all()
         for pool in self.plane.pools.values():
             pool.retire()
+
+
+def sessions(people: Mapping[str, Session]) -> dict[str, Session]:
+    """By what their cookies are known by."""
+    return {session_id(cookie): each for cookie, each in people.items()}
 
 
 def call(method: str = "echo", params: Any = (), call_id: Any = 1) -> dict[str, Any]:

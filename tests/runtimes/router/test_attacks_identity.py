@@ -146,9 +146,9 @@ async def keep_a_websocket_beyond_what_is_allowed(world: World) -> bool:
 @attack(without(plane.Plane, "_look_again", lambda _: None))
 async def keep_a_persons_websocket_beyond_the_session(world: World) -> bool:
     await world.service(serve=echo_messages, exports=SOCKET)
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     client = await _open(world, "Cookie: session=s1", target="/", host=HOST)
-    world.plane.set_sessions({}, private=False)
+    world.sign_in({}, private=False)
     return await _goes_on(client)
 
 
@@ -211,7 +211,7 @@ async def be_shown_a_token_in_another_field(world: World) -> bool:
 @attack(without(passed_fields, "without_sessions", lambda _, cookie: cookie))
 async def be_shown_a_persons_session(world: World) -> bool:
     service = await hostile(world, exports=())
-    world.plane.set_sessions({"s3cret": Session("bob")}, private=False)
+    world.sign_in({"s3cret": Session("bob")}, private=False)
     await world.ask("GET", "/", "Cookie: session=s3cret", host="hostile.localhost")
     return reached(service, "s3cret")
 

@@ -76,7 +76,7 @@ async def test_a_services_token_calls_as_its_owner_and_the_service(world: World,
 @pytest.mark.parametrize("origin", [False, True], ids=["no origin", "own origin"])
 async def test_a_session_calls_as_the_user_and_the_target(world: World, origin: bool) -> None:
     target = await world.service()
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     host = f"localhost:{world.port}"
     fields = ["Cookie: x=1; session=s1", *([f"Origin: http://{host}"] if origin else [])]
     body = json.dumps(call()).encode()
@@ -88,7 +88,7 @@ async def test_a_session_calls_as_the_user_and_the_target(world: World, origin: 
 @pytest.mark.parametrize("cookie", ["session=s2", "session=", "sessions=s1", "x=session=s1"])
 async def test_other_cookies_are_nobodys(world: World, cookie: str) -> None:
     target = await world.service()
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     assert (await world.post(call(), f"Cookie: {cookie}", token=None)).status == 401
     assert target.requests == []
 
@@ -99,7 +99,7 @@ async def test_other_cookies_are_nobodys(world: World, cookie: str) -> None:
 async def test_a_page_of_another_origin_does_not_call_as_its_reader(world: World, origin: str) -> None:
     """A browser sends the cookie along for whatever page it shows."""
     target = await world.service()
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     answer = await world.post(call(), "Cookie: session=s1", f"Origin: {origin}", token=None)
     assert (answer.status, target.requests) == (401, [])
 

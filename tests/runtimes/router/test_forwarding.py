@@ -312,7 +312,7 @@ async def test_a_nodes_token_does_not_reach_a_service_but_its_own_does(world: Wo
 
 async def test_a_session_does_not_reach_a_service(world: World) -> None:
     service = await world.service()
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     await world.ask("GET", "/", "Cookie: a=1; session=s1; b=2", host=HOST)
     await world.ask("GET", "/", "Cookie: session=other; c=3", host=HOST)
     first, second = service.requests

@@ -171,7 +171,7 @@ async def test_a_websocket_at_the_gateway_sets_none_at_the_nodes_host(
     """By the node's own page, which may open one: what answers is a service."""
     await scene.world.service("chat", serve=victim, exports=SOCKET)
     await scene.world.service(NODE, serve=hostile, exports=())
-    scene.world.plane.set_sessions({"of-ann": Session("ann")}, private=False)
+    scene.world.sign_in({"of-ann": Session("ann")}, private=False)
     await scene.go(f"http://localhost:{scene.world.port}/")
     await scene.run("document.cookie = 'session=of-ann'")
     script = (
@@ -193,7 +193,7 @@ async def test_it_asks_as_nobody_although_the_browser_sends_the_cookie(
     """To a browser all services under a domain are one site, whose cookies go along."""
     here = f"http://notes.{DOMAIN}:{scene.world.port}/"
     await scene.world.service("other", serve=hostile, exports=())
-    scene.world.plane.set_sessions({"of-ann": Session("ann")}, private=False)
+    scene.world.sign_in({"of-ann": Session("ann")}, private=False)
     await scene.go(here)
     await scene.run("document.cookie = 'session=of-ann'")
     await scene.go(f"http://other.{DOMAIN}:{scene.world.port}/")

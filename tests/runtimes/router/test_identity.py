@@ -128,7 +128,7 @@ async def test_no_session_of_the_nodes_reaches_a_service(
     world: World, cookies: list[str], passed: str | None
 ) -> None:
     service = await world.service()
-    world.plane.set_sessions({"s1": Session("bob"), "s2": Session("eve")}, private=False)
+    world.sign_in({"s1": Session("bob"), "s2": Session("eve")}, private=False)
     await world.ask("GET", "/", *(f"Cookie: {cookie}" for cookie in cookies), host="notes.localhost")
     assert service.request["cookie"] == (passed or "")
     assert ("cookie" in service.request.names) is (passed is not None)
@@ -204,7 +204,7 @@ async def test_an_administrator_and_a_person_at_the_nodes_own_pages_may_call_the
     """A person's rights are known to the APIs; a page of a service is no page of the node."""
     node = await world.service(NODE, exports=(Export(OWN, "/own"),))
     await world.service()
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     target, body = f"/_atek/gateway?api={OWN}", orjson.dumps(call())
     assert "result" in (await world.post(call(), api=OWN)).json
     cookie, page = "Cookie: session=s1", "Origin: http://notes.localhost"
@@ -233,7 +233,7 @@ async def test_what_a_page_loads_from_another_host_is_not_asked_by_its_reader(
 ) -> None:
     """A picture's address needs no Origin. The pages of one service are no part of another."""
     service = await world.service()
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     fields = ("Cookie: session=s1", f"Sec-Fetch-Site: {site}", f"Sec-Fetch-Mode: {mode}")
     assert (await world.ask("GET", "/", *fields, host="notes.localhost")).status == 200
     assert service.request["atek-auth-user"] == ("bob" if known else "")
@@ -245,7 +245,7 @@ async def test_a_host_for_everybody_is_given_no_token_for_a_session(world: World
     await world.service()
     target = "/_atek/bind-session?service=notes&path=%2Fa%3Fb"
     for private in (False, True):
-        world.plane.set_sessions({"s1": Session("bob")}, private=private)
+        world.sign_in({"s1": Session("bob")}, private=private)
         answer = await world.ask("GET", target, "Cookie: session=s1")
         there, _, token = answer["location"].partition("&bst=")
         assert (answer.status, there, bool(token)) == (302, "http://notes.localhost/a?b", private)

@@ -170,7 +170,7 @@ async def test_a_person_is_a_person_also_in_a_services_process(world: World) -> 
     """A browser that a service drives has the session of whoever logged in there."""
     service = await world.service()
     await caller(world)
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     assert (await world.ask("GET", "/", "Cookie: session=s1", host=HOST, unix=True)).status == 200
     assert service.request["atek-auth-user"] == "bob"
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 BROWSER = "Accept: text/html,application/xhtml+xml;q=0.9"
-SESSIONS = {"of-bob": Session("bob"), "of-eve": Session("eve"), "of-root": Session("root", admin=True)}
+SESSIONS = {"of-bob": Session("bob"), "of-eve": Session("eve"), "of-root": Session("root", role="admin")}
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: k", "Sec-WebSocket-Version: 13")
 
 
 async def bobs(world: World, service_id: str = "notes") -> Service:
     """A service that is bob's own, on a node whose hosts are private."""
-    world.plane.set_sessions(SESSIONS, private=True)
+    world.sign_in(SESSIONS, private=True)
     return await world.service(service_id, owner="bob")
 
 
@@ -167,7 +167,7 @@ async def test_a_session_that_ended_is_none(world: World) -> None:
     service = await bobs(world)
     fields = (BROWSER, "Cookie: session=of-bob")
     assert (await world.ask("GET", "/", *fields, host=service.host)).status == 200
-    world.plane.set_sessions({}, private=True)
+    world.sign_in({}, private=True)
     assert (await world.ask("GET", "/", *fields, host=service.host)).status == 302
     assert len(service.requests) == 1
 
@@ -199,6 +199,6 @@ async def test_only_pages_are_redirected(world: World, method: str, fields: tupl
 
 async def test_hosts_that_are_not_private_are_for_everybody(world: World) -> None:
     service = await bobs(world)
-    world.plane.set_sessions(SESSIONS, private=False)
+    world.sign_in(SESSIONS, private=False)
     assert (await world.ask("GET", "/", BROWSER, host=service.host)).status == 200
     assert "atek-auth-user" not in service.request.names

@@ -202,7 +202,7 @@ async def test_what_is_no_request_has_a_line_with_the_reason_and_nothing_of_it(
 
 async def test_neither_tokens_nor_queries_are_written_down(world: World, path: Path) -> None:
     service = await world.service(owner="bob")
-    world.plane.set_sessions({"the-session": Session("bob")}, private=True)
+    world.sign_in({"the-session": Session("bob")}, private=True)
     await world.post(call(), token=service.token)
     await world.ask("GET", "/?secret=1", service.bearer, host=HOST)
     await world.ask("GET", "/?bst=secret", "Cookie: session=the-session", host=HOST)

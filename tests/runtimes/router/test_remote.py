@@ -15,9 +15,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtimes.router import remote
-from runtimes.router.decide.table import Session
+from runtimes.router.decide.table import Session, session_id
 from runtimes.router.remote import RouterProcess
-from tests.runtimes.router.harness import ADMIN, API, SOCKET, Surroundings, call, until
+from tests.runtimes.router.harness import ADMIN, API, SOCKET, Surroundings, call, sessions, until
 from tests.runtimes.router.instances import Held
 from tests.runtimes.router.test_tunnels import UPGRADE, mirror
 from tests.runtimes.router.wire import request
@@ -165,10 +165,15 @@ async def test_it_knows_sessions_and_whether_hosts_are_private(node: Node) -> No
     await node.service(owner="bob")
     node.run()
     assert (await node.ask(host=HOST)).status == 200
-    node.router.set_sessions({SESSION: Session("bob")}, private=True)
+    node.router.set_private(True)
+    node.router.update_sessions(sessions({SESSION: Session("bob"), "other": Session("bob")}))
     await until_published(node)
     assert (await node.ask(host=HOST)).status == 401
     assert (await node.ask("GET", "/", f"Cookie: session={SESSION}", host=HOST)).status == 200
+    node.router.update_sessions({session_id("other"): None})
+    await until_published(node)
+    assert (await node.ask("GET", "/", f"Cookie: session={SESSION}", host=HOST)).status == 200
+    assert (await node.ask("GET", "/", "Cookie: session=other", host=HOST)).status == 401
 
 
 # -- what it tells
@@ -256,7 +261,9 @@ async def test_a_router_that_is_killed_is_replaced_and_the_next_one_knows_everyt
     service = await node.service(owner="bob")
     caller = await node.service("caller", owner="bob", exports=())
     node.run()
-    node.router.set_sessions({SESSION: Session("bob")}, private=True)
+    node.router.set_private(True)
+    node.router.update_sessions(sessions({SESSION: Session("bob"), "ended": Session("bob")}))
+    node.router.update_sessions({session_id("ended"): None})
     killed = []
     for _ in range(3):
         assert (await node.post(call(), token=caller.token)).status == 200
@@ -265,6 +272,7 @@ async def test_a_router_that_is_killed_is_replaced_and_the_next_one_knows_everyt
         # Who comes now waits in the queue of the same listening socket.
         assert (await node.ask("GET", "/", f"Cookie: session={SESSION}", host=HOST)).status == 200
         assert (await node.ask(host=HOST)).status == 401
+        assert (await node.ask("GET", "/", "Cookie: session=ended", host=HOST)).status == 401
     assert len({*killed, node.router.pid}) == 4
     assert [("signal 9" in death) for death in node.deaths] == [True] * 3
     assert len(service.requests) == 6

@@ -99,13 +99,13 @@ async def test_so_does_one_through_a_door_of_its_own(
 
 async def test_a_persons_ends_with_the_session(world: World) -> None:
     await world.service(serve=echo_messages, exports=SOCKET)
-    world.plane.set_sessions({"s1": Session("bob"), "s2": Session("eve")}, private=False)
+    world.sign_in({"s1": Session("bob"), "s2": Session("eve")}, private=False)
     clients = [
         await opened(world, COOKIE, target="/", host="notes.localhost"),
         await opened(world, COOKIE),
     ]
     other = await opened(world, "Cookie: session=s2")
-    world.plane.set_sessions({"s2": Session("eve")}, private=False)
+    world.sign_in({"s2": Session("eve")}, private=False)
     for client in clients:
         assert await read_message(client) == REVOKED
     assert await heard(other, b"still here")
@@ -115,9 +115,9 @@ async def test_a_visitors_goes_on_until_visitors_may_not(world: World) -> None:
     await world.service(serve=echo_messages, exports=SOCKET)
     client = await opened(world, target="/", host="notes.localhost")
     await world.service("another", exports=())
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     assert await heard(client, b"still here")
-    world.plane.set_sessions({"s1": Session("bob")}, private=True)
+    world.sign_in({"s1": Session("bob")}, private=True)
     assert await read_message(client) == REVOKED
 
 

@@ -51,7 +51,7 @@ async def test_a_token_is_never_passed_on(world: World, whose: str, way: str) ->
     """This node's instances' and administrators', a user's session, and what another node gave."""
     await world.service("caller", exports=(), credentials=(Credential(OWN), Credential(SHARED)))
     token = TOKENS[whose]
-    world.plane.set_sessions({TOKENS["session"]: Session("bob")}, private=False)
+    world.sign_in({TOKENS["session"]: Session("bob")}, private=False)
     ways = {"basic name": basic(f"{token}:x"), "basic password": basic(f"x:{token}")}
     assert await passed_on(world, ways.get(way) or way.format(token)) == ""
 

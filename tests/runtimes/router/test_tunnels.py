@@ -207,7 +207,7 @@ async def test_who_may_open_one_through_the_gateway(world: World) -> None:
     ]
     assert [each.status for each in answers] == [401, 401, 403, 404]
     assert service.requests == []
-    world.plane.set_sessions({"s1": Session("bob")}, private=False)
+    world.sign_in({"s1": Session("bob")}, private=False)
     origin = f"Origin: http://localhost:{world.port}"
     assert (await refused(world, "Cookie: session=s1", "Origin: http://evil.localhost")).status == 401
     client = await world.connect()

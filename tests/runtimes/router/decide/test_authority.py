@@ -32,6 +32,7 @@ from runtimes.router.decide.table import (
     caller_of,
     changed,
     make_table,
+    session_id,
 )
 from tests.runtimes.router.heads import request
 
@@ -76,7 +77,7 @@ def tables(draw: st.DrawFn) -> RouteTable:
             owner=draw(st.sampled_from([SYSTEM, "ann"])),
             allow=allow,
         )
-    return make_table(routes, admin_tokens=["admin"], sessions={"s1": Session("ann")})
+    return make_table(routes, admin_tokens=["admin"], sessions={session_id("s1"): Session("ann")})
 
 
 def granted(allow: tuple[str, ...] | None, api: str) -> bool:

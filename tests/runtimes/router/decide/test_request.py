@@ -23,6 +23,7 @@ from runtimes.router.decide.table import (
     ServiceRoute,
     Session,
     make_table,
+    session_id,
 )
 from tests.runtimes.router.heads import request
 
@@ -51,7 +52,9 @@ PAGE = "Accept: text/html"
 
 def table(notes: ServiceRoute = NOTES, *, private: bool = False) -> RouteTable:
     services = {route.id: route for route in (notes, OTHER, NODES_OWN)}
-    return make_table(services, admin_tokens=["admin"], sessions={"of-ann": Session("ann")}, private=private)
+    return make_table(
+        services, admin_tokens=["admin"], sessions={session_id("of-ann"): Session("ann")}, private=private
+    )
 
 
 @pytest.mark.parametrize(

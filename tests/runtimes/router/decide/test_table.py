@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +44,8 @@ def routes(draw: st.DrawFn, service_id: str) -> ServiceRoute:
         credentials=tuple(Credential(f"token {service_id} {each}", each) for each in range(number)),
         allow=draw(st.none() | st.just(("a/1",))),
         cross_site=draw(st.booleans()),
+        access=draw(st.sampled_from(("", "private", "public")) | st.just(("alice", "bob"))),
+        sign_in=draw(st.sampled_from(((), (("header", "Remote-User"), ("name", "X-Name"))))),
     )
 
 
@@ -72,6 +76,12 @@ def test_a_changed_table_is_the_one_that_would_be_made_anew(
 @given(routes("s"))
 def test_routes_survive_the_way_to_the_router(route: ServiceRoute) -> None:
     assert route_from_json(route_to_json(route)) == route
+
+
+@given(routes("s"))
+def test_a_route_of_an_earlier_version_says_nothing_of_people(route: ServiceRoute) -> None:
+    told = {name: each for name, each in route_to_json(route).items() if name not in ("access", "sign_in")}
+    assert route_from_json(told) == replace(route, access="", sign_in=())
 
 
 def exporter(service_id: str, rank: int, *apis: str) -> ServiceRoute:
