@@ -56,6 +56,14 @@ def require_executable(path: str, *, search: str = "", scripts: int = _SCRIPTS) 
         require_executable(interpreter, scripts=scripts - 1)
 
 
+def with_interpreters(path: str) -> list[str]:
+    """A program, and what its first line names, and so on."""
+    found = [path]
+    while len(found) <= _SCRIPTS and (interpreter := _interpreter(head_of(found[-1])[:_SHEBANG])):
+        found.append(interpreter)
+    return found
+
+
 def head_of(path: str) -> bytes:
     """What a program begins with; empty where that cannot be read."""
     try:

@@ -28,7 +28,7 @@ from runtimes.processes.confined import exit_of, guest_of, read_status, signal_p
 from runtimes.processes.connected import connect, network_of, variables_of
 from runtimes.processes.environment import command_line, service_environment
 from runtimes.processes.exec_errors import explain
-from runtimes.processes.executable import head_of
+from runtimes.processes.executable import head_of, with_interpreters
 from runtimes.processes.host import Handle, ProcessHost
 from runtimes.processes.limits import allow_core_dumps
 from runtimes.processes.ports import free_port, require_free
@@ -38,6 +38,7 @@ from runtimes.processes.recovery import family_of
 from runtimes.processes.sampling import OUT_OF_MEMORY
 from runtimes.processes.termination_message import FROM_OUTSIDE, termination_message
 from runtimes.sandbox.confinement import confinement_of
+from runtimes.users.ways import require_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -173,6 +174,8 @@ class ProcessRuntime:
             inside=variables_of(inside, paths.gateway(launch.instance)),
         )  # fmt: skip
         line = executed = command_line(launch, program, environment)
+        if settled.user is not None:
+            require_reachable(with_interpreters(line[0]), settled.user.uid, service.id)
         settled.socket.unlink(missing_ok=True)
         enclosed = None
         if level != "none":

@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtimes.base import RuntimeFailure
+from runtimes.base import PermanentFailure, RuntimeFailure
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from runtimes.paths import Way
 
@@ -58,6 +59,31 @@ def require_passable(home: Path) -> None:
                 f"users of services cannot get to {home}: {folder} lets nobody pass",
                 hint="use a home like /var/lib/atek, or leave users out of the config file",
             )
+
+
+def require_reachable(programs: Iterable[str], user: int, service_id: str) -> None:
+    """Raises PermanentFailure where a service's user cannot get to what runs it, wherever links lead.
+
+    What a sandbox shows is found with the user's own rights, too.
+    """
+    for path in dict.fromkeys(each for program in programs for each in (program, os.path.realpath(program))):
+        folder = next((each for each in reversed(Path(path).parents) if _is_closed(each, user)), None)
+        if folder is not None:
+            raise PermanentFailure(
+                "ProgramUnreachable",
+                f"the user of {service_id} cannot get to {path}: {folder} lets nobody else pass",
+                hint="install it where everybody may read, as in /usr/local or /opt; of a package for Python "
+                "that is the Python which its environment is made from, and this node's own",
+            )
+
+
+def _is_closed(folder: Path, user: int) -> bool:
+    """To everybody but its owner; who is in its group, or on its list (acl(5)), is not looked at."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return found.st_uid != user and not found.st_mode & (stat.S_IXGRP | stat.S_IXOTH)
 
 
 def open_package_folder(folder: Path, gid: int) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -25,7 +27,7 @@ from tests.runtimes.factories import alive
 from tests.runtimes.users.conftest import PYTHON, USERS, Machine, root_only
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.anyio, root_only]
 
@@ -323,3 +325,41 @@ async def test_who_runs_it_may_be_said(machine: Machine) -> None:
     await machine.finish(running)
     with pytest.raises(PermanentFailure, match="no user of-nobody"):
         await machine.start("sleep", "1000", runAs="of-nobody", id="wrong", instance="i3")
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """Not in /tmp, which a sandbox has its own of."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("level", ["none", "private", "strict"])
+@pytest.mark.parametrize("way", ["program", "link", "script"])
+async def test_what_runs_it_may_lie_where_its_user_cannot_get_to(
+    machine: Machine, outside: Path, level: str, way: str
+) -> None:
+    closed = outside / "closed"
+    (closed / "bin").mkdir(parents=True)
+    interpreter = closed / "bin" / "python3"
+    shutil.copy(os.path.realpath(PYTHON), interpreter)
+    program = {"program": interpreter, "link": outside / "python3", "script": outside / "script"}[way]
+    if way == "link":
+        program.symlink_to(interpreter)
+    if way == "script":
+        program.write_text(f"#!{interpreter}\nimport time; time.sleep(1000)\n")
+        program.chmod(0o755)
+    closed.chmod(0o700)
+    words: list[str] = [
+        os.fspath(program),
+        *(() if way == "script" else ("-c", "import time; time.sleep(1000)")),
+    ]
+    more: dict[str, Any] = {"binds": [os.fspath(outside)]} if level == "strict" else {}
+    with pytest.raises(PermanentFailure, match="cannot get to") as failure:
+        await machine.start(*words, sandbox=level, **more)
+    assert failure.value.reason == "ProgramUnreachable"
+    assert f"{closed} lets nobody else pass" in str(failure.value) and "/opt" in failure.value.hint
+    closed.chmod(0o711)
+    running = await machine.start(*words, sandbox=level, instance="i2", **more)
+    await machine.finish(running)
