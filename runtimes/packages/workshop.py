@@ -188,12 +188,13 @@ class StrictWorkshop:
         rules: Rules,
         hold: Hold,
     ) -> View:
+        system = find_system()
         return View(
             "strict", os.fspath(cwd), [hold.folder(cwd), hold.folder(self.cache)],
             programs=[*registries.shown, *_tools(line, environment, cwd)],
             temporary=Held(hold.folder(self.cache / "tmp").descriptor, _TMP),
-            texts=hold.files(layout(rules).files),
-            system=find_system(),
+            texts=hold.texts(system.copied, hold.files(layout(rules).files)),
+            system=system,
         )  # fmt: skip
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: capability, from a user namespace too, and what it writes to kernel/core_pattern is run outside, by root.
 KERNEL_SETTINGS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys")
 
+#: Bytes that fit into what covers a hidden folder: a page.
+_LEAST = "4096"
+
 #: capabilities(7), each with its bit, that a program of root's keeps in *private*: it may still change users,
 #: own files, open low ports and set up networks; it may not mount, load, trace, or read past permissions.
 KEPT_CAPABILITIES = {
@@ -45,11 +48,13 @@ class Held:
 class System:
     """What of this machine's system a *strict* program sees, as it was found.
 
-    `folders` and `files` are shown read-only, `links` are (where, to what): `/bin` to `usr/bin`. `masked` are
-    the kernel's own in /proc that say something about the machine: (path, whether it is a folder).
+    `folders` (and long files) are shown read-only; `copied` are short files, whose content is there: one
+    thing that is mounted takes longer than all of these. `links` are (where, to what): `/bin` to `usr/bin`.
+    `masked` are the kernel's own in /proc that tell of the machine: (path, whether it is a folder).
     """
 
     folders: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     masked: tuple[tuple[str, bool], ...] = ()
 
@@ -62,7 +67,7 @@ class View:
     `temporary` is its /tmp, None: one in memory. `hidden`: folders of others', empty for it (strict: those
     that lie in what it is shown).
     `shown`: what its author names below /tmp (private), what its owner lets it see (strict). `texts`
-    (strict): files made for it, each with a descriptor of the content. `capabilities`: those of the node's
+    (strict): files of its own, each with a descriptor of the content. `capabilities`: those of the node's
     that it keeps where the node is root's, None where it is not.
     """
 
@@ -115,25 +120,29 @@ def _private(view: View) -> Iterator[str]:
     # What is named may have the node's home in it.
     yield from _held(view.shown)
     for path in view.hidden:
-        yield from ("--perms", "0700", "--tmpfs", path)
+        yield from ("--perms", "0500", "--size", _LEAST, "--tmpfs", path)
     for path in view.programs:
         yield from ("--ro-bind-try", path, path)
     yield from _held(view.own)
     for path in view.hidden:
-        yield from ("--remount-ro", path)
+        # Elsewhere nothing is looked for, and each change of a mount has all of them read through.
+        if any(is_below(held.path, [path]) for held in view.own):
+            yield from ("--remount-ro", path)
 
 
 def _strict(view: View) -> Iterator[str]:
     for path in view.system.folders:
         yield from ("--ro-bind-try", path, path)
+    own = {text.path for text in view.texts}
     for path, target in view.system.links:
-        yield from ("--symlink", target, path)
+        if path not in own:
+            yield from ("--symlink", target, path)
     yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")
     for path in KERNEL_SETTINGS:
         yield from ("--ro-bind-try", path, path)
     yield from _masked(view.system)
     for text in view.texts:
-        yield from ("--ro-bind-data", str(text.descriptor), text.path)
+        yield from ("--perms", "0444", "--file", str(text.descriptor), text.path)
     yield from _temporary(view)
     for path in view.programs:
         yield from ("--ro-bind-try", path, path)
@@ -181,5 +190,5 @@ def sees(view: View, path: str) -> bool:
     if is_below(path, (held.path for held in view.shown)) and not is_below(path, view.hidden):
         return True
     if view.level == "strict":
-        return is_below(path, view.system.folders)
+        return is_below(path, (*view.system.folders, *view.system.copied))
     return not is_below(path, (*view.hidden, "/tmp", "/proc", *(["/dev/shm"] * view.shared_memory)))

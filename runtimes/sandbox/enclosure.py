@@ -108,7 +108,9 @@ class Sandboxes:
         """
         if wanted.level == "none":
             return "none", ""
-        facts = await anyio.to_thread.run_sync(self._machine.facts)
+        facts = self._machine.remembered
+        if facts is None:
+            facts = await anyio.to_thread.run_sync(self._machine.facts)
         trouble = facts.trouble(wanted.level)
         if trouble is None:
             return wanted.level, ""
@@ -185,12 +187,13 @@ class Sandboxes:
             for bind in confinement.binds
         ]
         below = any(is_below(path, [TEMPORARY]) for path in (*_paths(own), *_paths(shown)))
+        system = find_system()
         return View(
             "strict", guest.folder, own,
             programs=_interpreters(guest), shown=shown, hidden=list(_inside(shown, others)),
-            system=find_system(),
+            system=system,
             temporary=None if below else temporary,
-            texts=[*_accounts(guest, hold), *hold.files(guest.texts)],
+            texts=hold.texts(system.copied, [*_accounts(guest, hold), *hold.files(guest.texts)]),
         )  # fmt: skip
 
     def _others(self, guest: Guest) -> list[str]:

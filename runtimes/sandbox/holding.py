@@ -40,6 +40,17 @@ class Hold:
         """Files in memory, by the paths where they are seen."""
         return [Held(self.text("file", text.encode()), path) for path, text in texts.items()]
 
+    def texts(self, copied: Iterable[str], made: Sequence[Held]) -> list[Held]:
+        """Files of this machine whose content is shown, and in their place those that were made."""
+        own = {held.path for held in made}
+        found = []
+        for path in copied:
+            # One that cannot be read is nothing for the program either.
+            with suppress(OSError):
+                if path not in own:
+                    found.append(Held(self.keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC)), path))
+        return [*found, *made]
+
     def folder(self, path: Path, *, writable: bool = True) -> Held:
         descriptor = self.keep(os.open(path, _HOLD | os.O_DIRECTORY | os.O_NOFOLLOW))
         return Held(descriptor, os.fspath(path), writable)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtimes.sandbox.command import KEPT_CAPABILITIES, System, View, words
+from runtimes.sandbox.command import KEPT_CAPABILITIES, System, View, is_below, words
 from runtimes.sandbox.seccomp import filter_for
 from runtimes.sandbox.troubles import MISSING, Knobs, Trouble, diagnose
 
@@ -63,10 +64,15 @@ class Machine:
         self._run = run
         self._facts: Facts | None = None
 
+    @property
+    def remembered(self) -> Facts | None:
+        """None where it is to be found out, again perhaps."""
+        known = self._facts
+        return known if known is not None and known.private is None and known.strict is None else None
+
     def facts(self) -> Facts:
         """Blocks for a moment where nothing is remembered."""
-        known = self._facts
-        if known is not None and known.private is None and known.strict is None:
+        if (known := self.remembered) is not None:
             return known
         self._facts = self._look()
         return self._facts
@@ -173,11 +179,26 @@ _MASKED = (
 )  # fmt: skip
 
 
+#: Bytes of a file that is copied instead of mounted: the copy takes memory, for each program.
+_SHORT = 16384
+
+
 def find_system() -> System:
     """What of this machine's system there is to show."""
-    links = tuple((path, os.readlink(path)) for path in _PROGRAMS if os.path.islink(path))
+    links = [(path, os.readlink(path)) for path in _PROGRAMS if os.path.islink(path)]
     linked = {path for path, _ in links}
-    folders = [path for path in _PROGRAMS if os.path.isdir(path) and path not in linked]
-    etc = [f"/etc/{name}" for name in _ETC if os.path.exists(f"/etc/{name}")]
+    folders = ["/usr", *(path for path in _PROGRAMS if os.path.isdir(path) and path not in linked)]
+    programs, copied = tuple(folders), []
+    for path in (f"/etc/{name}" for name in _ETC):
+        try:
+            found = os.stat(path)
+        except OSError:
+            continue
+        if os.path.islink(path) and is_below(real := os.path.realpath(path), programs):
+            links.append((path, real))
+        elif stat.S_ISREG(found.st_mode) and found.st_size <= _SHORT:
+            copied.append(path)
+        else:
+            folders.append(path)
     masked = tuple((path, os.path.isdir(path)) for path in _MASKED if os.path.exists(path))
-    return System(("/usr", *folders, *etc), links, masked)
+    return System(tuple(folders), tuple(copied), tuple(links), masked)

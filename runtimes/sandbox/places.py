@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from runtimes.sandbox.command import is_below
@@ -39,12 +40,12 @@ def hidden(paths: Paths) -> list[str]:
     found.add(os.path.realpath(os.path.expanduser("~/.atek")))
     for folder in (f"/run/user/{user}", "/run"):
         found |= {each.path for each in _entries(folder) if each.name.startswith(f"atek-{user}-")}
-    with open("/proc/net/unix", errors="surrogateescape") as file:
+    with open("/proc/net/unix", errors="surrogateescape", newline="\n") as file:
         found |= {path for run in runs_of_sockets(file) for path in _of_node(run)}
-    with open("/proc/self/mountinfo", errors="surrogateescape") as file:
-        mounts = parse_mounts(file)
+    with open("/proc/self/mountinfo", errors="surrogateescape", newline="\n") as file:
+        mounts = _mounts(file.read())
     for path in list(found):
-        found |= set(aliases(path, mounts))
+        found |= mounts.aliases(path)
     there = sorted(path for path in found if path != "/" and os.path.isdir(path))
     return [path for path in there if not is_below(path, (each for each in there if each != path))]
 
@@ -60,9 +61,10 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def runs_of_sockets(lines: Iterable[str]) -> Iterator[str]:
     """Where nodes that run here may have their sockets, by the lines of proc_net_unix(5)."""
     for line in lines:
-        folder, _, name = line.rstrip("\n").split(maxsplit=7)[-1].rpartition("/")
-        if name == _CONTROL and folder.startswith("/"):
-            yield folder
+        if _CONTROL in line:
+            folder, _, name = line.rstrip("\n").split(maxsplit=7)[-1].rpartition("/")
+            if name == _CONTROL and folder.startswith("/"):
+                yield folder
 
 
 def _of_node(run: str) -> Iterator[str]:
@@ -80,7 +82,7 @@ def _home_of(run: str, home: str) -> Iterator[str]:
 
 def parse_mounts(lines: Iterable[str]) -> list[Mount]:
     """The lines of proc_pid_mountinfo(5)."""
-    fields = (line.split(maxsplit=5) for line in lines)
+    fields = (line.split(" ", 5) for line in lines)
     return [(each[2], _plain(each[3]), _plain(each[4])) for each in fields if len(each) > 4]
 
 
@@ -100,6 +102,23 @@ def aliases(path: str, mounts: Sequence[Mount]) -> Iterator[str]:
             alias = _join(other_point, inside[len(other_root.rstrip("/")) :])
             if alias != path:
                 yield alias
+
+
+class Mounts:
+    """What is mounted, and what follows from it: a text that has not changed is not looked through again."""
+
+    def __init__(self, text: str) -> None:
+        self._all = parse_mounts(text.split("\n"))
+        self._aliases: dict[str, frozenset[str]] = {}
+
+    def aliases(self, path: str) -> frozenset[str]:
+        if path not in self._aliases:
+            self._aliases[path] = frozenset(aliases(path, self._all))
+        return self._aliases[path]
+
+
+#: The last one.
+_mounts = lru_cache(maxsize=1)(Mounts)
 
 
 def _join(folder: str, below: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -16,7 +18,6 @@ from runtimes.sandbox.seccomp import filter_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from runtimes.sandbox.machine import Facts
 
@@ -38,10 +39,13 @@ class Box:
         (self.user / "file").write_text("the user's")
 
     def held(self, path: Path, *, writable: bool = True) -> Held:
-        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+        return Held(self.keep(os.open(path, os.O_PATH | os.O_NOFOLLOW)), os.fspath(path), writable)
+
+    def keep(self, descriptor: int) -> int:
+        """For bubblewrap, until the test ends."""
         self._stack.callback(os.close, descriptor)
         os.set_inheritable(descriptor, True)
-        return Held(descriptor, os.fspath(path), writable)
+        return descriptor
 
     def view(self, level: Literal["private", "strict"], **more: Any) -> View:
         usual: dict[str, Any] = {
@@ -208,3 +212,31 @@ def test_a_file_made_for_it(box: Box) -> None:
     view = box.view("strict", texts=(Held(text, "/etc/passwd"),))
     assert box.run(view, "cat", "/etc/passwd") == (0, "root:x:0:0::/:/bin/sh\n")
     os.close(text)
+
+
+def test_what_the_system_says_is_there_by_mount_by_copy_and_by_link(box: Box) -> None:
+    system = find_system()
+    assert set(system.copied) and not set(system.copied) & set(system.folders)
+    linked = [path for path, _ in system.links if path.startswith("/etc")]
+
+    def view() -> View:
+        copies = [Held(box.keep(os.open(path, os.O_RDONLY)), path) for path in system.copied]
+        return box.view("strict", system=system, texts=copies)
+
+    there = (*system.copied, *linked)
+    code, said = box.run(view(), "sha256sum", *there)
+    assert code == 0
+    assert said.split()[::2] == [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in there]
+    change = "for f; do { echo x >$f || rm $f || mv $f /etc/x; } && echo $f; done 2>/dev/null; true"
+    assert box.run(view(), "sh", "-c", change, "sh", *system.copied) == (0, "")
+
+
+def test_what_covers_hidden_folders_is_empty_and_small(box: Box) -> None:
+    other = box.user / "home"
+    other.mkdir()
+    (other / "secret").write_text("another's")
+    view = box.view("private", hidden=(os.fspath(box.home), os.fspath(other)))
+    assert box.run(view, "ls", "-A", os.fspath(other)) == (0, "")
+    big = f"head -c 100000 /dev/zero >{other}/x; wc -c <{other}/x 2>/dev/null || echo 0"
+    assert int(box.run(view, "sh", "-c", big)[1].split()[-1]) <= 4096
+    assert [each.name for each in other.iterdir()] == ["secret"]

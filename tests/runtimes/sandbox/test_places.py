@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtimes.sandbox.places import (
+    Mounts,
     aliases,
     folders_of_interpreter,
     hidden,
@@ -67,6 +68,17 @@ def test_the_same_folder_by_other_paths(path: str, expected: list[str]) -> None:
 def test_what_is_named_below_tmp(text: str, expected: list[str]) -> None:
     there = {"/tmp", "/tmp/a", "/tmp/a/file"}
     assert named_below_temporary([text], there.__contains__) == expected
+
+
+def test_what_is_mounted_may_have_any_name() -> None:
+    lines = (
+        "21 1 8:1 / / rw - ext4 /dev/sda1 rw",
+        "22 21 8:2 /anna /home/\r\x0b\x1c\u2028 rw - ext4 /dev/sda2 rw",
+        "23 21 8:2 / /home rw - ext4 /dev/sda2 rw",
+    )
+    mounts = Mounts("\n".join(lines))
+    assert mounts.aliases("/home/anna/.atek") == {"/home/\r\x0b\x1c\u2028/.atek"}
+    assert mounts.aliases("/srv") == set()
 
 
 def test_the_nodes_home_its_runs_and_other_nodes_are_hidden(tmp_path: Path) -> None:
