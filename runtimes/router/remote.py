@@ -53,9 +53,10 @@ class RouterProcess:
         self._outbox: list[dict[str, Any]] = []
         self._more = anyio.Event()
         self._waiting: dict[int, tuple[anyio.Event, list[dict[str, Any]]]] = {}
-        #: By instance: its token, and what is listened on for it alone.
-        self._doors: dict[str, tuple[str, Sequence[socket.socket]]] = {}
-        #: Instances whose doors the router has to be told of, in order.
+        self._tls: dict[str, Any] | None = None
+        #: By name: what the router is to know of a door, and what is listened on there.
+        self._doors: dict[str, tuple[dict[str, Any], Sequence[socket.socket]]] = {}
+        #: Doors that the router has to be told of, in order.
         self._changed: dict[str, None] = {}
         self._changes = anyio.Event()
         self._next = 0
@@ -96,16 +97,42 @@ class RouterProcess:
 
         They are this router's from now on, until `close_door`. Replaces those that the instance had.
         """
-        self.close_door(instance)
-        self._doors[instance] = token, listeners
+        self._open(instance, {"token": token}, listeners)
 
-    def close_door(self, instance: str) -> None:
-        """Closes what `open_door` took, if anything."""
-        _, listeners = self._doors.pop(instance, ("", ()))
+    def close_door(self, name: str) -> None:
+        """Closes what `open_door` or `open_to_network` took, if anything."""
+        _, listeners = self._doors.pop(name, ({}, ()))
         for each in listeners:
             each.close()
-        self._changed[instance] = None
+        self._changed[name] = None
         self._changes.set()
+
+    # -- the network
+
+    def open_to_network(
+        self, name: str, listeners: Sequence[socket.socket], *, hosts: Sequence[str], service: str, tls: bool
+    ) -> None:
+        """Serves listeners that other machines reach. They are this router's from now on.
+
+        `hosts`: what the node is called there. `service`: whose port it is, empty for the node's. With `tls`
+        nobody is served before there is a certificate. Replaces those that had the name, which no instance
+        has.
+        """
+        network = {"hosts": list(hosts), "service": service, "tls": tls}
+        self._open(name, {"network": network}, listeners)
+
+    def show_certificate(self, pem: str, authority: str = "") -> None:
+        """What is shown from now on where TLS is spoken: a chain of certificates and their key.
+
+        `authority` is the one that signed them, where that is the node's own.
+        """
+        self._tls = {"pem": pem, "authority": authority}
+        if self._connected:
+            self._send({"tls": self._tls})
+
+    def _open(self, name: str, about: dict[str, Any], listeners: Sequence[socket.socket]) -> None:
+        self.close_door(name)
+        self._doors[name] = about, listeners
 
     # -- its life
 
@@ -114,8 +141,8 @@ class RouterProcess:
         try:
             await self._run_one_after_another()
         finally:
-            for instance in list(self._doors):
-                self.close_door(instance)
+            for name in list(self._doors):
+                self.close_door(name)
 
     async def _run_one_after_another(self) -> None:
         pause = FIRST_PAUSE
@@ -168,6 +195,8 @@ class RouterProcess:
         self._outbox = [dict(self._settings), {"routes": dict(self._routes)}]
         if self._sessions or self._private:
             self._outbox += [{"sessions": dict(self._sessions)}, {"private": self._private}]
+        if self._tls is not None:
+            self._outbox.append({"tls": self._tls})
         self._outbox.append({"listen": True})
         self._changed = dict.fromkeys(self._doors)
         self._changes.set()
@@ -199,12 +228,12 @@ class RouterProcess:
                 self._changes = anyio.Event()
                 while self._changed:
                     await anyio.wait_writable(to)
-                    instance = next(iter(self._changed))
-                    token, listeners = self._doors.get(instance, ("", ()))
-                    packet = orjson.dumps({"instance": instance, "token": token})
+                    name = next(iter(self._changed))
+                    about, listeners = self._doors.get(name, ({}, ()))
+                    packet = orjson.dumps({"door": name, **about})
                     with suppress(BlockingIOError):
                         socket.send_fds(to, [packet], [each.fileno() for each in listeners])
-                        del self._changed[instance]
+                        del self._changed[name]
 
     async def _read(self, stream: UNIXSocketStream) -> None:
         buffered = BufferedByteReceiveStream(stream)

@@ -117,6 +117,8 @@ class Answerer:
             self._plane.update_sessions({name: value and Session(**value) for name, value in sessions})
         elif "private" in message:
             self._plane.set_private(message["private"])
+        elif "tls" in message:
+            self._plane.take_certificate(**message["tls"])
         elif "drained" in message:
             self._drain(message)
         elif "metrics" in message:

@@ -224,7 +224,8 @@ class Client(ClientTransport):
         else:
             # A body that ends too early is not forwarded as if it were whole.
             self.transport.abort()
-        return True
+        # TLS ends in both directions at once.
+        return self.scheme == b"http"
 
     def connection_lost(self, error: Exception | None) -> None:
         self.plane.closed(self)

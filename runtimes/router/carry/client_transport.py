@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ORIGIN = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\n\r\n"
+_ORIGIN = b"\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-For: %b\r\n\r\n"
 
 
 class ClientTransport(asyncio.Protocol):
-    """`peer` is the client's address, empty on a Unix socket.
+    """`peer` is the client's address, empty on a Unix socket; `scheme` is https where it speaks TLS.
 
     `origin` are the last field lines of a request that is passed on, which say so.
     """
 
-    __slots__ = ("_paused", "origin", "peer", "send", "transport")
+    __slots__ = ("_paused", "origin", "peer", "scheme", "send", "transport")
 
     def __init__(self) -> None:
         self.peer = ""
+        self.scheme = b"http"
         self.origin = b""
         self.transport: asyncio.Transport
         self._paused = False
@@ -32,7 +33,9 @@ class ClientTransport(asyncio.Protocol):
         self.send: Callable[[bytes | memoryview], None] = transport.write
         name = transport.get_extra_info("peername")
         self.peer = name[0] if isinstance(name, tuple) else ""
-        self.origin = _ORIGIN % (self.peer.encode() or b"unix")
+        if transport.get_extra_info("sslcontext") is not None:
+            self.scheme = b"https"
+        self.origin = _ORIGIN % (self.scheme, self.peer.encode() or b"unix")
 
     @property
     def is_paused(self) -> bool:

@@ -9,9 +9,13 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """`peer` is the client's address, empty on a Unix socket; `used` when it had its last answer."""
+    """`peer` is the client's address, empty on a Unix socket; `scheme` is https where it speaks TLS.
+
+    `used`: when it had its last answer.
+    """
 
     peer: str
+    scheme: bytes
     used: float
     send: Callable[[bytes | memoryview], None]
 

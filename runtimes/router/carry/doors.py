@@ -1,7 +1,8 @@
-"""The doors of instances (`door`), as the node has them opened and closed while the router runs.
+"""Listeners that the node has opened and closed while the router runs: instances' doors, and the network's.
 
-A packet of the node names an instance. With descriptors of listeners it has the instance's token too, and
-they are served from then on; without, the instance is gone, and so are its listeners.
+A packet of the node names a door. With descriptors of listeners it says for whom they are, and they are
+served from then on; without, the door is closed. An instance's own (`door`) has that instance's token; one
+for the network says what the node is called there, which service the port is for, and whether it speaks TLS.
 """
 
 from __future__ import annotations
@@ -9,19 +10,27 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from runtimes.router.carry.door import Door
 from runtimes.router.carry.handlers import accept
+from runtimes.router.carry.network_desk import NetworkDesk
+from runtimes.router.decide.place import names_from_network
 
 if TYPE_CHECKING:
     from runtimes.router.carry.plane import Desk, Plane
 
+    class Server(Protocol):
+        """What listens."""
+
+        def close(self) -> None: ...
+
+
 _BACKLOG = 4096
 #: Of one packet: bytes, and listeners.
-LONGEST_PACKET, MOST_LISTENERS = 4096, 8
+LONGEST_PACKET, MOST_LISTENERS = 8192, 64
 
 
 async def listen(plane: Plane, listener: socket.socket, desk: Desk | None = None) -> asyncio.AbstractServer:
@@ -38,7 +47,7 @@ class Doors:
     def __init__(self, plane: Plane, told: socket.socket) -> None:
         self._plane = plane
         self._told = told
-        self._open: dict[str, list[asyncio.AbstractServer]] = {}
+        self._open: dict[str, list[Server]] = {}
         self._opening: set[asyncio.Task[None]] = set()
         told.setblocking(False)
         asyncio.get_running_loop().add_reader(told, self._hear)
@@ -58,26 +67,38 @@ class Doors:
                 asyncio.get_running_loop().remove_reader(self._told)
                 return
             message = orjson.loads(packet)
-            self._shut(message["instance"])
+            self._shut(message["door"])
             if descriptors:
-                door = Door(self._plane, message["token"])
                 listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-                task = asyncio.get_running_loop().create_task(
-                    self._open_door(message["instance"], door, listeners)
-                )
+                task = asyncio.get_running_loop().create_task(self._serve(message, listeners))
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
 
-    async def _open_door(self, instance: str, door: Door, listeners: list[socket.socket]) -> None:
-        servers: list[asyncio.AbstractServer] = []
-        self._open[instance] = servers
+    async def _serve(self, message: dict[str, Any], listeners: list[socket.socket]) -> None:
+        servers: list[Server] = []
+        name, network = message["door"], message.get("network")
+        self._open[name] = servers
         for listener in listeners:
-            server = await listen(self._plane, listener, door)
-            if self._open.get(instance) is servers:
+            if network is None:
+                server: Server = await listen(self._plane, listener, Door(self._plane, message["token"]))
+            else:
+                server = await self._to_network(network, listener)
+            if self._open.get(name) is servers:
                 servers.append(server)
             else:
                 server.close()
 
-    def _shut(self, instance: str) -> None:
-        for server in self._open.pop(instance, ()):
+    async def _to_network(self, network: dict[str, Any], listener: socket.socket) -> Server:
+        plane = self._plane
+        names = names_from_network(plane.domain, network["hosts"], network["service"])
+        desk = NetworkDesk(plane, names)
+        if not network["tls"]:
+            return await listen(plane, listener, desk)
+        # Most routers never need it.
+        from runtimes.router.carry.tls_listener import TlsListener
+
+        return TlsListener(plane, listener, desk, await plane.tls.ready())
+
+    def _shut(self, name: str) -> None:
+        for server in self._open.pop(name, ()):
             server.close()

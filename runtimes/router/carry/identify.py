@@ -9,7 +9,7 @@ once for a connection, and its desk knows from then on (`known_peer`).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from runtimes.router.carry.kept_request import KeptRequest
 from runtimes.router.carry.known_peer import KnownPeer
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runtimes.router.carry.client import Client
     from runtimes.router.carry.handler import Handler
-    from runtimes.router.carry.plane import Plane
+    from runtimes.router.carry.plane import Counter, Plane
     from runtimes.router.decide.decision import Decision, IdentifyPeer
 
 
@@ -33,7 +33,7 @@ def identify(plane: Plane, client: Client, decision: IdentifyPeer) -> Handler:
     sock = client.transport.get_extra_info("socket")
     if not client.peer:
         token, ours = _look(plane, sock)
-        return client.start(_settled(client, decision, KnownPeer(plane, token, ours=ours)))
+        return client.start(_settled(client, decision, KnownPeer(plane, _counter(client), token, ours=ours)))
     return Identifying(plane, client, decision) if is_local(sock) else client.start(decision.otherwise)
 
 
@@ -45,6 +45,12 @@ def _look(plane: Plane, sock: socket.socket) -> tuple[str, bool]:
     groups = {each.name: each.pid for each in known.values() if each.name}
     found = leader_of(sock, known.keys(), NodeProcess(*plane.node, groups))
     return ("", False) if found is None else (known[found].token if found in known else "", True)
+
+
+def _counter(client: Client) -> Counter:
+    """Where the client stood before it was known."""
+    desk = client.desk
+    return desk.counter if isinstance(desk, KnownPeer) else cast("Counter", desk)
 
 
 def _settled(client: Client, decision: IdentifyPeer, desk: KnownPeer) -> Decision:
@@ -67,7 +73,7 @@ class Identifying:
         async with plane.looking:
             sock, looked_at = client.transport.get_extra_info("socket"), plane.decisions
             token, ours = await asyncio.to_thread(_look, plane, sock)
-        desk = KnownPeer(plane, token, ours=ours, looked_at=looked_at)
+        desk = KnownPeer(plane, _counter(client), token, ours=ours, looked_at=looked_at)
         self._kept.hand_over(_settled(client, self._decision, desk))
 
     def whole(self, payload: bytes) -> None:

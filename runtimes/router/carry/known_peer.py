@@ -15,7 +15,7 @@ from runtimes.router.protocol.fields import END
 from runtimes.router.protocol.remembered import remember
 
 if TYPE_CHECKING:
-    from runtimes.router.carry.plane import Plane
+    from runtimes.router.carry.plane import Counter, Plane
     from runtimes.router.decide.decision import Decision
     from runtimes.router.decide.proxy import Proxy
     from runtimes.router.protocol.request_head import RequestHead
@@ -28,10 +28,20 @@ class KnownPeer(OwnDecisions):
     """
 
     def __init__(
-        self, plane: Plane, token: str, *, ours: bool, looked_at: dict[bytes, Decision] | None = None
+        self,
+        plane: Plane,
+        counter: Counter,
+        token: str,
+        *,
+        ours: bool,
+        looked_at: dict[bytes, Decision] | None = None,
     ) -> None:
-        """`looked_at`: what the plane had decided when the kernel was asked; left out: what it has now."""
+        """`counter`: where it would be decided about somebody who is not known.
+
+        `looked_at`: what the plane had decided when the kernel was asked; left out: what it has now.
+        """
         super().__init__(plane)
+        self.counter = counter
         self._token = token
         self._ours = ours
         self._looked_at = plane.decisions if looked_at is None else looked_at
@@ -39,31 +49,31 @@ class KnownPeer(OwnDecisions):
     def decide(self, head: bytes) -> Decision:
         """As `Plane.decide`. Raises BadHead."""
         decisions, key = self.decisions, head[: -len(END)]
-        decision = self.settled(self._plane.decisions.get(key) or self._plane.decide(head))
+        decision = self.settled(self.counter.decisions.get(key) or self.counter.decide(head))
         remember(decisions, key, decision)
         return decision
 
     def decide_again(self, head: RequestHead) -> Decision:
         """As `Plane.decide_again`."""
-        decision = self.settled(self._plane.decide_again(head))
+        decision = self.settled(self.counter.decide_again(head))
         # It has waited already, whoever it turns out to be.
         return decision.otherwise if isinstance(decision, Hold) else decision
 
     def stands(self, decision: Proxy) -> bool:
         """As `Plane.stands`."""
-        if not self._token or decision.head.token in self._plane.table.callers:
-            return self._plane.stands(decision)
-        caller = self._plane.table.callers.get(self._token)
-        return caller is not None and self._plane.stands(decision, caller)
+        if not self._token or decision.head.token in self.counter.table.callers:
+            return self.counter.stands(decision)
+        caller = self.counter.table.callers.get(self._token)
+        return caller is not None and self.counter.stands(decision, caller)
 
     def settled(self, decision: Decision) -> Decision:
         """The decision, now that it is known who asks."""
         if not isinstance(decision, IdentifyPeer):
             return decision
         if self._token:
-            caller = self._plane.table.callers.get(self._token)
+            caller = self.counter.table.callers.get(self._token)
             return (
-                not_authorized(decision.head) if caller is None else self._plane.decide_for(decision, caller)
+                not_authorized(decision.head) if caller is None else self.counter.decide_for(decision, caller)
             )
         if self._looked_at is not self._plane.decisions:
             return decision

@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runtimes.local_addresses import local_addresses
 from runtimes.processes.marks import is_of_node, seal_of
 from runtimes.processes.proc import pids, read_stat
 
@@ -60,7 +61,10 @@ def leader_of(connection: socket.socket, leaders: Set[int], node: NodeProcess = 
 
 
 def is_local(connection: socket.socket) -> bool:
-    """Whether the other end may be on this machine: what else comes from an address of it?"""
+    """Whether the other end may be on this machine: what else comes from an address of it?
+
+    A program chooses from which of them it comes.
+    """
     if connection.family == socket.AF_UNIX:
         return True
     try:
@@ -68,7 +72,7 @@ def is_local(connection: socket.socket) -> bool:
     except OSError:
         # It has left.
         return False
-    return theirs.startswith("127.") or theirs == connection.getsockname()[0]
+    return theirs == connection.getsockname()[0] or theirs in local_addresses()
 
 
 def _peer_process(connection: socket.socket) -> int:

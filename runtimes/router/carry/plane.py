@@ -18,6 +18,7 @@ from runtimes.router.carry.holding import Holding
 from runtimes.router.carry.pool import Pool
 from runtimes.router.carry.rate_limit import RateLimit
 from runtimes.router.carry.request_ids import request_ids
+from runtimes.router.carry.tls import Tls
 from runtimes.router.carry.turns import Turns
 from runtimes.router.decide import request
 from runtimes.router.decide.place import names_of
@@ -61,6 +62,25 @@ class Desk(Protocol):
         ...
 
 
+class Counter(Desk, Protocol):
+    """A desk for everybody: the plane's own, or one of a listener that the network reaches."""
+
+    @property
+    def table(self) -> RouteTable: ...
+
+    def decide_for(self, asked: IdentifyPeer, caller: Caller) -> Decision:
+        """What is to be done with a request, now that it is known whose process sends it."""
+        ...
+
+    def decide_again(self, head: RequestHead, caller: Caller | None = None) -> Decision:
+        """See `Desk`. `caller`: who it is, where no token and no session says so."""
+        ...
+
+    def stands(self, decision: Proxy, caller: Caller | None = None) -> bool:
+        """See `Desk`. `caller`: who it is, where no token and no session says so."""
+        ...
+
+
 #: Looks into /proc: they take the interpreter from those that are answered meanwhile.
 LOOKS_AT_A_TIME = 2
 
@@ -80,7 +100,9 @@ class Plane:
     ) -> None:
         """`node`: its process, and its run directory."""
         self.limits = limits = limits or Limits()
+        self.domain = domain
         self._names = names_of(domain)
+        self.tls = Tls()
         self.table = make_table({}, admin_tokens=admin_tokens)
         #: Of this table, by the bytes of the head without its empty line.
         self.decisions: dict[bytes, Decision] = {}
@@ -136,6 +158,12 @@ class Plane:
         """See `RouteTable`."""
         self._swap(replace(self.table, private=private))
         self._look_again()
+
+    def take_certificate(self, pem: str, authority: str) -> None:
+        """The certificate to show where TLS is spoken: see `Tls.take`."""
+        self.tls.take(pem, authority)
+        # What answers with the authority's certificate is another answer now.
+        self.decisions = {}
 
     def _look_again(self) -> None:
         """What goes on for long ends with the right to it."""
@@ -215,10 +243,9 @@ class Plane:
         return client.peer
 
     def scheme(self, client: Connection, head: RequestHead) -> bytes:
-        """How a person's browser got here: by https where a proxy that is known says so."""
-        return (
-            head.forwarded_proto if head.forwarded_proto and client.peer in self.trusted_proxies else b"http"
-        )
+        """How a person's browser got here: by https also where a proxy that is known says so."""
+        told = head.forwarded_proto if client.peer in self.trusted_proxies else b""
+        return told or client.scheme
 
     def answered(
         self, client: Connection, decision: Decision, status: int, seconds: float, request_id: bytes = b""

@@ -3,12 +3,17 @@
 a service's host name → all of its methods and paths
 the node's own names  → /_atek/gateway?api=ID, by POST for calls and with an upgrade for a WebSocket;
                         the node's pages; /_atek/bind-session
+… at a service's port → that service, as at its host name
 any other host        → nothing that could be reached under a name that is not ours
+
+From the network the node's own names are what it is called there, and any address: DNS rebinding needs a
+name, since a browser takes a page of an address for that address's own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, ClassVar
 
 from runtimes.router.decide.binding import BIND_PATH, give_session
@@ -19,6 +24,8 @@ from runtimes.router.protocol.pages import PREFLIGHT
 from runtimes.router.protocol.query import values_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runtimes.router.decide.binding import GiveSession
     from runtimes.router.decide.table import RouteTable, ServiceRoute, Target
     from runtimes.router.protocol.request_head import RequestHead
@@ -33,16 +40,28 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Host names of a node: its own (`domain` among them), and how those of its services end."""
+    """Host names of a node: its own (`domain` among them), and how those of its services end.
+
+    `numeric`: any address is its own, too. `service`: what the port that was asked is for; empty where it is
+    the node's.
+    """
 
     domain: str
     own: frozenset[str]
     suffixes: tuple[str, ...]
+    numeric: bool = False
+    service: str = ""
 
 
 def names_of(domain: str) -> Names:
     """The names of a node with that domain."""
     return Names(domain, LOOPBACK_NAMES | {domain, ""}, tuple({f".{domain}", ".localhost"}))
+
+
+def names_from_network(domain: str, hosts: Iterable[str], service: str = "") -> Names:
+    """As `names_of`, for those who come from the network, where the node is called `hosts`."""
+    at_home = names_of(domain)
+    return Names(domain, at_home.own | set(hosts), at_home.suffixes, numeric=True, service=service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +105,22 @@ Place = Host | NodePage | Calls | Socket
 def place_of(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer | GiveSession:
     """Where a request wants to go; the decision itself, where nothing more has to be asked."""
     name = head.host
-    if name in names.own:
-        return _own(table, head)
+    if name in names.own or (names.numeric and _is_address(name)):
+        return _host(table, head, names.service) if names.service else _own(table, head)
     for suffix in names.suffixes:
-        if name.endswith(suffix):
+        if name.endswith(suffix) and names.service in ("", name[: -len(suffix)]):
             return _host(table, head, name[: -len(suffix)])
     # Somebody made that name lead here (DNS rebinding), or made a mistake.
     return refusal(head, 421, "this node has no such host name", kind="host")
+
+
+def _is_address(name: str) -> bool:
+    """As a browser writes it: IPv6 in brackets."""
+    try:
+        found = ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return isinstance(found, IPv6Address) == name.startswith("[")
 
 
 def _host(table: RouteTable, head: RequestHead, service_id: str) -> Place | Answer:

@@ -62,8 +62,9 @@ class Node(Surroundings):
     `meanwhile`: what is published while none runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, domain: str = "localhost") -> None:
         super().__init__()
+        self.domain = domain
         self.deaths: list[str] = []
         self.meanwhile: dict[str, ServiceRoute] = {}
         self.running = anyio.CancelScope()
@@ -77,7 +78,7 @@ class Node(Surroundings):
         stack.callback(unix.close)
         self.port = tcp.getsockname()[1]
         self.log = self.folder / "access.log"
-        settings = {"domain": "localhost", "adminTokens": [ADMIN], "accessLog": str(self.log)}
+        settings = {"domain": self.domain, "adminTokens": [ADMIN], "accessLog": str(self.log)}
         self.router = RouterProcess((tcp, unix), settings, self._died)
         stack.callback(self.running.cancel)
 
