@@ -14,7 +14,7 @@ import pytest
 from runtimes.router.carry import peer_credentials
 from runtimes.router.carry.doors import Doors
 from runtimes.router.decide import place
-from runtimes.router.decide.table import NODE, Credential
+from runtimes.router.decide.table import NODE, Credential, Session
 from tests.runtimes.router.harness import ADMIN, World
 from tests.runtimes.router.wire import Wire, request
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 OTHERS = ("evil.example", "notes.evil.example", "pi.local.evil.example", "1.2.3", "0x7f.1")
+COOKIE = "Cookie: session=alices"
 ADDRESSES = ("192.168.1.5", "127.0.0.1", "[fd00::5]", "10.0.0.1")
 
 
@@ -126,6 +127,18 @@ async def test_no_other_service_is_there(network: Network) -> None:
 
 async def test_a_service_that_is_gone_leaves_a_port_without_answers(network: Network) -> None:
     assert (await ask(network.open("notes"), host="pi.local")).status == 404
+
+
+async def test_who_is_not_signed_in_does_not_get_in_there_either(network: Network) -> None:
+    notes = await network.world.service(owner="alice")
+    network.world.sign_in({"alices": Session("alice")}, private=True)
+    port = network.open("notes")
+    assert (await ask(port, host="pi.local")).status == 401
+    assert notes.requests == []
+    assert (await ask(port, COOKIE, host="pi.local")).status == 200
+    assert notes.request["cookie"] == ""
+    network.world.sign_in({"alices": Session("alice")}, private=False)
+    assert (await ask(port, host="pi.local")).status == 200
 
 
 async def test_a_page_of_another_port_has_it_do_nothing(network: Network) -> None:
