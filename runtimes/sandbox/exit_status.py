@@ -11,8 +11,14 @@ import json
 import signal
 from dataclasses import dataclass
 
-#: A program that a signal ended (bash(1), "Exit status").
+#: A program that a signal ended (bash(1), "Exit status"), or one that says so of what it ran itself.
 _SIGNALLED = 128
+#: These end no program (signal(7)): whoever says such a number has left by itself.
+_HARMLESS = {
+    signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
+    signal.SIGURG, signal.SIGWINCH,
+}  # fmt: skip
+_FATAL = set(signal.Signals) - _HARMLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Status:
     def signal(self) -> int | None:
         """The one that ended the program; None when it left by itself."""
         number = (self.code or 0) - _SIGNALLED
-        return number if number in set(signal.Signals) else None
+        return number if number in _FATAL else None
 
 
 def parse(text: bytes) -> Status:

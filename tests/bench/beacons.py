@@ -28,8 +28,9 @@ class Message:
 class Beacons:
     """Builds the program, and listens."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="atek-bench-"))
+    def __init__(self, folder: str | None = None) -> None:
+        """`folder`: where its own is made; left out: in that for temporary ones."""
+        self.folder = Path(tempfile.mkdtemp(prefix="atek-bench-", dir=folder))
         self.program = self.folder / "beacon"
         self.address = str(self.folder / "up.sock")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

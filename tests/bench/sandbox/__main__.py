@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.hyper.__main__ import table
 from tests.bench.sandbox import crashes, requests, starts
+from tests.bench.sandbox.levels import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ PARTS = ("start", "crash", "request")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
-    results: list[Result] = []
+    results: list[Result] = [surroundings()]
     for part in options.parts:
         print(f"{part} …", file=sys.stderr, flush=True)
         results += _measure(part, options)

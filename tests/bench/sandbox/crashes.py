@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.beacons import Beacons
 from tests.bench.measure import PAUSE, SETTLE
-from tests.bench.sandbox.levels import LEVELS, beside, manifest
+from tests.bench.sandbox.levels import LEVELS, PLACE, beside, manifest
 from tests.e2e.nodes import Bench
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _MOST = {"none": "5 ms", "private": "12 ms"}
 
 def measure(rounds: int) -> list[Result]:
     """As many services of each level as rounds, each crashes once: a second time has to wait."""
-    beacons, bench = Beacons(), Bench()
+    beacons, bench = Beacons(PLACE), Bench()
     names = [f"{level}-{number}" for number in range(rounds) for level in LEVELS]
     taken: dict[str, list[float]] = {level: [] for level in LEVELS}
     try:

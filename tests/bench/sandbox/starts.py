@@ -16,7 +16,7 @@ import anyio
 from runtimes.packages.native import NativePreparer
 from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.bench.beacons import Beacons
-from tests.bench.sandbox.levels import LEVELS, beside, manifest
+from tests.bench.sandbox.levels import LEVELS, PLACE, beside, manifest
 from tests.runtimes.factories import launch, make_home, make_paths, service
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def measure(rounds: int) -> list[Result]:
 
 
 def _measure(rounds: int) -> Iterator[Result]:
-    beacons = Beacons()
+    beacons = Beacons(PLACE)
     interpreter = os.path.realpath(sys.executable)
     programs = {
         "start → first instruction": (beacons.command("program"), [str(beacons.folder)]),

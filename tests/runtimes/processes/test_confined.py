@@ -352,6 +352,11 @@ def test_what_bubblewrap_wrote(text: bytes, expected: Status) -> None:
     [
         (Status(5, 0), 0, Exit(code=0)),
         (Status(5, 143), 143, Exit(signal=15)),
+        # No program is ended by SIGCHLD (17), SIGSTOP (19) or SIGWINCH (28), and there is no signal 100.
+        (Status(5, 145), 145, Exit(code=145)),
+        (Status(5, 147), 147, Exit(code=147)),
+        (Status(5, 156), 156, Exit(code=156)),
+        (Status(5, 228), 228, Exit(code=228)),
         (Status(5, 255), 255, Exit(code=255)),
         (Status(5, 7), None, Exit(code=7)),
         (Status(5), None, Exit()),
