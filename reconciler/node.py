@@ -35,6 +35,7 @@ from reconciler.drive.routing import Routing
 from reconciler.drive.secrets import NoSecrets
 from reconciler.gitops.port import NoGit
 from reconciler.peers.orders import Orders
+from reconciler.people.port import NoPeople
 from reconciler.port import NoNotifications, NoUpdates
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from reconciler.drive.secrets import SecretKeeper
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Member
+    from reconciler.people.port import People
     from reconciler.port import Notifications, Updates
     from reconciler.state.store import Store
     from runtimes.base import Engine, Runtime
@@ -102,6 +104,7 @@ class Ports:
     limits: Resources = field(default_factory=Resources)
     restarts_per_minute: int = 600
     #: People.
+    people: People = field(default_factory=NoPeople)
     notifications: Notifications = field(default_factory=NoNotifications)
     #: Folders of packages that are needed for another reason than that a service runs from there.
     also_in_use: Callable[[], set[str]] = set
@@ -127,6 +130,7 @@ class Node:
         self.nodes = ports.member
         self.git = ports.git
         self.updates = ports.updates
+        self.people = ports.people
         self.notifications = ports.notifications
         self.routing = Routing(
             ports.router, ports.identity, self.events, self.metrics, owner_of=self._owner_of
@@ -182,6 +186,7 @@ class Node:
             tasks.start_soon(keep_going, partial(self.updates.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.git.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.notifications.run, self), self.failed)
+            tasks.start_soon(keep_going, partial(self.people.run, self), self.failed)
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reconciler.drive.metrics import Metrics
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Nodes
+    from reconciler.people.port import People
     from runtimes.router.port import Router
 
 
@@ -112,6 +113,11 @@ class NodeApi(Protocol):
     @property
     def notifications(self) -> Notifications:
         """Whom it tells what."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """Who lives here, and where they are signed in."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from reconciler.apis.inspect import public_config
+from reconciler.apis.leaving import Leaving
 from reconciler.apis.rename import open_installed
 from reconciler.apis.rename_recorded import finish_recorded
 from reconciler.drive.controllers import Controllers
@@ -30,6 +31,8 @@ from reconciler.errors import UserError
 from reconciler.gitops.port import NoGit
 from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Standalone
+from reconciler.people.household import Household
+from reconciler.people.store import PeopleFiles
 from reconciler.port import NoNotifications
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.age_key import FILE as AGE_KEY
@@ -234,7 +237,7 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
 def _make_ports(parts: Parts) -> Ports:
     """Every port of a real node. What it should have besides goes here, and nowhere else."""
     opened, home, host = parts.opened, parts.opened.home.path, parts.opened.host
-    data, grants = DataFolders(home), GrantsFile(home)
+    data, grants, people = DataFolders(home), GrantsFile(home), PeopleFiles(home)
     docker, swarm = (
         DockerOnDemand(host.paths, opened.settings.docker.binds, Vault(home).open),
         SwarmOnDemand(host.paths),
@@ -261,6 +264,7 @@ def _make_ports(parts: Parts) -> Ports:
         disk=DataUsage(host.paths),
         limits=opened.settings.limits.resources,
         restarts_per_minute=opened.settings.limits.restarts_per_minute,
+        people=Household(people, parts.router),
         notifications=_make_notifications(parts),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
@@ -272,6 +276,7 @@ def _make_ports(parts: Parts) -> Ports:
             *parts.installed.problems,
             *data.problems,
             *grants.problems,
+            *people.problems,
             *opened.sockets.lacking,
             *_about_users(opened.settings, host),
         ),
@@ -355,6 +360,7 @@ async def _live(parts: Parts, node: Node, console: Console) -> None:
             ),
             partial(node.limits.run, node.reconciler.instances),
             partial(finish_recorded, node, parts.installed),
+            Leaving(node, node.people, parts.installed).settle_all,
         ):
             tasks.start_soon(keep_going, run, node.failed)
         await node.run()

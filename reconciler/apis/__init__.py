@@ -1,7 +1,7 @@
 """What the node offers to services and people through its router: the system APIs, JSON-RPC by POST.
 
     router ──POST <path>──► handler ──► services-api (services, declare, rename) ──► records, or files
-                                   ├──► inspect-api                                  of the node's own
+                                   ├──► inspect-api, users-api, user-sessions-api    of the node's own
                                    └─ waits (convergence) until the world is as it was asked for
 
 An API writes desired state; the loop does the rest. Who calls is what the router says (`Atek-Auth-User`,

@@ -37,7 +37,7 @@ class ConfigureOptions(Options):
 
 
 class InstallOptions(Options):
-    """What to install, and for whom: `user` is the owner's key."""
+    """What to install, and for whom: `user` is the owner's name."""
 
     source_url: str
     id: str | None = None

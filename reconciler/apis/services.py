@@ -21,6 +21,7 @@ from reconciler.apis.info import service_info, versions
 from reconciler.apis.params import ConfigureOptions, InstallOptions, Params
 from reconciler.apis.rename import rename
 from reconciler.errors import UserError
+from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -83,10 +84,10 @@ class ServicesApi:
 
     async def _install(self, caller: Caller, params: Params) -> object:
         options = params.options(0, InstallOptions)
-        owner = options.user or caller.user
         # What another node may run here is its follow's policy, which installing would lead around.
-        if caller.followed or (owner != caller.user and not caller.admin):
+        if caller.followed or caller.guest:
             raise not_authorized()
+        owner = self._owner(options.user, caller) if options.user else caller.user
         manifest = await self._declarations.install(options, owner, caller.user)
         outcome = await self._waits().serving(manifest.id, manifest)
         declared = self._node.declared().get(manifest.id) or Declared(manifest, "/", "")
@@ -152,6 +153,16 @@ class ServicesApi:
 
     def _waits(self) -> Convergence:
         return Convergence(self._node, self.patience)
+
+    def _owner(self, username: str, caller: Caller) -> str:
+        """The key of whoever is called that; the node's own is `system`. Others' names are not told."""
+        person = self._node.people.named(username)
+        if not caller.admin and (person is None or person.key != caller.user):
+            raise not_authorized()
+        if person is None and username != SYSTEM:
+            hint = "`atek user list` names everybody"
+            raise UserError(f"No user found with the username of {username}", hint=hint)
+        return person.key if person else SYSTEM
 
     def _may_touch(self, caller: Caller, service_id: str) -> bool:
         return caller.admin or self._installed.owner(service_id) == caller.user

@@ -28,6 +28,10 @@ class Router(Protocol):
         """Whether there are people: from then on what is there is for those who are signed in."""
         ...
 
+    async def told(self) -> None:
+        """Returns once the router acts by all that it was told; at once while it is away."""
+        ...
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         """Returns once nothing is in flight to an instance that is published no more.
 
@@ -58,6 +62,8 @@ class NoRouter:
     def update_sessions(self, sessions: Mapping[str, Session | None]) -> None: ...
 
     def set_private(self, private: bool) -> None: ...
+
+    async def told(self) -> None: ...
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None: ...
 

@@ -78,6 +78,9 @@ class RouterProcess:
         if self._connected:
             self._send({"private": private})
 
+    async def told(self) -> None:
+        await self._ask({"told": True})
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         await self._ask({"drained": instance, "hurry": hurry, "restart": restart})
 

@@ -119,6 +119,9 @@ class Answerer:
             self._plane.set_private(message["private"])
         elif "tls" in message:
             self._plane.take_certificate(**message["tls"])
+        elif "told" in message:
+            # What came before is done.
+            self._reply(message, {})
         elif "drained" in message:
             self._drain(message)
         elif "metrics" in message:

@@ -19,6 +19,7 @@ from reconciler.errors import UserError
 from reconciler.gitops.port import NoGit
 from reconciler.http.server import bind_unix, serve_http
 from reconciler.peers.standalone import Standalone
+from reconciler.people.port import NoPeople
 from reconciler.port import NoNotifications, NoUpdates
 from reconciler.serve.control import control, is_owner
 from runtimes.router.port import NoRouter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Nodes
+    from reconciler.people.port import People
     from reconciler.port import Notifications, Updates
     from runtimes.router.port import Router
 
@@ -109,6 +111,7 @@ class FakeNode:
     nodes: Nodes = field(default_factory=Standalone)
     git: Git = field(default_factory=NoGit)
     updates: Updates = field(default_factory=NoUpdates)
+    people: People = field(default_factory=NoPeople)
     notifications: Notifications = field(default_factory=NoNotifications)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.

@@ -51,6 +51,8 @@ class FakeRouter:
 
     def set_private(self, private: bool) -> None: ...
 
+    async def told(self) -> None: ...
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         if not self.away and instance in self.backends():
             self._wrong(f"{instance} was to drain while it was published")

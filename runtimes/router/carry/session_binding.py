@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runtimes.router.carry.local_answer import LocalAnswer
 from runtimes.router.decide.binding import back_location, bind_location
 from runtimes.router.decide.decision import Answer
+from runtimes.router.protocol.cookies import session_cookie
 from runtimes.router.protocol.pages import redirect_fields
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def give_session(plane: Plane, client: Client, decision: GiveSession) -> Handler
 def take_session(plane: Plane, client: Client, decision: TakeSession) -> Handler:
     """To the page that was asked for at first, which is asked for without the token."""
     session = plane.bindings.take(decision.token, decision.service_id, monotonic())
-    cookie = b"session=%b; Path=/; HttpOnly; SameSite=Lax" % session.encode() if session else b""
+    secure = plane.scheme(client, decision.head) == b"https"
+    cookie = session_cookie(session, secure=secure) if session else b""
     return _redirect(plane, client, decision, decision.target, cookie)
 
 

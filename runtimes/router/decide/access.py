@@ -13,7 +13,7 @@ from manifests.model.authority import allows
 from runtimes.router.decide.binding import AskForSession, TakeSession, without_binding
 from runtimes.router.decide.decision import IdentifyPeer, RateLimited, refusal
 from runtimes.router.decide.passed_fields import shows_token
-from runtimes.router.decide.place import Calls, Host, Socket
+from runtimes.router.decide.place import USER_SESSIONS_API, Calls, Host, SessionCalls, Socket
 from runtimes.router.decide.table import SYSTEM
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
     from runtimes.router.protocol.request_head import RequestHead
 
-USER_SESSIONS_API = "atek.cloud/user-sessions-api"
 #: Stands for what a service does that exports nothing: of all patterns only `*` stands for it.
 _NAMELESS = ""
 #: What somebody without a session needs to get one.
@@ -43,6 +42,8 @@ def objection(
             return _at_socket(table, head, place, caller)
         case Calls(api):
             return _at_calls(head, api, caller)
+        case SessionCalls(api):
+            return _at_session_calls(table, head, api, caller)
     return None
 
 
@@ -91,6 +92,15 @@ def _at_calls(head: RequestHead, api: str, caller: Caller | None) -> Decision | 
     if caller is None and (api != USER_SESSIONS_API or head.method != b"POST"):
         return not_authorized(head)
     return None if head.method == b"POST" else refusal(head, 404, "Not found", kind="gateway")
+
+
+def _at_session_calls(
+    table: RouteTable, head: RequestHead, api: str, caller: Caller | None
+) -> Decision | None:
+    """Everybody may sign in, but for a service that may not ask."""
+    if caller is None or table.may_call(caller, api):
+        return None
+    return refusal(head, 403, f"Not authorized to call {api}", kind="gateway", route=api)
 
 
 def not_authorized(head: RequestHead) -> RateLimited:

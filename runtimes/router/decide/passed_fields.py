@@ -1,6 +1,6 @@
 """What a service is told of a request: the client's own fields, without the node's, and who calls. Pure.
 
-Atek-Auth-User, Atek-Auth-Service and Atek-Router-Token come from here and nowhere else; whatever a client
+Atek-Auth-User, -Service, -Session and Atek-Router-Token come from here and nowhere else; whatever a client
 sends under those names was left out when its head was read.
 """
 
@@ -33,6 +33,12 @@ def identity_fields(caller: Caller | None) -> bytes:
         return b""
     user, service = caller.user.encode(), caller.service.encode()
     return b"Atek-Auth-User: %b\r\nAtek-Auth-Service: %b\r\n" % (user, service)
+
+
+def session_field(table: RouteTable, head: RequestHead) -> bytes:
+    """The field line that tells the node by which session it is asked; none where a token says who asks."""
+    session = "" if head.token else session_of(table, head.cookie)
+    return b"Atek-Auth-Session: %b\r\n" % session.encode() if session else b""
 
 
 def router_field(token: str) -> bytes:

@@ -2,7 +2,8 @@
 
 a service's host name → all of its methods and paths
 the node's own names  → /_atek/gateway?api=ID, by POST for calls and with an upgrade for a WebSocket;
-                        the node's pages; /_atek/bind-session
+                        calls about sessions go to the node as they are, since its answers set cookies;
+                        the node's pages and forms; /_atek/bind-session
 … at a service's port → that service, as at its host name
 any other host        → nothing that could be reached under a name that is not ours
 
@@ -35,6 +36,10 @@ GATEWAY_PATH = b"/_atek/gateway"
 NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
 #: What tells the node that a repository has something new; signed, so everybody may send it.
 HOOKS, LARGEST_HOOK = b"/_atek/hooks/", 2**20
+#: What the node serves to people who are not known yet; nothing that they fill in is large.
+FORMS, LARGEST_FORM = frozenset({b"/_atek/setup"}), 2**14
+#: Who is signed in, and how one gets to be.
+USER_SESSIONS_API = "atek.cloud/user-sessions-api"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -99,7 +104,17 @@ class Socket:
     targets: tuple[Target, ...]
 
 
-Place = Host | NodePage | Calls | Socket
+@dataclass(frozen=True, slots=True)
+class SessionCalls:
+    """JSON-RPC for the node about sessions: it is asked as a browser asks it, and answers that browser."""
+
+    kind: ClassVar = "gateway"
+    api: str
+    service: ServiceRoute
+    targets: tuple[Target, ...]
+
+
+Place = Host | NodePage | Calls | Socket | SessionCalls
 
 
 def place_of(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer | GiveSession:
@@ -140,6 +155,8 @@ def _own(table: RouteTable, head: RequestHead) -> Place | Answer | GiveSession:
         return refusal(head, 413, "this page takes no body") if head.length else NodePage(node)
     if head.path.startswith(HOOKS) and node is not None:
         return _hook(node, head)
+    if head.path in FORMS and node is not None:
+        return _form(head) or NodePage(node)
     return give_session(table, head) if head.path == BIND_PATH else refusal(head, 404, "Not found")
 
 
@@ -150,6 +167,13 @@ def _hook(node: ServiceRoute, head: RequestHead) -> Place | Answer:
     return NodePage(node) if head.length <= LARGEST_HOOK else refusal(head, 413, "too large for a hook")
 
 
+def _form(head: RequestHead) -> Answer | None:
+    """The answer to what nobody fills in, or to what does not say how much it is."""
+    if head.length < 0:
+        return refusal(head, 411, "a form says how long it is")
+    return None if head.length <= LARGEST_FORM else refusal(head, 413, "too large for a form")
+
+
 def _gateway(table: RouteTable, head: RequestHead) -> Place | Answer:
     if head.method == b"OPTIONS":
         return Answer(head, 204, fields=PREFLIGHT, series=("gateway", ""))
@@ -158,6 +182,8 @@ def _gateway(table: RouteTable, head: RequestHead) -> Place | Answer:
         route = table.api(api, "proxy")
         return Socket(api, route.service, route.targets) if route else Socket(api, None, ())
     route = table.api(api, "rpc")
+    if api == USER_SESSIONS_API and route is not None and route.service.id == NODE and head.method == b"POST":
+        return _form(head) or SessionCalls(api, route.service, route.targets)
     return Calls(api, route.service if route else None)
 
 

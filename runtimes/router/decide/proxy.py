@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtimes.router.decide.passed_fields import identity_fields, passed_fields
-from runtimes.router.decide.place import Host, NodePage, Socket
+from runtimes.router.decide.passed_fields import identity_fields, passed_fields, session_field
+from runtimes.router.decide.place import Host, NodePage, SessionCalls, Socket
 from runtimes.router.protocol.answer_head import known_answers
 from runtimes.router.protocol.fields import WEBSOCKET
 from runtimes.router.protocol.page_answers import Reader
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from runtimes.router.protocol.answer_head import Answers
     from runtimes.router.protocol.request_head import RequestHead
 
+#: What goes to a service as it is.
+Forwarded = Host | NodePage | Socket | SessionCalls
 #: Methods whose requests say their length even when it is 0 (RFC 9110, section 8.6).
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
@@ -57,20 +59,19 @@ class Proxy:
         return b"%b %b HTTP/1.1\r\n%b" % (self.head.method, self.paths[instance].encode(), self.prefix)
 
 
-def proxy(
-    table: RouteTable, head: RequestHead, place: Host | NodePage | Socket, caller: Caller | None
-) -> Proxy:
-    """To the service at that place. A WebSocket goes to the path at which each instance has the API."""
+def proxy(table: RouteTable, head: RequestHead, place: Forwarded, caller: Caller | None) -> Proxy:
+    """To the service at that place. What names an API goes to the path at which each instance has it."""
     route = place.service
     assert route is not None
     kind, backends, line = place.kind, route.backends, b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
     paths: dict[str, str] | None = None
-    if isinstance(place, Socket):
+    if isinstance(place, (Socket, SessionCalls)):
         backends = tuple(target.backend for target in place.targets)
         paths = {target.backend.instance: target.path for target in place.targets}
         if paths:
             line = b""
-    upgrade = _upgrade(head) if kind != "node" else b""
+    upgrade = _upgrade(head) if isinstance(place, (Host, Socket)) else b""
+    session = session_field(table, head) if isinstance(place, SessionCalls) and caller else b""
     return Proxy(
         head=head,
         service_id=route.id,
@@ -79,7 +80,7 @@ def proxy(
         caller=caller,
         series=(kind, route.id),
         plain=head.keep_alive and not head.http_1_0,
-        prefix=line + _fields(table, head, caller, upgrade),
+        prefix=line + session + _fields(table, head, caller, upgrade),
         known=known_answers(head.method, _reader(head, place)),
         held=route.held,
         upgrade=upgrade,
@@ -87,7 +88,7 @@ def proxy(
     )
 
 
-def _reader(head: RequestHead, place: Host | NodePage | Socket) -> Reader:
+def _reader(head: RequestHead, place: Forwarded) -> Reader:
     if isinstance(place, Socket):
         return Reader.GATEWAY
     if isinstance(place, Host) and place.service.cross_site:

@@ -14,7 +14,7 @@ from runtimes.router.decide.binding import GiveSession
 from runtimes.router.decide.cross_site import cross_site, refuse_wider_network
 from runtimes.router.decide.decision import Answer, Hold, IdentifyPeer, RateLimited
 from runtimes.router.decide.identity import caller_of
-from runtimes.router.decide.place import Calls, Host, NodePage, Socket, place_of
+from runtimes.router.decide.place import Calls, Host, NodePage, SessionCalls, Socket, place_of
 from runtimes.router.decide.proxy import Proxy, proxy
 from runtimes.router.decide.rpc import deliver
 
@@ -32,7 +32,7 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     place = refuse_wider_network(head) or place_of(table, names, head)
     if isinstance(place, GiveSession):
         return cross_site(head, place) or place
-    if not isinstance(place, (Host, NodePage, Calls, Socket)):
+    if not isinstance(place, (Host, NodePage, Calls, Socket, SessionCalls)):
         return place
     # 2. Who asks? Pages of the node are for everybody, and are told of nobody.
     caller = None if isinstance(place, NodePage) else peer or caller_of(table, head, place.service)
@@ -51,7 +51,8 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     if decision.held:
         decision = Hold(decision.service_id, decision)
     # 6. Who is not known and gets as far as a call wants to log in, which nobody may try without end.
-    return RateLimited(head, decision) if isinstance(place, Calls) and caller is None else decision
+    asks = isinstance(place, (Calls, SessionCalls)) and caller is None
+    return RateLimited(head, decision) if asks else decision
 
 
 def unseen(table: RouteTable, decision: Decision) -> Decision:

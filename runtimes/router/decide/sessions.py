@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtimes.router.decide.table import session_id
+from runtimes.router.protocol.cookies import SECURE_SESSION, SESSION
 
 if TYPE_CHECKING:
     from runtimes.router.decide.table import RouteTable
 
-SESSION_COOKIE = b"session"
+_NAMES = frozenset({SESSION, SECURE_SESSION})
 _SPACE = b" \t"
 
 
@@ -37,7 +38,7 @@ def without_sessions(table: RouteTable, cookie: bytes) -> bytes:
 
 def _value(pair: bytes) -> str:
     name, _, value = pair.partition(b"=")
-    if name.strip(_SPACE) != SESSION_COOKIE:
+    if name.strip(_SPACE) not in _NAMES:
         return ""
     # Many libraries take quotation marks off.
     return value.strip(_SPACE).strip(b'"').decode("latin-1")

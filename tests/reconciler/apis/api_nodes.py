@@ -14,9 +14,11 @@ from manifests.model.nodes import Place
 from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import INSPECT_PATH, SERVICES_PATH, system_apis
 from reconciler.apis.inspect import InspectApi
+from reconciler.apis.leaving import Leaving
 from reconciler.apis.rename import open_installed
 from reconciler.apis.repositories import GitRepositories
 from reconciler.apis.services import ServicesApi
+from reconciler.apis.users import UsersApi
 from reconciler.drive.controllers import Controllers
 from reconciler.drive.events import EventLog
 from reconciler.drive.packages import open_packages
@@ -25,6 +27,8 @@ from reconciler.http.messages import Request, Response, json_response
 from reconciler.node import Node, Ports
 from reconciler.peers.membership import Membership
 from reconciler.peers.standalone import Standalone
+from reconciler.people.model import Everybody, Person
+from reconciler.people.port import NoPeople
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.store import MemoryStore
 from runtimes.fake import FakeMachine
@@ -35,7 +39,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.fake import FakeHyper
+    from reconciler.apis.users import InstallMain
     from reconciler.peers.port import Member
+    from reconciler.people.port import People
     from reconciler.state.installed import InstalledServices
 
 #: Seconds that anything may take on a busy machine.
@@ -54,15 +60,31 @@ class Failure(Exception):
         self.hint: str = (error.get("data") or {}).get("hint", "")
 
 
+class Named(NoPeople):
+    """People who are called what their keys are."""
+
+    def __init__(self, *names: str) -> None:
+        self.everybody = Everybody(people={name: Person(key=name, username=name) for name in names})
+
+    def named(self, username: str) -> Person | None:
+        return self.everybody.people.get(username)
+
+
 class Apis:
     """One life of a node with its APIs, called as the router does."""
 
     def __init__(
-        self, node: Node, services: ServicesApi, inspect: InspectApi, installed: InstalledServices
+        self,
+        node: Node,
+        services: ServicesApi,
+        inspect: InspectApi,
+        installed: InstalledServices,
+        node_main: InstallMain | None = None,
     ) -> None:
         self.node = node
         self.services = services
-        self.handler = system_apis(services, inspect, otherwise=_not_found)
+        users = UsersApi(node.people, Leaving(node, node.people, installed), node_main)
+        self.handler = system_apis(services, inspect, users, node.people, otherwise=_not_found)
         self.installed = installed
 
     async def __call__(self, method: str, *params: Any, user: str = "system") -> Any:
@@ -101,6 +123,8 @@ class World:
         self.packages = root / "packages"
         self.machine = FakeMachine()
         self.config: dict[str, Any] = {"name": "pi"}
+        self.people: People = Named("alice", "bob", "eve")
+        self.main: InstallMain | None = None
         self._store = MemoryStore()
         self._ids = itertools.count(1)
 
@@ -154,6 +178,7 @@ class World:
             data=DataFolders(self.home),
             router=NoRouter(),
             member=self._member(lambda each: identity(each)["key"]),
+            people=self.people,
             identity=identity,
             new_id=lambda: f"i{next(self._ids)}",
             new_token=lambda _: "secret",
@@ -167,7 +192,7 @@ class World:
         services = ServicesApi(node, declarations, patience=PATIENCE)
         async with anyio.create_task_group() as tasks:
             await tasks.start(_run, node)
-            yield Apis(node, services, InspectApi(node, self.config), installed)
+            yield Apis(node, services, InspectApi(node, self.config), installed, self.main)
             tasks.cancel_scope.cancel()
 
 

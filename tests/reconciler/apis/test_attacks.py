@@ -52,7 +52,7 @@ async def read_how_the_node_is_configured(world: World, apis: Apis) -> None:
     await apis.inspect("getConfig", user="bob")
 
 
-def _anybody(_: Any) -> Caller:
+def _anybody(*_: Any) -> Caller:
     return Caller("system")
 
 

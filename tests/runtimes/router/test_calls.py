@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from runtimes.router.decide.access import OPEN_METHODS, USER_SESSIONS_API
+from runtimes.router.decide.access import OPEN_METHODS
+from runtimes.router.decide.place import USER_SESSIONS_API
 from runtimes.router.decide.table import Export, Session
 from runtimes.router.limits import Limits
 from runtimes.router.protocol.jsonrpc import MOST_CALLS

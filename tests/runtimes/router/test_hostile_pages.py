@@ -14,8 +14,7 @@ import anyio.to_thread
 import pytest
 
 from runtimes.router.decide import request as deciding
-from runtimes.router.decide.access import USER_SESSIONS_API
-from runtimes.router.decide.place import names_of
+from runtimes.router.decide.place import USER_SESSIONS_API, names_of
 from runtimes.router.decide.table import NODE, Export, Session
 from runtimes.router.protocol import answer_head, page_answers, request_head
 from tests.browser import Browser, Page

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from runtimes.router.decide.access import USER_SESSIONS_API
+from runtimes.router.decide.place import USER_SESSIONS_API
 from runtimes.router.decide.table import NODE, Credential, Export, Session
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call

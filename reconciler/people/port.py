@@ -1,0 +1,152 @@
+"""The people of a home as the rest of the node sees them; `household` is the real one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from reconciler.errors import UserError
+from reconciler.people.model import Everybody
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.people.devices import Client
+    from reconciler.people.model import Person, SignedIn
+
+
+class People(Protocol):
+    """Who there is, and who is signed in where. What changes something is on disk, and in force, on return.
+
+    Everything async raises UserError for what cannot be, and OSError where the disk takes nothing.
+    """
+
+    @property
+    def everybody(self) -> Everybody: ...
+
+    @property
+    def private(self) -> bool:
+        """Whether there are people, so that the home is for those who are signed in."""
+        ...
+
+    async def run(self, node: object) -> None:
+        """Lets sessions end in time, until cancelled."""
+        ...
+
+    def named(self, username: str) -> Person | None: ...
+
+    async def create(self, username: str, password: str, role: str) -> Person: ...
+
+    async def update(
+        self,
+        key: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        role: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Person:
+        """None leaves what it is. With another password, all of the person's sessions end."""
+        ...
+
+    async def remove(self, key: str) -> None:
+        """With all sessions. What the person owned is nobody's; `settle` says that it was stopped."""
+        ...
+
+    async def settle(self, key: str) -> None: ...
+
+    # -- sessions
+
+    async def login(self, username: str, password: str, client: Client) -> tuple[Person, str]:
+        """Who that is, and the cookie's value. Both mistakes say the same after the same time."""
+        ...
+
+    async def begin(self, key: str, client: Client) -> str:
+        """A new session of somebody who proved in another way who they are; the cookie's value."""
+        ...
+
+    def sessions(self, key: str) -> Mapping[str, SignedIn]:
+        """Somebody's sessions by their ids."""
+        ...
+
+    def session(self, session_id: str) -> tuple[Person, SignedIn] | None:
+        """Who is signed in by that; None where it is over."""
+        ...
+
+    async def end(self, session_ids: Sequence[str]) -> None:
+        """Signs out, at every host. What is over already stays so."""
+        ...
+
+    # -- the first one
+
+    def offer(self) -> str:
+        """A code that makes the first person once; "" where there is one already."""
+        ...
+
+    def is_offered(self, code: str) -> bool:
+        """Whether that code would do."""
+        ...
+
+    async def first(self, code: str, username: str, password: str) -> Person:
+        """Makes the first person, an owner."""
+        ...
+
+
+class NoPeople:
+    """For a node that has nobody, and will have nobody."""
+
+    everybody = Everybody()
+    private = False
+
+    async def run(self, node: object) -> None:
+        """Nothing to do."""
+
+    def named(self, username: str) -> Person | None:
+        return None
+
+    async def create(self, username: str, password: str, role: str) -> Person:
+        _nobody()
+
+    async def update(
+        self,
+        key: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        role: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Person:
+        _nobody()
+
+    async def remove(self, key: str) -> None:
+        _nobody()
+
+    async def settle(self, key: str) -> None:
+        _nobody()
+
+    async def login(self, username: str, password: str, client: Client) -> tuple[Person, str]:
+        _nobody()
+
+    async def begin(self, key: str, client: Client) -> str:
+        _nobody()
+
+    def sessions(self, key: str) -> Mapping[str, SignedIn]:
+        return {}
+
+    def session(self, session_id: str) -> tuple[Person, SignedIn] | None:
+        return None
+
+    async def end(self, session_ids: Sequence[str]) -> None:
+        """Nobody is signed in."""
+
+    def offer(self) -> str:
+        return ""
+
+    def is_offered(self, code: str) -> bool:
+        return False
+
+    async def first(self, code: str, username: str, password: str) -> Person:
+        _nobody()
+
+
+def _nobody() -> NoReturn:
+    raise UserError("this node has no people")
