@@ -12,6 +12,7 @@ What stands there is read as Compose reads it:
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from manifests.compose.variables import Unusable, substitute
@@ -19,16 +20,28 @@ from manifests.compose.variables import Unusable, substitute
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z0-9_.-]+)[ \t]*(?:([=:])[ \t]*|$)")
+    from manifests.compose.variables import Missed
+
+# What Go's parser takes for blanks; none of them ends a line.
+_BLANK = r"[ \t\v\f\r\x85\xa0]"
+_NAME = re.compile(rf"{_BLANK}*(?:export{_BLANK}+)?([A-Za-z0-9_.-]+){_BLANK}*(?:([=:]){_BLANK}*|$)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 _ESCAPE = re.compile(r'\\([ntr"\\])')
 
 
-def read_variables(text: str, before: Mapping[str, str], *, literal: bool = False) -> dict[str, str | None]:
+def read_variables(
+    text: str,
+    before: Mapping[str, str],
+    *,
+    earlier: Mapping[str, str] = MappingProxyType({}),
+    missed: Missed = lambda _: None,
+    literal: bool = False,
+) -> dict[str, str | None]:
     """The variables of an env file; None for a name alone. Raises Unusable, naming the line.
 
-    Variables in values are those of `before`, which win, and those of the lines above; where values are
-    `literal`, a dollar is one.
+    Variables in values are those of `before`, which win, of `earlier` files, and of the lines above; where
+    values
+    are `literal`, a dollar is one. `missed` hears of those that are nowhere.
     """
     found: dict[str, str | None] = {}
     # Only a line feed ends a line; form feeds and their like are characters as any other.
@@ -50,10 +63,21 @@ def read_variables(text: str, before: Mapping[str, str], *, literal: bool = Fals
             written += "\n" + more[1]
         known = {name: value for name, value in found.items() if value is not None}
         try:
-            found[name[1]] = _value(written, None if literal else {**known, **before})
+            found[name[1]] = _value(written, None if literal else {**known, **earlier, **before}, missed)
         except Unusable as error:
             hint = "; ".join(filter(None, (error.hint, "a value in single quotes is taken as it stands")))
             raise Unusable(f"line {number}: {error.message}", hint) from error
+    return found
+
+
+def read_raw(text: str) -> dict[str, str | None]:
+    """The variables of a file whose `format` is raw: nothing in a line means more than itself."""
+    lines = (line.strip() for line in text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"))
+    found: dict[str, str | None] = {}
+    for line in lines:
+        if line and not line.startswith("#"):
+            name, given, value = line.partition("=")
+            found[name] = value if given else None
     return found
 
 
@@ -69,10 +93,10 @@ def _end_of_quote(written: str) -> int | None:
     return None
 
 
-def _value(written: str, known: Mapping[str, str] | None) -> str:
+def _value(written: str, known: Mapping[str, str] | None, missed: Missed) -> str:
     if written[:1] not in ("'", '"') or not written:
         plain = written.partition(" #")[0].rstrip()
-        return plain if known is None else substitute(plain, known, lone_dollars=True)
+        return plain if known is None else substitute(plain, known, missed)
     end = _end_of_quote(written)
     assert end is not None
     inner = written[1:end]
@@ -80,4 +104,4 @@ def _value(written: str, known: Mapping[str, str] | None) -> str:
         return inner.replace("\\'", "'")
     escaped = inner.replace("\\$", "$" if known is None else "$$")
     text = _ESCAPE.sub(lambda match: _ESCAPES[match[1]], escaped)
-    return text if known is None else substitute(text, known, lone_dollars=True)
+    return text if known is None else substitute(text, known, missed)

@@ -5,6 +5,7 @@ A translator gets the key's value and path, and adds to the manifest. Keys witho
 
 from __future__ import annotations
 
+from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose.mounts import mount
@@ -15,6 +16,7 @@ from manifests.compose.values import (
     duration,
     integer,
     items,
+    limit,
     number,
     only,
     pairs,
@@ -78,8 +80,9 @@ def _command(key: str) -> Callable[[Translation, Any, Path], None]:
         if value is None:
             return
         found = words(value, path)
-        if not found:
-            raise Invalid(path, "is empty, and the image's cannot be taken away", "leave it out")
+        if not found and key == "command":
+            # The engine takes an empty one for none.
+            return
         # A manifest puts variables of the service into its command, which Compose does not.
         of.manifest[key] = [word.replace("$", "$$") for word in found]
 
@@ -88,26 +91,43 @@ def _command(key: str) -> Callable[[Translation, Any, Path], None]:
 
 def _environment(of: Translation, value: Any, path: Path) -> None:
     env = of.manifest.setdefault("env", {})
-    for name, given, here in pairs(value, path):
+    for name, given, _ in pairs(value, path):
         found = of.variables.get(name) if given is None else given
         if found is None:
-            raise Invalid(
-                here, f"{name} has no value", f"write one, or add {name}=… to the .env beside the file"
-            )
-        env[name] = found
+            of.without_value.add(name)
+        else:
+            env[name] = found
 
 
 def _env_file(of: Translation, value: Any, path: Path) -> None:
-    for item, here in items(value, path):
-        required = True
+    of.env_files = list(items(value, path))
+
+
+def read_env_files(of: Translation) -> None:
+    """Once the service's own environment is known, which its files may refer to. Raises Invalid."""
+    own = of.manifest.get("env", {})
+    for item, here in of.env_files:
+        required, raw = True, False
         if isinstance(item, dict):
-            entry = only(item, here, "path", "required")
+            entry = only(item, here, "path", "required", "format")
             required = boolean(entry.get("required", True), (*here, "required"))
+            raw = _is_raw(entry.get("format"), (*here, "format"))
             item = entry.get("path")
-        for name, given in of.read_env(text(item, here), here, required).items():
+        name = text(item, here)
+        read = of.read_env(name, here, required=required, raw=raw, own=own, earlier=of.from_files)
+        for name, given in read.items():
             found = of.variables.get(name) if given is None else given
             if found is not None:
                 of.from_files[name] = found
+    for name in of.without_value:
+        # What has no value anywhere is not there, whatever a file says.
+        of.from_files.pop(name, None)
+
+
+def _is_raw(value: Any, path: Path) -> bool:
+    if value in (None, "raw"):
+        return value is not None
+    raise Invalid(path, "is not supported", "raw, or none")
 
 
 def _depends_on(of: Translation, value: Any, path: Path) -> None:
@@ -145,7 +165,8 @@ def _healthcheck(of: Translation, value: Any, path: Path) -> None:
         of.checked = True
         return
     if command is None:
-        raise Invalid(path, "needs a test", 'like test: ["CMD", "pg_isready"]')
+        of.health = _times(check, path)
+        return
     interval = duration(check.get("interval", "30s"), (*path, "interval")) or 30.0
     retries = integer(check.get("retries", 3), (*path, "retries")) or 3
     probe = {
@@ -162,9 +183,17 @@ def _healthcheck(of: Translation, value: Any, path: Path) -> None:
     of.checked = True
 
 
+def _times(check: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Of the image's own check, where the file has no other."""
+    read = {"interval": duration, "timeout": duration, "start_period": duration, "retries": integer}
+    names = {"start_period": "startPeriod"}
+    given = {key: read[key](check[key], (*path, key)) for key in read if check.get(key) is not None}
+    return {names.get(key, key): value for key, value in given.items() if value}
+
+
 def _test(value: Any, path: Path) -> list[str] | None:
     """The command; empty for none at all, None when nothing is said."""
-    if value is None:
+    if value is None or value == []:
         return None
     if not isinstance(value, list):
         return ["/bin/sh", "-c", text(value, path)]
@@ -173,47 +202,54 @@ def _test(value: Any, path: Path) -> list[str] | None:
             return []
         case ["CMD", *command] if command:
             return command
-        case ["CMD-SHELL", line]:
-            return ["/bin/sh", "-c", line]
+        case ["CMD-SHELL", *line] if line:
+            return ["/bin/sh", "-c", *line]
     raise Invalid(path, "begins with CMD, CMD-SHELL or NONE", 'like ["CMD-SHELL", "curl -f localhost"]')
 
 
 def _restart(of: Translation, value: Any, path: Path) -> None:
-    match "no" if value is False else text(value, path):
-        case "no":
+    match None if value is False else text("" if value is None else value, path).partition(":"):
+        case ("no" | "", "", ""):
             policy = "never"
-        case "always" | "unless-stopped":
+        case ("always" | "unless-stopped", "", ""):
             policy = "always"
-        case "on-failure":
+        case ("on-failure", _, tries) if not tries or tries.isdecimal():
+            # However often it has failed, it is tried again, after longer and longer pauses.
             policy = "onFailure"
         case _:
-            raise Invalid(
-                path, "is not supported", "no, always, unless-stopped or on-failure (without a number)"
-            )
+            raise Invalid(path, "is not supported", "no, always, unless-stopped or on-failure")
     of.manifest["restart"] = {"policy": policy}
 
 
 def _deploy(of: Translation, value: Any, path: Path) -> None:
     deploy = only(value, path, "resources", "replicas")
     if "replicas" in deploy:
-        of.manifest["replicas"] = integer(deploy["replicas"], (*path, "replicas"))
+        _replicas(of, deploy["replicas"], (*path, "replicas"))
     here = (*path, "resources")
     resources = only(deploy.get("resources"), here, "limits")
     limits = only(resources.get("limits"), (*here, "limits"), "memory", "cpus", "pids")
-    for key, limit in limits.items():
-        _LIMITS[key](of, limit, (*here, "limits", key))
+    for key, written in limits.items():
+        _LIMITS[key](of, written, (*here, "limits", key))
 
 
 def _limit(key: str, read: Callable[[Any, Path], Any]) -> Callable[[Translation, Any, Path], None]:
     def translate(of: Translation, value: Any, path: Path) -> None:
+        found = read(value, path)
+        of.said_once(key, found, path)
         # 0 is Compose's word for no limit.
-        if found := read(value, path):
+        if found:
             of.manifest.setdefault("resources", {})[key] = found
 
     return translate
 
 
-_LIMITS = {"memory": _limit("memory", size), "cpus": _limit("cpu", number), "pids": _limit("pids", integer)}
+_LIMITS = {"memory": _limit("memory", size), "cpus": _limit("cpu", number), "pids": _limit("pids", limit)}
+
+
+def _replicas(of: Translation, value: Any, path: Path) -> None:
+    found = integer(value, path)
+    of.said_once("replicas", found, path)
+    of.manifest["replicas"] = found
 
 
 def _labels(of: Translation, value: Any, path: Path) -> None:
@@ -281,6 +317,13 @@ def _stop(key: str, read: Callable[[Any, Path], Any]) -> Callable[[Translation, 
     return translate
 
 
+def _signal(value: Any, path: Path) -> str:
+    """A name, or a number."""
+    written = text(value, path)
+    names = {str(int(each)): each.name for each in Signals}
+    return names.get(written, written)
+
+
 def _container_name(of: Translation, value: Any, path: Path) -> None:
     of.aliases.append(text(value, path))
 
@@ -302,7 +345,7 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
     "mem_limit": _LIMITS["memory"],
     "cpus": _LIMITS["cpus"],
     "pids_limit": _LIMITS["pids"],
-    "scale": _put("replicas", integer),
+    "scale": _replicas,
     "labels": _labels,
     "container_name": _container_name,
     "networks": _networks,
@@ -316,7 +359,7 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
     "pull_policy": _pull_policy,
     "secrets": mount("secrets"),
     "configs": mount("configs"),
-    "stop_signal": _stop("signal", text),
+    "stop_signal": _stop("signal", _signal),
     "stop_grace_period": _stop("gracePeriod", duration),
 }
 

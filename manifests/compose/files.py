@@ -14,11 +14,13 @@ not started with, and limits hold.
   the file's folder names the network and the volumes. Volumes belong to the project, and outlive it.
 - Each service is recreated when it changes, never rolled: two of them never write to one volume.
 - `${VAR}` is looked up in the `.env` beside the file, never in the node's environment. One that is nowhere
-  and has no default is an error: an empty password is no default.
+  and has no default is empty, and a warning.
 - Folders of this machine have to be listed under `binds` in the config's [docker], like everybody's.
 - It may call no API, since it was written for none, unless `x-atek: {allow: […]}` at the service grants some.
   Newer images it takes with `autoUpdate` there.
-- The service's first TCP port (`ports`, else `expose`) is the one that its host name leads to.
+- The service's first TCP port (`ports`, else `expose`) is the one that its host name leads to. Without a
+  health
+  check it is ready once it runs, whether or not anything listens there.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from manifests.compose.env_file import read_variables
-from manifests.compose.fields import HINTS, TRANSLATORS, capabilities, own_words
+from manifests.compose.env_file import read_raw, read_variables
+from manifests.compose.fields import HINTS, TRANSLATORS, capabilities, own_words, read_env_files
 from manifests.compose.marks import refuse_marks, reveal, sealed_variables
 from manifests.compose.merging import TAGS, Layer, Merged
 from manifests.compose.mounts import together
@@ -48,12 +51,11 @@ from manifests.model.manifest import Manifest, unbuilt
 from manifests.model.snapshot import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from manifests.compose.around import Around, ReadFile
+    from manifests.compose.variables import Missed
     from manifests.documents.document import Path
-
-    #: The text of a file by its path; None when there is no such file. Raises BrokenText.
-    ReadFile = Callable[[str], str | None]
 
 #: Seconds that a service has to become healthy: the first start of a database may take a while.
 _DEADLINE = 600.0
@@ -69,23 +71,24 @@ _WRITTEN = {
 
 
 def read_compose(
-    source: str, file: str, folder: str, read: ReadFile
+    source: str, file: str, folder: str, read: ReadFile, around: Around
 ) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
-    """The services of a file in its order, or what is wrong; not both.
-
-    `file` is its name in problems, `folder` the absolute path of where it lies.
-    """
-    project = _Project(folder, read)
+    """See the room's own."""
+    project = _Project(folder, read, around)
     project.translate(file, source)
+    project.tell_missed()
     return ((), tuple(project.problems)) if project.problems else (tuple(project.manifests), ())
 
 
 class _Project:
     """One file on its way, and what overrides it."""
 
-    def __init__(self, folder: str, read: ReadFile) -> None:
+    def __init__(self, folder: str, read: ReadFile, around: Around) -> None:
         self.manifests: list[Manifest] = []
         self.problems: list[Problem] = []
+        self._around = around
+        #: Variables without a value, and the file that has the first reference to each.
+        self._missed: dict[str, str] = {}
         self._folder = folder
         self._read = read
         self._merged = Merged(())
@@ -154,7 +157,7 @@ class _Project:
         for layer in layers:
             self._merged = Merged([layer])
             layer.check()
-            value = interpolate(table(layer.value, ()), self._variables, ())
+            value = interpolate(table(layer.value, ()), self._variables, (), self._hear(layer.file))
             interpolated.append(replace(layer, value=value))
         self._merged = Merged(interpolated)
 
@@ -166,7 +169,16 @@ class _Project:
         found = self._env_file(".env", (), required=False)
         return {name: value for name, value in found.items() if value is not None}
 
-    def _env_file(self, name: str, path: Path, required: bool) -> Mapping[str, str | None]:
+    def _env_file(
+        self,
+        name: str,
+        path: Path,
+        *,
+        required: bool,
+        raw: bool = False,
+        own: Mapping[str, str] = MappingProxyType({}),
+        earlier: Mapping[str, str] = MappingProxyType({}),
+    ) -> Mapping[str, str | None]:
         where = posixpath.normpath(posixpath.join(self._folder, name))
         try:
             written = self._read(where)
@@ -174,10 +186,27 @@ class _Project:
                 if required:
                     raise Invalid(path, f"there is no file {where}", "create it, or write required: false")
                 return {}
-            sealed = sealed_variables(name, written)
-            return read_variables(written, self._variables) if sealed is None else sealed
+            if (sealed := sealed_variables(name, written)) is not None:
+                return sealed
+            if raw:
+                return read_raw(written)
+            before = {**own, **self._variables}
+            return read_variables(written, before, earlier=earlier, missed=self._hear(where))
         except (BrokenText, Unusable) as error:
             raise Invalid(path, f"{where}: {error.message}", error.hint) from error
+
+    def _hear(self, file: str) -> Missed:
+        def hear(name: str) -> None:
+            self._missed.setdefault(name, file)
+
+        return hear
+
+    def tell_missed(self) -> None:
+        """Compose goes on with nothing in their place, and says so."""
+        for name, file in self._missed.items():
+            message = f"the variable {name} has no value: it is empty wherever the file has it"
+            hint = f"add {name}=… to the .env beside the file"
+            self._around.warn(Problem(message, file, hint=hint, reason="UnsetVariable"))
 
     def _top(self, whole: dict[str, Any]) -> None:
         for key in whole:
@@ -219,7 +248,14 @@ class _Project:
         path: Path = ("services", name)
         manifest = {"update": {"strategy": "recreate", "healthyDeadline": _DEADLINE}}
         of = Translation(
-            name, self._folder, self._env_file, self._variables, shared, volumes, dict[str, Any](manifest)
+            name,
+            self._folder,
+            self._env_file,
+            self._variables,
+            shared,
+            volumes,
+            self._around.home,
+            dict[str, Any](manifest),
         )
         before = len(self.problems)
         try:
@@ -235,6 +271,10 @@ class _Project:
                 TRANSLATORS[key](of, item, (*path, key))
             except Invalid as error:
                 self._refuse(error, self._ids[name])
+        try:
+            read_env_files(of)
+        except Invalid as error:
+            self._refuse(error, self._ids[name])
         return of if len(self.problems) == before else None
 
     def _finish(self, of: Translation, *, needs_health: bool) -> None:
@@ -245,15 +285,17 @@ class _Project:
             manifest.pop("image", None)
         if of.exposed and network != "none":
             manifest.setdefault("port", of.exposed[0])
-        if not of.checked and not needs_health and "port" not in manifest:
-            # It may listen nowhere; the image's own health check counts where somebody waits for it.
+        if not of.checked and not needs_health:
+            # All that Compose knows of it is that it runs: it may listen late, on another port, or
+            # nowhere. The
+            # image's own health check counts where somebody waits for it.
             manifest["probes"] = {"readiness": "none"}
         manifest |= {
             "id": self._ids[of.name],
             "runtime": "docker",
             "readOnly": manifest.get("readOnly", False),
             "capabilities": capabilities(of),
-            "project": {"name": self._name, "aliases": sorted({of.name, *of.aliases})},
+            "project": self._project(of),
         }
         manifest.setdefault("restart", {"policy": "never"})
         if network == "bridge":
@@ -267,6 +309,10 @@ class _Project:
             self._validate(manifest, path)
         except Invalid as error:
             self._refuse(error, self._ids[of.name])
+
+    def _project(self, of: Translation) -> dict[str, Any]:
+        found = {"name": self._name, "aliases": sorted({of.name, *of.aliases})}
+        return found | ({"health": of.health} if of.health else {})
 
     def _dependency(self, name: str, condition: str, path: Path) -> dict[str, str]:
         if name not in self._ids:

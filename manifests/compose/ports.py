@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from manifests.compose.values import Invalid, integer, items, only, text
+from manifests.compose.values import Invalid, items, only, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from manifests.documents.document import Path
 
 _PORT = re.compile(
-    r"((?P<address>\[[0-9A-Fa-f:.]+\]|\d+(\.\d+){3}):)?"
-    r"((?P<published>\d{1,5})(-(?P<published_end>\d{1,5}))?:)?"
-    r"(?P<target>\d{1,5})(-(?P<target_end>\d{1,5}))?(/(?P<protocol>tcp|udp))?"
+    r"((?P<given>(?P<address>\[[0-9A-Fa-f:.]+\]|\d+(\.\d+){3})?:)?"
+    r"((?P<published>\d{1,5})(-(?P<published_end>\d{1,5}))?)?:)?"
+    r"(?P<target>\d{1,5})(-(?P<target_end>\d{1,5}))?(/(?P<protocol>tcp|udp|sctp|))?",
+    re.IGNORECASE,
 )
-_MANY_PORTS = 100
+_EXPOSED = re.compile(
+    r"(?P<target>\d{1,5})(-(?P<target_end>\d{1,5}))?(/(?P<protocol>tcp|udp|sctp))?", re.IGNORECASE
+)
+_MANY_PORTS = 1000
 
 
 def ports(of: Translation, value: Any, path: Path) -> None:
@@ -42,7 +46,7 @@ def identity(item: Any) -> str:
         published, target = (
             "-".join(filter(None, (match[name], match[f"{name}_end"]))) for name in ("published", "target")
         )
-    return f"{address.strip('[]') or '0.0.0.0'} {published} {target} {protocol or 'tcp'}"
+    return f"{address.strip('[]') or '*'} {published} {target} {protocol.lower() or 'tcp'}"
 
 
 def _short_port(of: Translation, written: str, path: Path) -> list[str]:
@@ -56,8 +60,8 @@ def _long_port(of: Translation, item: dict[str, Any], path: Path) -> list[str]:
     port = only(item, path, "target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
     if "target" not in port:
         raise Invalid(path, "a port needs its target, the port inside")
-    published = f"{text(port['published'], (*path, 'published'))}:" if "published" in port else ""
-    address = f"{text(port['host_ip'], (*path, 'host_ip'))}:" if "host_ip" in port else ""
+    published = f"{text(port.get('published') or '', (*path, 'published'))}:"
+    address = f"{text(port.get('host_ip') or '', (*path, 'host_ip'))}:"
     if address.count(":") > 1:
         address = f"[{address[:-1].strip('[]')}]:"
     protocol = text(port.get("protocol", "tcp"), (*path, "protocol"))
@@ -65,18 +69,20 @@ def _long_port(of: Translation, item: dict[str, Any], path: Path) -> list[str]:
 
 
 def _published(of: Translation, port: Mapping[str, str | None], path: Path) -> list[str]:
-    if port["published"] is None:
-        hint = f"write it twice: {port['target']}:{port['target']}, or under expose for its host name only"
-        raise Invalid(path, "a port of this machine that the engine chooses is not supported", hint)
+    """As the manifest has it: `*` is every address, and without a port of this machine the engine chooses."""
     target = _range(port["target"], port["target_end"], path)
-    published = _range(port["published"], port["published_end"], path)
-    if len(target) != len(published):
-        raise Invalid(path, "both ranges of ports have to be of the same length")
-    protocol = port["protocol"] or "tcp"
+    protocol = (port["protocol"] or "tcp").lower()
     if protocol == "tcp":
         of.manifest.setdefault("port", target[0])
-    suffix = "/udp" if protocol == "udp" else ""
-    address = port["address"] or "0.0.0.0"
+    suffix = "" if protocol == "tcp" else f"/{protocol}"
+    address = port["address"] or "*"
+    if not int(port["published"] or 0):
+        return [f"{address}::{into}{suffix}" for into in target]
+    published = _range(port["published"], port["published_end"], path)
+    if len(target) == 1 != len(published):
+        return [f"{address}:{published[0]}-{published[-1]}:{target[0]}{suffix}"]
+    if len(target) != len(published):
+        raise Invalid(path, "both ranges of ports have to be of the same length")
     return [f"{address}:{out}:{into}{suffix}" for out, into in zip(published, target, strict=True)]
 
 
@@ -90,7 +96,10 @@ def _range(first: str | None, last: str | None, path: Path) -> range:
 
 def expose(of: Translation, value: Any, path: Path) -> None:
     """Ports inside that nobody publishes. Raises Invalid."""
-    for item, here in items(value, path):
-        port, _, protocol = text(item, here).partition("/")
-        if protocol in ("", "tcp"):
-            of.exposed.append(integer(port, here))
+    for item, here in items([] if value is None else value, path):
+        match = _EXPOSED.fullmatch(text(item, here))
+        if match is None:
+            raise Invalid(here, "is not a port", "like 80, 90-92 or 53/udp")
+        found = _range(match["target"], match["target_end"], here)
+        if (match["protocol"] or "tcp").lower() == "tcp":
+            of.exposed.extend(found)

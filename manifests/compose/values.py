@@ -6,19 +6,24 @@ What came out of `${VAR}` is text, so numbers and truths may be text everywhere.
 from __future__ import annotations
 
 import re
-import shlex
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from manifests.compose.words import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from manifests.documents.document import Path
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?(us|ms|s|m|h))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"((?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d{1,2})?) ?([kmgtp]?)(?:i?b|i)?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_DURATION = re.compile(f"(?:{_PART.pattern})+")
+_UNITS = {
+    "ns": "1e-9", "us": "1e-6", "µs": "1e-6", "μs": "1e-6", "ms": "1e-3", "s": "1", "m": "60", "h": "3600",
+    "d": "86400", "w": "604800",
+}  # fmt: skip
 
 
 class Invalid(Exception):
@@ -61,9 +66,23 @@ def text(value: Any, path: Path) -> str:
     """Raises Invalid."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (str, int, float)):
+    if isinstance(value, float):
+        return _go_float(value)
+    if isinstance(value, (str, int)):
         return str(value)
     raise Invalid(path, "should be text")
+
+
+def _go_float(value: float) -> str:
+    """As Go's %v has it: 1.0 is 1, 1500000.0 is 1.5e+06."""
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    minus, written = "-" if sign else "", "".join(map(str, digits))
+    power = exponent + len(digits) - 1
+    if -4 <= power < 21 and (power < 6 or not value):
+        return f"{minus}{Decimal((0, digits, exponent)):f}"
+    point = f".{written[1:]}" if len(written) > 1 else ""
+    return f"{minus}{written[0]}{point}e{'-' if power < 0 else '+'}{abs(power):02d}"
 
 
 def boolean(value: Any, path: Path) -> bool:
@@ -78,9 +97,10 @@ def boolean(value: Any, path: Path) -> bool:
 
 def integer(value: Any, path: Path) -> int:
     """Raises Invalid."""
-    if not re.fullmatch(r"\d{1,18}", text(value, path)):
+    written = text(value, path)
+    if not re.fullmatch(r"\+?\d{1,18}", written):
         raise Invalid(path, "should be a whole number")
-    return int(value)
+    return int(written)
 
 
 def number(value: Any, path: Path) -> float:
@@ -90,30 +110,40 @@ def number(value: Any, path: Path) -> float:
     return float(value)
 
 
+def limit(value: Any, path: Path) -> int:
+    """A whole number of which there may be -1, for none: 0 then. Raises Invalid."""
+    return 0 if text(value, path) == "-1" else integer(value, path)
+
+
 def size(value: Any, path: Path) -> int:
-    """Bytes: `512m`, `1.5gb`, `1024`. Units are powers of 1024, as Docker has them. Raises Invalid."""
-    match = _SIZE.fullmatch(text(value, path).strip())
+    """Bytes: `512m`, `1.5gb`, `1024`. Units are powers of 1024, as Docker has them. Raises Invalid.
+
+    A number that is none of bytes, such as `1e9` without quotes or `-1`, is no limit: 0.
+    """
+    if value == -1 or isinstance(value, float):
+        return 0
+    match = _SIZE.fullmatch(text(value, path).replace("_", ""))
     if match is None:
         raise Invalid(path, "should be a size, like 512m or 1g")
-    return int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+    return int(Decimal(match[1]) * 1024 ** _POWERS[match[2].lower()])
 
 
 def duration(value: Any, path: Path) -> float:
-    """Seconds: `1m30s`, `500ms`. Raises Invalid."""
-    written = text(value, path).strip()
+    """Seconds: `1m30s`, `500ms`, `1d`. Raises Invalid."""
+    written = text(value, path)
     if written != "0" and not _DURATION.fullmatch(written):
         raise Invalid(path, "should be a duration, like 30s or 1m30s")
-    return sum(float(amount) * _UNITS[unit] for amount, unit in _PART.findall(written))
+    return float(sum(Decimal(amount) * Decimal(_UNITS[unit]) for amount, unit in _PART.findall(written)))
 
 
 def words(value: Any, path: Path) -> list[str]:
-    """A command: a list, or a line that is split as a shell would. Raises Invalid."""
+    """A command: a list, or a line that is split as Compose does. Raises Invalid."""
     if isinstance(value, list):
         return [text(item, (*path, index)) for index, item in enumerate(value)]
     try:
-        return shlex.split(text(value, path))
+        return split(text(value, path))
     except ValueError as error:
-        raise Invalid(path, "a quote is never closed") from error
+        raise Invalid(path, str(error), "or write a list of words: [sh, -c, …]") from error
 
 
 def pairs(value: Any, path: Path) -> Iterator[tuple[str, str | None, Path]]:

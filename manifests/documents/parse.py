@@ -33,12 +33,15 @@ _EMPTY_HINT = "delete the file to remove its services"
 class Parsed:
     """What a file says. With problems there are no manifests.
 
-    `beside`: path and text (None: there is none) of other files that this depends on.
+    `beside`: path and text (None: there is none) of other files that this depends on. `warnings`: what is
+    as it
+    is written, and may not be as it is meant.
     """
 
     manifests: tuple[Manifest, ...] = ()
     problems: tuple[Problem, ...] = ()
     beside: tuple[tuple[str, str | None], ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def parse_file(text: str, file: str, suffix: str) -> Parsed:

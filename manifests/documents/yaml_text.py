@@ -3,10 +3,15 @@
 Only what YAML 1.1 and 1.2 agree on is more than text: `on`, `no`, `12:30`, `010`, `1e3` and dates are words.
 A key that stands twice is an error, tags are refused, and references (`*name`, `<<`) may not blow a document
 up.
+
+In a text with tags of its own, which is a Compose file, numbers are those of go-yaml: `1e3`, `1_000`,
+`0o17` and
+`0b11` too; what begins with a nought, like `0755`, stays the word that it is.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +35,10 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,30}|(0|[1-9][0-9]{0,30})(\.[0-9]{0,30})?)")
+_GO_INT = re.compile(
+    r"([-+]?)(0x[0-9a-f]{1,30}|0b[01]{1,64}|0o[0-7]{1,30}|0|[1-9][0-9]{0,30})", re.IGNORECASE
+)
+_GO_FLOAT = re.compile(r"[-+]?(\.[0-9]{1,30}|(0|[1-9][0-9]{0,30})(\.[0-9]{0,30})?)([eE][-+]?[0-9]{1,3})?")
 _MERGE = "<<"
 _SPELLED = frozenset({int, float, bool})
 
@@ -147,7 +156,7 @@ class _Builder:
             self._tags[id(node)] = node.tag
             node.tag = _untagged(node)
         if type(node) is yaml.ScalarNode:
-            found = _scalar(node)
+            found = _go_number(_scalar(node), node) if self._known else _scalar(node)
             return Scalar(found, node.value) if self.spelled and type(found) in _SPELLED else found
         if node.tag not in _COLLECTIONS:
             raise _tagged(node)
@@ -161,6 +170,8 @@ class _Builder:
         for key_node, value_node in node.value:
             key = plain(self.value(key_node, depth))
             if key == _MERGE and key_node.tag == _PLAIN:
+                if merged and self._known:
+                    raise BrokenText("this key stands there twice", key=_MERGE, line=_at(key_node))
                 merged = self._merge(value_node, depth) | merged
                 continue
             if isinstance(key, (dict, list)):
@@ -199,6 +210,20 @@ def _scalar(node: Any) -> Any:
     if _FLOAT.fullmatch(text):
         return float(text)
     return int(text, 0) if _HEX.fullmatch(text) else text
+
+
+def _go_number(found: Any, node: Any) -> Any:
+    """What a plain scalar is to go-yaml, where that is a number and it is text, or too large, otherwise."""
+    text = node.value
+    if node.tag != _PLAIN or not text or text[0] not in "0123456789+-.":
+        return found
+    bare = text.replace("_", "")
+    if match := _GO_INT.fullmatch(bare):
+        number = int(f"{match[1]}{match[2].lower()}", 0)
+        return number if -(2**63) <= number < 2**64 else float(number)
+    if _GO_FLOAT.fullmatch(bare) and math.isfinite(value := float(bare)):
+        return value
+    return found
 
 
 def _untagged(node: Any) -> str:

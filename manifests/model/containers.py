@@ -33,20 +33,45 @@ NODE_LABELS = "cloud.atek"
 _IMAGE = re.compile(r"[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9_])?(@sha256:[0-9a-f]{64})?")
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 _PUBLISHED = re.compile(
-    r"((?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<host_port>\d{1,5}):(?P<container_port>\d{1,5})(/(?P<protocol>tcp|udp))?"
+    r"((?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+|\*):)?((?P<first>\d{1,5})(-(?P<last>\d{1,5}))?)?:"
+    r"(?P<container_port>\d{1,5})(/(?P<protocol>tcp|udp|sctp))?"
 )
+#: What may stand after a volume's target, as the engine has it: how it is written to, whether a new volume
+#: begins
+#: with what the image has there, SELinux's labels, and how mounts below it are passed on.
+VOLUME_OPTIONS = frozenset({
+    "ro", "rw", "nocopy", "z", "Z", "shared", "rshared", "slave", "rslave", "private", "rprivate",
+})  # fmt: skip
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _ISOLATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A port of this machine that leads to a port of the container. `address` is one of this machine's."""
+    """A port of this machine that leads to a port of the container. `address` is one of this machine's.
+
+    `host_port` 0: the engine chooses it; up to `last_port`: one of these. `every`: also on all IPv6
+    addresses.
+    """
 
     address: str
     host_port: int
     container_port: int
     protocol: str = "tcp"
+    last_port: int = 0
+    every: bool = False
+
+    @property
+    def host_ports(self) -> str:
+        """As the engine takes it: `8080`, `8080-8090`, or nothing."""
+        if self.last_port:
+            return f"{self.host_port}-{self.last_port}"
+        return str(self.host_port or "")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is one port, whoever asks."""
+        return self.host_port > 0 and not self.last_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +79,13 @@ class Volume:
     """Something outside of the container at `target`: a named volume, or a folder of this machine.
 
     `source` is a name, a path that begins with `./` (in the service's data folder), or an absolute path.
+    `options` are the engine's own words for more, of `VOLUME_OPTIONS`.
     """
 
     source: str
     target: str
     read_only: bool = False
+    options: tuple[str, ...] = ()
 
     @property
     def named(self) -> bool:
@@ -102,15 +129,27 @@ def published(text: str) -> str:
 
 
 def parse_published(text: str) -> Published:
-    """`[address:]port:port[/udp]`; without an address only this machine itself reaches the port."""
+    """`[address:]port:port[/udp]`; without an address only this machine itself reaches the port.
+
+    `*` is every address, IPv6 too. A range (`8080-8090:80`) or nothing (`127.0.0.1::80`) lets the engine
+    choose.
+    """
     match = _PUBLISHED.fullmatch(text)
     if match is None:
         raise ValueError("a published port is written like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp")
-    host_port, container_port = int(match["host_port"]), int(match["container_port"])
-    if not (1 <= host_port <= 65535 and 1 <= container_port <= 65535):
+    container_port, first, last = int(match["container_port"]), match["first"], match["last"]
+    wanted = range(int(first), int(last or first) + 1) if first else range(1, 2)
+    if not (wanted and wanted[0] >= 1 and wanted[-1] <= 65535 and 1 <= container_port <= 65535):
         raise ValueError("ports are numbers from 1 to 65535")
-    address = str(ip_address((match["address"] or "127.0.0.1").strip("[]")))
-    return Published(address, host_port, container_port, match["protocol"] or "tcp")
+    every = match["address"] == "*"
+    address = "0.0.0.0" if every else str(ip_address((match["address"] or "127.0.0.1").strip("[]")))
+    one_of = wanted[-1] if len(wanted) > 1 else 0
+    return Published(address, int(first or 0), container_port, match["protocol"] or "tcp", one_of, every)
+
+
+def as_in_revisions(publish: Iterable[str]) -> list[str]:
+    """What is published, for a digest: `*` was written as 0.0.0.0 once, and nothing that runs is another."""
+    return [f"0.0.0.0{each[1:]}" if each.startswith("*") else each for each in publish]
 
 
 def volume(text: str) -> str:
@@ -120,10 +159,14 @@ def volume(text: str) -> str:
 
 
 def parse_volume(text: str) -> Volume:
-    """`name:/target`, `./folder:/target`, `/folder:/target`, each with `:ro` for reading only."""
+    """`name:/target`, `./folder:/target`, `/folder:/target`, each with `:ro` for reading only.
+
+    After that, or in its place, the engine's own options: `:ro,z`, `:nocopy`.
+    """
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
-    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
+    words = mode.split(",") if mode else []
+    if not source or not target.startswith("/") or not VOLUME_OPTIONS.issuperset(words):
         raise ValueError("a volume is written like cache:/var/cache, ./www:/srv or ./www:/srv:ro")
     parts = source.split("/")
     if ".." in parts or ".." in target.split("/") or "\0" in text:
@@ -133,7 +176,8 @@ def parse_volume(text: str) -> Volume:
             raise ValueError("a folder in the service's data folder is written like ./www")
     elif not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
         raise ValueError("a volume's name has letters, digits, _, . and -; a folder begins with ./ or /")
-    return Volume(source, target, read_only=mode == "ro")
+    options = tuple(each for each in words if each not in ("ro", "rw"))
+    return Volume(source, target, read_only="ro" in words, options=options)
 
 
 def host_folders(volumes: Iterable[str]) -> set[str]:
@@ -166,6 +210,18 @@ class Build(Model):
     target: Annotated[Text, Field(min_length=1)] | None = None
 
 
+_Seconds = Annotated[float, Field(gt=0, le=1e9)]
+
+
+class Health(Model):
+    """Times of an image's own health check, where they are to be others than the image's."""
+
+    interval: _Seconds | None = None
+    timeout: _Seconds | None = None
+    start_period: _Seconds | None = None
+    retries: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
 class Project(Model):
     """Containers that belong together and run as their images expect it, with Docker's defaults.
 
@@ -178,3 +234,4 @@ class Project(Model):
     aliases: tuple[Annotated[Text, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = Field(
         default=(), max_length=MOST_ITEMS
     )
+    health: Health | None = None

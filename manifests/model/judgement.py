@@ -177,7 +177,7 @@ def _ways_out(policy: Policy, manifest: Manifest) -> Iterator[str]:
     for port in map(parse_published, manifest.publish):
         if not policy.open_ports and not ip_address(port.address).is_loopback:
             yield (
-                f"a container of another node may not be reached at {port.address}:{port.host_port}; "
+                f"a container of another node may not be reached at {port.address}:{port.host_ports}; "
                 "--open-ports of `atek follow` lets it"
             )
     for capability in manifest.capabilities:

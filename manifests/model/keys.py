@@ -53,13 +53,15 @@ MEANINGS: dict[str, dict[str, str]] = {
         "nodes": "Which nodes run it, by name or by label. Left out: all.",
         "image": "A container image, by name, tag or digest.",
         "pull": "When the image is fetched.",
-        "publish": "Ports of this machine that lead into the container: `8080:80`, `0.0.0.0:53:53/udp`.",
+        "publish": "Ports of this machine that lead into the container: `8080:80`, `0.0.0.0:53:53/udp`, "
+        "`*:80:80` on all addresses, `127.0.0.1::80` for a port of the engine's choice.",
         "network": "The container's network.",
         "egress": "True: the container may reach other machines. "
         "A list: where a program in a strict sandbox may connect to, `api.example.com:443`.",
         "capabilities": "Linux capabilities that the container gets; none when left out.",
         "isolation": "Another OCI runtime of the engine, like `runsc` or `kata-fc`.",
-        "volumes": "Named volumes and folders in the container: `cache:/var/cache`, `./www:/srv:ro`.",
+        "volumes": "Named volumes and folders in the container: `cache:/var/cache`, `./www:/srv:ro`; "
+        "the engine's options too, `nocopy`, `z`, `rslave`.",
         "readOnly": "Whether the container's root file system cannot be written.",
         "placement": "Who chooses the machine of a container: this node's engine, or the engine's swarm.",
         "user": "Who the program is inside the container, `user` or `user:group`.",
@@ -162,5 +164,12 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Project": {
         "name": "The project's name.",
         "aliases": "Names under which the others of the project find this container.",
+        "health": "Other times for the image's own health check.",
+    },
+    "Health": {
+        "interval": "Seconds between two checks.",
+        "timeout": "Seconds that one may take.",
+        "startPeriod": "Seconds at first in which failures do not count.",
+        "retries": "Failures in a row after which it counts as unhealthy.",
     },
 }

@@ -111,9 +111,10 @@ def _of_ports(policy: Policy, manifest: Manifest) -> Iterator[Right]:
     if isinstance(manifest.port, int) and not manifest.is_container and manifest.port not in policy.ports:
         yield _port(str(manifest.port))
     for each in map(parse_published, manifest.publish):
-        if each.host_port not in policy.ports:
-            protocol = "/udp" if each.protocol == "udp" else ""
-            yield _port(f"{each.address}:{each.host_port}{protocol}")
+        wanted = range(each.host_port, (each.last_port or each.host_port) + 1)
+        if not all(port in policy.ports for port in wanted):
+            protocol = "" if each.protocol == "tcp" else f"/{each.protocol}"
+            yield _port(f"{each.address}:{each.host_ports or 'any'}{protocol}")
 
 
 def _port(where: str) -> Right:

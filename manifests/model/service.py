@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from manifests.model.containers import as_in_revisions
 from manifests.model.expansion import expands
 from manifests.model.manifest import Manifest
 from manifests.model.spec import CONTAINER_KEYS, Export, Spec
@@ -134,7 +135,8 @@ def make_service(
     if manifest.binds or manifest.destinations:
         depends_on.append({"binds": manifest.binds, "egress": manifest.destinations})
     if runtime in ("docker", SWARM):
-        depends_on.append({key: getattr(manifest, key) for key in CONTAINER_KEYS if key not in _NEWER_KEYS})
+        container = {key: getattr(manifest, key) for key in CONTAINER_KEYS if key not in _NEWER_KEYS}
+        depends_on.append(container | {"publish": as_in_revisions(manifest.publish)})
         depends_on += (
             [newer] if (newer := manifest.model_dump(include=_NEWER_KEYS, exclude_defaults=True)) else []
         )

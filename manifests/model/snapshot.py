@@ -76,7 +76,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one source says. `revision` is a digest of it; `known` is False before the first read."""
+    """All that one source says. `revision` is a digest of it; `known` is False before the first read.
+
+    `warnings`: what is as its files say, and may not be as it is meant.
+    """
 
     source: str
     kind: SourceKind
@@ -84,6 +87,7 @@ class Snapshot:
     services: Sequence[Declared] = ()
     problems: Sequence[Problem] = ()
     known: bool = True
+    warnings: Sequence[Problem] = ()
 
 
 class Source(Protocol):

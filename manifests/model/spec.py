@@ -44,6 +44,9 @@ RuntimeName = Literal["node", "python", "process", "docker"]
 # Atek's own core services have dotted names ("core.hyper").
 _SERVICE_ID = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 # What programs take for one: Elasticsearch reads `discovery.type`, and Compose takes `1A`.
+_REAL_TIME = re.compile(r"(SIGRTMIN|SIGRTMAX)([+-]\d{1,2})")
+#: A user, a group, or both, by name or number.
+_USER = r"^([A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?|:[A-Za-z0-9_.-]+)$"
 _ENV_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
@@ -192,6 +195,17 @@ class Update(Model):
     on_failure: Literal["back", "ask"] = "back"
 
 
+def signal_number(name: str) -> int:
+    """The number of a signal, `SIGTERM` or `SIGRTMIN+3`. Raises ValueError for what is none."""
+    if found := signal.Signals.__members__.get(name):
+        return found
+    if match := _REAL_TIME.fullmatch(name):
+        number = signal.Signals[match[1]] + int(match[2])
+        if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+            return number
+    raise ValueError(f"{name} is not a signal of this system; SIGTERM and SIGINT are usual")
+
+
 class Stop(Model):
     """The signal that asks, and the time after which SIGKILL insists."""
 
@@ -202,8 +216,7 @@ class Stop(Model):
     @classmethod
     def _known_signal(cls, name: str) -> str:
         name = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-        if name not in signal.Signals.__members__:
-            raise ValueError(f"{name} is not a signal of this system; SIGTERM and SIGINT are usual")
+        signal_number(name)
         return name
 
 
@@ -331,8 +344,8 @@ class Spec(Model):
     )
     read_only: bool = True
     placement: containers.Placement = "local"
-    user: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?$")] | None = None
-    entrypoint: tuple[Content, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
+    user: Annotated[Text, Field(pattern=_USER)] | None = None
+    entrypoint: tuple[Content, ...] | None = Field(default=None, max_length=MOST_ITEMS)
     labels: Annotated[dict[Text, Content], AfterValidator(containers.labels)] = Field(
         default_factory=dict, max_length=MOST_ITEMS
     )
@@ -377,8 +390,8 @@ class Spec(Model):
     @property
     def exclusive_port(self) -> int | None:
         """A port of this machine, of which there is only one; those of a container's own address are not."""
-        if self.publish:
-            return containers.parse_published(self.publish[0]).host_port
+        if published := [each for each in map(containers.parse_published, self.publish) if each.is_fixed]:
+            return published[0].host_port
         own_address = self.is_container and self.network != "host"
         return self.port if isinstance(self.port, int) and not own_address else None
 

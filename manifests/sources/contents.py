@@ -36,6 +36,7 @@ class Entry:
     digest: int
     declared: tuple[Declared, ...]
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,10 @@ class Contents:
         names = sorted(name for name in self._troubled if self.path(name) not in secret)
         return tuple(one for name in names for one in self.entries[name].problems)
 
+    def warnings(self) -> tuple[Problem, ...]:
+        """What the files say and may not mean, in the order of their names."""
+        return tuple(one for name in self._names for one in self.entries[name].warnings)
+
     def _secret_files(self) -> set[str]:
         """What the services name for their secrets."""
         return {path for one in self.services() for path in secret_paths(one, "file").values()}
@@ -114,7 +119,9 @@ class Contents:
         before = self.entries.get(name)
         digest = _digest(name, reading.text, parsed.beside) if reading.text is not None else 0
         if before and before.digest == digest and before.problems == parsed.problems:
-            self._store(name, Entry(reading.signature, digest, before.declared, before.problems))
+            self._store(
+                name, Entry(reading.signature, digest, before.declared, before.problems, before.warnings)
+            )
             return
         if parsed.problems:
             declared = before.declared if before else self.last_good_of(name)
@@ -122,7 +129,7 @@ class Contents:
             declared = self._declare(name, parsed, before.declared if before else ())
             if self._last_good and reading.text is not None:
                 self._last_good.keep(name, reading.text, device, dict(parsed.beside))
-        self._put(name, Entry(reading.signature, digest, declared, parsed.problems))
+        self._put(name, Entry(reading.signature, digest, declared, parsed.problems, parsed.warnings))
 
     def remove(self, name: str) -> None:
         """The file was deleted, and its services with it."""

@@ -107,6 +107,7 @@ class FolderSource:
                 self._contents.services(),
                 (self._gone, *problems) if self._gone else problems,
                 self._known,
+                self._contents.warnings(),
             )
         return self._snapshot
 

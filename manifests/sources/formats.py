@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from manifests.compose import NAMES, is_compose, is_override, read_compose
+from manifests.compose import NAMES, Around, is_compose, is_override, read_compose
 from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed, parse_file
 from manifests.model.snapshot import Problem
@@ -41,8 +41,11 @@ def parse_manifests(
         beside[path] = _read_beside(path)
         return beside[path]
 
-    manifests, problems = read_compose(text, file, os.path.dirname(os.path.abspath(file)), read)
-    return Parsed(manifests, problems, tuple(beside.items()))
+    warnings: list[Problem] = []
+    around = Around(home="" if within else os.path.expanduser("~"), warn=warnings.append)
+    folder = os.path.dirname(os.path.abspath(file))
+    manifests, problems = read_compose(text, file, folder, read, around)
+    return Parsed(manifests, problems, tuple(beside.items()), tuple(warnings))
 
 
 def _of_override(file: str) -> Parsed:

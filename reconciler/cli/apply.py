@@ -95,6 +95,8 @@ def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
     if problems := parsed.problems:
         message, hint = sentences(problems)
         raise UserError(message, hint=hint)
+    for warning in parsed.warnings:
+        print(f"atek: warning: {warning}", file=sys.stderr)
     if not parsed.manifests:
         # A file of secrets, which lies beside manifests and is none.
         return

@@ -109,6 +109,8 @@ def _source_troubles(sources: list[dict[str, Any]]) -> Iterator[str]:
         problems = source.get("problems") or ([{"message": source["error"]}] if source["error"] else [])
         for problem in problems:
             yield clean(f"source {source['name']}: {_problem(problem)}")
+        for warning in source.get("warnings") or ():
+            yield clean(f"source {source['name']}: warning: {_problem(warning)}")
         if "held" in source and (ready := condition_of(source, "Ready"))["status"] == "False":
             yield clean(f"source {source['name']}: {ready['reason']}: {ready['message']}")
         if (said := condition_of(source, TRUST_SAID))["status"] == "False":

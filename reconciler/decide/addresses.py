@@ -25,7 +25,8 @@ def _addresses(service: Service, node: str, running: Iterable[Running]) -> Itera
         scheme, _, place = node.partition("://")
         yield f"{scheme}://{service.id}.{place}/"
     for each in map(parse_published, manifest.publish):
-        yield f"{each.protocol}://{_host(each.address)}:{each.host_port}"
+        if each.is_fixed:
+            yield f"{each.protocol}://{_host(each.address)}:{each.host_port}"
     if _listens(manifest):
         yield from (_url(each.endpoint) for each in running if each.copies is None)
 

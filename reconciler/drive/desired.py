@@ -197,7 +197,7 @@ class DesiredState:
 
     def _report(self, snapshots: Sequence[Snapshot]) -> None:
         """Says each problem and each conflict once, when it comes up."""
-        problems = (problem for snapshot in snapshots for problem in snapshot.problems)
+        problems = (problem for snapshot in snapshots for problem in (*snapshot.problems, *snapshot.warnings))
         found = {
             (problem.service if problem.reason else "", problem.reason or "SourceProblem", str(problem))
             for problem in problems

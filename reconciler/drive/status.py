@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from manifests.model.merge import Merged
     from manifests.model.service import Service
-    from manifests.model.snapshot import Source
+    from manifests.model.snapshot import Problem, Source
     from reconciler.decide.conditions import Verdict
     from reconciler.decide.controller import Controller, Noted, Tracked
     from reconciler.decide.refused import Refusal
@@ -151,6 +151,11 @@ def _nothing_of(service_id: str) -> dict[str, Any]:
     }
 
 
+def _problem(problem: Problem) -> dict[str, Any]:
+    keys = ("message", "file", "line", "key", "hint")
+    return {key: getattr(problem, key) for key in keys}
+
+
 def source_status(source: Source, merged: Merged, last_read: float | None) -> dict[str, Any]:
     """One source: its services, its errors in one line and in detail, when it was last read without any."""
     snapshot = source.snapshot
@@ -161,16 +166,8 @@ def source_status(source: Source, merged: Merged, last_read: float | None) -> di
         "lastRead": last_read,
         "services": [declared.manifest.id for declared in snapshot.services],
         "error": "; ".join(str(problem) for problem in snapshot.problems) or None,
-        "problems": [
-            {
-                "message": problem.message,
-                "file": problem.file,
-                "line": problem.line,
-                "key": problem.key,
-                "hint": problem.hint,
-            }
-            for problem in snapshot.problems
-        ],
+        "problems": [_problem(each) for each in snapshot.problems],
+        "warnings": [_problem(each) for each in snapshot.warnings],
         "conflicts": [
             {
                 "id": conflict.service,

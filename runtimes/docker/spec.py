@@ -28,7 +28,7 @@ from runtimes.processes.variables import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from manifests.model.containers import Volume
+    from manifests.model.containers import Health, Volume
     from manifests.model.manifest import Manifest
     from manifests.model.service import Service
     from runtimes.base import Launch, SecretFile
@@ -124,7 +124,7 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
         "HostConfig": _host(launch, place),
     }
     visible = {**image.environment, **environment}
-    if manifest.entrypoint:
+    if manifest.entrypoint is not None:
         body["Entrypoint"] = expand(manifest.entrypoint, visible, launch.secrets.env)
     if manifest.command:
         body["Cmd"] = expand(manifest.command, visible, launch.secrets.env)
@@ -133,11 +133,20 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
     if manifest.project is not None and manifest.network == "bridge":
         endpoint = {"Aliases": list(manifest.project.aliases)}
         body["NetworkingConfig"] = {"EndpointsConfig": {place.network: endpoint}}
+    if manifest.project is not None and (health := manifest.project.health) is not None:
+        body["Healthcheck"] = _health(health)
     if "signal" in manifest.stop.model_fields_set:
         body["StopSignal"] = manifest.stop.signal
     if manifest.network == "bridge" and manifest.publish:
         body["ExposedPorts"] = {f"{each.container_port}/{each.protocol}": {} for each in _published(manifest)}
     return body
+
+
+def _health(health: Health) -> dict[str, int]:
+    """Without a test it is the image's; times are in nanoseconds."""
+    times = {"Interval": health.interval, "Timeout": health.timeout, "StartPeriod": health.start_period}
+    found = {name: int(seconds * _NANO) for name, seconds in times.items() if seconds is not None}
+    return found | ({"Retries": health.retries} if health.retries else {})
 
 
 def _environment(launch: Launch, place: Place, port: int | None, image: Image) -> dict[str, str]:
@@ -243,7 +252,10 @@ def _mount(manifest: Manifest, place: Place, volume: Volume) -> dict[str, Any]:
             "Source": _volume_of(manifest, place, volume),
             "Target": volume.target,
             "ReadOnly": volume.read_only,
-            "VolumeOptions": {"Labels": {NODE: place.node}},
+            "VolumeOptions": {
+                "Labels": {NODE: place.node},
+                **({"NoCopy": True} if "nocopy" in volume.options else {}),
+            },
         }
     source = f"{place.data}/{volume.source.removeprefix('./')}"
     if volume.source.startswith("/"):
@@ -254,7 +266,8 @@ def _mount(manifest: Manifest, place: Place, volume: Volume) -> dict[str, Any]:
 def _old_binds(manifest: Manifest, place: Place) -> list[str]:
     """A project's folders of this machine, in the form of which the engine makes those that are missing."""
     return [
-        f"{_allowed(manifest.id, each, place)}:{each.target}:{'ro' if each.read_only else 'rw'}"
+        f"{_allowed(manifest.id, each, place)}:{each.target}:"
+        + ",".join(["ro" if each.read_only else "rw", *each.options])
         for each in map(parse_volume, manifest.volumes)
         if _is_old_bind(manifest, each)
     ]
@@ -299,7 +312,8 @@ def _bind(source: str, target: str, *, read_only: bool = False) -> dict[str, Any
 def _bindings(manifest: Manifest) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for each in _published(manifest):
-        place = {"HostIp": each.address, "HostPort": str(each.host_port)}
+        # Without an address the engine has it on all, IPv6 too.
+        place = {"HostIp": "" if each.every else each.address, "HostPort": each.host_ports}
         bindings.setdefault(f"{each.container_port}/{each.protocol}", []).append(place)
     return bindings
 

@@ -82,7 +82,7 @@ def guest_of(
     )
 
 
-def signal_program(leader: int, number: signal.Signals, status: Path) -> None:
+def signal_program(leader: int, number: int, status: Path) -> None:
     """To the group of `leader`, the outer bwrap, and the program's own, but not to that one itself.
 
     Where no program is executed yet there is nobody to hear it, and nothing to lose.

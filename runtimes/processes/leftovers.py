@@ -43,7 +43,7 @@ async def _end(processes: Collection[Seen]) -> None:
         reap(process)
 
 
-def send(process: Seen, number: signal.Signals) -> None:
+def send(process: Seen, number: int) -> None:
     """Nothing happens when it is gone already, or is somebody else's."""
     with _held(process) as pidfd, suppress(ProcessLookupError, PermissionError):
         if pidfd is not None:

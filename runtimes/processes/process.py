@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from manifests.model.spec import signal_number
 from runtimes.base import Endpoint, Exit, Kept, Running, RuntimeFailure, known_secrets
 from runtimes.data.stateful import look
 from runtimes.processes.children import TABLE
@@ -234,13 +235,13 @@ class ProcessRuntime:
             return
         self._host.look_again(handle)
         handle.asked = True
-        number = signal.SIGKILL if force else signal.Signals[running.service.manifest.stop.signal]
+        number = signal.SIGKILL if force else signal_number(running.service.manifest.stop.signal)
         self._signal(handle, number)
         if force:
             handle.forced.set()
             self._host.limiter.kill(running.instance)
 
-    def _signal(self, handle: Handle, number: signal.Signals) -> None:
+    def _signal(self, handle: Handle, number: int) -> None:
         """To all of it, but only while its leader lives: its number could be another's after that."""
         running = handle.running
         if handle.pidfd < 0:

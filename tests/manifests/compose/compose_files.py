@@ -46,7 +46,7 @@ volumes:
         },
         "wiki": {
             "dependsOn": [{"id": "wiki-db"}], "env": {"DB_HOST": "db", "DB_PASS": "secret"},
-            "publish": ["0.0.0.0:3000:3000"], "port": 3000,
+            "publish": ["*:3000:3000"], "port": 3000,
         },
     }),
     "photos": Example("""
@@ -126,7 +126,7 @@ services:
 volumes: {db: null}
 """, {
         "forge-server": {
-            "publish": ["0.0.0.0:3000:3000", "0.0.0.0:222:22"],
+            "publish": ["*:3000:3000", "*:222:22"],
             "env": {"USER_UID": "1000", "FORGE__database__HOST": "db:5432", "FORGE__ssh__ON": "true"},
         },
         "forge-db": {"command": ["--transaction-isolation=READ-COMMITTED", "--log-bin=bin log"]},
@@ -150,7 +150,7 @@ services:
     cap_add: [NET_ADMIN]
     volumes: ["/var/lib/blocker"]
 """, {"blocker": {
-        "publish": ["0.0.0.0:53:53", "0.0.0.0:53:53/udp", "0.0.0.0:8080:80"], "port": 53,
+        "publish": ["*:53:53", "*:53:53/udp", "*:8080:80"], "port": 53,
         "env": {"WEBPASSWORD": "web"}, "volumes": ["blocker-var-lib-blocker:/var/lib/blocker"],
     }}),
     "reverse proxy": Example("""
@@ -165,7 +165,7 @@ services:
     networks: [default]
 networks: {default: }
 volumes: {certs: }
-""", {"proxy": {"publish": ["0.0.0.0:80:80", "[::1]:443:443", "0.0.0.0:443:443/udp"], "port": 80}}),
+""", {"proxy": {"publish": ["*:80:80", "[::1]:443:443", "*:443:443/udp"], "port": 80}}),
     "home automation": Example("""
 services:
   broker:
@@ -178,7 +178,7 @@ services:
     stop_signal: SIGINT
     stop_grace_period: 1m30s
 """, {
-        "broker": {"publish": [f"0.0.0.0:{port}:{port}" for port in (1883, 9001, 9002, 9003)],
+        "broker": {"publish": [f"*:{port}:{port}" for port in (1883, 9001, 9002, 9003)],
                    "user": "1883:1883"},
         "flows": {"stop": {"signal": "SIGINT", "gracePeriod": 90.0},
                   "project": {"name": "home", "aliases": ["flows", "nodered"]}},

@@ -45,10 +45,10 @@ RULES = {
     "environment, then listed": ("environment: {A: a}", "environment: [A=x, B]",
                                  "env", {"A": "x", "B": "of env"}),
     "labels": ("labels: [a=1]", "labels: {a: 2, b: 3}", "labels", {"a": "2", "b": "3"}),
-    "ports": ('ports: ["80:80"]', 'ports: ["81:81"]', "publish", ["0.0.0.0:80:80", "0.0.0.0:81:81"]),
+    "ports": ('ports: ["80:80"]', 'ports: ["81:81"]', "publish", ["*:80:80", "*:81:81"]),
     "the same port, written otherwise": (
         'ports: ["80:80/tcp", "53:53/udp"]', "ports: [{target: 80, published: 80}]",
-        "publish", ["0.0.0.0:80:80", "0.0.0.0:53:53/udp"],
+        "publish", ["*:80:80", "*:53:53/udp"],
     ),
     "volumes by their places": (
         'volumes: ["/a:/x", "/b:/y:ro"]', "volumes: [{type: bind, source: /c, target: /y}, /d:/z]",
@@ -137,8 +137,8 @@ WRONG = {
     ),
     "a variable of the second": (web("image: a"), web("image: $NONE"), (OVER, 3, "services.web.image")),
     "a variable that is listed": (
-        web("image: a\n    environment: {A: a}"), web("environment:\n      - B"),
-        (OVER, 4, "services.web.environment.B"),
+        web("image: a\n    environment: {A: a}"), web("environment:\n      - B=${C?why}"),
+        (OVER, 4, "services.web.environment[0]"),
     ),
     "another kind": (
         web("image: a\n    volumes: [a:/a]"), web("volumes: {a: b}"), (OVER, 3, "services.web.volumes"),

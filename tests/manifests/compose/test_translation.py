@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.compose import is_compose, read_compose
+from manifests.compose import Around, is_compose, read_compose
 from manifests.compose.env_file import read_variables
 from manifests.compose.fields import TRANSLATORS
 from manifests.compose.variables import Unusable, substitute
@@ -92,15 +92,15 @@ REFUSED = {
     "secrets": ("[a]", "services.web.secrets[0]"),
     "configs": ("[{source: a}]", "services.web.configs[0]"),
     "profiles": ("[a]", "services.web.profiles"),
-    "ports": ('["80"]', "services.web.ports[0]"),
+    "ports": ('["80:80/icmp"]', "services.web.ports[0]"),
     "volumes": ('["nowhere:/data"]', "services.web.volumes[0]"),
     "network_mode": ("service:vpn", "services.web.network_mode"),
     "networks": ("[proxy]", "services.web.networks.proxy"),
-    "environment": ("{A: , B: x}", "services.web.environment.A"),
+    "environment": ("{A: [x]}", "services.web.environment.A"),
     "env_file": ("none.env", "services.web.env_file[0]"),
     "depends_on": ("{x: {condition: service_finished}}", "services.web.depends_on.x.condition"),
     "deploy": ("{resources: {reservations: {cpus: 1}}}", "services.web.deploy.resources.reservations"),
-    "restart": ("on-failure:3", "services.web.restart"),
+    "restart": ("on-failure:often", "services.web.restart"),
     "mem_limit": ("much", "services.web.mem_limit"),
     "healthcheck": ("{test: [curl, x]}", "services.web.healthcheck.test"),
     "build": ("{context: ., ssh: [default]}", "services.web.build.ssh"),
@@ -109,7 +109,7 @@ REFUSED = {
     "security_opt": ("[apparmor:unconfined]", "services.web.security_opt[0]"),
     "pull_policy": ("build", "services.web.pull_policy"),
     "labels": ("{cloud.atek.node: me}", "services.web.labels"),
-    "user": ('"${NOBODY}"', "services.web.user"),
+    "user": ('"${NOBODY:?who}"', "services.web.user"),
     "scale": ("101", "services.web.scale"),
     "read_only": ("maybe", "services.web.read_only"),
     "stop_signal": ("SIGNOTHING", "services.web.stop_signal"),
@@ -161,7 +161,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["${", "${A", "$", "${1}", "${A!}", "a$ b", "${A:-${B}"])
+@pytest.mark.parametrize("text", ["${", "${A", "${1}", "${A!}", "${A:-${B}", "${A:?}"])
 def test_a_broken_reference_is_refused(text: str) -> None:
     with pytest.raises(Unusable):
         substitute(text, {})
@@ -180,6 +180,25 @@ def test_lines_of_an_env_file(text: str, value: str) -> None:
     assert read_variables(f"{text}\n", {"B": "bee"}) == {"A": value}
 
 
+def test_a_variable_without_a_value_is_empty_and_told_once_with_its_file() -> None:
+    told: list[Problem] = []
+    text = "services: {a: {image: x, command: [$NONE, $NONE], env_file: app.env}}"
+    beside = {f"{FOLDER}/app.env": "A=$OTHER\n"}
+    (service,), problems = read_compose(text, FILE, FOLDER, beside.get, Around(warn=told.append))
+    assert (problems, service.command, service.env) == ((), ("", ""), {"A": ""})
+    assert [(each.reason, each.file, each.message.split()[2]) for each in told] == [
+        ("UnsetVariable", FILE, "NONE"), ("UnsetVariable", f"{FOLDER}/app.env", "OTHER"),
+    ]  # fmt: skip
+
+
+def test_without_a_health_check_it_is_ready_once_it_runs() -> None:
+    for keys in ({"ports": '["8080:80"]'}, {"expose": "[80]"}, {}):
+        ((web,), _) = read(one(**keys))
+        assert web.probes.readiness == "none"
+    ((web,), _) = read(one(ports='["8080:80"]', healthcheck="{test: x}"))
+    assert web.probes.readiness not in (None, "none")
+
+
 @pytest.mark.parametrize("name", ["1A", "a.b", "a-b", "_", "A1"])
 def test_names_in_an_env_file(name: str) -> None:
     assert read_variables(f"{name}=x\n{name}2: y\n", {}) == {name: "x", f"{name}2": "y"}
@@ -191,7 +210,7 @@ def test_what_is_known_elsewhere_wins_over_the_lines_above() -> None:
     assert read_variables("B=own\nA=$B\n", {"B": "bee"}) == {"B": "own", "A": "bee"}
 
 
-@pytest.mark.parametrize("text", ["A=$B", "A B", "=x", 'A="x', "A=${"])
+@pytest.mark.parametrize("text", ["A=${B?why}", "A B", "=x", 'A="x', "A=${"])
 def test_lines_that_are_refused_are_named(text: str) -> None:
     with pytest.raises(Unusable, match="line 2"):
         read_variables(f"# c\n{text}\n", {})

@@ -51,8 +51,17 @@ async def test_a_change_beside_it_is_a_change_of_it(tmp_path: Path) -> None:
         (tmp_path / "b.env").write_text("A=b\n")
         await watched.until(lambda now: find(now, "web").manifest.env == {"A": "b"})
         (tmp_path / ".env").unlink()
-        await watched.until(lambda now: "the variable TAG has no value" in problems(now))
+        await watched.until(lambda now: "an image is written like" in problems(now))
         assert find(watched.snapshot, "web").manifest.image == "nginx:8"
+
+
+async def test_a_variable_without_a_value_is_a_warning_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path / "compose.yaml", "services: {web: {image: nginx, command: [$NONE]}}\n")
+    async with watching(FolderSource(tmp_path, "folder")) as watched:
+        await watched.until(lambda now: ids(now) == ["web"])
+        assert [each.reason for each in watched.snapshot.warnings] == ["UnsetVariable"]
+        (tmp_path / ".env").write_text("NONE=x\n")
+        await watched.until(lambda now: now.warnings == () and find(now, "web").manifest.command == ("x",))
 
 
 BASE = "services: {web: {image: 'nginx:1'}}\n"

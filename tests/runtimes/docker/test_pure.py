@@ -62,6 +62,31 @@ def test_what_is_asked_for_is_given() -> None:
     assert (host["ReadonlyRootfs"], body["User"]) == (False, "7")
 
 
+def test_ports_on_all_addresses_and_of_the_engines_choice() -> None:
+    host = request(publish=["*:8080:80", "127.0.0.1::81", "*:90-99:90/udp"])["HostConfig"]
+    assert host["PortBindings"] == {
+        "80/tcp": [{"HostIp": "", "HostPort": "8080"}],
+        "81/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+        "90/udp": [{"HostIp": "", "HostPort": "90-99"}],
+    }
+
+
+def test_options_of_volumes_are_the_engines() -> None:
+    host = request(volumes=["data:/d:ro,nocopy"])["HostConfig"]
+    (mount,) = [each for each in host["Mounts"] if each["Type"] == "volume"]
+    assert mount["ReadOnly"] and mount["VolumeOptions"]["NoCopy"] is True
+
+
+def test_an_entrypoint_may_be_taken_away_and_an_own_health_check_timed() -> None:
+    health = {"interval": 5, "timeout": 1.5, "startPeriod": 60, "retries": 2}
+    found = request(entrypoint=[], project={"name": "a", "health": health})
+    assert found["Entrypoint"] == []
+    assert found["Healthcheck"] == {
+        "Interval": 5_000_000_000, "Timeout": 1_500_000_000, "StartPeriod": 60_000_000_000, "Retries": 2,
+    }  # fmt: skip
+    assert not request().keys() & {"Entrypoint", "Healthcheck"}
+
+
 def test_labels_say_which_instance_it_is_and_not_its_token() -> None:
     of = service(runtime="docker", image="x")
     found = request()["Labels"]
