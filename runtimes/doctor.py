@@ -12,6 +12,7 @@ import re
 import resource
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,15 @@ from hyper.core_services import HYPER_ID
 from runtimes.base import RuntimeFailure
 from runtimes.docker.address import find_socket
 from runtimes.packages.node_versions import OLDEST_NODE, find_node
+from runtimes.packages.python import base_python
 from runtimes.packages.uv import find_uv
 from runtimes.processes.cgroups import CgroupLimiter, make_limiter
 from runtimes.processes.ports import require_free
 from runtimes.sandbox.machine import Machine
-from runtimes.users.ways import require_passable
+from runtimes.users.ways import MOVE_PROGRAM, closed_way, require_passable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: The default port of a node.
@@ -206,7 +209,20 @@ def _users(home: Path, users: str | None) -> Check:
         require_passable(home)
     except RuntimeFailure as failure:
         return Check("users", False, failure.message, failure.hint)
+    closed = [
+        f"{each} ({folder} lets nobody pass)" for each in _runners() if (folder := closed_way(each, -1))
+    ]
+    if closed:
+        message = f"users of services cannot get to {', '.join(closed)}"
+        return Check("users", False, message, MOVE_PROGRAM, necessary=False)
     return Check("users", True, f"each service has its own, from {users}")
+
+
+def _runners() -> Iterator[str]:
+    """What runs packages."""
+    yield base_python()
+    with suppress(RuntimeFailure):
+        yield os.fspath(find_node().node)
 
 
 def _sandbox() -> Check:

@@ -61,20 +61,28 @@ def require_passable(home: Path) -> None:
             )
 
 
+#: What to do where a service's user cannot get to what runs it.
+MOVE_PROGRAM = (
+    "install it where everybody may read, as in /usr/local or /opt; of a package for Python that is the "
+    "Python which its environment is made from, and this node's own"
+)
+
+
 def require_reachable(programs: Iterable[str], user: int, service_id: str) -> None:
-    """Raises PermanentFailure where a service's user cannot get to what runs it, wherever links lead.
+    """Raises PermanentFailure where a service's user cannot get to what runs it.
 
     What a sandbox shows is found with the user's own rights, too.
     """
-    for path in dict.fromkeys(each for program in programs for each in (program, os.path.realpath(program))):
-        folder = next((each for each in reversed(Path(path).parents) if _is_closed(each, user)), None)
-        if folder is not None:
-            raise PermanentFailure(
-                "ProgramUnreachable",
-                f"the user of {service_id} cannot get to {path}: {folder} lets nobody else pass",
-                hint="install it where everybody may read, as in /usr/local or /opt; of a package for Python "
-                "that is the Python which its environment is made from, and this node's own",
-            )
+    for program in programs:
+        if (folder := closed_way(program, user)) is not None:
+            message = f"the user of {service_id} cannot get to {program}: {folder} lets nobody else pass"
+            raise PermanentFailure("ProgramUnreachable", message, hint=MOVE_PROGRAM)
+
+
+def closed_way(program: str, user: int) -> Path | None:
+    """The first folder that this user cannot pass on the way to a file, wherever links lead."""
+    parents = (each for path in (program, os.path.realpath(program)) for each in reversed(Path(path).parents))
+    return next((each for each in parents if _is_closed(each, user)), None)
 
 
 def _is_closed(folder: Path, user: int) -> bool:

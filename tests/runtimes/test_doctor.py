@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from runtimes import doctor
 from runtimes.doctor import check
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def found(home: Path, name: str, port: int = 0) -> doctor.Check:
@@ -36,6 +35,24 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
         holder.listen()
         told = found(tmp_path, "port", holder.getsockname()[1])
     assert not told.ok and not told.necessary and "in use" in told.message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run programs as other users")
+def test_an_interpreter_that_services_users_cannot_get_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder = Path(name)
+        (folder / "closed").mkdir(mode=0o700)
+        (folder / "python").symlink_to(folder / "closed" / "python")
+        monkeypatch.setattr(doctor, "_runners", lambda: iter([str(folder / "python")]))
+        folder.chmod(0o755)
+
+        def users() -> doctor.Check:
+            return next(each for each in check(folder / "home", 0, "700000-765535") if each.name == "users")
+
+        assert not users().ok and f"{folder}/closed lets nobody pass" in users().message
+        assert not users().necessary and "/opt" in users().hint
+        (folder / "closed").chmod(0o711)
+        assert users().ok
 
 
 def test_everything_that_is_wrong_has_a_hint_or_is_only_for_later(
