@@ -179,7 +179,8 @@ class Sandboxes:
         )  # fmt: skip
 
     def _strict(self, guest: Guest, confinement: Confinement, hold: Hold) -> View:
-        others = hidden(self._paths)
+        # Looked up only for what may have them in it: it takes a while.
+        others = hidden(self._paths) if confinement.binds else []
         own = self._own(guest, ["/"], hold, writable=False)
         temporary = hold.temporary(own[0])
         shown = [

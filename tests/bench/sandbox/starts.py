@@ -1,4 +1,4 @@
-"""The request to start a program until its first instruction, and until the first line of a Python.
+"""The request to start a program until its first instruction, and until the first line of a Python; memory.
 
 The runtime is asked, as the reconciler asks it, in this process: the rest of a node is the same for all.
 """
@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,13 +17,16 @@ import anyio
 from runtimes.packages.native import NativePreparer
 from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.bench.beacons import Beacons
+from tests.bench.hyper.results import Result
+from tests.bench.processes import children_of, proportional_memory
 from tests.bench.sandbox.levels import LEVELS, PLACE, beside, manifest
 from tests.runtimes.factories import launch, make_home, make_paths, service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from tests.bench.hyper.results import Result
+    from manifests.model.service import Service
+    from runtimes.base import Running
 
 _PYTHON = (
     "import socket, time; "
@@ -51,45 +55,65 @@ def _measure(rounds: int) -> Iterator[Result]:
         for what, (command, shown) in programs.items():
             taken = anyio.run(_starts, beacons, command, shown, rounds)
             yield from beside(what, taken, {}, _MORE if "instruction" in what else {})
+        yield from anyio.run(_memory, beacons)
     finally:
         beacons.close()
 
 
-async def _starts(
-    beacons: Beacons, command: Sequence[str], shown: Sequence[str], rounds: int
-) -> dict[str, list[float]]:
+@asynccontextmanager
+async def _runtime() -> AsyncIterator[ProcessRuntime]:
     home = make_home()
     paths = make_paths(home)
     host = ProcessHost(paths)
-    runtime = ProcessRuntime("process", NativePreparer(paths), host)
-    taken: dict[str, list[float]] = {level: [] for level in LEVELS}
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(host.run)
             await host.recover()
-            for number in range(rounds + 1):
-                for level in LEVELS:
-                    taken[level].append(await _start(runtime, beacons, level, command, shown, number))
+            yield ProcessRuntime("process", NativePreparer(paths), host)
             tasks.cancel_scope.cancel()
     finally:
         host.close()
         for folder in (paths.run, home):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _starts(
+    beacons: Beacons, command: Sequence[str], shown: Sequence[str], rounds: int
+) -> dict[str, list[float]]:
+    taken: dict[str, list[float]] = {level: [] for level in LEVELS}
+    async with _runtime() as runtime:
+        for number in range(rounds + 1):
+            for level in LEVELS:
+                of = _service(level, command, shown)
+                begin = time.perf_counter()
+                running = await runtime.start(launch(of, f"{level}{number}"))
+                message = await anyio.to_thread.run_sync(beacons.receive)
+                taken[level].append(message.at - begin)
+                await _end(runtime, running)
     return {level: each[1:] for level, each in taken.items()}
 
 
-async def _start(
-    runtime: ProcessRuntime,
-    beacons: Beacons,
-    level: str,
-    command: Sequence[str],
-    shown: Sequence[str],
-    number: int,
-) -> float:
-    of = service(**{**manifest("bench", level, command, shown), "service_id": "bench"})
-    begin = time.perf_counter()
-    running = await runtime.start(launch(of, f"{level}{number}"))
-    message = await anyio.to_thread.run_sync(beacons.receive)
+async def _memory(beacons: Beacons) -> list[Result]:
+    """Of the processes around the program, while another one's share their pages."""
+    results = []
+    async with _runtime() as runtime:
+        for level in LEVELS[1:]:
+            of = _service(level, beacons.command("program"), [str(beacons.folder)])
+            two = [await runtime.start(launch(of, f"{level}{number}")) for number in range(2)]
+            for _ in two:
+                await anyio.to_thread.run_sync(beacons.receive)
+            around = [two[0].pid, *children_of(two[0].pid)]
+            taken = proportional_memory(around)
+            results.append(Result(f"memory around a program, {level}", f"{taken:.1f} MiB", "—", taken))
+            for running in two:
+                await _end(runtime, running)
+    return results
+
+
+def _service(level: str, command: Sequence[str], shown: Sequence[str]) -> Service:
+    return service(**{**manifest("bench", level, command, shown), "service_id": "bench"})
+
+
+async def _end(runtime: ProcessRuntime, running: Running) -> None:
     await runtime.stop(running, force=True)
     await runtime.wait(running)
-    return message.at - begin

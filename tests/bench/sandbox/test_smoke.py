@@ -20,6 +20,7 @@ def test_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
         "request → answer",
     ):  # fmt: skip
         assert all(results[f"{what}, {level}"] > 0 for level in LEVELS)
+    assert all(results[f"memory around a program, {level}"] > 0 for level in LEVELS[1:])
 
 
 def test_what_a_sandbox_takes_is_told_beside_none() -> None:
