@@ -118,6 +118,7 @@ class Instance:
 async def _requests(asked: Asked) -> AsyncIterator[Message]:
     while True:
         try:
+            await asked.idle()
             asked.request = await asked.head()
         except EOFError:
             return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _END = b"\r\n\r\n"
 #: Seconds that anything may take on a busy machine. Said here, because uvloop lets no signal end a test.
-PATIENCE = 20.0
+PATIENCE = 60.0
 #: Their answers have no body, whatever their fields say.
 _BODILESS = frozenset({204, 304})
 
@@ -140,6 +140,13 @@ class Wire:
 
     async def head(self) -> Message:
         return Message.parse(await self.until(_END))
+
+    async def idle(self) -> None:
+        """Returns when something comes, however long nothing does. Raises EOFError at the end."""
+        try:
+            self._ahead = self._ahead or await self.stream.receive()
+        except anyio.EndOfStream:
+            raise EOFError from None
 
     async def chunk(self) -> bytes:
         """The payload of one chunk; empty for the last one, after which no trailer may come."""
