@@ -163,6 +163,7 @@ async def _run_in(
         parts = await _make_parts(opened, tokens)
         node = Node(_make_ports(parts))
         _connect_sandboxes(parts, node)
+        node.people.leaving = Leaving(node, node.people, parts.installed).settle
         await _live(parts, node, console)
 
 
@@ -264,7 +265,7 @@ def _make_ports(parts: Parts) -> Ports:
         disk=DataUsage(host.paths),
         limits=opened.settings.limits.resources,
         restarts_per_minute=opened.settings.limits.restarts_per_minute,
-        people=Household(people, parts.router),
+        people=Household(people, parts.router, wanted=opened.settings.people),
         notifications=_make_notifications(parts),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
@@ -382,6 +383,7 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
     from reconciler.apis.repositories import GitRepositories
     from reconciler.serve.health import health
     from reconciler.serve.hooks import hooks
+    from reconciler.serve.pages.pages import pages
 
     settings, port = parts.opened.settings, parts.opened.sockets.port
     return make_system_apis(
@@ -391,5 +393,5 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
         public_config(settings, parts.core_services, port=port, version=VERSION),
         repositories=GitRepositories(parts.packages.git, node.is_own, parts.packages.rename),
         answer_timeout=settings.router.answer_timeout,
-        otherwise=hooks(node, otherwise=health(node)),
+        otherwise=pages(node.people, otherwise=hooks(node, otherwise=health(node))),
     )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from reconciler.apis.declare import Declarations
 from reconciler.apis.handler import system_apis
 from reconciler.apis.inspect import InspectApi
-from reconciler.apis.leaving import Leaving
 from reconciler.apis.services import ServicesApi
 from reconciler.apis.users import UsersApi
 
@@ -42,5 +41,5 @@ def make_system_apis(
         node, installed.home, installed, lambda each: identity(each)["key"], repositories
     )
     services = ServicesApi(node, declarations, patience=_SHARE * answer_timeout)
-    users = UsersApi(node.people, Leaving(node, node.people, installed))
+    users = UsersApi(node.people)
     return system_apis(services, InspectApi(node, config), users, node.people, otherwise=otherwise)

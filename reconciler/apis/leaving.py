@@ -32,13 +32,8 @@ class Leaving:
         self._people = people
         self._installed = installed
 
-    async def remove(self, key: str) -> list[str]:
-        """The ids of what was theirs. Raises UserError with nothing changed, or OSError."""
-        await self._people.remove(key)
-        return await self.settle(key)
-
     async def settle(self, key: str) -> list[str]:
-        """Stops what is left. Raises OSError: then it is tried again in the node's next life."""
+        """Stops what was theirs; the ids of it. Raises OSError: the node's next life tries it again."""
         theirs = [each for each in sorted(self._node.declared()) if self._installed.owner(each) == key]
         for service_id in theirs:
             try:

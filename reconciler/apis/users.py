@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reconciler.apis.caller import Caller
-    from reconciler.apis.leaving import Leaving
     from reconciler.apis.params import Params
     from reconciler.people.model import Person
     from reconciler.people.port import People
@@ -67,9 +66,8 @@ class UsersApi:
     `install_main`: what everybody gets who is made, None for nothing.
     """
 
-    def __init__(self, people: People, leaving: Leaving, install_main: InstallMain | None = None) -> None:
+    def __init__(self, people: People, install_main: InstallMain | None = None) -> None:
         self._people = people
-        self._leaving = leaving
         self._install_main = install_main
         self.methods: dict[str, Method] = {
             "list": self._list,
@@ -114,7 +112,7 @@ class UsersApi:
 
     async def _delete(self, caller: Caller, params: Params) -> object:
         require_admin(caller)
-        await self._leaving.remove(params.text(0))
+        await self._people.remove(params.text(0))
         return None
 
     async def _get_settings(self, caller: Caller, params: Params) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments_nodes import add_nodes, version
 from reconciler.cli.arguments_secret import add_secret
+from reconciler.cli.arguments_user import add_user
 from reconciler.cli.commands import Commands
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calling(commands)
     _add_notify(commands)
     _add_schema(commands)
+    add_user(commands)
     add_secret(commands)
     add_nodes(commands, _seconds)
     return parser

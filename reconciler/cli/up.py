@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import anyio
 from reconciler.cli import as_user_error
 from reconciler.cli.event_lines import EventLines
 from reconciler.cli.output import clean, has_colour, short_path
+from reconciler.cli.welcome import welcome
 
 if TYPE_CHECKING:
     import argparse
@@ -99,6 +101,8 @@ class _Terminal:
         lines = EventLines(colour=has_colour())
         with node.events.subscribe() as events:
             self._writer.write(_banner(node.status()["node"]))
+            for line in welcome(node, terminal=sys.stdout.isatty()):
+                self._writer.write(line)
             for event in node.events.recent():
                 self._writer.write(lines.line(event))
             async for event in events:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from reconciler.people.devices import Client
     from reconciler.people.model import Everybody
+    from reconciler.people.port import Leaving
     from reconciler.people.store import PeopleFiles
     from runtimes.router.port import Router
 
@@ -37,18 +38,24 @@ SWEEP = 600.0
 
 
 class Household:
-    """Implements `port.People`. Sessions have `wall` as their time, guesses and codes `clock` (monotonic)."""
+    """Implements `port.People`. Sessions have `wall` as their time, guesses and codes `clock` (monotonic).
+
+    `wanted`: whether a first person is offered while there is nobody.
+    """
 
     def __init__(
         self,
         files: PeopleFiles,
         router: Router,
         *,
+        wanted: bool = True,
         passwords: Passwords | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.throttle = Throttle()
+        self.leaving: Leaving | None = None
+        self._wanted = wanted
         self._files = files
         self._router = router
         self._passwords = passwords or Passwords()
@@ -65,6 +72,10 @@ class Household:
     @property
     def everybody(self) -> Everybody:
         return self._files.everybody
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted and not self.private
 
     @property
     def private(self) -> bool:
@@ -105,7 +116,7 @@ class Household:
         await self._router.told()
         return self.everybody.people[key]
 
-    async def remove(self, key: str) -> None:
+    async def remove(self, key: str) -> list[str]:
         async with self._lock:
             await self._write_everybody(decide.removed(self.everybody, key))
             theirs = self._of(key)
@@ -114,6 +125,7 @@ class Household:
             # What is left of them on disk is nobody's, and counts for nothing.
             await self._write_sessions(must=False)
         await self._router.told()
+        return await self.leaving(key) if self.leaving else []
 
     async def settle(self, key: str) -> None:
         async with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from reconciler.errors import UserError
@@ -14,14 +15,26 @@ if TYPE_CHECKING:
     from reconciler.people.model import Person, SignedIn
 
 
+#: Stops what was a person's, by their key; the ids of it.
+Leaving = Callable[[str], Awaitable[list[str]]]
+
+
 class People(Protocol):
     """Who there is, and who is signed in where. What changes something is on disk, and in force, on return.
 
     Everything async raises UserError for what cannot be, and OSError where the disk takes nothing.
     """
 
+    #: What becomes of the services of somebody who is removed.
+    leaving: Leaving | None
+
     @property
     def everybody(self) -> Everybody: ...
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is nobody, and there may be: then a first person is offered."""
+        ...
 
     @property
     def private(self) -> bool:
@@ -48,11 +61,13 @@ class People(Protocol):
         """None leaves what it is. With another password, all of the person's sessions end."""
         ...
 
-    async def remove(self, key: str) -> None:
-        """With all sessions. What the person owned is nobody's; `settle` says that it was stopped."""
+    async def remove(self, key: str) -> list[str]:
+        """With all sessions. The ids of what the person owned: it is nobody's now, and stopped."""
         ...
 
-    async def settle(self, key: str) -> None: ...
+    async def settle(self, key: str) -> None:
+        """What a removed person owned is stopped."""
+        ...
 
     # -- sessions
 
@@ -79,7 +94,7 @@ class People(Protocol):
     # -- the first one
 
     def offer(self) -> str:
-        """A code that makes the first person once; "" where there is one already."""
+        """A code that makes the first person once; "" where there is somebody already."""
         ...
 
     def is_offered(self, code: str) -> bool:
@@ -96,6 +111,8 @@ class NoPeople:
 
     everybody = Everybody()
     private = False
+    wanted = False
+    leaving: Leaving | None = None
 
     async def run(self, node: object) -> None:
         """Nothing to do."""
@@ -117,7 +134,7 @@ class NoPeople:
     ) -> Person:
         _nobody()
 
-    async def remove(self, key: str) -> None:
+    async def remove(self, key: str) -> list[str]:
         _nobody()
 
     async def settle(self, key: str) -> None:

@@ -24,6 +24,7 @@ from reconciler.http.messages import Request, Response, json_response
 from reconciler.serve.health import health
 from reconciler.serve.params import number, text
 from reconciler.serve.peer_methods import METHODS as PEER_METHODS
+from reconciler.serve.people_methods import METHODS as PEOPLE_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -191,6 +192,7 @@ _METHODS: dict[str, Method] = {
     "testNotifications": _test_notifications,
     "down": _down,
     **PEER_METHODS,
+    **PEOPLE_METHODS,
 }
 
 

@@ -180,6 +180,7 @@ class _Values(BaseModel):
     limits: LimitSettings = LimitSettings()
     sandbox: Literal["none", "private"] = "none"
     users: Annotated[Text, AfterValidator(_user_range)] | None = None
+    people: bool = True
     remote: RemoteSettings = RemoteSettings()
     notify: tuple[NotifySettings, ...] = ()
 

@@ -83,7 +83,8 @@ class Apis:
     ) -> None:
         self.node = node
         self.services = services
-        users = UsersApi(node.people, Leaving(node, node.people, installed), node_main)
+        node.people.leaving = Leaving(node, node.people, installed).settle
+        users = UsersApi(node.people, node_main)
         self.handler = system_apis(services, inspect, users, node.people, otherwise=_not_found)
         self.installed = installed
 

@@ -251,6 +251,7 @@ async def test_what_a_removed_person_had_is_stopped_kept_and_the_owners_to_start
 async def test_what_one_life_did_not_stop_the_next_one_does(lived: Lived) -> None:
     alice, bob = await lived.make("alice", "admin"), await lived.make("bob")
     await lived.services("install", {"sourceUrl": lived.world.package(), "id": "mine"}, by=bob)
+    lived.household.leaving = None
     await lived.household.remove(bob.key)
     assert lived.world.running("mine"), "as if the node had been killed here"
     leaving = Leaving(lived.apis.node, lived.household, lived.apis.installed)
