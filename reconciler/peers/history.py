@@ -72,7 +72,8 @@ async def history(nodes: Nodes, *, node: str = "", service_id: str = "") -> list
 def entries(writes: Iterable[Write]) -> Iterator[Entry]:
     """Puts together what was written together: the change entry is the last block of its batch.
 
-    What other software wrote has no such entry, and stands alone.
+    What other software wrote has no such entry, and stands alone; so does what a backup brought back, also
+    where the next batch is about the same service: a batch writes no record twice.
     """
     before: dict[str, Record] = {}
     waiting: list[tuple[Write, ServiceChange]] = []
@@ -81,8 +82,10 @@ def entries(writes: Iterable[Write]) -> Iterator[Entry]:
             value = write.value if isinstance(write.value, dict) else {}
             ids = value.get("ids")
             told = set(map(str, ids)) if isinstance(ids, list) else set()
-            yield from (_alone(*each) for each in waiting if each[1].id not in told)
-            services = [change for _, change in waiting if change.id in told]
+            last = {each.path: each.seq for each, _ in waiting}
+            together = [each for each in waiting if each[1].id in told and last[each[0].path] == each[0].seq]
+            yield from (_alone(*each) for each in waiting if each not in together)
+            services = [change for _, change in together]
             waiting = []
             yield Entry(write.seq + 1, _text(value, "at"), _text(value, "by"), _text(value, "what"), services)
         elif write.path[:-1] == SERVICES:

@@ -275,6 +275,17 @@ async def test_a_watch_of_another_nodes_database_waits_for_it(pair: Pair) -> Non
     assert [each.value for each in await watched.changes(1)] == [2]
 
 
+async def test_a_watch_of_a_prefix_that_has_nothing_is_told_so(pair: Pair) -> None:
+    db_id = await fill(pair.laptop, ("elsewhere",))
+    await pair.pi.open(db_id)
+    watched = Watched(pair.pi.watch(db_id, ("services",)))
+    await pair.connect()
+    listing = await watched.listing()
+    assert listing.records == [] and listing.position.version > 0
+    await pair.laptop.put(db_id, ("services", "b"), 2)
+    assert [each.value for each in await watched.changes(1)] == [2]
+
+
 async def test_what_was_written_while_cut_off_arrives_afterwards(pair: Pair) -> None:
     db_id = await fill(pair.laptop, ("a",))
     await pair.pi.open(db_id)

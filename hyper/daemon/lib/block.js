@@ -12,8 +12,15 @@ import messages from 'hyperbee/lib/messages.js'
 
 const { Node, YoloIndex } = messages
 
+/** Does one write of a batch, value null to delete; where that changes anything, its block is added to `blocks`. */
+export async function put (batch, { key, value }, blocks) {
+  const before = batch.length
+  await (value === null ? batch.del(key) : batch.put(key, value))
+  if (batch.length > before) blocks.push(newestBlock(batch))
+}
+
 /** The block of the batch's newest write; must be taken before the next write of the batch. */
-export function newestBlock (batch) {
+function newestBlock (batch) {
   const { key, value, pendingIndex } = batch.blocks.get(batch.core.length + batch.length - 1)
   return Node.encode({ key, value, index: encodeIndex(pendingIndex) })
 }

@@ -11,13 +11,15 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { appendBlocks, put } from './block.js'
 import { HyperError } from './errors.js'
 import { readIfThere, replaceFile } from './files.js'
 import { keyOf } from './keys.js'
 import { checkKey } from './settings.js'
 
-/** So many records are written at once. */
+/** So many records, or bytes, are written at once. */
 const AT_ONCE = 500
+const BYTES_AT_ONCE = 8 * 1024 * 1024
 
 /** The backup in a file, null where there is none. Raises BAD_REQUEST. */
 export function readBackup (file) {
@@ -82,16 +84,32 @@ class Restore {
   }
 }
 
-/** Replaces what is in a database, in a fork after all that are known. */
+/** Replaces what is in a database, in a fork after all that are known; each record is a version that can be read. */
 export async function refill (database, { fork, records }) {
   await database.beginFork({ fork: Math.max(fork, database.fork) + 1, length: 0 })
-  for (let start = 0; start < records.length || start === 0; start += AT_ONCE) {
-    const batch = database.bee.batch({ update: false })
-    for (const { path, value } of records.slice(start, start + AT_ONCE)) {
-      await batch.put(keyOf(path), Buffer.from(JSON.stringify(value)))
+  const left = records.values()
+  while (await append(database.bee, left));
+}
+
+/** Some of what is left, and before it what every database begins with. False once nothing is left. */
+async function append (bee, left) {
+  const batch = bee.batch({ update: false })
+  const blocks = []
+  let next
+  try {
+    await batch.lock()
+    await batch.getRoot(true)
+    for (let bytes = 0; blocks.length < AT_ONCE && bytes < BYTES_AT_ONCE && !(next = left.next()).done;) {
+      const value = Buffer.from(JSON.stringify(next.value.value))
+      bytes += value.length
+      await put(batch, { key: keyOf(next.value.path), value }, blocks)
     }
-    await batch.flush()
+    await appendBlocks(batch, blocks)
+  } catch (error) {
+    await batch.close()
+    throw error
   }
+  return !next.done
 }
 
 function checkDatabase (database) {

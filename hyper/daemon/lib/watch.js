@@ -81,7 +81,9 @@ export class Watch {
     const page = await this.#read({ since: version, until, prefix: this.#prefix, limit: CHANGES_AT_ONCE })
     if (!page || page.fork !== fork || this.#database.fork !== fork) return
     this.#position = { fork, version: page.next ?? until }
-    const silent = page.changes.length === 0 && this.#position.version - this.#told.version < SILENT_BLOCKS
+    // Where nothing at all was here, what has come is news: the client may list it, though there be nothing.
+    const isNews = page.changes.length > 0 || this.#told.version === 0
+    const silent = !isNews && this.#position.version - this.#told.version < SILENT_BLOCKS
     if (silent || this.#stopped) return
     const { version: from } = this.#told
     this.#told = this.#position

@@ -2,7 +2,7 @@
  * Writes to one database of our own. All that wait go into one append and one sync, in the order in which
  * they came; each of them succeeds or fails for itself, and is acknowledged once it is on the disk.
  */
-import { appendBlocks, newestBlock } from './block.js'
+import { appendBlocks, put } from './block.js'
 import { HyperError } from './errors.js'
 
 /** So many writes, or bytes, at most in one append. */
@@ -98,12 +98,6 @@ export class Writer {
     reject(new HyperError('CAS_FAILED', `the record was written in block ${found}, not ${ifSeq}`))
     return false
   }
-}
-
-async function put (batch, { key, value }, blocks) {
-  const before = batch.length
-  await (value === null ? batch.del(key) : batch.put(key, value))
-  if (batch.length > before) blocks.push(newestBlock(batch))
 }
 
 function size ({ key, value }) {

@@ -2,13 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import Corestore from 'corestore'
-
-import { Database } from '../lib/database.js'
 import * as reading from '../lib/reading.js'
 import { decode } from '../lib/values.js'
-import { Writer } from '../lib/writer.js'
-import { Node, temporary } from '../test-support/daemons.js'
+import { bare } from '../test-support/database.js'
+import { Node } from '../test-support/daemons.js'
 
 async function start (t) {
   const node = new Node(t)
@@ -198,15 +195,6 @@ test('an encrypted database is read with its key, and with no other', async t =>
   assert.equal((await node.client.call('rec.get', { dbId, path: ['a'] })).value, 'hidden')
   assert.deepEqual((await node.client.call('key.export')).encryptionKeys, { secret: encryptionKey })
 })
-
-/** A database without a daemon around it. */
-async function bare (t, { sync = async () => {} } = {}) {
-  const store = new Corestore(temporary(t))
-  t.after(() => store.close())
-  const database = await new Database().use(store.get({ name: 'x' }))
-  database.writer = new Writer(database, { sync }, async () => {})
-  return database
-}
 
 test('a write is acknowledged after the sync that began after it, and those that wait share one', async t => {
   const syncs = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hyper.fake import FakeHyper
+from manifests.documents.record import SERVICES
 from manifests.model.nodes import Place
 from reconciler.errors import UserError
 from reconciler.peers.checkout import RecordsCheckout
@@ -76,6 +77,17 @@ async def test_what_other_software_wrote_stands_alone(nodes: Nodes) -> None:
     assert [(each.what, [one.id for one in each.services]) for each in await history(nodes)] == [
         ("written", ["other"]), ("push", ["notes"]),
     ]  # fmt: skip
+
+
+async def test_what_a_backup_brought_back_stands_alone(nodes: Nodes) -> None:
+    database = (await nodes.hyper.create(RECORDS)).db_id
+    old = {"id": "notes", "spec": {"env": {"LOG": "info"}}}
+    await nodes.hyper.put(database, (*SERVICES, "key-notes"), old)
+    second = await declare(nodes, "notes", env={"LOG": "debug"})
+    restored, changed = await history(nodes)
+    assert (restored.version, restored.what) == (2, "written")
+    assert [each.what for each in restored.services] == ["created"]
+    assert (changed.version, [each.what for each in changed.services]) == (second, ["changed"])
 
 
 async def test_going_back_is_written_forward(nodes: Nodes) -> None:
