@@ -56,7 +56,7 @@ export class Daemon {
     this.network = new Network({ settings, store: this.#store, keyPair, databases: this.databases })
     this.tunnels = new Tunnels({ network: this.network, keyPair, noiseSeed: this.#memory.noiseSeed })
     this.drives = new Drives({
-      store: this.#store, memory: this.#memory, wal: this.#wal, mayHaveLost
+      store: this.#store, folder: settings.store, memory: this.#memory, wal: this.#wal, mayHaveLost
     })
     this.databases.on('repair', () => this.network.reconnect())
     this.watchers = new Watchers(this.databases, this.network)

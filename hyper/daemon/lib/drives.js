@@ -5,29 +5,32 @@
  * A drive's log, too, may have lost its end when the machine went down during a put, and would fork when we
  * wrote on: such a name gets a new drive, with another key.
  */
-import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { randomUUID } from 'node:crypto'
 import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import Hyperdrive from 'hyperdrive'
-import { pipelinePromise } from 'streamx'
 
+import { Digests } from './digests.js'
 import { HyperError } from './errors.js'
 import { makeEmpty, makeLink, makeParent, MOST_BYTES, MOST_FILES, placeFor, readFolder, setMode } from './folder.js'
+import { upload } from './upload.js'
 
 /** Milliseconds between two looks for what has not arrived. */
 const ASK_EVERY = 500
 
 export class Drives {
   #store
+  #folder
   #memory
   #wal
   #mayHaveLost
   #last = Promise.resolve()
 
-  constructor ({ store, memory, wal, mayHaveLost }) {
+  /** `folder` is the store's. */
+  constructor ({ store, folder, memory, wal, mayHaveLost }) {
     this.#store = store
+    this.#folder = folder
     this.#memory = memory
     this.#wal = wal
     this.#mayHaveLost = mayHaveLost
@@ -66,8 +69,10 @@ export class Drives {
     try {
       await drive.ready()
       this.#memory.noteDrive(name, { isWriting: true })
-      if (await replace(drive, folder, files)) await this.#wal.sync()
+      const digests = new Digests(this.#folder, name)
+      if (await upload(drive, folder, files, digests)) await this.#wal.sync()
       this.#memory.noteDrive(name, { isWriting: false })
+      digests.save()
       return { key: drive.key.toString('hex'), version: drive.version }
     } finally {
       await drive.close()
@@ -79,56 +84,6 @@ export class Drives {
     if (isWriting && this.#mayHaveLost) this.#memory.noteDrive(name, { generation: randomUUID(), isWriting: false })
     return `atek drive/${this.#memory.drive(name).generation}/${name}`
   }
-}
-
-/** Makes the drive hold exactly these files. True when something was written. */
-async function replace (drive, folder, files) {
-  const batch = drive.batch()
-  let isChanged = false
-  const paths = new Set()
-  for (const file of files) {
-    paths.add('/' + file.path)
-    isChanged = await put(batch, folder, file) || isChanged
-  }
-  for await (const { key } of drive.list('/')) {
-    if (paths.has(key)) continue
-    await batch.del(key)
-    isChanged = true
-  }
-  await batch.flush()
-  return isChanged
-}
-
-function put (batch, folder, file) {
-  if (file.isEmpty) return putEmpty(batch, file)
-  return file.link ? putLink(batch, file) : putFile(batch, folder, file)
-}
-
-/** Drives have no folders: an entry without content stands for one that has nothing in it. */
-async function putEmpty (batch, { path }) {
-  const { value: there } = await batch.entry('/' + path) ?? {}
-  if (there?.metadata?.folder) return false
-  await batch.put('/' + path, Buffer.alloc(0), { metadata: { folder: true } })
-  return true
-}
-
-async function putLink (batch, { path, link }) {
-  const there = await batch.entry('/' + path)
-  if (there?.value.linkname === link) return false
-  await batch.symlink('/' + path, link)
-  return true
-}
-
-/** The digest in the entry tells whether the content is there already. */
-async function putFile (batch, folder, { path, executable }) {
-  const digest = createHash('sha256')
-  for await (const chunk of createReadStream(join(folder, path))) digest.update(chunk)
-  const sha256 = digest.digest('hex')
-  const { value: there } = await batch.entry('/' + path) ?? {}
-  if (there?.blob && there.metadata?.sha256 === sha256 && there.executable === executable) return false
-  const target = batch.createWriteStream('/' + path, { executable, metadata: { sha256 } })
-  await pipelinePromise(createReadStream(join(folder, path)), target)
-  return true
 }
 
 async function fetch (drive, version, folder) {

@@ -7,13 +7,17 @@ import { isUtf8 } from 'node:buffer'
 import { chmod, lstat, mkdir, readdir, readlink, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
+import Hyperdrive from 'hyperdrive'
+
 import { HyperError } from './errors.js'
 
 /** What one version of a drive may have. */
 export const MOST_FILES = 100_000
 export const MOST_BYTES = 2 * 1024 ** 3
+/** Bytes of a path: others have to have room for it under a folder of theirs, and PATH_MAX is 4096. */
+const LONGEST_PATH = 3584
 
-/** [{path, link}, {path, isEmpty} or {path, size, executable}] in the order of their paths, which are relative. */
+/** [{path, link}, {path, isEmpty} or {path, size, executable, identity, changedMs}] in the order of their paths, which are relative. */
 export async function readFolder (root, ignore) {
   const ignores = ignore.map(compile)
   const found = []
@@ -22,35 +26,74 @@ export async function readFolder (root, ignore) {
 }
 
 async function walk (root, under, found, isIgnored) {
-  const entries = await readdir(join(root, under), { withFileTypes: true, encoding: 'buffer' })
+  const entries = await list(root, under)
   const names = entries.map(entry => [under + entry.name, entry]).filter(([path]) => !isIgnored(path))
-  if (names.length === 0 && under) found.push({ path: under.slice(0, -1), isEmpty: true })
+  for (const [path, { name }] of names) if (!isUtf8(name) || !isStored(path)) throw unnameable(path)
+  const before = found.length
+  const files = new Map(await Promise.all(names.filter(([, entry]) => entry.isFile()).map(([path]) => describe(root, path))))
   for (const [path, entry] of names.sort(([one], [other]) => one < other ? -1 : 1)) {
-    if (!isUtf8(entry.name) || path.includes('\\')) throw unnameable(path)
     if (entry.isDirectory()) await walk(root, path + '/', found, isIgnored)
     else if (entry.isSymbolicLink()) await addLink(root, path, found)
-    else if (entry.isFile()) await addFile(root, path, found)
+    else if (files.get(path)) found.push(files.get(path))
     if (found.length > MOST_FILES) throw new HyperError('BAD_REQUEST', `more than ${MOST_FILES} files`)
+  }
+  if (found.length === before && under) found.push({ path: under.slice(0, -1), isEmpty: true })
+}
+
+async function list (root, under) {
+  try {
+    return await readdir(join(root, under), { withFileTypes: true, encoding: 'buffer' })
+  } catch (error) {
+    if (!under) throw error
+    throw unreadable(under.slice(0, -1), error)
+  }
+}
+
+/** Whether a drive keeps the name as it is. */
+function isStored (path) {
+  if (Buffer.byteLength(path) > LONGEST_PATH) return false
+  try {
+    return Hyperdrive.normalizePath('/' + path) === '/' + path
+  } catch {
+    return false
   }
 }
 
 function unnameable (path) {
   return new HyperError(
     'BAD_REQUEST', `a drive cannot keep the name ${JSON.stringify(path)}`,
-    'rename it, or leave it out of the package: names are UTF-8, and have no backslash'
+    `rename it, or leave it out of the package: names are UTF-8, have no backslash, and at most ${LONGEST_PATH} bytes with their folders`
+  )
+}
+
+function unreadable (path, error) {
+  if (error.code === 'ENAMETOOLONG') return unnameable(path)
+  return new HyperError(
+    'BAD_REQUEST', `${JSON.stringify(path)} cannot be read: ${error.message}`, 'mend it, or leave it out of the package'
   )
 }
 
 async function addLink (root, path, found) {
-  const target = await readlink(join(root, path), { encoding: 'buffer' })
+  const target = await readlink(join(root, path), { encoding: 'buffer' }).catch(error => { throw unreadable(path, error) })
   const link = target.toString()
   if (!isUtf8(target)) throw unnameable(`${path} -> ${link}`)
   if (staysInside(path, link)) found.push({ path, link })
 }
 
-async function addFile (root, path, found) {
-  const { size, mode } = await lstat(join(root, path))
-  found.push({ path, size, executable: (mode & 0o100) !== 0 })
+/** [path, what it is]; `identity` and `changedMs` tell whether it is the file that it was. */
+async function describe (root, path) {
+  try {
+    const { dev, ino, size, mode, mtimeNs, ctimeNs } = await lstat(join(root, path), { bigint: true })
+    return [path, {
+      path,
+      size: Number(size),
+      executable: (mode & 0o100n) !== 0n,
+      identity: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
+      changedMs: Number(ctimeNs / 1_000_000n)
+    }]
+  } catch (error) {
+    throw unreadable(path, error)
+  }
 }
 
 /** Creates a folder that has nothing in it, or takes it as it is. Raises BAD_REQUEST for any other. */

@@ -81,13 +81,16 @@ export class Watch {
     const page = await this.#read({ since: version, until, prefix: this.#prefix, limit: CHANGES_AT_ONCE })
     if (!page || page.fork !== fork || this.#database.fork !== fork) return
     this.#position = { fork, version: page.next ?? until }
-    // Where nothing at all was here, what has come is news: the client may list it, though there be nothing.
-    const isNews = page.changes.length > 0 || this.#told.version === 0
-    const silent = !isNews && this.#position.version - this.#told.version < SILENT_BLOCKS
+    const silent = page.changes.length === 0 && !this.#isAllHere() && this.#position.version - this.#told.version < SILENT_BLOCKS
     if (silent || this.#stopped) return
     const { version: from } = this.#told
     this.#told = this.#position
     this.#connection.notify('db.changed', { watchId: this.#id, fork, from, to: this.#position.version, changes: page.changes })
+  }
+
+  /** Where nothing was, it is news that all has come, though nothing of it be under the prefix: the client may list it. */
+  #isAllHere () {
+    return this.#told.version === 0 && this.#position.version >= this.#database.known
   }
 
   /** Null while the log is being cut under our hands: then the next look finds another fork. */

@@ -1,0 +1,66 @@
+/*
+ * The digests of a folder's files from one push to the next, so that a file which is as it was is not read
+ * again. It is the same file if its device, number, size, and times of change are: not only `mtime`, which
+ * anybody can set back, but `ctime`, which the kernel alone sets. A file that changed just before it was read
+ * may change once more within the same tick of the clock: its digest is not kept (as Git does with its index).
+ *
+ * What it does not see: a program that has the file mapped into its memory and goes on writing to a page that the
+ * kernel has not written out since the push before.
+ *
+ * A cache: whatever is wrong with it, everything is read.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { readIfThere, replaceFile } from './files.js'
+import { log } from './log.js'
+
+/** So many milliseconds a change has to be old: more than the coarsest clock of a file system. */
+const SETTLED = 2000
+
+export class Digests {
+  #folder
+  #file
+  #before
+  #now = {}
+
+  /** Those of the drive of that name, in the store's folder. */
+  constructor (store, name) {
+    this.#folder = join(store, 'digests')
+    this.#file = join(this.#folder, createHash('sha256').update(name).digest('hex').slice(0, 32) + '.json')
+    this.#before = read(this.#file)
+  }
+
+  /** The digest of a file that is as it was, or undefined. */
+  find ({ path, identity }) {
+    const kept = Object.hasOwn(this.#before, path) ? this.#before[path] : undefined
+    if (kept?.[0] !== identity) return undefined
+    this.#now[path] = kept
+    return kept[1]
+  }
+
+  /** `began`: when reading it began, as Date.now() says. */
+  note ({ path, identity, changedMs }, digest, began) {
+    if (changedMs + SETTLED < began) this.#now[path] = [identity, digest]
+  }
+
+  /** Keeps those that were found or noted, if the disk has room. */
+  save () {
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+      replaceFile(this.#file, JSON.stringify(this.#now))
+    } catch (error) {
+      log('the digests of a push are not kept:', error)
+    }
+  }
+}
+
+function read (file) {
+  try {
+    const value = JSON.parse(readIfThere(file) ?? '{}')
+    return value !== null && typeof value === 'object' ? value : {}
+  } catch {
+    return {}
+  }
+}
