@@ -1,6 +1,6 @@
 /*
- * The digests of a folder's files from one push to the next, so that a file which is as it was is not read
- * again. It is the same file if its device, number, size, and times of change are: not only `mtime`, which
+ * What is known of a folder and its drive from one push to the next: the digests of files, so that one which is as
+ * it was is not read again, and the drive's entries, so that they are not looked for. It is the same file if its device, number, size, and times of change are: not only `mtime`, which
  * anybody can set back, but `ctime`, which the kernel alone sets. A file that changed just before it was read
  * may change once more within the same tick of the clock: its digest is not kept (as Git does with its index).
  *
@@ -24,12 +24,22 @@ export class Digests {
   #file
   #before
   #now = {}
+  #drive
 
   /** Those of the drive of that name, in the store's folder. */
   constructor (store, name) {
     this.#folder = join(store, 'digests')
     this.#file = join(this.#folder, createHash('sha256').update(name).digest('hex').slice(0, 32) + '.json')
-    this.#before = read(this.#file)
+    const { files = {}, drive = null } = read(this.#file)
+    this.#before = files
+    this.#drive = drive
+  }
+
+  /** Path → value of all entries that a drive has at this version, null where that is not known. */
+  entries ({ key, version }) {
+    const { key: knownKey, version: knownVersion, entries } = this.#drive ?? {}
+    if (knownKey !== key.toString('hex') || knownVersion !== version) return null
+    return new Map(entries)
   }
 
   /** The digest of a file that is as it was, or undefined. */
@@ -45,11 +55,12 @@ export class Digests {
     if (changedMs + SETTLED < began) this.#now[path] = [identity, digest]
   }
 
-  /** Keeps those that were found or noted, if the disk has room. */
-  save () {
+  /** Keeps the digests that were found or noted, and what the drive has now; not where the disk has no room. */
+  save ({ key, version }, entries) {
+    const drive = { key: key.toString('hex'), version, entries: [...entries] }
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-      replaceFile(this.#file, JSON.stringify(this.#now))
+      replaceFile(this.#file, JSON.stringify({ files: this.#now, drive }))
     } catch (error) {
       log('the digests of a push are not kept:', error)
     }

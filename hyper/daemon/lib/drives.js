@@ -70,9 +70,10 @@ export class Drives {
       await drive.ready()
       this.#memory.noteDrive(name, { isWriting: true })
       const digests = new Digests(this.#folder, name)
-      if (await upload(drive, folder, files, digests)) await this.#wal.sync()
+      const { isChanged, entries } = await upload(drive, folder, files, digests)
+      if (isChanged) await this.#wal.sync()
       this.#memory.noteDrive(name, { isWriting: false })
-      digests.save()
+      digests.save(drive, entries)
       return { key: drive.key.toString('hex'), version: drive.version }
     } finally {
       await drive.close()

@@ -17,9 +17,13 @@ import { HyperError, translate } from './errors.js'
 const SMALL = 1024 * 1024
 const TOGETHER = 8 * 1024 * 1024
 
-/** True when something was written. `digests` are those of the push before, and then of this one. */
+/**
+ * {isChanged, entries}: whether something was written, and path → value of all that the drive has now. `digests` are
+ * those of the push before, and then of this one.
+ */
 export async function upload (drive, folder, files, digests) {
-  return new Upload(folder, await entriesOf(drive), await drive.getBlobs(), drive.batch(), digests).run(files)
+  const there = digests.entries(drive) ?? await entriesOf(drive)
+  return new Upload(folder, there, await drive.getBlobs(), drive.batch(), digests).run(files)
 }
 
 class Upload {
@@ -48,10 +52,13 @@ class Upload {
       left.delete('/' + file.path)
       await this.#put(file)
     }
-    for (const key of left) await this.#batch.del(key)
+    for (const key of left) {
+      await this.#batch.del(key)
+      this.#there.delete(key)
+    }
     await this.#few.flush()
     await this.#batch.flush()
-    return this.#isChanged || left.size > 0
+    return { isChanged: this.#isChanged || left.size > 0, entries: this.#there }
   }
 
   #put (file) {
@@ -133,8 +140,10 @@ class Upload {
     }
   }
 
-  async #note (path, entry) {
+  async #note (path, { executable = false, linkname = null, blob = null, metadata = null }) {
+    const entry = { executable, linkname, blob, metadata }
     await this.#batch.putEntry('/' + path, entry)
+    this.#there.set('/' + path, entry)
     this.#isChanged = true
   }
 }
