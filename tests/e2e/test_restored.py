@@ -13,9 +13,9 @@ from tests.e2e.members import Member
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("restored")
+pytestmark = [pytest.mark.xdist_group("restored"), pytest.mark.timeout(400)]
 
-SERVICES = [f"s{number}" for number in range(3)]
+SERVICES = [f"s{number}" for number in range(2)]
 
 
 @pytest.fixture
