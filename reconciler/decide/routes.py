@@ -50,7 +50,7 @@ def route_of(controller: Controller, key: str, owner: str = SYSTEM) -> ServiceRo
         awaits=awaits.revision if awaits else "",
         after_crash=awaits is not None and awaits.after_crash,
         cross_site=service.manifest.cross_site == "allow",
-        access=service.manifest.access or "",
+        access="" if service.manifest.access is None else service.manifest.access,
         sign_in=service.manifest.sign_in.fields if service.manifest.sign_in else (),
     )
 

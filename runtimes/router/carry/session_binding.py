@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from runtimes.router.carry.bindings import Binding
 from runtimes.router.carry.local_answer import LocalAnswer
-from runtimes.router.decide.binding import back_location, bind_location
-from runtimes.router.decide.decision import Answer
-from runtimes.router.protocol.cookies import session_cookie
+from runtimes.router.decide.binding import back_location, bind_location, state_of
+from runtimes.router.decide.bound_sessions import bound_value, cookie_name
+from runtimes.router.decide.decision import Answer, refusal
+from runtimes.router.protocol.cookies import host_cookie
 from runtimes.router.protocol.pages import redirect_fields
 
 if TYPE_CHECKING:
@@ -18,33 +21,49 @@ if TYPE_CHECKING:
     from runtimes.router.decide.binding import AskForSession, GiveSession, TakeSession
     from runtimes.router.decide.decision import Decision
 
+_NO_COOKIES = (
+    "This browser did not keep a cookie of this site, or came here by somebody else's link: try again"
+)
+
 
 def ask_for_session(plane: Plane, client: Client, decision: AskForSession) -> Handler:
-    """The way to the node's own host."""
-    scheme = plane.scheme(client, decision.head)
-    location = bind_location(decision.head, scheme, decision.service_id, decision.domain)
-    return _redirect(plane, client, decision, location)
+    """The way to the node's own host. Whether a browser keeps secure cookies here, only trying it tells."""
+    head, service, way = decision.head, decision.service, decision.way
+    scheme, cookies = plane.scheme(client, head), ()  # type: tuple[bytes, tuple[bytes, ...]]
+    if not way:
+        way = secrets.token_urlsafe(16)
+        kinds = (True,) if scheme == b"https" else (True, False)
+        cookies = tuple(
+            host_cookie(cookie_name(service, secure=secure, way=True), way, secure=secure) for secure in kinds
+        )
+    location = bind_location(head, scheme, service.id, state_of(way))
+    return _redirect(plane, client, decision, location, *cookies)
 
 
 def give_session(plane: Plane, client: Client, decision: GiveSession) -> Handler:
     """The way back. Hosts that are for everybody take no token: it would reach the service."""
     head, service_id, token = decision.head, decision.service_id, ""
-    if decision.private:
-        token = plane.bindings.make(decision.session, service_id, monotonic())
-    location = back_location(head, plane.scheme(client, head), service_id, decision.path, token)
+    if decision.private and decision.state:
+        token = plane.bindings.make(Binding(decision.session, service_id, decision.state), monotonic())
+    scheme = plane.scheme(client, head)
+    location = back_location(head, scheme, service_id, decision.domain, decision.path, token)
     return _redirect(plane, client, decision, location)
 
 
 def take_session(plane: Plane, client: Client, decision: TakeSession) -> Handler:
     """To the page that was asked for at first, which is asked for without the token."""
-    session = plane.bindings.take(decision.token, decision.service_id, monotonic())
-    secure = plane.scheme(client, decision.head) == b"https"
-    cookie = session_cookie(session, secure=secure) if session else b""
-    return _redirect(plane, client, decision, decision.target, cookie)
+    table, service = plane.table, decision.service
+    found = plane.bindings.take(decision.token, service.id, monotonic())
+    if found is None or found.session not in table.sessions:
+        return _redirect(plane, client, decision, decision.target)
+    if found.state not in decision.states:
+        answer = refusal(decision.head, 403, _NO_COOKIES, kind="host", route=service.id)
+        return LocalAnswer(plane, client, answer)
+    secure = decision.states[found.state] or plane.scheme(client, decision.head) == b"https"
+    name, value = cookie_name(service, secure=secure), bound_value(table, found.session, service)
+    return _redirect(plane, client, decision, decision.target, host_cookie(name, value, secure=secure))
 
 
-def _redirect(
-    plane: Plane, client: Client, decision: Decision, location: bytes, cookie: bytes = b""
-) -> Handler:
-    fields = redirect_fields(location, cookie)
+def _redirect(plane: Plane, client: Client, decision: Decision, location: bytes, *cookies: bytes) -> Handler:
+    fields = redirect_fields(location, *cookies)
     return LocalAnswer(plane, client, Answer(decision.head, 302, fields=fields, series=decision.series))

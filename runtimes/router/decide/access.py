@@ -1,8 +1,8 @@
 """Whether somebody may have what it asks for. What stands in the way is a decision of its own.
 
 An instance calls the APIs that its manifest allows, at the gateway and at the hosts of those who export them,
-whether or not it shows its token. To all others host names are open, unless they are private: then to a
-service's owner and to administrators, and a browser is sent to log in.
+whether or not it shows its token. To all others host names are open, until there are people: then to those
+for whom a service is, at its host and as an API alike (`may_visit`), and a browser is sent to sign in.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from manifests.model.authority import allows
-from runtimes.router.decide.binding import AskForSession, TakeSession, without_binding
+from runtimes.router.decide.binding import ask_for_session, take_session
 from runtimes.router.decide.decision import IdentifyPeer, RateLimited, refusal
 from runtimes.router.decide.passed_fields import shows_token
 from runtimes.router.decide.place import USER_SESSIONS_API, Calls, Host, SessionCalls, Socket
-from runtimes.router.decide.table import SYSTEM
+from runtimes.router.decide.table import NODE, SYSTEM
 
 if TYPE_CHECKING:
     from runtimes.router.decide.decision import Decision
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
     from runtimes.router.protocol.request_head import RequestHead
 
+#: What `access` says, and the role of people who are neither owners of the node nor guests.
+PUBLIC, MEMBERS, MEMBER = "public", "members", ""
 #: Stands for what a service does that exports nothing: of all patterns only `*` stands for it.
 _NAMELESS = ""
 #: What somebody without a session needs to get one.
 OPEN_METHODS = frozenset({"login", "whoami"})
 
 
-def objection(
-    table: RouteTable, domain: str, head: RequestHead, place: Place, caller: Caller | None
-) -> Decision | None:
+def objection(table: RouteTable, head: RequestHead, place: Place, caller: Caller | None) -> Decision | None:
     """What happens instead of what was asked for; None where nothing is in the way.
 
     Of calls, each gets its answer in JSON-RPC's way (`rpc`), so here it is only asked who may send any.
     """
     match place:
-        case Host(service):
-            return _at_host(table, domain, head, service, caller)
+        case Host():
+            return _at_host(table, head, place, caller)
         case Socket():
             return _at_socket(table, head, place, caller)
         case Calls(api):
@@ -47,30 +47,30 @@ def objection(
     return None
 
 
-def _at_host(
-    table: RouteTable, domain: str, head: RequestHead, service: ServiceRoute, caller: Caller | None
-) -> Decision | None:
+def _at_host(table: RouteTable, head: RequestHead, place: Host, caller: Caller | None) -> Decision | None:
+    service = place.service
     if shows_token(table, head.target):
         message = "A token in the address would go on to the service: send it as Authorization: Bearer"
         return refusal(head, 400, message, kind="host", route=service.id)
     if caller is not None and not may_reach(table, caller, service):
         message = f"Not authorized: this service may not call what {service.id} exports"
         return refusal(head, 403, message, kind="host", route=service.id)
-    return _at_private_host(domain, head, service, caller) if table.private else None
+    return _at_private_host(head, place, caller) if table.private else None
 
 
-def _at_private_host(
-    domain: str, head: RequestHead, service: ServiceRoute, caller: Caller | None
-) -> Decision | None:
+def _at_private_host(head: RequestHead, place: Host, caller: Caller | None) -> Decision | None:
     """Where somebody goes who may not see this host, or has yet to say who it is."""
-    if (binding := without_binding(head)) is not None:
-        return TakeSession(head, service.id, *binding)
+    service = place.service
+    if not place.at_port and (taken := take_session(head, service)) is not None:
+        return taken
     if caller is not None:
         if may_visit(caller, service):
             return None
         return refusal(head, 403, "Not authorized", kind="host", route=service.id)
-    if head.method in (b"GET", b"HEAD") and head.accepts_html and not head.upgrade:
-        return AskForSession(head, service.id, domain)
+    if service.access == PUBLIC:
+        return None
+    if head.method in (b"GET", b"HEAD") and head.accepts_html and not (head.upgrade or place.at_port):
+        return ask_for_session(head, service)
     return refusal(head, 401, "Not authorized", kind="host", route=service.id)
 
 
@@ -82,7 +82,7 @@ def _at_socket(table: RouteTable, head: RequestHead, place: Socket, caller: Call
         return IdentifyPeer(head, not_authorized(head))
     if place.service is None:
         return refusal(head, 404, f"No service available which matches {place.api}", kind="gateway")
-    if not table.may_call(caller, place.api):
+    if not may_use(table, caller, place.api, place.service):
         message = f"Not authorized to call {place.api}"
         return refusal(head, 403, message, kind="gateway", route=place.api)
     return None
@@ -109,8 +109,27 @@ def not_authorized(head: RequestHead) -> RateLimited:
 
 
 def may_visit(caller: Caller, service: ServiceRoute) -> bool:
-    """Whether a caller may see a service's host: its owner, an admin, or anybody if it is for all."""
-    return caller.admin or service.owner in (SYSTEM, caller.user)
+    """Whether a service is for that caller, where there are people.
+
+    Those who own the node may see all. Left out, `access` is private, and members where nobody in particular
+    owns the service. A guest has only what names them, or is public. Another service may where its owner's
+    other services are, and where all members may, whoever its owner is.
+    """
+    access, owned = service.access, service.owner == caller.user
+    if caller.admin or access == PUBLIC:
+        return True
+    for_members = access == MEMBERS or (access == "" and service.owner == SYSTEM)
+    if caller.person is None:
+        return owned or for_members
+    named = isinstance(access, tuple) and caller.person.username in access
+    return named or (caller.person.role == MEMBER and (owned or for_members))
+
+
+def may_use(table: RouteTable, caller: Caller, api: str, service: ServiceRoute) -> bool:
+    """Whether a caller may call an API of a service. The node's own know what each person may."""
+    if not table.may_call(caller, api):
+        return False
+    return caller.person is None or service.id == NODE or not table.private or may_visit(caller, service)
 
 
 def may_reach(table: RouteTable, caller: Caller, service: ServiceRoute) -> bool:

@@ -1,27 +1,34 @@
-"""How a browser that is logged in on the node's own host gets to a service's host: a token for one time.
+"""How a browser that is signed in on the node's own host gets to a service's host: a token for one time.
 
-    notes.example/a ──302──► example/_atek/bind-session?service=notes&path=/a   (no session cookie there yet)
+    notes.example/a ──302, Set-Cookie: atek-way──►  example/_atek/bind-session?service=notes&path=/a&state=…
     with a session  ──302──► notes.example/a?bst=TOKEN   ──302, Set-Cookie──►   notes.example/a
-    without one     ──302──► example/_atek/login?service=notes&path=/a
+    without one     ──302──► example/_atek/login?service=notes&path=/a&state=…
 
-The token never reaches the service, is good for 30 seconds, once, for that service only; the port is kept.
+The token never reaches the service, is good for 30 seconds, once, for that service only; the port is kept. It
+is good only in the browser that set out: `state` is the digest of a cookie that only this one has. So nobody
+gives somebody else a session of their own (login CSRF: RFC 6749, section 10.12, has the same answer).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from runtimes.router.decide.bound_sessions import ways_of
 from runtimes.router.decide.decision import Answer, refusal
-from runtimes.router.decide.sessions import session_token
+from runtimes.router.decide.sessions import session_of
 from runtimes.router.decide.table import NODE
 from runtimes.router.protocol.pages import redirect_fields
 from runtimes.router.protocol.query import values_of
 
 if TYPE_CHECKING:
-    from runtimes.router.decide.table import Caller, RouteTable
+    from collections.abc import Mapping
+
+    from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
     from runtimes.router.protocol.request_head import RequestHead
 
 BIND_PATH = b"/_atek/bind-session"
@@ -29,30 +36,39 @@ LOGIN_PATH = b"/_atek/login"
 PARAMETER = b"bst"
 # What may stand in a request line; browsers read a backslash as a slash.
 _LOCAL = re.compile(rb"/(?:[\x21\x22\x24-\x2e\x30-\x5b\x5d-\x7e][\x21\x22\x24-\x7e]*)?")
+_STATE = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class AskForSession:
-    """At a service's host: a browser that has no session there is sent to the node's own."""
+    """At a service's host: a browser that has no session there is sent to the node's own.
+
+    `way` is the word by which it is known again, empty where it has none yet.
+    """
 
     head: RequestHead
-    service_id: str
-    domain: str
+    service: ServiceRoute
+    way: str = field(repr=False)
     caller: Caller | None = None
 
     @property
     def series(self) -> tuple[str, str]:
-        return "host", self.service_id
+        return "host", self.service.id
 
 
 @dataclass(frozen=True, slots=True)
 class GiveSession:
-    """At the node's own host: who is logged in gets a token for a service's, if that has any use for one."""
+    """At the node's own host: who is signed in gets a token for a service's, if that has any use for one.
+
+    `session` is its id. Without a `state` nobody would take the token: the service's host asks for itself.
+    """
 
     head: RequestHead
     service_id: str
     path: bytes
-    session: str
+    session: str = field(repr=False)
+    state: str
+    domain: str
     private: bool
     series: tuple[str, str] = ("node", "")
     caller: Caller | None = None
@@ -60,28 +76,53 @@ class GiveSession:
 
 @dataclass(frozen=True, slots=True)
 class TakeSession:
-    """Back at the service's host, with a token that is good for one time: it becomes a cookie."""
+    """Back at the service's host, with a token that is good for one time: it becomes a cookie.
+
+    `states` are those of the browser; whether it keeps secure cookies there.
+    """
 
     head: RequestHead
-    service_id: str
-    token: str
+    service: ServiceRoute
+    token: str = field(repr=False)
     target: bytes
+    states: Mapping[str, bool]
     caller: Caller | None = None
 
     @property
     def series(self) -> tuple[str, str]:
-        return "host", self.service_id
+        return "host", self.service.id
 
 
-def give_session(table: RouteTable, head: RequestHead) -> GiveSession | Answer:
+def ask_for_session(head: RequestHead, service: ServiceRoute) -> AskForSession:
+    """To the node's own host. Whoever has set out before, in another window, is known by the same word."""
+    return AskForSession(head, service, next(iter(ways_of(service, head.cookie)), ""))
+
+
+def give_session(table: RouteTable, domain: str, head: RequestHead) -> GiveSession | Answer:
     """What a request to bind-session leads to: back with a session, and to the login page without one."""
     service_id, path = asked_for(head)
     if service_id not in table.services or service_id == NODE:
         return refusal(head, 404, "Not found")
-    session = session_token(table, head.cookie)
+    session = session_of(table, head.cookie)
     if not session:
         return Answer(head, 302, fields=redirect_fields(login_location(head)))
-    return GiveSession(head, service_id, path, session, table.private)
+    state = next(iter(values_of(head.query, "state")), "")
+    state = state if _STATE.fullmatch(state) else ""
+    return GiveSession(head, service_id, path, session, state, domain, table.private)
+
+
+def take_session(head: RequestHead, service: ServiceRoute) -> TakeSession | None:
+    """What a request with a token leads to; None when there is no token."""
+    found = without_binding(head)
+    if found is None:
+        return None
+    states = {state_of(way): secure for way, secure in ways_of(service, head.cookie).items()}
+    return TakeSession(head, service, *found, states)
+
+
+def state_of(way: str) -> str:
+    """What is told of the word by which a browser is known again."""
+    return hashlib.sha256(way.encode()).hexdigest()[:32]
 
 
 def without_binding(head: RequestHead) -> tuple[str, bytes] | None:
@@ -95,11 +136,12 @@ def without_binding(head: RequestHead) -> tuple[str, bytes] | None:
     return tokens[0].decode("latin-1"), _local(head.path + (b"?" + rest if rest else b""))
 
 
-def bind_location(head: RequestHead, scheme: bytes, service_id: str, domain: str) -> bytes:
-    """Where a browser without a session is sent from a service's host."""
+def bind_location(head: RequestHead, scheme: bytes, service_id: str, state: str) -> bytes:
+    """Where a browser without a session is sent from a service's host: the host above it."""
     path = quote(head.target, safe="").encode()
-    host = domain.encode() + port_of(head)
-    return b"%b://%b%b?service=%b&path=%b" % (scheme, host, BIND_PATH, service_id.encode(), path)
+    host = head.authority[len(service_id) + 1 :]
+    query = b"service=%b&path=%b&state=%b" % (service_id.encode(), path, state.encode())
+    return b"%b://%b%b?%b" % (scheme, host, BIND_PATH, query)
 
 
 def asked_for(head: RequestHead) -> tuple[str, bytes]:
@@ -109,11 +151,14 @@ def asked_for(head: RequestHead) -> tuple[str, bytes]:
     return service, _local(path.encode("utf-8", "replace"))
 
 
-def back_location(head: RequestHead, scheme: bytes, service_id: str, path: bytes, token: str) -> bytes:
-    """Back to the service's host, with the token if there is one."""
+def back_location(
+    head: RequestHead, scheme: bytes, service_id: str, domain: str, path: bytes, token: str
+) -> bytes:
+    """Back to the service's host, with the token if there is one. Nothing lies below an address."""
     joint = b"&" if b"?" in path else b"?"
-    host = head.authority.rpartition(b":")[0] if port_of(head) else head.authority
-    origin = b"%b://%b.%b%b" % (scheme, service_id.encode(), host, port_of(head))
+    port = port_of(head)
+    host = domain.encode() if _is_address(head.host) else head.authority.removesuffix(port)
+    origin = b"%b://%b.%b%b" % (scheme, service_id.encode(), host, port)
     return origin + path + (b"%b%b=%b" % (joint, PARAMETER, token.encode()) if token else b"")
 
 
@@ -126,6 +171,13 @@ def port_of(head: RequestHead) -> bytes:
     """`:2835` from the Host that the client used; empty without one."""
     name, colon, port = head.authority.rpartition(b":")
     return b":" + port if colon and port.isdigit() and name else b""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host.strip("[]")))
+    except ValueError:
+        return False
 
 
 def _local(target: bytes) -> bytes:

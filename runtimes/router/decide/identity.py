@@ -1,30 +1,39 @@
-"""Who sends a request: a token, a user's session, or nobody that is known. Pure."""
+"""Who sends a request: a token, a person's session, or nobody that is known. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from manifests.model.authority import EVERYTHING
+from runtimes.router.decide.bound_sessions import session_at
+from runtimes.router.decide.place import Host
 from runtimes.router.decide.sessions import session_of
 from runtimes.router.decide.table import SYSTEM, Caller
 
 if TYPE_CHECKING:
-    from runtimes.router.decide.table import RouteTable, ServiceRoute
+    from runtimes.router.decide.place import Place
+    from runtimes.router.decide.table import RouteTable
     from runtimes.router.protocol.request_head import RequestHead
 
 
-def caller_of(table: RouteTable, head: RequestHead, service: ServiceRoute | None) -> Caller | None:
-    """The caller, None when it is not known. `service` is the one that is called, if any.
+def caller_of(table: RouteTable, head: RequestHead, place: Place) -> Caller | None:
+    """The caller, None when it is not known.
 
     A cookie counts only for pages of the host that it was sent to: the pages of one service are no part of
     another, although a browser takes all of them for one site. So at the gateway it is a page of the node's
-    own that asks, and never one of a service.
+    own that asks, and never one of a service; and a service's host has a cookie of its own. At a service's
+    port it is that of the node's host, which is the same one there: cookies know no ports.
     """
     if head.token:
         return table.callers.get(head.token)
-    if not table.sessions or not head.cookie:
+    if not table.sessions or not head.cookie or head.elsewhere:
         return None
-    session = table.sessions.get(session_of(table, head.cookie))
-    if session is None or head.elsewhere:
+    if isinstance(place, Host) and not place.at_port:
+        found = session_at(table, place.service, head.cookie)
+    else:
+        found = session_of(table, head.cookie)
+    session = table.sessions.get(found)
+    if session is None:
         return None
-    return Caller(session.user, service.key if service else SYSTEM, session.admin, EVERYTHING)
+    service = place.service.key if place.service else SYSTEM
+    return Caller(session.user, service, session.admin, EVERYTHING, session)

@@ -11,12 +11,12 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from runtimes.router.decide.sessions import session_of, without_sessions
+from runtimes.router.decide.sessions import has_sessions, session_of, without_sessions
 from runtimes.router.decide.table import INSTANCE_PREFIX, session_id
-from runtimes.router.protocol.fields import ROUTER_TOKEN
+from runtimes.router.protocol.fields import ROUTER_TOKEN, plain_name
 
 if TYPE_CHECKING:
-    from runtimes.router.decide.table import Caller, RouteTable
+    from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
     from runtimes.router.protocol.request_head import RequestHead
 
 _PREFIX = INSTANCE_PREFIX.encode()
@@ -41,21 +41,45 @@ def session_field(table: RouteTable, head: RequestHead) -> bytes:
     return b"Atek-Auth-Session: %b\r\n" % session.encode() if session else b""
 
 
+def sign_in_fields(told: tuple[tuple[str, str], ...], domain: str, caller: Caller | None) -> bytes:
+    """The field lines by which a program hears in its own way which person it is; none for anybody else.
+
+    A name that no field can carry (RFC 9110, section 5.5) is told to nobody.
+    """
+    if not told or caller is None or caller.person is None or not caller.person.username.isprintable():
+        return b""
+    name = caller.person.username
+    values = {"header": name, "name": name, "email": name if "@" in name else f"{name}@{domain}"}
+    return b"".join(
+        b"%b: %b\r\n" % (field.encode(), values[what].encode("utf-8", "replace")) for what, field in told
+    )
+
+
 def router_field(token: str) -> bytes:
     """The field line that shows an instance that it is the router who asks; none without a token."""
     return b"%b: %b\r\n" % (ROUTER_TOKEN, token.encode()) if token else b""
 
 
-def passed_fields(table: RouteTable, head: RequestHead) -> bytes:
-    """The client's own field lines that go on to a service, without what belongs to the node."""
+def passed_fields(table: RouteTable, head: RequestHead, service: ServiceRoute) -> bytes:
+    """The client's own field lines that go on to a service, without what belongs to the node.
+
+    By whatever fields a service hears who somebody is, nobody but the node says it, in any spelling.
+    """
     authorization = b""
     if head.authorization and not _proves_somebody(table, head.authorization):
         authorization = b"Authorization: %b\r\n" % head.authorization
-    if not (head.cookie and table.sessions and session_of(table, head.cookie)):
-        return _without_tokens(table, head.passed) + authorization
-    rest = without_sessions(table, head.cookie)
-    cookie = b"Cookie: %b\r\n" % rest if rest else b""
-    return _without_tokens(table, head.passed_without_cookie + cookie) + authorization
+    lines = head.passed
+    if head.cookie and has_sessions(table, head.cookie):
+        rest = without_sessions(table, head.cookie)
+        lines = head.passed_without_cookie + (b"Cookie: %b\r\n" % rest if rest else b"")
+    told = {plain_name(name.encode()) for _, name in service.sign_in}
+    if told:
+        lines = b"".join(line for line in lines.splitlines(keepends=True) if _name(line) not in told)
+    return _without_tokens(table, lines) + authorization
+
+
+def _name(line: bytes) -> bytes:
+    return plain_name(line.partition(b":")[0])
 
 
 def shows_token(table: RouteTable, target: bytes) -> bool:

@@ -71,10 +71,11 @@ def names_from_network(domain: str, hosts: Iterable[str], service: str = "") -> 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A service, under a name of its own."""
+    """A service, under a name of its own, or at a port of its own (`at_port`), by a name of the node's."""
 
     kind: ClassVar = "host"
     service: ServiceRoute
+    at_port: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,9 @@ def place_of(table: RouteTable, names: Names, head: RequestHead) -> Place | Answ
     """Where a request wants to go; the decision itself, where nothing more has to be asked."""
     name = head.host
     if name in names.own or (names.numeric and _is_address(name)):
-        return _host(table, head, names.service) if names.service else _own(table, head)
+        if names.service:
+            return _host(table, head, names.service, at_port=True)
+        return _own(table, names, head)
     for suffix in names.suffixes:
         if name.endswith(suffix) and names.service in ("", name[: -len(suffix)]):
             return _host(table, head, name[: -len(suffix)])
@@ -138,15 +141,15 @@ def _is_address(name: str) -> bool:
     return isinstance(found, IPv6Address) == name.startswith("[")
 
 
-def _host(table: RouteTable, head: RequestHead, service_id: str) -> Place | Answer:
+def _host(table: RouteTable, head: RequestHead, service_id: str, *, at_port: bool = False) -> Place | Answer:
     route = table.services.get(service_id) if service_id else None
     if route is not None:
-        return Host(route)
+        return Host(route, at_port)
     body = b"Not found: no service is currently hosted at %b" % head.authority
     return Answer(head, 404, body, series=("host", ""))
 
 
-def _own(table: RouteTable, head: RequestHead) -> Place | Answer | GiveSession:
+def _own(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer | GiveSession:
     if head.path == GATEWAY_PATH:
         return _gateway(table, head)
     node = table.services.get(NODE)
@@ -157,7 +160,9 @@ def _own(table: RouteTable, head: RequestHead) -> Place | Answer | GiveSession:
         return _hook(node, head)
     if head.path in FORMS and node is not None:
         return _form(head) or NodePage(node)
-    return give_session(table, head) if head.path == BIND_PATH else refusal(head, 404, "Not found")
+    if head.path == BIND_PATH:
+        return give_session(table, names.domain, head)
+    return refusal(head, 404, "Not found")
 
 
 def _hook(node: ServiceRoute, head: RequestHead) -> Place | Answer:

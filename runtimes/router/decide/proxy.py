@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtimes.router.decide.passed_fields import identity_fields, passed_fields, session_field
+from runtimes.router.decide.passed_fields import (
+    identity_fields,
+    passed_fields,
+    session_field,
+    sign_in_fields,
+)
 from runtimes.router.decide.place import Host, NodePage, SessionCalls, Socket
 from runtimes.router.protocol.answer_head import known_answers
 from runtimes.router.protocol.fields import WEBSOCKET
@@ -59,7 +64,9 @@ class Proxy:
         return b"%b %b HTTP/1.1\r\n%b" % (self.head.method, self.paths[instance].encode(), self.prefix)
 
 
-def proxy(table: RouteTable, head: RequestHead, place: Forwarded, caller: Caller | None) -> Proxy:
+def proxy(
+    table: RouteTable, domain: str, head: RequestHead, place: Forwarded, caller: Caller | None
+) -> Proxy:
     """To the service at that place. What names an API goes to the path at which each instance has it."""
     route = place.service
     assert route is not None
@@ -80,7 +87,7 @@ def proxy(table: RouteTable, head: RequestHead, place: Forwarded, caller: Caller
         caller=caller,
         series=(kind, route.id),
         plain=head.keep_alive and not head.http_1_0,
-        prefix=line + session + _fields(table, head, caller, upgrade),
+        prefix=line + session + _who(domain, place, caller) + _fields(table, head, place, upgrade),
         known=known_answers(head.method, _reader(head, place)),
         held=route.held,
         upgrade=upgrade,
@@ -103,9 +110,14 @@ def _upgrade(head: RequestHead) -> bytes:
     return head.upgrade
 
 
-def _fields(table: RouteTable, head: RequestHead, caller: Caller | None, upgrade: bytes) -> bytes:
-    identity = identity_fields(caller)
-    lines = [passed_fields(table, head), identity]
+def _who(domain: str, place: Forwarded, caller: Caller | None) -> bytes:
+    told = place.service.sign_in if isinstance(place, Host) else ()
+    return identity_fields(caller) + sign_in_fields(told, domain, caller)
+
+
+def _fields(table: RouteTable, head: RequestHead, place: Forwarded, upgrade: bytes) -> bytes:
+    assert place.service is not None
+    lines = [passed_fields(table, head, place.service)]
     if head.length > 0 or (head.length == 0 and head.method in _WITH_BODY):
         lines.append(b"Content-Length: %d\r\n" % head.length)
     elif head.length < 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtimes.router.decide.access import is_guarded, objection
+from runtimes.router.decide.access import is_guarded, may_use, objection
 from runtimes.router.decide.binding import GiveSession
 from runtimes.router.decide.cross_site import cross_site, refuse_wider_network
 from runtimes.router.decide.decision import Answer, Hold, IdentifyPeer, RateLimited
@@ -35,9 +35,9 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     if not isinstance(place, (Host, NodePage, Calls, Socket, SessionCalls)):
         return place
     # 2. Who asks? Pages of the node are for everybody, and are told of nobody.
-    caller = None if isinstance(place, NodePage) else peer or caller_of(table, head, place.service)
+    caller = None if isinstance(place, NodePage) else peer or caller_of(table, head, place)
     # 3. May they?
-    if (objected := objection(table, names.domain, head, place, caller)) is not None:
+    if (objected := objection(table, head, place, caller)) is not None:
         return objected
     if (refused := cross_site(head, place)) is not None:
         return refused
@@ -46,7 +46,7 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     if isinstance(place, Calls):
         decision = deliver(table, head, place.api, caller)
     else:
-        decision = proxy(table, head, place, caller)
+        decision = proxy(table, names.domain, head, place, caller)
     # 5. Is there an instance? Where there is about to be one, the request waits for it.
     if decision.held:
         decision = Hold(decision.service_id, decision)
@@ -92,9 +92,11 @@ def stands(table: RouteTable, names: Names, decision: Proxy, peer: Caller | None
     place = place_of(table, names, decision.head)
     if not isinstance(place, (Host, Socket)):
         return True
-    caller = peer or caller_of(table, decision.head, place.service)
+    caller = peer or caller_of(table, decision.head, place)
     if caller is None and decision.caller is not None:
         return False
     if isinstance(place, Host):
-        return objection(table, names.domain, decision.head, place, caller) is None
-    return caller is not None and table.may_call(caller, place.api)
+        return objection(table, decision.head, place, caller) is None
+    if caller is None or place.service is None:
+        return False
+    return may_use(table, caller, place.api, place.service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtimes.router.decide.access import OPEN_METHODS
+from runtimes.router.decide.access import OPEN_METHODS, may_use
 from runtimes.router.decide.passed_fields import identity_fields, router_field
 from runtimes.router.protocol import jsonrpc
 from runtimes.router.protocol.jsonrpc import INVALID_PARAMS, NO_SUCH_METHOD, UNAVAILABLE
@@ -57,7 +57,7 @@ class Deliver:
 def deliver(table: RouteTable, head: RequestHead, api: str, caller: Caller | None) -> Deliver:
     """Everything that can be known before the body."""
     route = table.api(api, "rpc")
-    allowed = caller is None or table.may_call(caller, api)
+    allowed = caller is None or route is None or may_use(table, caller, api, route.service)
     held = route is not None and allowed and route.service.held
     targets = route.targets if route else ()
     service_id = route.service.id if route else ""
@@ -71,7 +71,7 @@ def deliver(table: RouteTable, head: RequestHead, api: str, caller: Caller | Non
         backends=tuple(target.backend for target in targets),
         only=targets[0].backend.instance if len(targets) == 1 else "",
         length=length_line(head.length),
-        refused=_refusal(route, api, allowed=allowed),
+        refused=_refusal(route, api, allowed=allowed, caller=caller),
         held=held,
         series=("gateway", api if route else ""),
         prefixes={t.backend.instance: _prefix(t, head, caller) for t in targets},
@@ -96,13 +96,16 @@ def length_line(length: int) -> bytes:
     return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
-def _refusal(route: ApiRoute | None, api: str, *, allowed: bool) -> tuple[int, str] | None:
+def _refusal(
+    route: ApiRoute | None, api: str, *, allowed: bool, caller: Caller | None
+) -> tuple[int, str] | None:
     if not api:
         return INVALID_PARAMS, "the parameter api is missing: /_atek/gateway?api=ID"
     if route is None:
         return NO_SUCH_METHOD, f"No service available which matches {api}"
     if not allowed:
-        return UNAVAILABLE, f"Not authorized: this service may not call {api}"
+        who = "you" if caller is not None and caller.person is not None else "this service"
+        return UNAVAILABLE, f"Not authorized: {who} may not call {api}"
     if not route.targets:
         return NO_SUCH_METHOD, f"No service available which matches {api}: {route.service.id} is not ready"
     return None

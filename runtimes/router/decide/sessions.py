@@ -1,20 +1,21 @@
 """The session of a person who is signed in, in the cookies that a browser sends. Pure.
 
-The cookie's value is known to the browser alone; here, and on disk, is only what it hashes to.
+The cookie's value is known to the browser alone; here, and on disk, is only what it hashes to. This one is
+for the node's own host; a service's host has another (`bound_sessions`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtimes.router.decide.bound_sessions import is_nodes
 from runtimes.router.decide.table import session_id
-from runtimes.router.protocol.cookies import SECURE_SESSION, SESSION
+from runtimes.router.protocol.cookies import SECURE_SESSION, SESSION, pairs_of
 
 if TYPE_CHECKING:
     from runtimes.router.decide.table import RouteTable
 
 _NAMES = frozenset({SESSION, SECURE_SESSION})
-_SPACE = b" \t"
 
 
 def session_of(table: RouteTable, cookie: bytes) -> str:
@@ -22,23 +23,25 @@ def session_of(table: RouteTable, cookie: bytes) -> str:
 
     A browser may send several: those of the host, of a path of it, and of the domain above.
     """
-    return session_id(token) if (token := session_token(table, cookie)) else ""
+    ids = (_id(name, value) for name, value in pairs_of(cookie))
+    return next((each for each in ids if each in table.sessions), "")
 
 
-def session_token(table: RouteTable, cookie: bytes) -> str:
-    """The value of its cookie."""
-    return next((each for each in map(_value, cookie.split(b";")) if session_id(each) in table.sessions), "")
+def has_sessions(table: RouteTable, cookie: bytes) -> bool:
+    """Whether any of the cookies proves to the node who somebody is."""
+    return any(is_nodes(name) or _id(name, value) in table.sessions for name, value in pairs_of(cookie))
 
 
 def without_sessions(table: RouteTable, cookie: bytes) -> bytes:
     """The other cookies: a service has no business with what proves who its user is to the node."""
-    pairs = (pair.strip(_SPACE) for pair in cookie.split(b";"))
-    return b"; ".join(pair for pair in pairs if pair and session_id(_value(pair)) not in table.sessions)
+    named = zip(cookie.split(b";"), pairs_of(cookie), strict=True)
+    kept = [
+        pair.strip(b" \t")
+        for pair, (name, value) in named
+        if not is_nodes(name) and _id(name, value) not in table.sessions
+    ]
+    return b"; ".join(filter(None, kept))
 
 
-def _value(pair: bytes) -> str:
-    name, _, value = pair.partition(b"=")
-    if name.strip(_SPACE) not in _NAMES:
-        return ""
-    # Many libraries take quotation marks off.
-    return value.strip(_SPACE).strip(b'"').decode("latin-1")
+def _id(name: bytes, value: bytes) -> str:
+    return session_id(value.decode("latin-1")) if name in _NAMES else ""

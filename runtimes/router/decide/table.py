@@ -23,6 +23,8 @@ SYSTEM = "system"
 INSTANCE_PREFIX = "atek_"
 #: An API's id and its transport.
 ApiKey = tuple[str, str]
+#: So many of a session's id stand for it where it is not told itself.
+HANDLE = 32
 #: The node itself as a service among others; no host name leads to it.
 NODE = ""
 
@@ -99,13 +101,15 @@ class ServiceRoute:
 class Caller:
     """Who sends a request. `user` and `service` are what the callee is told.
 
-    `allow` are patterns of the APIs that are granted; None: nothing was said about that.
+    `allow` are patterns of the APIs that are granted; None: nothing was said about that. `person` is whose
+    session it is; None for services and tokens.
     """
 
     user: str
     service: str
     admin: bool = False
     allow: frozenset[str] | None = None
+    person: Session | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +151,16 @@ class RouteTable:
 
     `apis` and `callers` follow from the services; `claims` are the services that export an API, whether or
     not they have it, `own` the APIs that the node itself serves, `grants` what services may call, each once.
-    `sessions` are by their ids, see `session_id`. `private`: there are people, so what is there is for those
-    who are signed in.
+    `sessions` are by their ids, see `session_id`, and `handles` find these. `private`: there are people, so
+    what is there is for those who are signed in. `cookie_key`: under which cookies at services' hosts are
+    made; it is another one once the administrators' tokens are, and there are none without.
     """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
     admin_tokens: frozenset[str] = field(default=frozenset(), repr=False)
     sessions: Mapping[str, Session] = field(default_factory=dict, repr=False)
+    handles: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookie_key: bytes = field(default=b"", repr=False)
     private: bool = False
     apis: Mapping[ApiKey, ApiRoute] = field(default_factory=dict)
     callers: Mapping[str, Caller] = field(default_factory=dict, repr=False)
@@ -186,14 +193,19 @@ def make_table(
     """The table of these services. `sessions` and `private`: see `RouteTable`."""
     tokens = frozenset(admin_tokens)
     callers = {token: Caller(SYSTEM, SYSTEM, admin=True, allow=EVERYTHING) for token in tokens}
-    empty = RouteTable(admin_tokens=tokens, sessions=sessions, private=private, callers=callers)
-    return changed(empty, services)
+    empty = RouteTable(admin_tokens=tokens, private=private, callers=callers, cookie_key=_cookie_key(tokens))
+    return changed(with_sessions(empty, sessions), services)
+
+
+def _cookie_key(tokens: frozenset[str]) -> bytes:
+    return hashlib.sha256("\n".join(["cookies", *sorted(tokens)]).encode()).digest() if tokens else b""
 
 
 def with_sessions(table: RouteTable, changes: Mapping[str, Session | None]) -> RouteTable:
     """The table after some sessions began, changed or (None) ended."""
     merged = {**table.sessions, **changes}
-    return replace(table, sessions={key: each for key, each in merged.items() if each is not None})
+    sessions = {key: each for key, each in merged.items() if each is not None}
+    return replace(table, sessions=sessions, handles={key[:HANDLE]: key for key in sessions})
 
 
 def changed(table: RouteTable, services: Mapping[str, ServiceRoute | None]) -> RouteTable:

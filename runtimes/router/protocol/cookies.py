@@ -8,26 +8,40 @@ semicolons, whatever quotation marks say, and off a name what is white around it
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: Whatever some browser or library takes off: all ASCII control characters, and the space.
 _WHITE = bytes(range(0x21)) + b"\x7f"
 _HOST_ONLY = b"__host-"
+_SPACE = b" \t"
 #: A session's cookie: where there is TLS it has a name that no other host can set (RFC 6265bis, 4.1.3.2).
 SESSION, SECURE_SESSION = b"session", b"__Host-session"
 
 
 def session_cookie(value: str, *, secure: bool, seconds: int | None = None) -> bytes:
-    """The Set-Cookie of a session: for one host, for no script, and for no other site's forms.
+    """The Set-Cookie of a session at the node's own host.
 
     `secure`: by TLS alone. It lasts so many seconds, or as long as the browser is open; 0 takes it back.
     """
     name = SECURE_SESSION if secure else SESSION
     age = b"" if seconds is None else b"; Max-Age=%d" % seconds
-    return b"%b=%b; Path=/; HttpOnly; SameSite=Lax%b%b" % (
-        name,
-        value.encode(),
-        age,
-        b"; Secure" if secure else b"",
-    )
+    return host_cookie(name, value, secure=secure) + age
+
+
+def host_cookie(name: bytes, value: str, *, secure: bool) -> bytes:
+    """A Set-Cookie of the node's: for one host, for no script, and for no other site's forms."""
+    cookie = b"%b=%b; Path=/; HttpOnly; SameSite=Lax" % (name, value.encode())
+    return cookie + b"; Secure" if secure else cookie
+
+
+def pairs_of(cookie: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and values of the cookies that a browser sends. Many libraries take quotation marks off."""
+    for pair in cookie.split(b";"):
+        name, _, value = pair.partition(b"=")
+        yield name.strip(_SPACE), value.strip(_SPACE).strip(b'"')
 
 
 def for_one_host(cookie: bytes) -> bytes | None:

@@ -65,7 +65,7 @@ def rpc_head(length: int, *, close: bool = False) -> bytes:
     return b"%b%d\r\n%b\r\n" % (_RPC, length, CLOSE if close else b"")
 
 
-def redirect_fields(location: bytes, cookie: bytes = b"") -> tuple[tuple[bytes, bytes], ...]:
-    """Of a 302, for people's browsers; optionally with a cookie."""
+def redirect_fields(location: bytes, *cookies: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Of a 302, for people's browsers."""
     fields = ((b"Location", location), (b"Cache-Control", b"no-store"))
-    return (*fields, (b"Set-Cookie", cookie)) if cookie else fields
+    return (*fields, *((b"Set-Cookie", cookie) for cookie in cookies))

@@ -148,6 +148,7 @@ def test_an_undeclared_service_exports_while_it_serves() -> None:
     [
         ({}, "", ()),
         ({"access": "public"}, "public", ()),
+        ({"access": []}, (), ()),
         ({"access": ["alice", "bob"]}, ("alice", "bob"), ()),
         ({"signIn": {"header": "Remote-User"}}, "", (("header", "Remote-User"),)),
         (

@@ -17,6 +17,7 @@ import anyio
 from runtimes.router.carry.client import Client
 from runtimes.router.carry.handlers import accept
 from runtimes.router.carry.plane import Plane
+from runtimes.router.decide.bound_sessions import bound_value, cookie_name
 from runtimes.router.decide.table import (
     SYSTEM,
     Backend,
@@ -24,13 +25,14 @@ from runtimes.router.decide.table import (
     Export,
     ServiceRoute,
     Session,
+    make_table,
     session_id,
 )
 from tests.runtimes.router.instances import Instance, Serve, echo
 from tests.runtimes.router.wire import PATIENCE, Message, Wire, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from runtimes.router.limits import Limits
@@ -74,6 +76,10 @@ class Service:
     @property
     def bearer(self) -> str:
         return f"Authorization: Bearer {self.token}"
+
+    def cookie(self, session: str) -> str:
+        """What a browser sends to its host that has that cookie at the node's own."""
+        return bound_cookie(session, self.route)
 
     @property
     def requests(self) -> list[Message]:
@@ -249,6 +255,12 @@ class World(Surroundings):
             client.abort_all()
         for pool in self.plane.pools.values():
             pool.retire()
+
+
+def bound_cookie(session: str, route: ServiceRoute, tokens: Iterable[str] = (ADMIN,)) -> str:
+    """At a service's host, for somebody who has that session cookie at the node's own."""
+    value = bound_value(make_table({}, admin_tokens=tokens), session_id(session), route)
+    return f"Cookie: {cookie_name(route, secure=False).decode()}={value}"
 
 
 def sessions(people: Mapping[str, Session]) -> dict[str, Session]:

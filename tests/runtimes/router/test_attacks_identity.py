@@ -145,9 +145,9 @@ async def keep_a_websocket_beyond_what_is_allowed(world: World) -> bool:
 
 @attack(without(plane.Plane, "_look_again", lambda _: None))
 async def keep_a_persons_websocket_beyond_the_session(world: World) -> bool:
-    await world.service(serve=echo_messages, exports=SOCKET)
+    service = await world.service(serve=echo_messages, exports=SOCKET)
     world.sign_in({"s1": Session("bob")}, private=False)
-    client = await _open(world, "Cookie: session=s1", target="/", host=HOST)
+    client = await _open(world, service.cookie("s1"), target="/", host=HOST)
     world.sign_in({}, private=False)
     return await _goes_on(client)
 

@@ -313,7 +313,7 @@ async def test_a_nodes_token_does_not_reach_a_service_but_its_own_does(world: Wo
 async def test_a_session_does_not_reach_a_service(world: World) -> None:
     service = await world.service()
     world.sign_in({"s1": Session("bob")}, private=False)
-    await world.ask("GET", "/", "Cookie: a=1; session=s1; b=2", host=HOST)
+    await world.ask("GET", "/", f"{service.cookie('s1')}; a=1; session=s1; b=2", host=HOST)
     await world.ask("GET", "/", "Cookie: session=other; c=3", host=HOST)
     first, second = service.requests
     assert (first["cookie"], first["atek-auth-user"]) == ("a=1; b=2", "bob")

@@ -272,7 +272,7 @@ async def test_who_waits_for_one_service_is_not_in_anothers_way(world: World) ->
 async def test_whose_session_ended_meanwhile_is_not_let_in(world: World) -> None:
     service = await switching(world)
     world.sign_in({"s1": Session("bob", role="admin")}, private=True)
-    client = await asking(world, get("/", "Cookie: session=s1"))
+    client = await asking(world, get("/", service.cookie("s1")))
     world.sign_in({}, private=True)
     service.publish(await world.instance("notes"), awaits="")
     assert (await client.answer()).status == 401

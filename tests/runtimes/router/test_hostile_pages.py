@@ -194,7 +194,8 @@ async def test_it_asks_as_nobody_although_the_browser_sends_the_cookie(
     await scene.world.service("other", serve=hostile, exports=())
     scene.world.sign_in({"of-ann": Session("ann")}, private=False)
     await scene.go(here)
-    await scene.run("document.cookie = 'session=of-ann'")
+    cookie = scene.service.cookie("of-ann").removeprefix("Cookie: ")
+    await scene.run(f"document.cookie = {cookie!r}")
     await scene.go(f"http://other.{DOMAIN}:{scene.world.port}/")
     ask = f"await fetch({here!r}, {{credentials: 'include'}}).catch(() => 0)"
     await scene.run(ask)

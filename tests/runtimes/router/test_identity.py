@@ -11,6 +11,7 @@ import pytest
 from runtimes.router.decide.place import USER_SESSIONS_API
 from runtimes.router.decide.table import NODE, Credential, Export, Session
 from runtimes.router.limits import Limits
+from runtimes.router.protocol.fields import plain_name
 from tests.runtimes.router.harness import ADMIN, API, PATH, SOCKET, call
 from tests.runtimes.router.instances import echo
 from tests.runtimes.router.wire import chunks, request
@@ -132,8 +133,41 @@ async def test_no_session_of_the_nodes_reaches_a_service(
     await world.ask("GET", "/", *(f"Cookie: {cookie}" for cookie in cookies), host="notes.localhost")
     assert service.request["cookie"] == (passed or "")
     assert ("cookie" in service.request.names) is (passed is not None)
-    known = [each for each in ("bob", "eve") if service.request["atek-auth-user"] == each]
-    assert len(known) == (passed is None or passed != cookies[0])
+    assert service.request["atek-auth-user"] == ""
+
+
+@pytest.mark.parametrize(
+    ("cookies", "passed", "known"),
+    [
+        ("{bob}", None, "bob"),
+        ("a=b; {bob}; c=d", "a=b; c=d", "bob"),
+        ("{bob}; {eve}", None, "bob"),
+        ("{forged}; {eve}", None, ""),
+        ("{eve}x", None, ""),
+        ("{bob}; session=s2; session=its own", "session=its own", "bob"),
+        ("__Host-{eve}; {bob}", None, "eve"),
+        ("{bob}; __Host-{eve}", None, "eve"),
+        ("{elsewhere}; a=b", "a=b", ""),
+        ("atek-0123456789abcdef=x; atek-way-0123456789abcdef=x", None, ""),
+        ("atek-of-its-own=x", "atek-of-its-own=x", ""),
+    ],
+)
+async def test_a_host_has_a_cookie_of_its_own_which_the_service_is_not_sent(
+    world: World, cookies: str, passed: str | None, known: str
+) -> None:
+    service, other = await world.service(), await world.service("other")
+    world.sign_in({"s1": Session("bob"), "s2": Session("eve")}, private=False)
+    bob, eve, elsewhere = (
+        each.removeprefix("Cookie: ")
+        for each in (service.cookie("s1"), service.cookie("s2"), other.cookie("s1"))
+    )
+    # The right one of somebody else, with one's own handle.
+    forged = bob[: bob.index("=") + 33] + eve[eve.index("=") + 33 :]
+    said = cookies.format(bob=bob, eve=eve, elsewhere=elsewhere, forged=forged)
+    await world.ask("GET", "/", f"Cookie: {said}", host=service.host)
+    assert service.request["atek-auth-user"] == known
+    assert service.request["cookie"] == (passed or "")
+    assert ("cookie" in service.request.names) is (passed is not None)
 
 
 # -- what a service may call
@@ -234,22 +268,27 @@ async def test_what_a_page_loads_from_another_host_is_not_asked_by_its_reader(
     """A picture's address needs no Origin. The pages of one service are no part of another."""
     service = await world.service()
     world.sign_in({"s1": Session("bob")}, private=False)
-    fields = ("Cookie: session=s1", f"Sec-Fetch-Site: {site}", f"Sec-Fetch-Mode: {mode}")
+    fields = (service.cookie("s1"), f"Sec-Fetch-Site: {site}", f"Sec-Fetch-Mode: {mode}")
     assert (await world.ask("GET", "/", *fields, host="notes.localhost")).status == 200
     assert service.request["atek-auth-user"] == ("bob" if known else "")
     assert service.request["cookie"] == ""
 
 
-async def test_a_host_for_everybody_is_given_no_token_for_a_session(world: World) -> None:
-    """It would stand in the address that reaches the service."""
+@pytest.mark.parametrize(
+    ("private", "state", "given"),
+    [(False, "0" * 32, False), (True, "0" * 32, True), (True, "", False), (True, "no state", False)],
+)
+async def test_a_host_that_would_not_take_it_is_given_no_token_for_a_session(
+    world: World, state: str, *, private: bool, given: bool
+) -> None:
+    """It would stand in the address that reaches the service, or be good in any browser."""
     await world.service()
-    target = "/_atek/bind-session?service=notes&path=%2Fa%3Fb"
-    for private in (False, True):
-        world.sign_in({"s1": Session("bob")}, private=private)
-        answer = await world.ask("GET", target, "Cookie: session=s1")
-        there, _, token = answer["location"].partition("&bst=")
-        assert (answer.status, there, bool(token)) == (302, "http://notes.localhost/a?b", private)
-        assert len(world.plane.bindings) == private
+    target = f"/_atek/bind-session?service=notes&path=%2Fa%3Fb&state={state.replace(' ', '+')}"
+    world.sign_in({"s1": Session("bob")}, private=private)
+    answer = await world.ask("GET", target, "Cookie: session=s1")
+    there, _, token = answer["location"].partition("&bst=")
+    assert (answer.status, there, bool(token)) == (302, "http://notes.localhost/a?b", given)
+    assert len(world.plane.bindings) == given
 
 
 # -- what is read as another request
@@ -275,3 +314,60 @@ async def test_a_body_where_servers_expect_none_is_the_last_thing_on_its_connect
     await client.send(request(method, "/bare", host="notes.localhost"))
     await client.answer()
     assert service.requests[1]["connection"] == ""
+
+
+# -- in a program's own way
+
+SIGN_IN = (("header", "X-Webauth-User"), ("email", "X-Its-Mail"), ("name", "Full-Name"))
+FORGED = (
+    "X-Webauth-User: root",
+    "x_webauth_user: root",
+    "X-WEBAUTH_USER: root",
+    "X-Its-Mail: root@example.com",
+    "X_Its_Mail: root@example.com",
+    "full.name: root",
+    "FULL-NAME: root",
+)
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+@pytest.mark.parametrize("listed", [False, True])
+async def test_a_program_is_told_in_its_own_way_and_by_nobody_else(
+    world: World, *, upgrade: bool, listed: bool
+) -> None:
+    service = await world.service(sign_in=SIGN_IN)
+    world.sign_in({"s1": Session("k1", "bob"), "s2": Session("k2", "eve@example.com")}, private=True)
+    options = [*(["Upgrade"] if upgrade else []), *(["X-Webauth-User", "Full-Name"] if listed else [])]
+    more = (*FORGED, f"Connection: {', '.join(options)}", *(["Upgrade: websocket"] if upgrade else []))
+    for cookie in (service.cookie("s1"), service.cookie("s2"), f"Authorization: Bearer {ADMIN}"):
+        await world.ask("GET", "/", cookie, *more, host=service.host)
+    names = ("x-webauth-user", "x-its-mail", "full-name")
+    told = [
+        [value for name, value in each.fields if plain_name(name.encode()).decode() in names]
+        for each in service.requests
+    ]
+    assert told == [["bob", "bob@localhost", "bob"], ["eve@example.com"] * 3, []]
+
+
+async def test_nor_does_it_hear_of_it_in_what_follows_a_body(world: World) -> None:
+    service = await world.service(sign_in=SIGN_IN)
+    client = await world.connect()
+    head = request("POST", "/", "Transfer-Encoding: chunked", "Trailer: X-Webauth-User", host=service.host)
+    await client.send(head + b"1\r\nx\r\n0\r\nX-Webauth-User: root\r\nX-Its-Mail: root\r\n\r\n")
+    assert (await client.answer()).status == 200
+    assert "root" not in service.request.raw.decode() and service.request.body == b"x"
+
+
+@pytest.mark.parametrize("name", ["bob\r\nX-Admin: 1", "bob\nx", "bob\x00", "bob\x7f", "\u2028"])
+async def test_a_name_that_no_field_can_carry_is_told_to_nobody(world: World, name: str) -> None:
+    service = await world.service(sign_in=SIGN_IN)
+    world.sign_in({"s1": Session("k1", name)}, private=True)
+    await world.ask("GET", "/", service.cookie("s1"), host=service.host)
+    assert service.request.names.isdisjoint({"x-webauth-user", "x-its-mail", "full-name", "x-admin", "x"})
+
+
+async def test_a_name_is_told_as_it_is_written(world: World) -> None:
+    service = await world.service(sign_in=SIGN_IN[:1])
+    world.sign_in({"s1": Session("k1", "Zoë")}, private=True)
+    await world.ask("GET", "/", service.cookie("s1"), host=service.host)
+    assert service.request["x-webauth-user"].encode("latin-1").decode() == "Zoë"

@@ -171,7 +171,7 @@ async def test_a_person_is_a_person_also_in_a_services_process(world: World) -> 
     service = await world.service()
     await caller(world)
     world.sign_in({"s1": Session("bob")}, private=False)
-    assert (await world.ask("GET", "/", "Cookie: session=s1", host=HOST, unix=True)).status == 200
+    assert (await world.ask("GET", "/", service.cookie("s1"), host=HOST, unix=True)).status == 200
     assert service.request["atek-auth-user"] == "bob"
 
 

@@ -163,18 +163,18 @@ async def test_many_changes_at_once_end_in_the_last_one(node: Node) -> None:
 
 
 async def test_it_knows_sessions_and_whether_hosts_are_private(node: Node) -> None:
-    await node.service(owner="bob")
+    service = await node.service(owner="bob")
     node.run()
     assert (await node.ask(host=HOST)).status == 200
     node.router.set_private(True)
     node.router.update_sessions(sessions({SESSION: Session("bob"), "other": Session("bob")}))
     await until_published(node)
     assert (await node.ask(host=HOST)).status == 401
-    assert (await node.ask("GET", "/", f"Cookie: session={SESSION}", host=HOST)).status == 200
+    assert (await node.ask("GET", "/", service.cookie(SESSION), host=HOST)).status == 200
     node.router.update_sessions({session_id("other"): None})
     await until_published(node)
-    assert (await node.ask("GET", "/", f"Cookie: session={SESSION}", host=HOST)).status == 200
-    assert (await node.ask("GET", "/", "Cookie: session=other", host=HOST)).status == 401
+    assert (await node.ask("GET", "/", service.cookie(SESSION), host=HOST)).status == 200
+    assert (await node.ask("GET", "/", service.cookie("other"), host=HOST)).status == 401
 
 
 # -- what it tells
@@ -271,9 +271,9 @@ async def test_a_router_that_is_killed_is_replaced_and_the_next_one_knows_everyt
         killed.append(node.router.pid)
         await node.kill()
         # Who comes now waits in the queue of the same listening socket.
-        assert (await node.ask("GET", "/", f"Cookie: session={SESSION}", host=HOST)).status == 200
+        assert (await node.ask("GET", "/", service.cookie(SESSION), host=HOST)).status == 200
         assert (await node.ask(host=HOST)).status == 401
-        assert (await node.ask("GET", "/", "Cookie: session=ended", host=HOST)).status == 401
+        assert (await node.ask("GET", "/", service.cookie("ended"), host=HOST)).status == 401
     assert len({*killed, node.router.pid}) == 4
     assert [("signal 9" in death) for death in node.deaths] == [True] * 3
     assert len(service.requests) == 6

@@ -98,10 +98,10 @@ async def test_so_does_one_through_a_door_of_its_own(
 
 
 async def test_a_persons_ends_with_the_session(world: World) -> None:
-    await world.service(serve=echo_messages, exports=SOCKET)
+    service = await world.service(serve=echo_messages, exports=SOCKET)
     world.sign_in({"s1": Session("bob"), "s2": Session("eve")}, private=False)
     clients = [
-        await opened(world, COOKIE, target="/", host="notes.localhost"),
+        await opened(world, service.cookie("s1"), target="/", host="notes.localhost"),
         await opened(world, COOKIE),
     ]
     other = await opened(world, "Cookie: session=s2")

@@ -26,6 +26,7 @@ from tests.runtimes.router.decide.test_request import (
     SOCKET,
     table,
 )
+from tests.runtimes.router.harness import bound_cookie
 from tests.runtimes.router.heads import request
 
 ALLOWED = replace(NOTES, cross_site=True)
@@ -67,7 +68,7 @@ def test_its_own_pages_and_programs_do(method: str, said: tuple[str, ...]) -> No
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_links_and_pictures_are_shown(method: str, said: tuple[str, ...]) -> None:
     """As nobody's, and other pages do not read them."""
-    cookie = "Cookie: session=of-ann"
+    cookie = bound_cookie("of-ann", NOTES, ["admin"])
     decision = decide(table(), NAMES, request("/", cookie, *said, method=method, host=HOST))
     assert isinstance(decision, Proxy)
     assert (decision.caller is None) is (said in FOREIGN)

@@ -25,6 +25,7 @@ from runtimes.router.decide.table import (
     make_table,
     session_id,
 )
+from tests.runtimes.router.harness import bound_cookie
 from tests.runtimes.router.heads import request
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def test_what_is_carried_out(head: RequestHead, kind: type) -> None:
     [
         (request("/", PAGE, host=HOST), AskForSession),
         (request("/?bst=token", PAGE, host=HOST), TakeSession),
-        (request("/", "Cookie: session=of-ann", host=HOST), Proxy),
+        (request("/", bound_cookie("of-ann", NOTES, ["admin"]), host=HOST), Proxy),
+        (request("/", "Cookie: session=of-ann", host=HOST), Answer),
         (request("/", host=HOST), Answer),
         (request("/", PAGE, FROM_OTHER, host=HOST), Answer),
     ],

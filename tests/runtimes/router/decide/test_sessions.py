@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.router.carry.bindings import GOOD_FOR, Bindings
+from runtimes.router.carry.bindings import GOOD_FOR, Binding, Bindings
 from runtimes.router.decide.binding import (
     asked_for,
     back_location,
@@ -22,6 +22,7 @@ from tests.runtimes.router.heads import request
 
 #: What can stand in a request line.
 targets = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"))
+BINDING = Binding("session", "notes", "state")
 queries = st.binary().map(lambda raw: bytes(byte for byte in raw if 0x21 <= byte <= 0x7E and byte != 0x23))
 
 
@@ -30,45 +31,45 @@ queries = st.binary().map(lambda raw: bytes(byte for byte in raw if 0x21 <= byte
 
 def test_a_token_is_good_once() -> None:
     bindings = Bindings()
-    token = bindings.make("session", "notes", 0.0)
-    assert bindings.take(token, "notes", 1.0) == "session"
-    assert bindings.take(token, "notes", 1.0) == ""
+    token = bindings.make(BINDING, 0.0)
+    assert bindings.take(token, "notes", 1.0) == BINDING
+    assert bindings.take(token, "notes", 1.0) is None
 
 
 def test_a_token_is_for_one_service_and_lost_when_another_tries_it() -> None:
     bindings = Bindings()
-    token = bindings.make("session", "notes", 0.0)
-    assert bindings.take(token, "evil", 1.0) == ""
-    assert bindings.take(token, "notes", 1.0) == ""
+    token = bindings.make(BINDING, 0.0)
+    assert bindings.take(token, "evil", 1.0) is None
+    assert bindings.take(token, "notes", 1.0) is None
 
 
-@pytest.mark.parametrize(("after", "session"), [(GOOD_FOR - 0.1, "session"), (GOOD_FOR, ""), (1e9, "")])
-def test_a_token_is_good_for_a_while(after: float, session: str) -> None:
+@pytest.mark.parametrize(("after", "session"), [(GOOD_FOR - 0.1, BINDING), (GOOD_FOR, None), (1e9, None)])
+def test_a_token_is_good_for_a_while(after: float, session: Binding | None) -> None:
     bindings = Bindings()
-    assert bindings.take(bindings.make("session", "notes", 0.0), "notes", after) == session
+    assert bindings.take(bindings.make(BINDING, 0.0), "notes", after) == session
 
 
 @pytest.mark.parametrize("token", ["", "x", "ÿ"])
 def test_no_other_token_is_good(token: str) -> None:
     bindings = Bindings()
-    bindings.make("session", "notes", 0.0)
-    assert bindings.take(token, "notes", 0.0) == ""
+    bindings.make(BINDING, 0.0)
+    assert bindings.take(token, "notes", 0.0) is None
 
 
 def test_tokens_that_nobody_takes_are_bounded_and_the_oldest_go_first() -> None:
     bindings = Bindings()
-    tokens = [bindings.make(f"s{number}", "notes", 0.0) for number in range(10_005)]
+    tokens = [bindings.make(Binding(f"s{number}", "notes", ""), 0.0) for number in range(10_005)]
     assert len(bindings) == 10_000
-    assert bindings.take(tokens[4], "notes", 0.0) == ""
-    assert bindings.take(tokens[5], "notes", 0.0) == "s5"
-    assert bindings.take(tokens[-1], "notes", 0.0) == "s10004"
+    assert bindings.take(tokens[4], "notes", 0.0) is None
+    assert bindings.take(tokens[5], "notes", 0.0) == Binding("s5", "notes", "")
+    assert bindings.take(tokens[-1], "notes", 0.0) == Binding("s10004", "notes", "")
 
 
 def test_tokens_that_are_too_old_make_room() -> None:
     bindings = Bindings()
     for _ in range(10):
-        bindings.make("session", "notes", 0.0)
-    bindings.make("session", "notes", GOOD_FOR)
+        bindings.make(BINDING, 0.0)
+    bindings.make(BINDING, GOOD_FOR)
     assert len(bindings) == 1
 
 
@@ -104,11 +105,11 @@ def test_where_bind_session_leads(query: str, path: bytes) -> None:
 @given(targets.map("/".__add__), st.sampled_from([b"http", b"https"]))
 def test_a_browser_comes_back_to_where_it_was(target: str, scheme: bytes) -> None:
     there = request(target, host="notes.localhost:2835")
-    location = urlsplit(bind_location(there, scheme, "notes", "localhost"))
+    location = urlsplit(bind_location(there, scheme, "notes", "0" * 32))
     assert (location.scheme, location.netloc) == (scheme, b"localhost:2835")
     binding = request(f"{location.path.decode()}?{location.query.decode()}")
     service, path = asked_for(binding)
-    back = urlsplit(back_location(binding, scheme, service, path, "TOKEN"))
+    back = urlsplit(back_location(binding, scheme, service, "home.example", path, "TOKEN"))
     assert (back.scheme, back.netloc) == (scheme, b"notes.localhost:2835")
     arrived = request(f"{back.path.decode()}?{back.query.decode()}", host=back.netloc.decode())
     found = without_binding(arrived)
@@ -141,10 +142,13 @@ def test_every_token_leaves_the_target_and_the_first_counts() -> None:
         ("localhost:2835", b"http://notes.localhost:2835/?bst=T"),
         ("home.example:80", b"http://notes.home.example:80/?bst=T"),
         ("LOCALHOST:2835", b"http://notes.LOCALHOST:2835/?bst=T"),
+        ("127.0.0.1:2835", b"http://notes.home.example:2835/?bst=T"),
+        ("[::1]:2835", b"http://notes.home.example:2835/?bst=T"),
+        ("[::1]", b"http://notes.home.example/?bst=T"),
     ],
 )
 def test_the_port_is_kept(host: str, back: bytes) -> None:
-    assert back_location(request(host=host), b"http", "notes", b"/", "T") == back
+    assert back_location(request(host=host), b"http", "notes", "home.example", b"/", "T") == back
 
 
 def test_the_login_page_comes_back_to_the_same_place() -> None:
