@@ -43,7 +43,7 @@ from reconciler.state.grants import GrantsFile
 from reconciler.state.home import Home
 from reconciler.state.settings import load_settings
 from reconciler.state.store import FileStore
-from reconciler.state.tokens import ensure_tokens, new_token
+from reconciler.state.tokens import READ_ONLY, ensure_tokens, new_token
 from reconciler.state.vault import Vault
 from runtimes.base import RuntimeFailure
 from runtimes.data.usage import DataUsage
@@ -231,7 +231,14 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
         core_services=core,
         client=_make_client(daemon_socket(core, run)),
         packages=open_packages(home.path, controllers, events),
-        router=make_router(opened.sockets, settings, home.path, tokens, died=partial(_router_died, events)),
+        router=make_router(
+            opened.sockets,
+            settings,
+            home.path,
+            tokens,
+            readers=ensure_tokens(home.path, READ_ONLY),
+            died=partial(_router_died, events),
+        ),
     )
 
 

@@ -238,11 +238,16 @@ def _add_calling(commands: Commands) -> None:
     call.add_argument("api", metavar="API", help="an id like atek.cloud/services-api")
     call.add_argument("method", metavar="METHOD")
     call.add_argument("params", metavar="PARAMS", nargs="?", type=_json, default=[], help="JSON ([])")
-    commands.add(
+    token = commands.add(
         "token",
         "token",
         "print an administrator's bearer token, for scripts",
         "Whoever has it may do everything with this node.",
+    )
+    token.add_argument(
+        "--read-only",
+        action="store_true",
+        help="one that is only good for /metrics and /readyz, for monitoring",
     )
 
 

@@ -1,4 +1,4 @@
-"""`atek token`: an administrator's bearer token, for scripts."""
+"""`atek token`: an administrator's bearer token, for scripts; `--read-only`: one for monitoring."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.output import short_path
 from reconciler.errors import UserError
-from reconciler.state.tokens import read_tokens
+from reconciler.state.tokens import ADMIN, READ_ONLY, read_tokens
 
 if TYPE_CHECKING:
     import argparse
@@ -15,16 +15,22 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Works without a running node too. Raises UserError when none has run here yet."""
-    print(admin_token(arguments.home))
+    print(
+        _first(arguments.home, READ_ONLY, "read-only") if arguments.read_only else admin_token(arguments.home)
+    )
     return 0
 
 
 def admin_token(home: Path) -> str:
     """The first token of the home. Raises UserError."""
-    tokens = read_tokens(home)
+    return _first(home, ADMIN, "administrator's")
+
+
+def _first(home: Path, name: str, what: str) -> str:
+    tokens = read_tokens(home, name)
     if not tokens:
         raise UserError(
-            f"{short_path(home)} has no administrator's token yet",
-            hint="the first `atek up` makes one; --home names another home",
+            f"{short_path(home)} has no {what} token yet",
+            hint="the next `atek up` makes one; --home names another home",
         )
     return tokens[0]

@@ -2,7 +2,8 @@
 
 `/livez` answers as long as the router's and the node's event loops turn. `/readyz` is 503 while a service
 that should be Ready is not, and names each with the reason. `/metrics` is for Prometheus. All of it is
-read-only; the router lets through only what was sent to a name of this node.
+read-only; the router lets through only what was sent to a name of this node, and says for whom details are
+not (`runtimes.router.decide.node_pages`).
 """
 
 from __future__ import annotations
@@ -55,8 +56,13 @@ async def _livez(node: NodeApi, request: Request) -> Response:
 
 async def _readyz(node: NodeApi, request: Request) -> Response:
     unready = node.unready()
-    status = 503 if unready else 200
-    if "application/json" in request.headers.get("accept", ""):
+    status, as_json = 503 if unready else 200, "application/json" in request.headers.get("accept", "")
+    if request.headers.get("atek-auth-details") == "none":
+        # What the router lets nobody hear who is not signed in, since there are people.
+        if as_json:
+            return json_response(status, {"ready": not unready})
+        return Response(status, b"not ready\n" if unready else b"ok\n")
+    if as_json:
         services = {name: why for name, why in unready.items() if name}
         return json_response(
             status, {"ready": not unready, "node": unready.get("") or None, "services": services}

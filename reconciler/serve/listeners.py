@@ -107,14 +107,19 @@ def make_router(
     home: Path,
     tokens: Sequence[str],
     *,
+    readers: Sequence[str] = (),
     died: Callable[[str], None],
 ) -> RouterProcess:
-    """The router for these sockets, not yet running; `died` hears of one that ended by itself."""
+    """The router for these sockets, not yet running; `died` hears of one that ended by itself.
+
+    `tokens` are the administrators', `readers` those by which somebody may read how the node does.
+    """
     router = settings.router
     start: dict[str, Any] = {
         "domain": settings.domain,
         "run": os.path.dirname(sockets.gateway.getsockname()),
         "adminTokens": list(tokens),
+        "readTokens": list(readers),
         "accessLog": str(home / "logs" / "access.log") if router.access_log else "",
         "trustedProxies": list(router.trusted_proxies),
         "limits": {

@@ -1,11 +1,12 @@
-"""Bearer tokens: those of instances, and the administrators'.
+"""Bearer tokens: those of instances, the administrators', and those that only read how the node does.
 
 An instance's token is made when it is started, known to it and to the router alone, and good for nothing once
-it has ended. The administrators' are in `state/admin.token` in the node's home, one a line.
+it has ended. The administrators' are in `state/admin.token` in the node's home, one a line, and those for
+monitoring in `state/read-only.token`.
 
 The node makes the first one by itself; a person may add lines, and take some away again. Who has a line of
-it may do everything, so the file is its owner's alone: one that others can read is refused, because whoever
-could read it may have done so.
+the former may do everything, so the files are their owner's alone: one that others can read is refused,
+because whoever could read it may have done so.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from runtimes.router.decide.table import INSTANCE_PREFIX
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: The administrators' tokens, and those of who may read.
+ADMIN, READ_ONLY = "admin.token", "read-only.token"
 _TOKEN_BYTES = 32
 # What can be sent in a header as it is, and is too long to be guessed.
 _TOKEN = re.compile(r"[\x21-\x7e]{16,}")
@@ -32,22 +35,22 @@ def new_token() -> str:
     return INSTANCE_PREFIX + secrets.token_hex(_TOKEN_BYTES)
 
 
-def token_file(home: Path) -> Path:
-    return home / "state" / "admin.token"
+def token_file(home: Path, name: str = ADMIN) -> Path:
+    return home / "state" / name
 
 
-def ensure_tokens(home: Path) -> tuple[str, ...]:
+def ensure_tokens(home: Path, name: str = ADMIN) -> tuple[str, ...]:
     """All tokens; makes the first one. Call it only while holding the home. Raises UserError."""
-    tokens = read_tokens(home)
+    tokens = read_tokens(home, name)
     if not tokens:
         tokens = (secrets.token_hex(_TOKEN_BYTES),)
-        write_atomically(token_file(home), f"{tokens[0]}\n".encode())
+        write_atomically(token_file(home, name), f"{tokens[0]}\n".encode())
     return tokens
 
 
-def read_tokens(home: Path) -> tuple[str, ...]:
+def read_tokens(home: Path, name: str = ADMIN) -> tuple[str, ...]:
     """All tokens, the oldest first; empty where no node has run yet. Raises UserError."""
-    file = token_file(home)
+    file = token_file(home, name)
     text = _read(file)
     lines = [line.strip() for line in text.splitlines()]
     for number, line in enumerate(lines, 1):

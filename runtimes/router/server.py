@@ -74,6 +74,7 @@ def make_plane(start: dict[str, Any]) -> Plane:
     return Plane(
         domain=start["domain"],
         admin_tokens=start["adminTokens"],
+        readers=start.get("readTokens", ()),
         limits=Limits(**start.get("limits", {})),
         access_log=start.get("accessLog", ""),
         trusted_proxies=start.get("trustedProxies", ()),

@@ -2,6 +2,7 @@
 
     /_atek/setup?code=…   makes the first person (`setup`)
     /_atek/login          signs in, and goes on to where somebody wanted to be (`login`)
+    /_atek/logout         signs out, at every host (`logout`)
     /_atek/style.css      how they look
 
 `page` makes all of them: text is escaped there and nowhere else, nothing is inline, nobody frames them. The

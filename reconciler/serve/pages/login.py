@@ -1,6 +1,6 @@
 """`/_atek/login`: signs somebody in, and leads on to the service that they came from.
 
-    /_atek/login?service=ID&path=PATH ──POST, 303──► /_atek/bind-session?service=ID&path=PATH
+    /_atek/login?service=ID&path=PATH&state=… ──POST, 303──► /_atek/bind-session?service=ID&path=PATH&state=…
 
 Only `bind-session` says where a service is and which paths there are, so an address here leads nowhere else.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PATH = "/_atek/login"
 _BIND = "/_atek/bind-session"
+_ONWARDS = ("service", "path", "state")
 
 
 async def login(people: People, request: Request) -> Response:
@@ -42,13 +43,12 @@ def _form(said: Mapping[str, str], *, problem: str = "") -> Response:
         Field("username", "Name", value=said.get("username", ""), fill="username"),
         Field("password", "Password", "password", fill="current-password"),
     )
-    onwards = {name: said[name] for name in ("service", "path") if name in said}
+    onwards = {name: said[name] for name in _ONWARDS if name in said}
     made = form(PATH, fields, "Sign in", onwards)
     return page("Sign in", [], made, status=403 if problem else 200, problem=problem)
 
 
 def _onwards(said: Mapping[str, str]) -> str:
-    service = said.get("service", "")
-    if not service:
+    if not said.get("service"):
         return "/"
-    return f"{_BIND}?{urlencode({'service': service, 'path': said.get('path', '/')})}"
+    return f"{_BIND}?{urlencode({name: said[name] for name in _ONWARDS if name in said})}"

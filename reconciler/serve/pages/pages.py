@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.http.messages import json_response
-from reconciler.serve.pages import login, setup
+from reconciler.serve.pages import login, logout, setup
 from reconciler.serve.pages.page import STYLE_PATH, style
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _METHODS = ("GET", "HEAD", "POST")
 
 def pages(people: People, *, otherwise: Handler) -> Handler:
     """Answers at the paths of pages; what else is asked for goes to `otherwise`."""
-    forms = {setup.PATH: setup.setup, login.PATH: login.login}
+    forms = {setup.PATH: setup.setup, login.PATH: login.login, logout.PATH: logout.logout}
 
     async def handle(request: Request) -> Response:
         if request.path == STYLE_PATH:

@@ -8,11 +8,11 @@ from runtimes.router.carry.calls import SingleCall
 from runtimes.router.carry.client import Client
 from runtimes.router.carry.held import held
 from runtimes.router.carry.identify import identify
-from runtimes.router.carry.local_answer import LocalAnswer, rate_limited
+from runtimes.router.carry.local_answer import LocalAnswer, from_here, rate_limited
 from runtimes.router.carry.proxying import Proxying
 from runtimes.router.carry.session_binding import ask_for_session, give_session, take_session
 from runtimes.router.decide.binding import AskForSession, GiveSession, TakeSession
-from runtimes.router.decide.decision import Answer, Hold, IdentifyPeer, RateLimited
+from runtimes.router.decide.decision import Answer, FromHere, Hold, IdentifyPeer, RateLimited
 from runtimes.router.decide.proxy import Proxy
 from runtimes.router.decide.rpc import Deliver
 
@@ -25,6 +25,7 @@ HANDLERS: Handlers = {
     Proxy: Proxying,
     Answer: LocalAnswer,
     RateLimited: rate_limited,
+    FromHere: from_here,
     Hold: held,
     IdentifyPeer: identify,
     AskForSession: ask_for_session,

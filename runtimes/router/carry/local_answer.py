@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from runtimes.loopback import is_loopback
 from runtimes.router.carry.handler import LONGEST_AWAITED
 from runtimes.router.decide.decision import refusal
 from runtimes.router.protocol.pages import page
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from runtimes.router.carry.client import Client
     from runtimes.router.carry.handler import Handler
     from runtimes.router.carry.plane import Plane
-    from runtimes.router.decide.decision import Answer, RateLimited
+    from runtimes.router.decide.decision import Answer, FromHere, RateLimited
 
 
 class LocalAnswer:
@@ -70,6 +71,12 @@ class LocalAnswer:
     def client_paused(self) -> None: ...
 
     def client_resumed(self) -> None: ...
+
+
+def from_here(plane: Plane, client: Client, decision: FromHere) -> Handler:
+    """What is for who asks from this machine, or for everybody else."""
+    here = not client.peer or is_loopback(client.peer)
+    return client.start(decision.here if here else decision.otherwise)
 
 
 def rate_limited(plane: Plane, client: Client, decision: RateLimited) -> Handler:

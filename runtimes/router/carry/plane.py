@@ -93,6 +93,7 @@ class Plane:
         *,
         domain: str = "localhost",
         admin_tokens: Iterable[str] = (),
+        readers: Iterable[str] = (),
         limits: Limits | None = None,
         access_log: str = "",
         trusted_proxies: Iterable[str] = (),
@@ -103,7 +104,7 @@ class Plane:
         self.domain = domain
         self._names = names_of(domain)
         self.tls = Tls()
-        self.table = make_table({}, admin_tokens=admin_tokens)
+        self.table = make_table({}, admin_tokens=admin_tokens, readers=readers)
         #: Of this table, by the bytes of the head without its empty line.
         self.decisions: dict[bytes, Decision] = {}
         self.metrics = Metrics()

@@ -56,12 +56,17 @@ def take_session(plane: Plane, client: Client, decision: TakeSession) -> Handler
     found = plane.bindings.take(decision.token, service.id, monotonic())
     if found is None or found.session not in table.sessions:
         return _redirect(plane, client, decision, decision.target)
-    if found.state not in decision.states:
+    if not _is_same_browser(found, decision):
         answer = refusal(decision.head, 403, _NO_COOKIES, kind="host", route=service.id)
         return LocalAnswer(plane, client, answer)
-    secure = decision.states[found.state] or plane.scheme(client, decision.head) == b"https"
+    secure = decision.states.get(found.state) or plane.scheme(client, decision.head) == b"https"
     name, value = cookie_name(service, secure=secure), bound_value(table, found.session, service)
     return _redirect(plane, client, decision, decision.target, host_cookie(name, value, secure=secure))
+
+
+def _is_same_browser(found: Binding, decision: TakeSession) -> bool:
+    """Whether the one that came back is the one that set out."""
+    return found.state in decision.states
 
 
 def _redirect(plane: Plane, client: Client, decision: Decision, location: bytes, *cookies: bytes) -> Handler:

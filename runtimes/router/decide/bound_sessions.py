@@ -54,7 +54,7 @@ def session_at(table: RouteTable, service: ServiceRoute, cookie: bytes) -> str:
         value = found.get(cookie_name(service, secure=secure), b"").decode("latin-1")
         if len(value) == HANDLE + _MAC and (session := table.handles.get(value[:HANDLE])):
             given, right = value[HANDLE:].encode(), _mac(table.cookie_key, session, service).encode()
-            if table.cookie_key and hmac.compare_digest(given, right):
+            if table.cookie_key and _is_right(given, right):
                 return session
     return ""
 
@@ -63,6 +63,9 @@ def ways_of(service: ServiceRoute, cookie: bytes) -> dict[str, bool]:
     """The words by which this service's host knows a browser again; whether it keeps secure ones there."""
     names = {cookie_name(service, secure=secure, way=True): secure for secure in (False, True)}
     return {value.decode("latin-1"): names[name] for name, value in pairs_of(cookie) if name in names}
+
+
+_is_right = hmac.compare_digest
 
 
 def _mac(key: bytes, session: str, service: ServiceRoute) -> str:

@@ -65,6 +65,20 @@ class RateLimited:
 
 
 @dataclass(frozen=True, slots=True)
+class FromHere:
+    """A request whose head says nothing against that it comes from this machine: `here`, if it does."""
+
+    head: RequestHead
+    here: Decision
+    otherwise: Decision
+    caller: Caller | None = None
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return self.here.series
+
+
+@dataclass(frozen=True, slots=True)
 class IdentifyPeer:
     """A request that says nothing about who sends it: the kernel knows whose process it is.
 

@@ -37,7 +37,8 @@ NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
 #: What tells the node that a repository has something new; signed, so everybody may send it.
 HOOKS, LARGEST_HOOK = b"/_atek/hooks/", 2**20
 #: What the node serves to people who are not known yet; nothing that they fill in is large.
-FORMS, LARGEST_FORM = frozenset({b"/_atek/setup", b"/_atek/login", b"/_atek/style.css"}), 2**14
+FORMS = frozenset({b"/_atek/setup", b"/_atek/login", b"/_atek/logout", b"/_atek/style.css"})
+LARGEST_FORM = 2**14
 #: Who is signed in, and how one gets to be.
 USER_SESSIONS_API = "atek.cloud/user-sessions-api"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

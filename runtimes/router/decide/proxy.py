@@ -65,9 +65,18 @@ class Proxy:
 
 
 def proxy(
-    table: RouteTable, domain: str, head: RequestHead, place: Forwarded, caller: Caller | None
+    table: RouteTable,
+    domain: str,
+    head: RequestHead,
+    place: Forwarded,
+    caller: Caller | None,
+    *,
+    more: bytes = b"",
 ) -> Proxy:
-    """To the service at that place. What names an API goes to the path at which each instance has it."""
+    """To the service at that place. What names an API goes to the path at which each instance has it.
+
+    `more` are field lines that the node is told besides.
+    """
     route = place.service
     assert route is not None
     kind, backends, line = place.kind, route.backends, b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
@@ -78,7 +87,8 @@ def proxy(
         if paths:
             line = b""
     upgrade = _upgrade(head) if isinstance(place, (Host, Socket)) else b""
-    session = session_field(table, head) if isinstance(place, SessionCalls) and caller else b""
+    if isinstance(place, SessionCalls) and caller:
+        more = session_field(table, head)
     return Proxy(
         head=head,
         service_id=route.id,
@@ -87,7 +97,7 @@ def proxy(
         caller=caller,
         series=(kind, route.id),
         plain=head.keep_alive and not head.http_1_0,
-        prefix=line + session + _who(domain, place, caller) + _fields(table, head, place, upgrade),
+        prefix=line + more + _who(domain, place, caller) + _fields(table, head, place, upgrade),
         known=known_answers(head.method, _reader(head, place)),
         held=route.held,
         upgrade=upgrade,

@@ -14,6 +14,7 @@ from runtimes.router.decide.binding import GiveSession
 from runtimes.router.decide.cross_site import cross_site, refuse_wider_network
 from runtimes.router.decide.decision import Answer, Hold, IdentifyPeer, RateLimited
 from runtimes.router.decide.identity import caller_of
+from runtimes.router.decide.node_pages import node_page
 from runtimes.router.decide.place import Calls, Host, NodePage, SessionCalls, Socket, place_of
 from runtimes.router.decide.proxy import Proxy, proxy
 from runtimes.router.decide.rpc import deliver
@@ -34,8 +35,10 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
         return cross_site(head, place) or place
     if not isinstance(place, (Host, NodePage, Calls, Socket, SessionCalls)):
         return place
-    # 2. Who asks? Pages of the node are for everybody, and are told of nobody.
-    caller = None if isinstance(place, NodePage) else peer or caller_of(table, head, place)
+    if isinstance(place, NodePage):
+        return cross_site(head, place) or node_page(table, names, head, place)
+    # 2. Who asks?
+    caller = peer or caller_of(table, head, place)
     # 3. May they?
     if (objected := objection(table, head, place, caller)) is not None:
         return objected

@@ -153,11 +153,13 @@ class RouteTable:
     not they have it, `own` the APIs that the node itself serves, `grants` what services may call, each once.
     `sessions` are by their ids, see `session_id`, and `handles` find these. `private`: there are people, so
     what is there is for those who are signed in. `cookie_key`: under which cookies at services' hosts are
-    made; it is another one once the administrators' tokens are, and there are none without.
+    made; it is another one once the administrators' tokens are, and there are none without. `readers` are
+    tokens by which somebody may read how the node does.
     """
 
     services: Mapping[str, ServiceRoute] = field(default_factory=dict)
     admin_tokens: frozenset[str] = field(default=frozenset(), repr=False)
+    readers: frozenset[str] = field(default=frozenset(), repr=False)
     sessions: Mapping[str, Session] = field(default_factory=dict, repr=False)
     handles: Mapping[str, str] = field(default_factory=dict, repr=False)
     cookie_key: bytes = field(default=b"", repr=False)
@@ -187,13 +189,20 @@ def make_table(
     services: Mapping[str, ServiceRoute],
     *,
     admin_tokens: Iterable[str] = (),
+    readers: Iterable[str] = (),
     sessions: Mapping[str, Session] = MappingProxyType({}),
     private: bool = False,
 ) -> RouteTable:
     """The table of these services. `sessions` and `private`: see `RouteTable`."""
     tokens = frozenset(admin_tokens)
     callers = {token: Caller(SYSTEM, SYSTEM, admin=True, allow=EVERYTHING) for token in tokens}
-    empty = RouteTable(admin_tokens=tokens, private=private, callers=callers, cookie_key=_cookie_key(tokens))
+    empty = RouteTable(
+        admin_tokens=tokens,
+        readers=frozenset(readers),
+        private=private,
+        callers=callers,
+        cookie_key=_cookie_key(tokens),
+    )
     return changed(with_sessions(empty, sessions), services)
 
 

@@ -16,7 +16,7 @@ from reconciler.cli.call import as_text
 from reconciler.errors import UserError
 from reconciler.http.messages import Request, Response, json_response
 from reconciler.http.server import bind_unix, serve_http
-from reconciler.state.tokens import ensure_tokens, read_tokens, token_file
+from reconciler.state.tokens import READ_ONLY, ensure_tokens, read_tokens, token_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -179,6 +179,14 @@ def test_the_token_for_scripts(atek: Atek, home: Path) -> None:
     assert atek("token").out == f"{token}\n"
     assert ensure_tokens(home) == (token,)
     assert token_file(home).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_token_for_monitoring_is_another_one(atek: Atek, home: Path) -> None:
+    (token,) = ensure_tokens(home)
+    assert "no read-only token yet" in atek("token", "--read-only").err
+    (reader,) = ensure_tokens(home, READ_ONLY)
+    assert atek("token", "--read-only").out == f"{reader}\n" != f"{token}\n"
+    assert token_file(home, READ_ONLY).stat().st_mode & 0o777 == 0o600
 
 
 def test_tokens_of_two_homes_differ(home: Path, tmp_path: Path) -> None:

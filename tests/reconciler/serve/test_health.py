@@ -124,6 +124,16 @@ async def test_readyz_names_who_holds_it_back(server: Server, node: FakeNode) ->
     ]
 
 
+async def test_readyz_says_no_more_than_whether_to_who_may_not_know(server: Server, node: FakeNode) -> None:
+    brief = {"atek-auth-details": "none"}
+    assert (await server.get("/readyz", **brief)).content == b"ok\n"
+    node.waiting = {"notes": "CrashLoopBackOff: secret"}
+    answer = await server.get("/readyz", **brief)
+    assert (answer.status, answer.content) == (503, b"not ready\n")
+    told = await server.get("/readyz", accept="application/json", **brief)
+    assert (told.status, json.loads(told.content)) == (503, {"ready": False})
+
+
 async def test_readyz_as_json(server: Server, node: FakeNode) -> None:
     answer = await server.get("/readyz", accept="application/json")
     assert json.loads(answer.content) == {"ready": True, "node": None, "services": {}}

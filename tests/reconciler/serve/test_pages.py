@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 import pytest
 
 from reconciler.http.messages import Request, Response, json_response
+from reconciler.people.devices import Client
 from reconciler.people.household import INCORRECT
 from reconciler.serve.pages.page import STYLE_PATH
 from reconciler.serve.pages.pages import pages
+from runtimes.router.decide.table import session_id
 from tests.reconciler.people.households import PASSWORD, Home
 
 if TYPE_CHECKING:
@@ -214,3 +216,29 @@ async def test_a_full_disk_is_said(site: Pages, monkeypatch: pytest.MonkeyPatch)
     answer = await site.send("/_atek/setup", code=code, username="alice", password=PASSWORD, again=PASSWORD)
     assert "No space left on device" in Inputs(answer).text
     assert "set-cookie" not in answer.headers
+
+
+# -- the way back, and out
+
+
+async def test_who_came_from_a_service_goes_back_with_what_its_host_knows_them_by(site: Pages) -> None:
+    await site.household.create("alice", PASSWORD, "")
+    onwards = {"service": "notes", "path": "/a?b=1", "state": "0" * 32}
+    shown = Inputs(await site.get(f"/_atek/login?{urlencode(onwards)}"))
+    assert shown.values == {**onwards, "username": "", "password": ""}
+    done = await site.send("/_atek/login", **{**shown.values, "username": "alice", "password": PASSWORD})
+    assert done.headers["location"] == f"/_atek/bind-session?{urlencode(onwards)}"
+
+
+async def test_signing_out_ends_the_session_and_takes_its_cookie_back(site: Pages) -> None:
+    person = await site.household.create("alice", PASSWORD, "")
+    cookie = await site.household.begin(person.key, Client())
+    headers = {"atek-auth-session": session_id(cookie)}
+    asked = await site._handler(Request("GET", "/_atek/logout", "", headers, b""))
+    assert asked.status == 200 and site.household.session(session_id(cookie)) is not None
+    done = await site._handler(Request("POST", "/_atek/logout", "", headers, b""))
+    assert (done.status, done.headers["location"]) == (303, "/_atek/login")
+    assert done.headers["set-cookie"].startswith("session=;") and "Max-Age=0" in done.headers["set-cookie"]
+    assert site.household.session(session_id(cookie)) is None
+    nobody = await site._handler(Request("POST", "/_atek/logout", "", {}, b""))
+    assert nobody.status == 303
