@@ -1,5 +1,6 @@
 """What people see of the node itself in a browser: forms that work without a script.
 
+    /                     what is here for who is signed in (`front`)
     /_atek/setup?code=…   makes the first person (`setup`)
     /_atek/login          signs in, and goes on to where somebody wanted to be (`login`)
     /_atek/logout         signs out, at every host (`logout`)

@@ -47,6 +47,9 @@ h1 { font-size: 1.4rem; font-weight: 600 }
 label { display: block; margin: 1rem 0 }
 input { display: block; box-sizing: border-box; width: 100%; margin-top: .25rem; padding: .6rem;
   font: inherit; border: 1px solid GrayText; border-radius: .4rem; background: Field; color: FieldText }
+ul { padding: 0; list-style: none }
+li { border-bottom: 1px solid color-mix(in srgb, CanvasText 15%, Canvas) }
+li a { display: inline-block; padding: .7rem 0; min-width: 60% }
 button { width: 100%; margin-top: .5rem; padding: .7rem; font: inherit; font-weight: 600; border: 0;
   border-radius: .4rem; background: #2457c5; color: #fff; cursor: pointer }
 .problem { padding: .6rem .8rem; border-left: .25rem solid #c5242f;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from reconciler.people.devices import Client
 from reconciler.people.household import INCORRECT
 from reconciler.serve.pages.page import STYLE_PATH
 from reconciler.serve.pages.pages import pages
-from runtimes.router.decide.table import session_id
+from runtimes.router.decide.table import NODE, Backend, ServiceRoute, session_id
 from tests.reconciler.people.households import PASSWORD, Home
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Pages:
 
     def __init__(self, home: Home, household: Household) -> None:
         self.home, self.household = home, household
-        self._handler = pages(household, otherwise=_otherwise)
+        self.routes: dict[str, ServiceRoute] = {}
+        self._handler = pages(household, lambda: self.routes, otherwise=_otherwise)
 
     async def get(self, target: str, method: str = "GET") -> Response:
         path, _, query = target.partition("?")
@@ -242,3 +244,33 @@ async def test_signing_out_ends_the_session_and_takes_its_cookie_back(site: Page
     assert site.household.session(session_id(cookie)) is None
     nobody = await site._handler(Request("POST", "/_atek/logout", "", {}, b""))
     assert nobody.status == 303
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        ("admin", ["everybodys", "hers", "his", "my-own", "named"]),
+        ("", ["everybodys", "my-own", "named"]),
+        ("guest", ["named"]),
+    ],
+)
+async def test_the_front_has_what_is_here_for_somebody(site: Pages, role: str, expected: list[str]) -> None:
+    await site.household.create("owner", PASSWORD, "admin")
+    person = await site.household.create("alice", PASSWORD, role)
+    routes = (
+        ServiceRoute(NODE, "system"),
+        ServiceRoute("core.hyper", "k0"),
+        ServiceRoute("everybodys", "k1", backends=(Backend("i1"),)),
+        ServiceRoute("his", "k2", access="private"),
+        ServiceRoute("hers", "k3", owner="f" * 32),
+        ServiceRoute("my-own", "k4", owner=person.key),
+        ServiceRoute("named", "k5", access=("alice",)),
+    )
+    site.routes = {each.id: each for each in routes}
+    answer = await site._handler(Request("GET", "/", "", {"atek-auth-user": person.key}, b""))
+    shown = Inputs(answer)
+    assert re.findall(r"service=([a-z.-]+)&amp;path=%2F\"", shown.text) == expected
+    assert "alice" in shown.text and "form" in shown.tags and "script" not in shown.tags
+    assert ("(not ready)" in shown.text) and not shown.inline
+    for user in ("", "system", "0" * 32):
+        assert (await site._handler(Request("GET", "/", "", {"atek-auth-user": user}, b""))).status == 404
