@@ -21,7 +21,7 @@ _TEXT = ["string", "number", "boolean"]
 _UNITS = {"number": "duration", "integer": "size"}
 _ORDER = (
     "Manifest", "Probes", "Probe", "HttpGet", "TcpSocket", "Exec", "Export", "Dependency", "Restart",
-    "Update", "AutoUpdate", "Stop", "Resources", "SignIn", "Secret", "Label", "Build", "Project",
+    "Update", "AutoUpdate", "Stop", "Resources", "SignIn", "Lan", "Secret", "Label", "Build", "Project",
 )  # fmt: skip
 
 

@@ -34,9 +34,10 @@ from reconciler.drive.overview import Overview
 from reconciler.drive.routing import Routing
 from reconciler.drive.secrets import NoSecrets
 from reconciler.gitops.port import NoGit
+from reconciler.lan.wanted import Port
 from reconciler.peers.orders import Orders
 from reconciler.people.port import NoPeople
-from reconciler.port import NoNotifications, NoUpdates
+from reconciler.port import LoopbackOnly, NoNotifications, NoUpdates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Member
     from reconciler.people.port import People
-    from reconciler.port import Notifications, Updates
+    from reconciler.port import Lan, Notifications, Updates
     from reconciler.state.store import Store
     from runtimes.base import Engine, Runtime
     from runtimes.probes import Prober
@@ -106,6 +107,8 @@ class Ports:
     #: People.
     people: People = field(default_factory=NoPeople)
     notifications: Notifications = field(default_factory=NoNotifications)
+    #: The network.
+    lan: Lan = field(default_factory=LoopbackOnly)
     #: Folders of packages that are needed for another reason than that a service runs from there.
     also_in_use: Callable[[], set[str]] = set
     #: A service's key, and whatever else says who it is, by its id.
@@ -132,6 +135,7 @@ class Node:
         self.updates = ports.updates
         self.people = ports.people
         self.notifications = ports.notifications
+        self.lan = ports.lan
         self.routing = Routing(
             ports.router, ports.identity, self.events, self.metrics, owner_of=self._owner_of
         )
@@ -154,7 +158,7 @@ class Node:
         self._orders = Orders(str(ports.about.get("name", "")), self.reconciler, self.desired, ports.member)
         self._overview = Overview(
             self.about, self.reconciler, self.desired, self.routing,
-            notices=ports.notices, more=self._source_status, rights=self.granting.rows,
+            notices=ports.notices, more=self._source_status, rights=self.granting.rows, lan=ports.lan,
         )  # fmt: skip
         self._ports = ports
         self._ending = anyio.Event()
@@ -187,6 +191,7 @@ class Node:
             tasks.start_soon(keep_going, partial(self.git.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.notifications.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.people.run, self), self.failed)
+            tasks.start_soon(keep_going, partial(self.lan.run, self), self.failed)
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()
@@ -296,6 +301,17 @@ class Node:
     async def keeps(self, service_id: str) -> str | None:
         kept = await self.reconciler.look_at_kept(service_id)
         return None if kept is None else kept.what
+
+    # -- reconciler.lan.keeper.Host
+
+    def lan_ports(self) -> frozenset[Port]:
+        """What services of this node wish for, whether or not they run."""
+        wishes = ((each.id, each.wish) for each in self.reconciler.controllers.values())
+        return frozenset(
+            Port(wish.rank, service_id, wish.service.manifest.lan.port, self.is_own(service_id))
+            for service_id, wish in wishes
+            if wish.service is not None and wish.service.manifest.lan is not None
+        )
 
     # -- reconciler.peers.port.Host, reconciler.drive.packages.Host
 

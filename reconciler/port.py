@@ -83,6 +83,49 @@ class NoUpdates:
         raise UserError(f"{service_id} has no releases to choose from")
 
 
+class Lan(Protocol):
+    """Where else than on loopback the node is reached; `reconciler.lan.keeper` is the real one."""
+
+    async def run(self, node: Any) -> None:
+        """Opens and closes it as is wanted, until cancelled."""
+        ...
+
+    def problems(self) -> list[str]:
+        """What a person should know of it."""
+        ...
+
+    def conditions(self, service_id: str) -> list[dict[str, Any]]:
+        """Of a service's own port, as they are written down; nothing where it is as it should be."""
+        ...
+
+    def addresses(self, service_id: str) -> list[str]:
+        """URLs of a service's own port."""
+        ...
+
+    def urls(self) -> list[str]:
+        """Of the node itself, for other machines; the one for people first."""
+        ...
+
+
+class LoopbackOnly:
+    """For a node that nobody else reaches."""
+
+    async def run(self, node: Any) -> None:
+        """Nothing to do."""
+
+    def problems(self) -> list[str]:
+        return []
+
+    def conditions(self, service_id: str) -> list[dict[str, Any]]:
+        return []
+
+    def addresses(self, service_id: str) -> list[str]:
+        return []
+
+    def urls(self) -> list[str]:
+        return []
+
+
 class NodeApi(Protocol):
     """A running node."""
 

@@ -29,6 +29,7 @@ from reconciler.drive.sources import make_sources
 from reconciler.drive.status import timestamp
 from reconciler.errors import UserError
 from reconciler.gitops.port import NoGit
+from reconciler.lan.keeper import Keeper
 from reconciler.node import Node, Ports
 from reconciler.peers.standalone import Standalone
 from reconciler.people.household import Household
@@ -41,6 +42,7 @@ from reconciler.state.core_services import core_services, daemon_socket, shipped
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.grants import GrantsFile
 from reconciler.state.home import Home
+from reconciler.state.listening import parse as parse_place
 from reconciler.state.settings import load_settings
 from reconciler.state.store import FileStore
 from reconciler.state.tokens import READ_ONLY, ensure_tokens, new_token
@@ -67,8 +69,10 @@ if TYPE_CHECKING:
     from reconciler.drive.packages import Packages
     from reconciler.gitops.port import Git
     from reconciler.http.messages import Handler
+    from reconciler.lan.certificates import Certificates
+    from reconciler.lan.mdns import Mdns
     from reconciler.peers.port import Member
-    from reconciler.port import Console, Notifications
+    from reconciler.port import Console, Lan, Notifications
     from reconciler.serve.listeners import Sockets
     from reconciler.state.installed import InstalledServices
     from reconciler.state.settings import Settings
@@ -274,6 +278,7 @@ def _make_ports(parts: Parts) -> Ports:
         restarts_per_minute=opened.settings.limits.restarts_per_minute,
         people=Household(people, parts.router, wanted=opened.settings.people),
         notifications=_make_notifications(parts),
+        lan=_make_lan(parts),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
         new_id=lambda: secrets.token_hex(5),
@@ -341,6 +346,25 @@ def _make_notifications(parts: Parts) -> Notifications:
     failed = partial(_notify_failed, parts.events)
     disk = partial(disk_of, home)
     return Notifier(settings.name, settings.notify, OutboxFile(home), Sender().send, disk, failed)
+
+
+def _make_lan(parts: Parts) -> Lan:
+    """Services may come to have ports of their own at any time; all else is loaded where it is wanted."""
+    home, settings, port = parts.opened.home.path, parts.opened.settings, parts.opened.sockets.port
+    certificates: Certificates | None = None
+    names: Mdns | None = None
+    if settings.listen and settings.tls.wanted:
+        from reconciler.lan.certificates import Certificates
+
+        certificates = Certificates(home, settings.tls, node=settings.name, domain=settings.domain)
+    if settings.listen and settings.mdns:
+        from reconciler.lan.mdns import Mdns
+
+        names = Mdns(settings.name)
+    return Keeper(
+        parts.router, name=settings.name, domain=settings.domain, port=port,
+        listen=[parse_place(each) for each in settings.listen], certificates=certificates, names=names,
+    )  # fmt: skip
 
 
 def _notify_failed(events: EventLog, message: str) -> None:

@@ -36,6 +36,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "(everybody, without signing in). Left out: `private`, and `members` for what nobody in particular "
         "installed.",
         "signIn": "Tells the program who is signed in, for programs that let a proxy say so.",
+        "lan": "How it is reached on the network beside its host name.",
         "dependsOn": "Other services that have to be there before this one starts.",
         "probes": "How the node finds out whether it works.",
         "restart": "What happens when it ends.",
@@ -70,6 +71,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "project": "Containers that belong together, with Docker's defaults; Compose files set it.",
         "build": "How the image of a source with a Dockerfile is built.",
     },
+    "Lan": {"port": "The port of the node's, on each of its addresses, that is this service's alone."},
     "SignIn": {
         "header": "The header with the person's user name, like `Remote-User`.",
         "email": "The header with their address: the user name, at the node's domain where it is none.",

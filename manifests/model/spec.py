@@ -22,6 +22,7 @@ from manifests.model import confined, containers
 from manifests.model.auto_update import AutoUpdate
 from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
 from manifests.model.git import is_git, parse_git
+from manifests.model.lan import Lan
 from manifests.model.node_names import Label, NodeName
 from manifests.model.people import Access, SignIn
 from manifests.model.quantities import LONGEST, parse_duration, parse_size
@@ -284,12 +285,13 @@ class Spec(Model):
     `version` is a range of the releases of a package from Git, `auto_update` takes newer ones in it.
     `exports` left out: what the package's atek.json says. `allow`: the APIs that the service may call,
     see `authority`. `cross_site`: whether pages of other sites may have it do something. `access` and
-    `sign_in`: for which people it is, and how it hears of them. `nodes` left out: every node runs it. The
-    keys from `image` on are for the docker runtime: `isolation` is another OCI runtime of the engine,
-    `read_only` the root file system. `egress` is the way out to other machines: all of it for a container, or
-    destinations for a program in a strict sandbox, which `binds` lets see folders of this machine. `sandbox`
-    left out: as far as this machine can keep the owner's own programs apart. `placement`: who chooses the
-    machine of a container; with `swarm`, `nodes` are machines of the swarm.
+    `sign_in`: for which people it is, and how it hears of them. `lan`: its own port of the node's. `nodes`
+    left out: every node runs it. The keys from `image` on are for the docker runtime: `isolation` is another
+    OCI runtime of the engine, `read_only` the root file system. `egress` is the way out to other machines:
+    all of it for a container, or destinations for a program in a strict sandbox, which `binds` lets see
+    folders of this machine. `sandbox` left out: as far as this machine can keep the owner's own programs
+    apart. `placement`: who chooses the machine of a container; with `swarm`, `nodes` are machines of the
+    swarm.
     """
 
     id: Text
@@ -316,6 +318,7 @@ class Spec(Model):
     cross_site: Literal["refuse", "allow"] = "refuse"
     access: Access | None = None
     sign_in: SignIn | None = None
+    lan: Lan | None = None
     depends_on: tuple[Dependency, ...] = Field(default=(), max_length=MOST_ITEMS)
     probes: Probes = Probes()
     restart: Restart = Restart()

@@ -38,6 +38,8 @@ def violations(spec: Spec) -> Iterator[str]:
         yield f"{spec.replicas} replicas cannot share port {port}; write port: auto"
     if port and spec.update.strategy == "rolling":
         yield f"a rolling update cannot run two revisions on port {port}; write port: auto or recreate"
+    if spec.lan is not None and spec.lan.port == spec.exclusive_port:
+        yield f"port {spec.lan.port} is the node's for lan, and the program's too; write port: auto"
     yield from _of_sandbox(spec)
     yield from _of_secrets(spec)
     if why := swarm_violation(spec):

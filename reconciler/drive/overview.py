@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.decide.internal_error import internal_error
 from reconciler.drive.status import (
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from reconciler.drive.routing import Routing
 
 
+class Network(Protocol):
+    """See `reconciler.port.Lan`."""
+
+    def problems(self) -> list[str]: ...
+
+    def conditions(self, service_id: str) -> list[dict[str, Any]]: ...
+
+    def addresses(self, service_id: str) -> list[str]: ...
+
+    def urls(self) -> list[str]: ...
+
+
 class Overview:
     """Read at this moment. `more`: what else is to be said about the source of a name.
 
@@ -38,6 +50,7 @@ class Overview:
         notices: Sequence[str],
         more: Callable[[str], Mapping[str, Any]],
         rights: Callable[[str], list[dict[str, Any]]],
+        lan: Network,
     ) -> None:
         self._about = about
         self._reconciler = reconciler
@@ -47,11 +60,12 @@ class Overview:
         self._notices = notices
         self._more = more
         self._rights = rights
+        self._lan = lan
 
     def status(self) -> dict[str, Any]:
         """The value of `atek status --json`."""
         return {
-            "node": {**self._about, "problems": self._problems()},
+            "node": {**self._about, **self._ways_in(), "problems": self._problems()},
             "services": [entry for _, entry in sorted(self.entries().items())],
             "sources": [
                 {
@@ -77,6 +91,8 @@ class Overview:
             node = str(self._about.get("address", ""))
             lost, owner = self._routing.lost.get(service_id), self._routing.owner(service_id)
             entry = service_status(controller, lost, refusal, node, owner)
+            entry["addresses"] += self._lan.addresses(service_id)
+            entry["conditions"] += self._lan.conditions(service_id)
             rights = self._rights(service_id)
             return {**entry, "rights": rights} if rights else entry
         except Exception as error:
@@ -104,6 +120,11 @@ class Overview:
             reasons[""] = "a runtime cannot say what runs"
         return reasons
 
+    def _ways_in(self) -> dict[str, Any]:
+        """Nothing is said of a network that does not reach the node."""
+        urls = self._lan.urls()
+        return {"urls": urls} if urls else {}
+
     def _problems(self) -> list[str]:
         failure = self._reconciler.saver.failure
-        return [*self._notices, *([failure] if failure else [])]
+        return [*self._notices, *self._lan.problems(), *([failure] if failure else [])]

@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
@@ -129,6 +137,36 @@ class HyperSettings(Model):
     known_peers_only: bool = True
 
 
+def _address_of_this_machine(address: str) -> str:
+    listening.parse(address)
+    return address
+
+
+class TlsSettings(Model):
+    """The certificate of whatever other machines reach: one's own files, or one of the node's own authority.
+
+    `cert` (with its chain) and `key` are files in PEM, relative ones from the home; they are read again when
+    they change. `authority`: the node makes both by itself, and `atek ca` says how devices come to trust it.
+    """
+
+    cert: Text | None = Field(default=None, min_length=1)
+    key: Text | None = Field(default=None, min_length=1)
+    authority: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> TlsSettings:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key are said together")
+        if self.authority and self.cert is not None:
+            raise ValueError("authority = true makes its own certificate: leave cert and key out")
+        return self
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is to be TLS at all."""
+        return self.authority or self.cert is not None
+
+
 class DockerSettings(Model):
     """`binds`: folders of this machine that services in containers may ask for."""
 
@@ -169,6 +207,9 @@ class _Values(BaseModel):
 
     name: Text = Field(default_factory=default_name)
     port: int = Field(default=2835, ge=0, le=65535)
+    listen: tuple[Annotated[Text, AfterValidator(_address_of_this_machine)], ...] = ()
+    tls: TlsSettings = TlsSettings()
+    mdns: bool = True
     domain: Text = "localhost"
     labels: tuple[Text, ...] = ()
     keep_services: bool = False
@@ -215,7 +256,9 @@ class _FileValues(_Values):
 class Settings(_Values, BaseSettings):
     """What a node runs with.
 
-    Port 0 is any free one. `core_services` is read by `ConfigSource`; None where the file says nothing of it.
+    Port 0 is any free one. `listen`: where else than on loopback, once there are people; there, `mdns` has
+    the node answer to `<name>.local`. `core_services` is read by `ConfigSource`; None where the file says
+    nothing of it.
     """
 
     model_config = SettingsConfigDict(

@@ -50,6 +50,7 @@ class RouterProcess:
         self._routes: dict[str, Any] = {}
         self._sessions: dict[str, Any] = {}
         self._private = False
+        self.when_private: Callable[[], None] = lambda: None
         self._outbox: list[dict[str, Any]] = []
         self._more = anyio.Event()
         self._waiting: dict[int, tuple[anyio.Event, list[dict[str, Any]]]] = {}
@@ -73,8 +74,15 @@ class RouterProcess:
         values = {name: each and _plain(each) for name, each in sessions.items()}
         self._change("sessions", self._sessions, values)
 
+    @property
+    def private(self) -> bool:
+        """Whether there are people; `when_private` is called when there are."""
+        return self._private
+
     def set_private(self, private: bool) -> None:
-        self._private = private
+        if private != self._private:
+            self._private = private
+            self.when_private()
         if self._connected:
             self._send({"private": private})
 
@@ -113,15 +121,22 @@ class RouterProcess:
     # -- the network
 
     def open_to_network(
-        self, name: str, listeners: Sequence[socket.socket], *, hosts: Sequence[str], service: str, tls: bool
+        self,
+        name: str,
+        listeners: Sequence[socket.socket],
+        *,
+        hosts: Sequence[str],
+        service: str,
+        tls: bool,
+        after_people: bool = True,
     ) -> None:
         """Serves listeners that other machines reach. They are this router's from now on.
 
         `hosts`: what the node is called there. `service`: whose port it is, empty for the node's. With `tls`
-        nobody is served before there is a certificate. Replaces those that had the name, which no instance
-        has.
+        nobody is served before there is a certificate, with `after_people` nobody is answered before there
+        are people. Replaces those that had the name, which no instance has.
         """
-        network = {"hosts": list(hosts), "service": service, "tls": tls}
+        network = {"hosts": list(hosts), "service": service, "tls": tls, "afterPeople": after_people}
         self._open(name, {"network": network}, listeners)
 
     def show_certificate(self, pem: str, authority: str = "") -> None:

@@ -90,7 +90,9 @@ class Doors:
 
     async def _to_network(self, network: dict[str, Any], listener: socket.socket) -> Server:
         plane = self._plane
-        names = names_from_network(plane.domain, network["hosts"], network["service"])
+        names = names_from_network(
+            plane.domain, network["hosts"], network["service"], after_people=network["afterPeople"]
+        )
         desk = NetworkDesk(plane, names)
         if not network["tls"]:
             return await listen(plane, listener, desk)

@@ -49,7 +49,7 @@ class Names:
     """Host names of a node: its own (`domain` among them), and how those of its services end.
 
     `numeric`: any address is its own, too. `service`: what the port that was asked is for; empty where it is
-    the node's.
+    the node's. `after_people`: nobody is answered there before there are people.
     """
 
     domain: str
@@ -57,6 +57,7 @@ class Names:
     suffixes: tuple[str, ...]
     numeric: bool = False
     service: str = ""
+    after_people: bool = False
 
 
 def names_of(domain: str) -> Names:
@@ -64,10 +65,13 @@ def names_of(domain: str) -> Names:
     return Names(domain, LOOPBACK_NAMES | {domain, ""}, tuple({f".{domain}", ".localhost"}))
 
 
-def names_from_network(domain: str, hosts: Iterable[str], service: str = "") -> Names:
+def names_from_network(
+    domain: str, hosts: Iterable[str], service: str = "", *, after_people: bool = True
+) -> Names:
     """As `names_of`, for those who come from the network, where the node is called `hosts`."""
     at_home = names_of(domain)
-    return Names(domain, at_home.own | set(hosts), at_home.suffixes, numeric=True, service=service)
+    own = at_home.own | set(hosts)
+    return Names(domain, own, at_home.suffixes, numeric=True, service=service, after_people=after_people)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,9 @@ Place = Host | NodePage | Calls | Socket | SessionCalls
 
 def place_of(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer | GiveSession:
     """Where a request wants to go; the decision itself, where nothing more has to be asked."""
+    if names.after_people and not table.private:
+        # The node opens nothing of that kind before, and should it: here it ends.
+        return refusal(head, 403, "Not authorized: this node has no people yet who could sign in")
     name = head.host
     if name in names.own or (names.numeric and _is_address(name)):
         if names.service:

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.errors import UserError
 from reconciler.state.listening import HINT as LEAVE_IT
-from reconciler.state.listening import MESSAGE
+from reconciler.state.listening import MESSAGE, Place, parse
 from reconciler.state.settings import Settings, SettingsError, default_name, load_settings
 
 if TYPE_CHECKING:
@@ -160,9 +160,14 @@ def test_the_defaults_of_what_is_not_built_may_be_written_down(tmp_path: Path) -
         ("labels = ['Two words']", "config.toml:1: labels: 'Two words' is no label", ""),
         ("[remote]\nenabled = true", "config.toml:2: remote.enabled: it is for access", LEAVE_IT),
         ("host = '0.0.0.0'", f"config.toml:1: host: {MESSAGE}", LEAVE_IT),
-        ("listen = '0.0.0.0:2835'", f"config.toml:1: listen: {MESSAGE}", LEAVE_IT),
+        ("listen = '0.0.0.0:2835'", "config.toml:1: listen: it must be a list", "write [0.0.0.0:2835]"),
+        ("listen = ['pi.local:2835']", "config.toml:1: listen[0]: it is an address of this machine", ""),
+        ("listen = ['0.0.0.0:0']", "config.toml:1: listen[0]: it is an address of this machine", ""),
+        ("listen = ['300.0.0.0:1']", "config.toml:1: listen[0]: 300.0.0.0 is no address", ""),
+        ("[tls]\ncert = 'a.pem'", "tls: cert and key are said together", ""),
+        ("[tls]\ncert = 'a'\nkey = 'b'\nauthority = true", "tls: authority = true makes its own", ""),
         ("[router]\nlistenAddress = '::'", f"config.toml:2: router.listenAddress: {MESSAGE}", LEAVE_IT),
-        ("listn = '0.0.0.0'", "config.toml:1: listn: unknown key", "did you mean hyper.listen?"),
+        ("listn = '0.0.0.0'", "config.toml:1: listn: unknown key", "did you mean listen?"),
     ],
 )
 def test_mistakes_in_the_file(tmp_path: Path, text: str, message: str, hint: str) -> None:
@@ -176,12 +181,36 @@ def test_mistakes_in_json(tmp_path: Path) -> None:
     assert "config.json has to hold keys and values" in failure(tmp_path, "[1]", suffix=".json")[0]
 
 
-@pytest.mark.parametrize("name", ["ATEK_HOST", "ATEK_LISTEN", "ATEK_BIND_ADDRESS", "atek_router__listen"])
+@pytest.mark.parametrize("name", ["ATEK_HOST", "ATEK_LISTEN_ON", "ATEK_BIND_ADDRESS", "atek_router__listen"])
 def test_no_variable_has_it_listen_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "0.0.0.0")
     assert failure(tmp_path) == (f"{name}: {MESSAGE}", LEAVE_IT)
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ("0.0.0.0:2835", Place("0.0.0.0", 2835)),
+        ("0.0.0.0", Place("0.0.0.0")),
+        ("[::]:443", Place("::", 443)),
+        ("::", Place("::")),
+        ("[FD00::5]", Place("fd00::5")),
+        ("192.168.1.5:80", Place("192.168.1.5", 80)),
+    ],
+)
+def test_where_else_it_listens(tmp_path: Path, entry: str, place: Place) -> None:
+    (tmp_path / "config.toml").write_text(f"listen = ['{entry}']\n[tls]\nauthority = true")
+    settings = load(tmp_path)
+    assert [parse(each) for each in settings.listen] == [place]
+    assert settings.tls.wanted and settings.mdns and settings.port == 2835
+
+
+def test_nowhere_else_when_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(tmp_path).listen == () and not load(tmp_path).tls.wanted
+    monkeypatch.setenv("ATEK_LISTEN", '["0.0.0.0:2835"]')
+    assert load(tmp_path).listen == ("0.0.0.0:2835",)
 
 
 def test_what_a_service_is_told_of_its_node_is_no_setting(

@@ -11,9 +11,10 @@ import anyio
 import orjson
 import pytest
 
-from runtimes.router.carry import peer_credentials
+from runtimes.router.carry import doors, peer_credentials
 from runtimes.router.carry.doors import Doors
 from runtimes.router.decide import place
+from runtimes.router.decide.place import names_from_network
 from runtimes.router.decide.table import NODE, Credential, Session
 from tests.runtimes.router.harness import ADMIN, World
 from tests.runtimes.router.wire import Wire, request
@@ -41,10 +42,10 @@ class Network:
         stack.callback(theirs.close)
         stack.callback(doors.close)
 
-    def open(self, service: str = "") -> int:
+    def open(self, service: str = "", *, after_people: bool = False) -> int:
         """The port of a new listener."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            network = {"hosts": ["pi.local"], "service": service, "tls": False}
+            network = {"hosts": ["pi.local"], "service": service, "tls": False, "afterPeople": after_people}
             packet = orjson.dumps({"door": f"n{listener.getsockname()}", "network": network})
             socket.send_fds(self._told, [packet], [listener.fileno()])
             port: int = listener.getsockname()[1]
@@ -105,6 +106,31 @@ async def test_at_home_addresses_are_no_names(network: Network) -> None:
     """Nobody gets to loopback by one, so nobody has to be answered."""
     await network.world.service(NODE, exports=())
     assert (await network.world.ask("GET", "/livez", host="192.168.1.5")).status == 421
+
+
+async def test_without_people_the_network_is_told_nothing(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = await network.world.service()
+    port, own = network.open(after_people=True), network.open("notes", after_people=True)
+    for at, host, target in (
+        (port, "pi.local", "/livez"),
+        (port, "notes.home.example", "/"),
+        (own, "pi.local", "/"),
+    ):
+        assert (await ask(at, host=host, target=target)).status == 403
+    assert notes.requests == []
+    network.world.sign_in({"alices": Session("alice")}, private=True)
+    assert (await ask(own, COOKIE, host="pi.local")).status == 200
+    # Without the guard everybody is in.
+    network.world.sign_in({}, private=False)
+    monkeypatch.setattr(
+        doors,
+        "names_from_network",
+        lambda *each, after_people: names_from_network(*each, after_people=False),
+    )
+    opened = network.open("notes", after_people=True)
+    assert (await ask(opened, host="pi.local")).status == 200
 
 
 # -- a port of a service's own

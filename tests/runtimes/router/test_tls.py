@@ -63,7 +63,7 @@ def open_port(
     """A listener that the network reaches, as far as the router knows."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     port: int = listener.getsockname()[1]
-    node.router.open_to_network(name, [listener], hosts=hosts, service=service, tls=tls)
+    node.router.open_to_network(name, [listener], hosts=hosts, service=service, tls=tls, after_people=False)
     return port
 
 
@@ -372,7 +372,7 @@ async def world_of_tls(authority: Authority) -> AsyncIterator[tuple[int, Authori
         world.plane.take_certificate(authority.latest, "")
         doors = Doors(world.plane, theirs)
         listener = socket.create_server(("127.0.0.1", 0))
-        network = b'{"door":"n","network":{"hosts":["pi.local"],"service":"","tls":true}}'
+        network = b'{"door":"n","network":{"hosts":["pi.local"],"service":"","tls":true,"afterPeople":false}}'
         socket.send_fds(ours, [network], [listener.fileno()])
         yield listener.getsockname()[1], authority
         doors.close()
