@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_calling(commands)
     _add_notify(commands)
+    _add_ca(commands)
     _add_schema(commands)
     add_user(commands)
     add_secret(commands)
@@ -249,6 +250,18 @@ def _add_calling(commands: Commands) -> None:
         action="store_true",
         help="one that is only good for /metrics and /readyz, for monitoring",
     )
+
+
+def _add_ca(commands: Commands) -> None:
+    ca = commands.add(
+        "ca",
+        "ca",
+        "show how devices come to trust the node's own certificates",
+        "Where they fetch the certificate of its authority, and by which fingerprint they know it.\n\n"
+        "  atek ca --pem > pi.crt",
+    )
+    ca.add_argument("--pem", action="store_true", help="print the certificate itself")
+    ca.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_sync(commands: Commands) -> None:
