@@ -143,7 +143,9 @@ def _sentence(path: Path, details: list[ErrorDetails], model: type[BaseModel]) -
     wanted = list(dict.fromkeys(_must_be(detail) for detail in details))
     # What stands in an environment may be a secret.
     shown = "" if path[:1] == ("env",) else f", not {_shown(given)}"
-    return f"it must be {' or '.join(wanted)}{shown}", "" if not shown else _advice(first["type"], given)
+    return f"it must be {' or '.join(wanted)}{shown}", "" if not shown else _advice(
+        {detail["type"] for detail in details}, given
+    )
 
 
 def _must_be(detail: ErrorDetails) -> str:
@@ -154,13 +156,15 @@ def _must_be(detail: ErrorDetails) -> str:
     return detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
 
 
-def _advice(kind: str, given: Any) -> str:
-    if kind in {"tuple_type", "list_type"} and isinstance(given, str) and len(given) < 200:
+def _advice(kinds: set[str], given: Any) -> str:
+    if kinds & {"tuple_type", "list_type"} and isinstance(given, str) and len(given) < 200:
+        if given.lower() in {"none", ""}:
+            return "write [] for none"
         try:
             return f"write [{', '.join(shlex.split(given))}]"
         except ValueError:
             return "write a list, [one, two]"
-    if kind == "string_type" and isinstance(given, (int, float)):
+    if "string_type" in kinds and isinstance(given, (int, float)):
         return f'put it in quotes: "{_shown(given)}"'
     return ""
 

@@ -7,11 +7,18 @@ no terminal can take is refused where it was written, with its place, instead of
 from __future__ import annotations
 
 import re
+import reprlib
 import unicodedata
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
 
 #: RFC 1123: what may be a label of a host name, because an id becomes a subdomain.
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -23,6 +30,9 @@ LONGEST_CONTENT = 131_072
 LONGEST_NAME = 255
 #: Items of one list, and keys of one table, of a manifest.
 MOST_ITEMS = 1000
+
+_quote = reprlib.Repr()
+_quote.maxstring = 80
 
 _ROOM = LONGEST_CONTENT - LONGEST_NAME - 2
 #: Controls, marks of direction and of nothing visible, surrogates, ends of lines and of paragraphs.
@@ -79,6 +89,36 @@ Text = Annotated[str, AfterValidator(_one_line)]
 Content = Annotated[str, AfterValidator(_content)]
 #: A number of attempts, successes, processes: what nobody could ever count to is a slip.
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def not_a(value: object, what: str, right: str) -> ValueError:
+    """For a value that is wrong by itself: which it is, what it is not, and how one is written."""
+    return ValueError(f"{_quote.repr(value)} is not {what}; write {right}")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The form of a text, with the words for one that has another: beside `Text` in an `Annotated`."""
+
+    pattern: str
+    what: str
+    right: str
+
+    def check(self, text: str) -> str:
+        """The text itself. Raises ValueError."""
+        if re.fullmatch(self.pattern, text) is None:
+            raise not_a(text, self.what, self.right)
+        return text
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^({self.pattern})$"}
 
 
 def printable(text: str, longest: int = LONGEST_TEXT) -> str:

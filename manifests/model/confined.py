@@ -9,12 +9,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from manifests.model.base import MOST_ITEMS, Text
+from manifests.model.base import MOST_ITEMS, Text, not_a
 
 #: A host name, `*.` before it for all below it, or an address; IPv6 in brackets as in a URL (RFC 3986).
 _DESTINATION = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?):(?P<port>\d{1,5})"
 )
+
+_A_DESTINATION = "a host and a port, like api.example.com:443 or *.example.com:443"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,13 @@ def parse_destination(text: str) -> Destination:
     """Raises ValueError."""
     found = _DESTINATION.fullmatch(text)
     if found is None or not 0 < int(found["port"]) <= 65535:
-        raise ValueError("a destination is a host and a port, like api.example.com:443 or *.example.com:443")
+        raise not_a(text, "a destination", _A_DESTINATION)
     host = found["host"].lower()
     if host.startswith("["):
-        host = str(IPv6Address(host[1:-1]))
+        try:
+            host = str(IPv6Address(host[1:-1]))
+        except ValueError:
+            raise not_a(text, "a destination", "an address in its brackets, like [2001:db8::1]:443") from None
     return Destination(host, int(found["port"]))
 
 
@@ -55,10 +60,12 @@ def parse_bind(text: str) -> Bind:
     if not colon:
         path, mode = text, "ro"
     elif mode not in ("ro", "rw"):
-        raise ValueError("after a bind's last : stands ro or rw, like /srv/inbox:rw")
+        raise not_a(
+            text, "a bind", "ro or rw after its last :, like /srv/inbox:rw; it is at its own path inside"
+        )
     parts = path.split("/")
     if not path.startswith("/") or ".." in parts or "." in parts or not path.strip("/"):
-        raise ValueError("a bind is an absolute path, like /srv/photos or /srv/inbox:rw")
+        raise not_a(text, "a bind", "an absolute path without .., like /srv/photos or /srv/inbox:rw")
     return Bind(path.rstrip("/"), mode == "ro")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Model, Text
+from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Model, Text, Written, not_a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +43,17 @@ VOLUME_OPTIONS = frozenset({
     "ro", "rw", "nocopy", "z", "Z", "shared", "rshared", "slave", "rslave", "private", "rprivate",
 })  # fmt: skip
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+USER = Written(
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?|:[A-Za-z0-9_.-]+",
+    "a container's user",
+    "one like 1000, node or 1000:1000",
+)
+_PROJECT = Written(
+    rf"({DNS_LABEL.pattern}\.)?{DNS_LABEL.pattern}", "a project's name", "small letters, digits and -"
+)
+_ALIAS = Written(
+    r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}", "a host's name", "letters, digits, . and -, at most 63 of them"
+)
 _ISOLATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
@@ -95,7 +106,7 @@ class Volume:
 def image_reference(image: str) -> str:
     """Raises ValueError for what no engine takes as an image's name."""
     if len(image) > 512 or not _IMAGE.fullmatch(image):
-        raise ValueError("an image is written like nginx:1.27, ghcr.io/owner/app:tag or name@sha256:…")
+        raise not_a(image, "an image", "one like nginx:1.27, ghcr.io/owner/app:tag or name@sha256:…")
     return image
 
 
@@ -103,7 +114,7 @@ def capability(name: str) -> str:
     """`net_bind_service`, `CAP_NET_BIND_SERVICE`: all become `NET_BIND_SERVICE`. Raises ValueError."""
     name = name.upper().removeprefix("CAP_")
     if not _CAPABILITY.fullmatch(name) or name == "ALL":
-        raise ValueError("a capability is written like NET_BIND_SERVICE; each has to be named")
+        raise not_a(name, "a capability", "each by its name, like NET_BIND_SERVICE")
     return name
 
 
@@ -118,7 +129,7 @@ def labels(found: dict[str, str]) -> dict[str, str]:
 def isolation(name: str) -> str:
     """The name of an OCI runtime that the engine knows. Raises ValueError."""
     if not _ISOLATION.fullmatch(name):
-        raise ValueError("isolation names an OCI runtime of the engine, like runsc or kata-fc")
+        raise not_a(name, "an OCI runtime", "one that the engine knows, like runsc or kata-fc")
     return name
 
 
@@ -136,11 +147,11 @@ def parse_published(text: str) -> Published:
     """
     match = _PUBLISHED.fullmatch(text)
     if match is None:
-        raise ValueError("a published port is written like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp")
+        raise not_a(text, "a published port", "one like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp")
     container_port, first, last = int(match["container_port"]), match["first"], match["last"]
     wanted = range(int(first), int(last or first) + 1) if first else range(1, 2)
     if not (wanted and wanted[0] >= 1 and wanted[-1] <= 65535 and 1 <= container_port <= 65535):
-        raise ValueError("ports are numbers from 1 to 65535")
+        raise not_a(text, "a published port", "ports from 1 to 65535")
     every = match["address"] == "*"
     address = "0.0.0.0" if every else str(ip_address((match["address"] or "127.0.0.1").strip("[]")))
     one_of = wanted[-1] if len(wanted) > 1 else 0
@@ -167,15 +178,17 @@ def parse_volume(text: str) -> Volume:
     target, _, mode = rest.partition(":")
     words = mode.split(",") if mode else []
     if not source or not target.startswith("/") or not VOLUME_OPTIONS.issuperset(words):
-        raise ValueError("a volume is written like cache:/var/cache, ./www:/srv or ./www:/srv:ro")
+        raise not_a(text, "a volume", "one like cache:/var/cache, ./www:/srv or ./www:/srv:ro")
     parts = source.split("/")
     if ".." in parts or ".." in target.split("/") or "\0" in text:
-        raise ValueError("the paths of a volume cannot contain ..")
+        raise not_a(text, "a volume", "its paths without ..")
     if source.startswith("."):
         if parts[0] != ".":
-            raise ValueError("a folder in the service's data folder is written like ./www")
+            raise not_a(text, "a volume", "a folder of the service's data folder like ./www:/srv")
     elif not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
-        raise ValueError("a volume's name has letters, digits, _, . and -; a folder begins with ./ or /")
+        raise not_a(
+            text, "a volume", "a name of letters, digits, _, . and -, or a folder that begins with ./ or /"
+        )
     options = tuple(each for each in words if each not in ("ro", "rw"))
     return Volume(source, target, read_only="ro" in words, options=options)
 
@@ -188,7 +201,7 @@ def host_folders(volumes: Iterable[str]) -> set[str]:
 def target(path: str) -> str:
     """A place in a container. Raises ValueError for what is none."""
     if not path.startswith("/") or path.endswith("/") or ".." in path.split("/") or ":" in path:
-        raise ValueError("it is the whole path of a file in the container, like /run/secrets/password")
+        raise not_a(path, "a place in a container", "a file's whole path, like /run/secrets/password")
     return path
 
 
@@ -196,7 +209,7 @@ def inside(path: str) -> str:
     """A file of the package. Raises ValueError for what is none."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or path.startswith("/") or ".." in parts or not path.isprintable():
-        raise ValueError("it is the path of a file in the source's folder")
+        raise not_a(path, "a file of the source's folder", "its path in there, like docker/Dockerfile")
     return "/".join(parts)
 
 
@@ -204,9 +217,9 @@ class Build(Model):
     """How the image of a source is built: by which file, with which values of its ARGs, up to which stage."""
 
     dockerfile: Annotated[Text, AfterValidator(inside)] = "Dockerfile"
-    args: dict[Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Content] = Field(
-        default_factory=dict, max_length=MOST_ITEMS
-    )
+    args: dict[
+        Annotated[Text, Written(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an ARG", "one like VERSION")], Content
+    ] = Field(default_factory=dict, max_length=MOST_ITEMS)
     target: Annotated[Text, Field(min_length=1)] | None = None
 
 
@@ -230,8 +243,6 @@ class Project(Model):
     that the project comes from.
     """
 
-    name: Annotated[Text, Field(pattern=rf"^({DNS_LABEL.pattern}\.)?{DNS_LABEL.pattern}$")]
-    aliases: tuple[Annotated[Text, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")], ...] = Field(
-        default=(), max_length=MOST_ITEMS
-    )
+    name: Annotated[Text, _PROJECT]
+    aliases: tuple[Annotated[Text, _ALIAS], ...] = Field(default=(), max_length=MOST_ITEMS)
     health: Health | None = None

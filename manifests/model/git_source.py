@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from manifests.model.base import DNS_LABEL, Model, Text
+from manifests.model.base import DNS_LABEL, Model, Text, Written
 from manifests.model.policy import Policy
 from manifests.model.semver import parse_range
 from manifests.model.spec import Duration, Size
@@ -46,7 +46,10 @@ _NAME = re.compile(
     r"(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)|[/.]$))[^\s\x00-\x20\x7f~^:?*\[\\.\-/][^\s\x00-\x20\x7f~^:?*\[\\]*"
 )
 #: Git takes these out of a name; what is empty is the node's own.
-_AUTHOR = r"^([^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>)?$"
+_AUTHOR = Written(
+    r"([^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>)?", "an author", "one like Home <home@example.com>"
+)
+_USERNAME = Written(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", "the name of a user", "one like git")
 _RANGE = re.compile(r"[\^~<>=*| ]|\.x\b")
 _NO_SECRETS = (
     "a URL is shown to everybody; write the token into a file of mode 0600: credentials = { tokenFile = … }"
@@ -144,7 +147,7 @@ class Credentials(Model):
     ssh_key: Text | None = None
     known_hosts: Text | None = None
     token_file: Text | None = None
-    username: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._@+-]*$", max_length=255)] = "git"
+    username: Annotated[Text, _USERNAME, Field(max_length=255)] = "git"
 
     @model_validator(mode="after")
     def _fit(self) -> Credentials:
@@ -191,7 +194,7 @@ class GitSource(Model):
     submodules: bool = False
     on_failure: Literal["keep", "revert"] = "keep"
     hook_secret_file: Text | None = None
-    author: Annotated[Text, Field(pattern=_AUTHOR, max_length=200)] = ""
+    author: Annotated[Text, _AUTHOR, Field(max_length=200)] = ""
     limits: Limits = Limits()
 
     @field_validator("name")

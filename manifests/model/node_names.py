@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from manifests.model.base import DNS_LABEL, Model, Text
+from manifests.model.base import DNS_LABEL, Model, Text, not_a
 
 
 def _dns_label(name: str) -> str:
     if not DNS_LABEL.fullmatch(name):
-        raise ValueError("nodes and labels have small letters, digits and -, at most 63 characters")
+        raise not_a(name, "the name of a node or label", "small letters, digits and -, at most 63 of them")
     return name
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from manifests.model.base import MOST_ITEMS, Model, Text
+from manifests.model.base import MOST_ITEMS, Model, Text, not_a
 from manifests.model.confined import Binds, Destinations
 from manifests.model.spec import Cores, OpenFiles, Processes, Size
 
@@ -23,9 +23,9 @@ _PATTERN_LENGTH = 255
 
 def _pattern(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text or not 0 < len(text) <= _PATTERN_LENGTH:
-        raise ValueError("a pattern is an id or an API, with * for anything, like lab-* or example.com/*")
+        raise not_a(text, "a pattern", "an id or an API, with * for anything, like lab-* or example.com/*")
     if any(character in text for character in "?[]"):
-        raise ValueError("* is the only wildcard")
+        raise not_a(text, "a pattern", "* for anything: it is the only wildcard")
     return text
 
 

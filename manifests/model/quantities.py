@@ -8,7 +8,8 @@ it clocks and kernels take what was written for something else, or for nothing.
 from __future__ import annotations
 
 import re
-import reprlib
+
+from manifests.model.base import not_a
 
 #: Ten years, in seconds.
 LONGEST = 3650 * 86400.0
@@ -29,14 +30,14 @@ def parse_duration(value: object) -> float:
     """Seconds for `"1m30s"`, `"100ms"`, `5`. Raises ValueError for anything else, and out of bounds."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if not 0 <= value <= LONGEST:
-            raise ValueError("a duration is at least 0 and at most 3650d")
+            raise not_a(value, "between 0 and 3650d", "for example 100ms, 30s or 5m")
         return float(value)
     if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
         seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value))
         if seconds > LONGEST:
-            raise ValueError("a duration is at most 3650d")
+            raise not_a(value, "a duration of at most 3650d", "a shorter one")
         return seconds
-    raise ValueError(f"{_quoted(value)} is not a duration; write for example 100ms, 30s or 5m")
+    raise not_a(value, "a duration", "for example 100ms, 30s or 5m")
 
 
 def format_duration(seconds: float) -> str:
@@ -58,10 +59,10 @@ def parse_size(value: object) -> int:
     elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         size = float(match[1]) * _SIZE_UNITS[match[2]]
     if size > LARGEST:
-        raise ValueError("a size is at most 1024Ti")
+        raise not_a(value, "a size of at most 1024Ti", "a smaller one")
     if size >= 1:
         return int(size)
-    raise ValueError(f"{_quoted(value)} is not a size; write for example 256Mi or 1G")
+    raise not_a(value, "a size", "for example 256Mi or 1G")
 
 
 def format_size(size: float) -> str:
@@ -70,7 +71,3 @@ def format_size(size: float) -> str:
         if size >= 1024**power:
             return f"{size / 1024**power:.1f} {unit}"
     return f"{size:.0f} B"
-
-
-def _quoted(value: object) -> str:
-    return reprlib.repr(value)

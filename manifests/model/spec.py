@@ -20,7 +20,7 @@ from pydantic import (
 
 from manifests.model import confined, containers
 from manifests.model.auto_update import AutoUpdate
-from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text
+from manifests.model.base import DNS_LABEL, MOST_ITEMS, Content, Count, Model, Text, Written, not_a
 from manifests.model.git import is_git, parse_git
 from manifests.model.lan import Lan
 from manifests.model.node_names import Label, NodeName
@@ -47,7 +47,6 @@ _SERVICE_ID = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 # What programs take for one: Elasticsearch reads `discovery.type`, and Compose takes `1A`.
 _REAL_TIME = re.compile(r"(SIGRTMIN|SIGRTMAX)([+-]\d{1,2})")
 #: A user, a group, or both, by name or number.
-_USER = r"^([A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?|:[A-Za-z0-9_.-]+)$"
 _ENV_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _API_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # What may be sent as the path of a request: printable ASCII, without a fragment.
@@ -67,7 +66,7 @@ def _range(version: str) -> str:
 
 def _api_id(api: str) -> str:
     if not _API_ID.fullmatch(api):
-        raise ValueError("an API's id is 1 to 255 ASCII characters without spaces, like example.com/notes")
+        raise not_a(api, "an API's id", "at most 255 ASCII characters without spaces, like example.com/notes")
     return api
 
 
@@ -89,7 +88,7 @@ class HttpGet(Model):
     @classmethod
     def _absolute(cls, path: str) -> str:
         if not path.startswith("/") or any(character <= " " for character in path):
-            raise ValueError("a path starts with / and has no spaces")
+            raise not_a(path, "a path", "one that starts with / and has no spaces, like /health")
         return path
 
 
@@ -159,7 +158,7 @@ class Export(Model):
     @classmethod
     def _is_target(cls, path: str) -> str:
         if not _REQUEST_TARGET.fullmatch(path):
-            raise ValueError("a path starts with / and has no spaces")
+            raise not_a(path, "a path", "one that starts with / and has no spaces, like /health")
         return path
 
 
@@ -204,7 +203,7 @@ def signal_number(name: str) -> int:
         number = signal.Signals[match[1]] + int(match[2])
         if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
             return number
-    raise ValueError(f"{name} is not a signal of this system; SIGTERM and SIGINT are usual")
+    raise not_a(name, "a signal of this system", "for example SIGTERM or SIGINT")
 
 
 class Stop(Model):
@@ -259,7 +258,9 @@ class Secret(Model):
     text: Content | None = None
     as_: Literal["env", "file"] = Field(default="env", alias="as")
     target: Annotated[Text, AfterValidator(containers.target)] | None = None
-    mode: Annotated[Text, Field(pattern=r"^0?[0-7]{3}$")] | None = None
+    mode: Annotated[Text, Written(r"0?[0-7]{3}", "a file's mode", "three octal digits, like 0400")] | None = (
+        None
+    )
     uid: int | None = Field(default=None, ge=0, le=2**32 - 2)
     gid: int | None = Field(default=None, ge=0, le=2**32 - 2)
 
@@ -326,7 +327,9 @@ class Spec(Model):
     stop: Stop = Stop()
     replicas: int = Field(default=1, ge=0, le=100)
     resources: Resources = Resources()
-    run_as: Annotated[Text, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")] | None = None
+    run_as: (
+        Annotated[Text, Written(r"[a-z_][a-z0-9_.-]{0,31}", "the name of a user", "one like postgres")] | None
+    ) = None
     sandbox: Literal["none", "private", "strict"] | None = None
     binds: confined.Binds = ()
     suspend: bool = False
@@ -347,7 +350,7 @@ class Spec(Model):
     )
     read_only: bool = True
     placement: containers.Placement = "local"
-    user: Annotated[Text, Field(pattern=_USER)] | None = None
+    user: Annotated[Text, containers.USER] | None = None
     entrypoint: tuple[Content, ...] | None = Field(default=None, max_length=MOST_ITEMS)
     labels: Annotated[dict[Text, Content], AfterValidator(containers.labels)] = Field(
         default_factory=dict, max_length=MOST_ITEMS
@@ -359,7 +362,7 @@ class Spec(Model):
     @classmethod
     def _service_id(cls, value: str) -> str:
         if len(value) > 63 or not _SERVICE_ID.fullmatch(value):
-            raise ValueError("an id is a DNS label: small letters, digits and -, at most 63 characters")
+            raise not_a(value, "an id", "small letters, digits and -, at most 63 of them, like my-notes")
         return value
 
     @field_validator("source")

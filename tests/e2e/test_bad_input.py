@@ -31,8 +31,11 @@ def errors(bench: Bench) -> str:
         ("id: a\ncommand: [sleep", "a.yaml:"),
         (f"{GOOD}restrat: {{policy: never}}\n", "did you mean restart?"),
         (f"{GOOD}replicas: many\n", "replicas"),
-        (f"{GOOD}sandbox: strict\negress: [a.example]\n", "a destination is a host and a port"),
-        (f"{GOOD}exports: [{{api: x, path: y}}]\n", "a path starts with /"),
+        (
+            f"{GOOD}sandbox: strict\negress: [a.example]\n",
+            "'a.example' is not a destination; write a host and a port",
+        ),
+        (f"{GOOD}exports: [{{api: x, path: y}}]\n", "'y' is not a path; write one that starts with /"),
         ("", "delete"),
     ],
 )

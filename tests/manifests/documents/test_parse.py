@@ -164,9 +164,18 @@ def test_other_broken_files(text: str, suffix: str, expected: str) -> None:
         ("1: x", "f.yaml:3: 1: a key has to be a word"),
         ("image: nginx", "image and source exclude each other"),
         ("runtime: node\nreadOnly: false", "readOnly is for containers; write runtime: docker"),
-        ("exports: [{api: x, path: y}]", "f.yaml:3: exports[0].path: a path starts with / and has no spaces"),
-        ("allow: [a b]", "f.yaml:3: allow[0]: an API's id is 1 to 255 ASCII characters without spaces"),
-        ("sandbox: strict\negress: [example.com]", "f.yaml:4: egress[0]: a destination is a host and a port"),
+        (
+            "exports: [{api: x, path: y}]",
+            "f.yaml:3: exports[0].path: 'y' is not a path; write one that starts with / and has no spaces",
+        ),
+        (
+            "allow: [a b]",
+            "f.yaml:3: allow[0]: 'a b' is not an API's id; write at most 255 ASCII characters without spaces",
+        ),
+        (
+            "sandbox: strict\negress: [example.com]",
+            "f.yaml:4: egress[0]: 'example.com' is not a destination; write a host and a port",
+        ),
         ("update: {drainTimeout: soon}", "f.yaml:3: update.drainTimeout: 'soon' is not a duration"),
     ],
 )
@@ -190,7 +199,7 @@ def test_what_this_version_lacks_is_told_key_by_key_beside_the_rest() -> None:
     [
         ("source: .", "f.yaml:1: id: id is missing (every service needs it)"),
         ("id: [12]\nsource: .", "f.yaml:1: id: it must be text, not a list"),
-        ("id: My_App\nsource: .", "f.yaml:1: id: an id is a DNS label"),
+        ("id: My_App\nsource: .", "f.yaml:1: id: 'My_App' is not an id; write small letters"),
         ("id: a", "f.yaml:1: a service needs a source (its package folder) or a command"),
         (
             "id: a\nsource: https://me:x@github.com/x/y",
@@ -198,15 +207,30 @@ def test_what_this_version_lacks_is_told_key_by_key_beside_the_rest() -> None:
         ),
         ("id: a\nimage: nginx\nruntime: node", "an image is run by the docker runtime, not by node"),
         ("id: a\nruntime: docker\ncommand: [x]", "a container needs an image, or a source with a Dockerfile"),
-        ("id: a\nimage: Nginx!", "f.yaml:2: image: an image is written like nginx:1.27"),
+        ("id: a\nimage: Nginx!", "f.yaml:2: image: 'Nginx!' is not an image; write one like nginx:1.27"),
         ("id: a\nimage: x\npublish: [[80]]", "f.yaml:3: publish[0]: it must be text"),
-        ("id: a\nimage: x\npublish: ['80']", "f.yaml:3: publish[0]: a published port is written like"),
-        ("id: a\nimage: x\npublish: ['1:70000']", "f.yaml:3: publish[0]: ports are numbers from 1 to 65535"),
-        ("id: a\nimage: x\nvolumes: [a]", "f.yaml:3: volumes[0]: a volume is written like"),
-        ("id: a\nimage: x\nvolumes: ['../a:/b']", "f.yaml:3: volumes[0]: the paths of a volume cannot"),
-        ("id: a\nimage: x\nvolumes: ['.a:/b']", "f.yaml:3: volumes[0]: a folder in the service's data"),
-        ("id: a\nimage: x\ncapabilities: [all]", "f.yaml:3: capabilities[0]: a capability is written like"),
-        ("id: a\nimage: x\nisolation: '-x'", "f.yaml:3: isolation: isolation names an OCI runtime"),
+        (
+            "id: a\nimage: x\npublish: ['80']",
+            "f.yaml:3: publish[0]: '80' is not a published port; write one like",
+        ),
+        (
+            "id: a\nimage: x\npublish: ['1:70000']",
+            "f.yaml:3: publish[0]: '1:70000' is not a published port; write ports",
+        ),
+        ("id: a\nimage: x\nvolumes: [a]", "f.yaml:3: volumes[0]: 'a' is not a volume; write one like"),
+        (
+            "id: a\nimage: x\nvolumes: ['../a:/b']",
+            "f.yaml:3: volumes[0]: '../a:/b' is not a volume; write its paths without ..",
+        ),
+        (
+            "id: a\nimage: x\nvolumes: ['.a:/b']",
+            "f.yaml:3: volumes[0]: '.a:/b' is not a volume; write a folder of the service's data",
+        ),
+        (
+            "id: a\nimage: x\ncapabilities: [all]",
+            "f.yaml:3: capabilities[0]: 'ALL' is not a capability; write each",
+        ),
+        ("id: a\nimage: x\nisolation: '-x'", "f.yaml:3: isolation: '-x' is not an OCI runtime"),
         ("id: a\nimage: x\nnetwork: none\nport: 80", "with network: none nobody reaches a port"),
         ("id: a\nimage: x\nnetwork: host\npublish: ['1:1']", "every port is this machine's already"),
         ("id: a\nimage: x\nnetwork: host\negress: true", "egress is for network: bridge"),

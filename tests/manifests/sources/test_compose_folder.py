@@ -51,7 +51,7 @@ async def test_a_change_beside_it_is_a_change_of_it(tmp_path: Path) -> None:
         (tmp_path / "b.env").write_text("A=b\n")
         await watched.until(lambda now: find(now, "web").manifest.env == {"A": "b"})
         (tmp_path / ".env").unlink()
-        await watched.until(lambda now: "an image is written like" in problems(now))
+        await watched.until(lambda now: "is not an image; write one like" in problems(now))
         assert find(watched.snapshot, "web").manifest.image == "nginx:8"
 
 

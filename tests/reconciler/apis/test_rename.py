@@ -140,8 +140,8 @@ async def test_ids_that_cannot_be_had(world: World, apis: Apis) -> None:
     for new, said in {
         "wiki": "-32003 App already exists under the ID: wiki",
         "left": "-32003 data/left still holds the data of an earlier service",
-        "No": "-32001 id: an id is a DNS label",
-        "": "-32001 id: an id is a DNS label",
+        "No": "-32001 id: 'No' is not an id",
+        "": "-32001 id: '' is not an id",
     }.items():
         with pytest.raises(Failure, match=said):
             await apis("configure", "notes", {"id": new})
