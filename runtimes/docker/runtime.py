@@ -351,7 +351,7 @@ class DockerRuntime:
             await self._starter.discard(container, instance)
             return
         handle = Handle(instance, container)
-        describe(handle, found, self._folders.socket(instance))
+        describe(handle, found, self._folders)
         handle.hidden = known_secrets(said.service, self._open_secrets).words
         self._handles.add(handle)
         if state == "paused":

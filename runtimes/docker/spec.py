@@ -47,6 +47,8 @@ _LOG_SIZE = "8m"
 _SCRATCH = {"/tmp": "rw,nosuid,nodev,mode=1777,size=256m", "/run": "rw,nosuid,nodev,mode=755,size=64m"}
 # Docker lets every program have ports below 1024 in a network of its own; Podman has to be asked to.
 _FIRST_FREE_PORT = "net.ipv4.ip_unprivileged_port_start"
+#: Each token's name among those of an instance, and the variable that a program finds it by.
+TOKENS = {"token": TOKEN_VARIABLE, "routerToken": ROUTER_VARIABLE}
 _NANO = 1_000_000_000
 _TAG = re.compile(r"[^/]*:[^/:]*$")
 
@@ -157,8 +159,7 @@ def _environment(launch: Launch, place: Place, port: int | None, image: Image) -
         "ATEK_ASSIGNED_SERVICE_KEY": launch.identity.get("key", ""),
         "ATEK_HOST_PORT": str(place.host_port),
         "ATEK_HOST_SOCKET": f"{GATEWAY}/{GATEWAY_NAME}",
-        TOKEN_VARIABLE: launch.identity.get("token", ""),
-        ROUTER_VARIABLE: launch.identity.get("routerToken", ""),
+        **{name: launch.identity[key] for key, name in TOKENS.items() if launch.identity.get(key)},
         "ATEK_DATA_DIR": DATA,
     }
     # A project's program listens where its image says, and may mean something else by PORT.

@@ -16,8 +16,8 @@ from runtimes.docker.failures import EngineAnswer, start_failure
 from runtimes.docker.gateway import UNREACHABLE, may_enter
 from runtimes.docker.handles import Handle
 from runtimes.docker.network import network_name
+from runtimes.docker.tokens import as_files, as_made, tokens_of
 from runtimes.processes.ports import free_port, is_free, require_free
-from runtimes.processes.variables import ROUTER_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +118,7 @@ class Starter:
             require_free(port)
         kind = await self._networks.kind(manifest)
         try:
-            body = await self._body(launch, image, kind, port)
+            body = await self._body(as_files(launch), image, kind, port)
             container = await self._create(launch, body, kind)
             return await self._run(Handle(launch.instance, container, hidden=launch.secrets.words))
         except BaseException as error:
@@ -129,7 +129,7 @@ class Starter:
             raise
 
     async def _start_again(self, launch: Launch, image: Image, ended: Ended) -> Handle | None:
-        """The container keeps its instance and its tokens; None if it cannot be had.
+        """The container keeps its instance; None if it cannot be had.
 
         Raises RuntimeFailure for what would be no better in a new one.
         """
@@ -154,13 +154,7 @@ class Starter:
         manifest = launch.service.manifest
         if said is None or (manifest.network == "host" and said.port is not None and not is_free(said.port)):
             return False
-        environment = found["Config"].get("Env") or []
-        tokens = {
-            "token": _variable(environment, TOKEN_VARIABLE),
-            "routerToken": _variable(environment, ROUTER_VARIABLE),
-        }
-        identity = {**launch.identity, **tokens}
-        once = replace(launch, instance=ended.instance, identity=identity)
+        once = as_made(replace(launch, instance=ended.instance), found["Config"].get("Env") or [])
         kind = await self._networks.kind(manifest)
         return is_same(found, await self._body(once, image, kind, said.port))
 
@@ -179,7 +173,7 @@ class Starter:
         try:
             await self._engine.call("POST", f"/containers/{handle.container}/start")
             found = await self._engine.call("GET", f"/containers/{handle.container}/json")
-            describe(handle, found, self._folders.socket(handle.instance))
+            describe(handle, found, self._folders)
         except BaseException:
             self._handles.remove(handle)
             raise
@@ -217,7 +211,7 @@ async def remove_container(engine: Engine, container: str) -> None:
             raise
 
 
-def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
+def describe(handle: Handle, found: Mapping[str, Any], folders: Folders) -> None:
     """Takes over what the engine says of a container: where it listens, its process, its health.
 
     Raises RuntimeFailure when its labels are not of this version.
@@ -230,16 +224,17 @@ def describe(handle: Handle, found: Mapping[str, Any], socket: str) -> None:
     handle.signal = config.get("StopSignal") or handle.signal
     handle.networks = networks_of(found)
     handle.health = handle.health or (state.get("Health") or {}).get("Status", "")
+    tokens = tokens_of(said.instance, environment, folders.memory)
     handle.running = Running(
         instance=said.instance,
         service=said.service,
         slot=said.slot,
         pid=int(state.get("Pid") or 0),
-        endpoint=_endpoint(said, found, socket),
+        endpoint=_endpoint(said, found, folders.socket(handle.instance)),
         started_at=seconds(state.get("StartedAt", "")),
         unenforced=_unenforced(said, found),
-        token=_variable(environment, TOKEN_VARIABLE),
-        router_token=_variable(environment, ROUTER_VARIABLE),
+        token=tokens["token"],
+        router_token=tokens["routerToken"],
         container=str(found["Id"]),
         checked=handle.health not in ("", "none"),
     )
@@ -268,11 +263,6 @@ def _endpoint(said: labels.Labelled, found: Mapping[str, Any], socket: str) -> E
 def _unenforced(said: labels.Labelled, found: Mapping[str, Any]) -> tuple[str, ...]:
     notes = [] if said.service.manifest.network == "host" or may_enter() else [UNREACHABLE]
     return (*notes, *(str(warning) for warning in found.get("Warnings") or ()))
-
-
-def _variable(environment: list[str], name: str) -> str:
-    prefix = f"{name}="
-    return next((each.removeprefix(prefix) for each in environment if each.startswith(prefix)), "")
 
 
 def seconds(moment: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -216,7 +217,7 @@ async def test_a_container_that_ended_keeps_what_was_written_inside(lives: Docke
     await ended(runtime, first)
     again = await started(runtime, of, "i2")
     await told(lives, ["one", "one"])
-    assert (again.container, again.token) == (first.container, first.token)
+    assert again.container == first.container
     assert [each.instance for each in await runtime.observe()] == [again.instance]
     # By a node that was killed meanwhile, too.
     await lives.engine.call("POST", f"/containers/{again.container}/kill")
@@ -239,7 +240,8 @@ async def test_what_crashed_has_a_termination_message(lives: DockerLives) -> Non
     says = [
         "/bin/sh",
         "-c",
-        "echo begins; echo Error: no database, only $$ATEK_HOST_BEARER_TOKEN >&2; exit 3",
+        "echo begins; read token < ${ATEK_HOST_BEARER_TOKEN_FILE:-/dev/null}; "
+        "echo Error: no database, only $$token$$ATEK_HOST_BEARER_TOKEN >&2; exit 3",
     ]
     for number, read_only in enumerate((True, False)):
         of = lives.make(command=says, env={"PATH": "/bin"}, readOnly=read_only)
@@ -249,3 +251,63 @@ async def test_what_crashed_has_a_termination_message(lives: DockerLives) -> Non
         assert exit.code == 3
         # Of two streams nobody knows which of two lines of one moment came first.
         assert exit.said.split(" | ")[0] == "Error: no database, only ***"
+
+
+#: Tells its tokens, wherever it has them.
+TELLS = (
+    "says() { echo ${1:-$(cat $2)}; }; "
+    "{ says \"$ATEK_HOST_BEARER_TOKEN\" $ATEK_HOST_BEARER_TOKEN_FILE; "
+    "says \"$ATEK_ROUTER_TOKEN\" $ATEK_ROUTER_TOKEN_FILE; } > $ATEK_DATA_DIR/told.new; "
+    "mv $ATEK_DATA_DIR/told.new $ATEK_DATA_DIR/told; "
+)  # fmt: skip
+
+
+def teller(lives: DockerLives, **manifest: Any) -> Service:
+    command = ["/bin/sh", "-c", (TELLS + WAITS).replace("$", "$$")]
+    return lives.make(
+        **{"image": IMAGE, "command": command, "readOnly": False, "env": {"PATH": "/bin"}, **manifest}
+    )
+
+
+async def with_tokens(runtime: DockerRuntime, of: Service, instance: str, token: str) -> Running:
+    identity = {"key": "k", "token": token, "routerToken": f"{token}-router"}
+    await runtime.prepare(of, lambda _: None)
+    return await runtime.start(replace(launch(of, instance), identity=identity))
+
+
+def tokens(running: Running) -> tuple[str, str]:
+    return running.token, running.router_token
+
+
+async def test_a_container_that_is_started_again_has_new_tokens(lives: DockerLives) -> None:
+    runtime = lives.next_life()
+    await runtime.observe()
+    of = teller(lives)
+    first = await with_tokens(runtime, of, "i1", "token-1")
+    await told(lives, ["token-1", "token-1-router"])
+    await ended(runtime, first)
+    again = await with_tokens(runtime, of, "i2", "token-2")
+    assert again.container == first.container
+    await told(lives, ["token-2", "token-2-router"])
+    assert tokens(again) == ("token-2", "token-2-router")
+    # Whoever asks the engine is told neither, and the next life of a node that was killed knows them.
+    found = await lives.engine.call("GET", f"/containers/{again.container}/json")
+    assert b"token-1" not in orjson.dumps(found) and b"token-2" not in orjson.dumps(found)
+    [adopted] = await lives.next_life().observe()
+    assert tokens(adopted) == ("token-2", "token-2-router")
+
+
+async def test_one_that_an_earlier_version_made_goes_on_as_it_was_made(
+    lives: DockerLives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = lives.next_life()
+    await runtime.observe()
+    of = teller(lives)
+    with monkeypatch.context() as patched:
+        patched.setattr("runtimes.docker.starting.as_files", lambda launch: launch)
+        first = await with_tokens(runtime, of, "i1", "token-1")
+    await told(lives, ["token-1", "token-1-router"])
+    await ended(runtime, first)
+    again = await with_tokens(runtime, of, "i2", "token-2")
+    assert again.container == first.container
+    assert tokens(again) == tokens(first) == ("token-1", "token-1-router")
