@@ -102,7 +102,8 @@ class Caller:
     """Who sends a request. `user` and `service` are what the callee is told.
 
     `allow` are patterns of the APIs that are granted; None: nothing was said about that. `person` is whose
-    session it is; None for services and tokens.
+    session it is; None for services and tokens. `within` is what it may besides at most: whoever acts for two
+    may what both may.
     """
 
     user: str
@@ -110,6 +111,7 @@ class Caller:
     admin: bool = False
     allow: frozenset[str] | None = None
     person: Session | None = None
+    within: frozenset[str] | None = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,10 @@ class RouteTable:
         return self.callers.get(token)
 
     def may_call(self, caller: Caller, api: str) -> bool:
-        return allows(caller.allow, api, nodes_own=api in self.own)
+        own = api in self.own
+        return allows(caller.allow, api, nodes_own=own) and (
+            caller.within is EVERYTHING or allows(caller.within, api, nodes_own=own)
+        )
 
 
 def session_id(cookie: str) -> str:
@@ -294,6 +299,17 @@ def _keys(route: ServiceRoute) -> set[ApiKey]:
 def caller_of(route: ServiceRoute) -> Caller:
     """A service as the caller of others."""
     return Caller(route.owner, route.key, allow=None if route.allow is None else frozenset(route.allow))
+
+
+def on_page_of(person: Caller, service: ServiceRoute) -> Caller:
+    """Somebody who is signed in, on a page of a service's host: what both of them may, and no more.
+
+    The page is the service's program: it never has all that the person has, and the service never what the
+    person has not. So it administers the node only for an administrator, and only where its `allow` names
+    that API.
+    """
+    page = caller_of(service)
+    return replace(person, service=page.service, within=page.allow)
 
 
 def conflicts(services: Iterable[ServiceRoute]) -> dict[str, dict[str, str]]:
