@@ -174,7 +174,21 @@ def _holder(connection: socket.socket, leaders: Set[int], node: NodeProcess) -> 
         if found is None:
             hidden.append(pid)
     # Who does not let itself be looked at is somebody else's, unless it is one of ours.
-    return UNKNOWN if any(_leader(pid, leaders, node) is not None for pid in hidden) else None
+    ours = any(_leader(pid, leaders, node) is not None for pid in hidden) or any(map(_is_veiled, leaders))
+    return UNKNOWN if ours else None
+
+
+def _is_veiled(pid: int) -> bool:
+    """Whether there is such a process, which /proc does not show: another user's where it hides them
+    (proc(5), hidepid).
+    """
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return not os.path.exists(f"/proc/{pid}")
+    except OSError:
+        return False
+    return False
 
 
 def _of_user(uid: int) -> Iterator[int]:

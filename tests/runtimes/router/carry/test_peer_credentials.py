@@ -205,3 +205,33 @@ def test_two_connections_of_one_process_to_one_listener_are_two_ends(tmp_path: P
     ):
         found, other = peer_credentials._other_end(ours), peer_credentials._other_end(others)
         assert found is not None and other is not None and found.inode != other.inode
+
+
+#: A program of root's (of a container with the machine's network) connects, and a router that is not root is
+#: asked whose it is: with the container among the instances, and without.
+ANOTHER_USERS = """
+import ctypes, os, socket, subprocess, sys
+server = socket.create_server(("127.0.0.1", 0))
+connects = f"import socket, sys; s = socket.create_connection({server.getsockname()!r}); sys.stdin.read()"
+theirs = subprocess.Popen([sys.executable, "-c", connects], stdin=subprocess.PIPE, start_new_session=True)
+ours, _ = server.accept()
+if sys.argv[1] == "hidden":
+    libc = ctypes.CDLL(None)
+    assert libc.unshare(0x20000) == 0 and libc.mount(b"none", b"/", None, 0x44000, None) == 0
+    assert libc.mount(b"proc", b"/proc", b"proc", 0, b"hidepid=2") == 0
+from runtimes.router.carry.peer_credentials import UNKNOWN, leader_of
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+assert leader_of(ours, frozenset({theirs.pid})) == UNKNOWN, "a visitor"
+assert leader_of(ours, frozenset()) is None
+theirs.stdin.close()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs of two users")
+@pytest.mark.parametrize("proc", ["shown", "hidden"])
+def test_another_users_program_is_no_visitor_as_long_as_an_instance_may_be_it(proc: str) -> None:
+    line = [sys.executable, "-c", ANOTHER_USERS, proc]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
