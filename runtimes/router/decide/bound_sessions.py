@@ -61,8 +61,12 @@ def session_at(table: RouteTable, service: ServiceRoute, cookie: bytes) -> str:
 
 def ways_of(service: ServiceRoute, cookie: bytes) -> dict[str, bool]:
     """The words by which this service's host knows a browser again; whether it keeps secure ones there."""
-    names = {cookie_name(service, secure=secure, way=True): secure for secure in (False, True)}
-    return {value.decode("latin-1"): names[name] for name, value in pairs_of(cookie) if name in names}
+    found: dict[str, bool] = {}
+    # The secure one last: it counts where a browser has been given both, and kept both.
+    for secure in (False, True):
+        wanted = cookie_name(service, secure=secure, way=True)
+        found |= {value.decode("latin-1"): secure for name, value in pairs_of(cookie) if name == wanted}
+    return found
 
 
 _is_right = hmac.compare_digest

@@ -191,7 +191,7 @@ async def test_a_browser_that_keeps_secure_cookies_gets_one(world: World, scheme
     node = f"localhost:{world.port}"
     target = asked["location"].partition(node)[2]
     given = await world.ask("GET", target, said, "Cookie: session=of-bob", host=node)
-    way = f"Cookie: {offered[0].partition(';')[0]}"
+    way = f"Cookie: {'; '.join(each.partition(';')[0] for each in offered)}"
     target = given["location"].partition(service.host)[2]
     bound = (await world.ask("GET", target, way, said, host=service.host))["set-cookie"]
     assert bound.startswith("__Host-atek-")
