@@ -28,3 +28,13 @@ def _run(*words: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     results: dict[str, Any] = json.loads(done.stdout)
     return results
+
+
+def test_what_a_person_costs_is_measured() -> None:
+    command = [sys.executable, "-m", "tests.bench.router.signed_in", "--plain", "--json"]
+    done = subprocess.run(
+        [*command, "--rounds", "1", "--seconds", "0.3", "--connections", "2"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [*found] == KINDS and all(each["person"] > 0 and each["ratio"] > 0 for each in found.values())
