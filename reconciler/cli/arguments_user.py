@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
-
     from reconciler.cli.commands import Commands
 
 _ROLES = ("owner", "member", "guest")
@@ -35,19 +34,25 @@ def add_user(commands: Commands) -> None:
     _named(words, "rename", "call somebody otherwise").add_argument("to", metavar="NEW")
     remove = _named(words, "remove", "remove somebody; what they installed is stopped, and kept")
     remove.add_argument("--yes", action="store_true", help="do not ask")
-    words.add_parser("list", help="who there is", allow_abbrev=False).add_argument(
-        "--json", action="store_true", help="for programs"
-    )
-    sessions = words.add_parser("sessions", help="where people are signed in", allow_abbrev=False)
+    listing = _word(words, "list", "who there is")
+    sessions = _word(words, "sessions", "where people are signed in")
     sessions.add_argument("name", metavar="NAME", nargs="?")
     sessions.add_argument("--end", metavar="ID", action="append", default=[], help="sign out there")
     sessions.add_argument("--end-all", action="store_true", help="sign out everywhere")
-    sessions.add_argument("--json", action="store_true", help="for programs")
-    words.add_parser("link", help="a new link that makes the first person in a browser", allow_abbrev=False)
+    for each in (listing, sessions):
+        each.add_argument("--json", action="store_true", help="for programs")
+    _word(words, "link", "a new link that makes the first person in a browser")
+
+
+def _word(words: Any, command: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = words.add_parser(command, help=summary, allow_abbrev=False)
+    # See `Commands.add`.
+    parser.add_argument("--home", metavar="H", default=argparse.SUPPRESS, help="the node's folder")
+    return parser
 
 
 def _named(words: Any, command: str, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = words.add_parser(command, help=summary, allow_abbrev=False)
+    parser = _word(words, command, summary)
     parser.add_argument("name", metavar="NAME")
     return parser
 

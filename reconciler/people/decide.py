@@ -14,12 +14,14 @@ from reconciler.errors import UserError
 from reconciler.people.model import GUEST, MEMBER, OWNER, ROLES, Everybody, Person, Removed, SignedIn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 SHORTEST_NAME, LONGEST_NAME = 3, 64
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 6, 1024
 #: Seconds: a session ends when nobody used it for so long, and so long after it began.
 IDLE, LONGEST = 30 * 86400.0, 365 * 86400.0
+#: How exactly it is known when a session was last seen.
+NOTED_AFTER = 3600.0
 #: Sessions of one person; the one that was not seen for longest goes first.
 MOST_SESSIONS = 50
 _RESERVED = frozenset({"system"})
@@ -153,6 +155,16 @@ def lasting(sessions: Mapping[str, SignedIn], people: Collection[str], now: floa
         for digest, each in sessions.items()
         if each.person in people and now - each.seen < IDLE and now - each.created < LONGEST
     }
+
+
+def noted(sessions: Mapping[str, SignedIn], seen: Iterable[str], now: float) -> dict[str, SignedIn]:
+    """With those seen now; what was seen within the last hour is as good, and need not be written down."""
+    newer = {
+        each: replace(sessions[each], seen=now)
+        for each in seen
+        if each in sessions and now - sessions[each].seen >= NOTED_AFTER
+    }
+    return {**sessions, **newer}
 
 
 def begun(sessions: Mapping[str, SignedIn], digest: str, session: SignedIn) -> dict[str, SignedIn]:

@@ -171,8 +171,14 @@ class Household:
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Ends the sessions whose time is over."""
+        """Notes which sessions were used, and ends those whose time is over."""
+        seen, now = await self._router.seen(), self._wall()
         async with self._lock:
+            noted = decide.noted(self._sessions, seen, now)
+            if noted != self._sessions:
+                self._sessions = noted
+                # Too old a file ends a session that nobody used for weeks, at the worst.
+                await self._write_sessions(must=False)
             left = decide.lasting(self._sessions, self.everybody.people.keys(), self._wall())
             await self._end(self._sessions.keys() - left.keys())
 

@@ -32,6 +32,10 @@ class Router(Protocol):
         """Returns once the router acts by all that it was told; at once while it is away."""
         ...
 
+    async def seen(self) -> list[str]:
+        """The sessions by which somebody asked for something since the last call, by their ids."""
+        ...
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         """Returns once nothing is in flight to an instance that is published no more.
 
@@ -64,6 +68,9 @@ class NoRouter:
     def set_private(self, private: bool) -> None: ...
 
     async def told(self) -> None: ...
+
+    async def seen(self) -> list[str]:
+        return []
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None: ...
 

@@ -89,6 +89,10 @@ class RouterProcess:
     async def told(self) -> None:
         await self._ask({"told": True})
 
+    async def seen(self) -> list[str]:
+        answer = await self._ask({"seen": True})
+        return [str(each) for each in answer.get("seen", ())]
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         await self._ask({"drained": instance, "hurry": hurry, "restart": restart})
 

@@ -120,6 +120,8 @@ class Answerer:
             self._plane.set_private(message["private"])
         elif "tls" in message:
             self._plane.take_certificate(**message["tls"])
+        elif "seen" in message:
+            self._reply(message, {"seen": self._plane.take_seen()})
         elif "told" in message:
             # What came before is done.
             self._reply(message, {})

@@ -53,6 +53,9 @@ class FakeRouter:
 
     async def told(self) -> None: ...
 
+    async def seen(self) -> list[str]:
+        return []
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         if not self.away and instance in self.backends():
             self._wrong(f"{instance} was to drain while it was published")

@@ -21,6 +21,7 @@ from runtimes.router.carry.request_ids import request_ids
 from runtimes.router.carry.tls import Tls
 from runtimes.router.carry.turns import Turns
 from runtimes.router.decide import request
+from runtimes.router.decide.identity import session_by
 from runtimes.router.decide.place import names_of
 from runtimes.router.decide.table import changed, make_table, with_sessions
 from runtimes.router.limits import Limits
@@ -107,6 +108,8 @@ class Plane:
         self.table = make_table({}, admin_tokens=admin_tokens, readers=readers)
         #: Of this table, by the bytes of the head without its empty line.
         self.decisions: dict[bytes, Decision] = {}
+        #: By which sessions somebody asked since `take_seen`.
+        self.seen: set[str] = set()
         self.metrics = Metrics()
         self.access_log = AccessLog(access_log) if access_log else None
         self.trusted_proxies = frozenset(trusted_proxies)
@@ -166,6 +169,12 @@ class Plane:
         # What answers with the authority's certificate is another answer now.
         self.decisions = {}
 
+    def take_seen(self) -> list[str]:
+        """By which sessions somebody asked. What is decided already is decided again, so it is noticed."""
+        seen, self.seen = self.seen - {""}, set()
+        self.decisions = {}
+        return sorted(seen)
+
     def _look_again(self) -> None:
         """What goes on for long ends with the right to it."""
         for pool in list(self.pools.values()):
@@ -208,6 +217,8 @@ class Plane:
         """What is to be done with a request, by its head with the empty line. Raises BadHead."""
         decision = request.unseen(self.table, request.decide(self.table, self._names, parse_request(head)))
         remember(self.decisions, head[: -len(END)], decision)
+        if decision.caller is not None and decision.caller.person is not None:
+            self.seen.add(session_by(self.table, decision.head))
         return decision
 
     def decide_head(self, head: RequestHead, caller: Caller | None) -> Decision:

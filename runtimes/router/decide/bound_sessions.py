@@ -47,6 +47,12 @@ def bound_value(table: RouteTable, session: str, service: ServiceRoute) -> str:
     return session[:HANDLE] + _mac(table.cookie_key, session, service)
 
 
+def handled(table: RouteTable, cookie: bytes) -> str:
+    """The id of a session that a cookie names, right or not; empty without one."""
+    named = (value[:HANDLE].decode("latin-1") for name, value in pairs_of(cookie) if is_nodes(name))
+    return next((session for each in named if (session := table.handles.get(each))), "")
+
+
 def session_at(table: RouteTable, service: ServiceRoute, cookie: bytes) -> str:
     """The id of the session that a browser has at this service's host; empty without one."""
     found: Mapping[bytes, bytes] = dict(reversed(list(pairs_of(cookie))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from manifests.model.authority import EVERYTHING
-from runtimes.router.decide.bound_sessions import session_at
+from runtimes.router.decide.bound_sessions import handled, session_at
 from runtimes.router.decide.place import Host
 from runtimes.router.decide.sessions import session_of
 from runtimes.router.decide.table import SYSTEM, Caller
@@ -37,3 +37,8 @@ def caller_of(table: RouteTable, head: RequestHead, place: Place) -> Caller | No
         return None
     service = place.service.key if place.service else SYSTEM
     return Caller(session.user, service, session.admin, EVERYTHING, session)
+
+
+def session_by(table: RouteTable, head: RequestHead) -> str:
+    """The id of the session by which somebody is a caller who is one by a session."""
+    return session_of(table, head.cookie) or handled(table, head.cookie)

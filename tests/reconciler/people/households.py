@@ -29,6 +29,11 @@ class ToldRouter(NoRouter):
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.private = False
+        self.used: list[str] = []
+
+    async def seen(self) -> list[str]:
+        used, self.used = self.used, []
+        return used
 
     def update_sessions(self, sessions: Mapping[str, Session | None]) -> None:
         for each, session in sessions.items():

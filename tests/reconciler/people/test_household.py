@@ -184,6 +184,25 @@ async def test_sessions_end_in_time(home: Home) -> None:
     assert home.signed_in(cookie) is None
 
 
+async def test_who_uses_a_session_keeps_it_until_the_longest(home: Home) -> None:
+    household = home.household()
+    await two_people(household)
+    _, used = await household.login("bob", PASSWORD, HERE)
+    _, idle = await household.login("bob", PASSWORD, LAN)
+    for _ in range(24):
+        home.wall += decide.IDLE / 2
+        home.router.used = [session_id(used), "of nobody"]
+        await household.sweep()
+    assert home.signed_in(used)
+    assert home.signed_in(idle) is None
+    household = home.household()
+    assert home.signed_in(used), "it is on disk when it was seen"
+    home.wall += decide.LONGEST - 12 * decide.IDLE
+    home.router.used = [session_id(used)]
+    await household.sweep()
+    assert home.signed_in(used) is None
+
+
 async def test_the_oldest_of_too_many_sessions_goes(home: Home) -> None:
     household = home.household()
     _, bob = await two_people(household)

@@ -177,6 +177,23 @@ async def test_it_knows_sessions_and_whether_hosts_are_private(node: Node) -> No
     assert (await node.ask("GET", "/", service.cookie("other"), host=HOST)).status == 401
 
 
+async def test_it_says_when_it_knows_and_which_sessions_were_used(node: Node) -> None:
+    service = await node.service(owner="bob")
+    assert await node.router.seen() == [], "while it is away"
+    await node.router.told()
+    node.run()
+    await node.ask(host=HOST)
+    for _ in range(20):
+        node.router.set_private(True)
+        await node.router.told()
+        assert (await node.ask(host=HOST)).status == 401
+        node.router.set_private(False)
+        await node.router.told()
+        assert (await node.ask(host=HOST)).status == 200
+    assert await node.router.seen() == []
+    assert service.requests
+
+
 # -- what it tells
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from runtimes.router.decide.bound_sessions import bound_value, cookie_name
 from runtimes.router.decide.place import LARGEST_FORM, USER_SESSIONS_API
-from runtimes.router.decide.table import NODE, Credential, Export, Session, session_id
+from runtimes.router.decide.table import HANDLE, NODE, Credential, Export, Session, session_id
 from runtimes.router.limits import Limits
 from tests.runtimes.router.harness import ADMIN, call
 from tests.runtimes.router.wire import request
@@ -132,3 +133,23 @@ async def test_forms_are_for_everybody(world: World) -> None:
     assert (await world.ask("POST", "/_atek/setup", "Origin: http://evil.example", body=body)).status == 403
     assert (await world.ask("POST", "/_atek/setup", body=b" " * (LARGEST_FORM + 1))).status == 413
     assert len(node.requests) == 2
+
+
+async def test_it_is_known_which_sessions_are_used_at_whatever_host(world: World) -> None:
+    """Also where a request is answered by what was decided before."""
+    people = {"of-bob": Session("bob", "Bob"), "of-eve": Session("eve", "Eve"), "idle": Session("bob", "Bob")}
+    world.sign_in(people, private=True)
+    await world.service(NODE, sign_in, exports=EXPORTS)
+    notes = await world.service("notes", owner="eve")
+    bob, eve = session_id("of-bob"), session_id("of-eve")
+    at_notes = cookie_name(notes.route, secure=False).decode()
+    value = bound_value(world.plane.table, eve, notes.route)
+    for _ in range(2):
+        await ask(world, OF_BOB, method="whoami")
+        await ask(world, "Cookie: session=guessed", method="whoami")
+        found = await world.ask("GET", "/", f"Cookie: {at_notes}={value}", host=notes.host)
+        assert found.status == 200
+        forged = f"Cookie: {at_notes}={session_id('idle')[:HANDLE]}{'0' * 64}"
+        assert (await world.ask("GET", "/", forged, host=notes.host)).status == 401
+        assert world.plane.take_seen() == sorted([bob, eve])
+    assert world.plane.take_seen() == []
