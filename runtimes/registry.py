@@ -23,7 +23,7 @@ def make_runtimes(host: ProcessHost, *others: Runtime) -> dict[str, Runtime]:
     def workshops() -> Workshops:
         from runtimes.packages.workshop import Workshops
 
-        return Workshops(host.paths, host.networks, host.sandboxes.machine)
+        return Workshops(host.paths, host.networks, host.sandboxes.machine, host.users)
 
     def for_node() -> Preparer:
         from runtimes.packages.node import NodePreparer

@@ -7,6 +7,8 @@ script says. So the tools of a service that is to run in a strict sandbox run in
     reaches  the registries of this machine (`registries`) and the service's `egress`, by the node
     lasts    until its deadline, with limits; nothing that it leaves behind lives on
 
+Where services have users, tools of all others run as one that only builds (`builders`).
+
 A registry's answer is not kept in the cache of everybody: a hook could put there what others install.
 """
 
@@ -17,6 +19,7 @@ import os
 import resource
 import shutil
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,6 +28,7 @@ import anyio.to_thread
 from runtimes.base import RuntimeFailure
 from runtimes.network.inside import layout
 from runtimes.network.rules import Refusal, Rules, rules_of
+from runtimes.packages.builders import BuildersWorkshop
 from runtimes.packages.registries import Registries, npm_registries, python_registries
 from runtimes.packages.tools import OpenWorkshop
 from runtimes.packages.uv import uv_settings
@@ -37,6 +41,7 @@ from runtimes.sandbox.machine import Machine, find_system
 from runtimes.sandbox.places import folders_of_interpreter
 from runtimes.sandbox.seccomp import filter_for
 from runtimes.sandbox.troubles import UNAVAILABLE
+from runtimes.users.ways import BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from runtimes.packages.node_versions import NodeTools
     from runtimes.packages.tools import Workshop
     from runtimes.paths import Paths
+    from runtimes.users.service_users import ServiceUsers
 
 #: Seconds that one tool may take.
 DEADLINE = 30 * 60.0
@@ -67,8 +73,9 @@ _TMP = "/tmp"
 class Workshops:
     """Those of one node."""
 
-    def __init__(self, paths: Paths, networks: Networks, machine: Machine) -> None:
+    def __init__(self, paths: Paths, networks: Networks, machine: Machine, users: ServiceUsers) -> None:
         self._paths = paths
+        self._users = users
         self._networks = networks
         self._machine = machine
         self._numbers = itertools.count()
@@ -76,17 +83,27 @@ class Workshops:
         self._python: Registries | None = None
 
     def of(self, service: Service) -> Workshop:
-        """The one that this service's manifest asks for."""
-        if confinement_of(service).level != "strict":
-            return OpenWorkshop(self._paths.cache)
-        return StrictWorkshop(self, service, self._folder(service.id))
+        """The one that this service's manifest asks for. Raises RuntimeFailure or OSError."""
+        if confinement_of(service).level == "strict":
+            return StrictWorkshop(self, service, self._folder(service.id))
+        try:
+            builder = self._users.builder(service)
+        except OSError as error:
+            why = f"{error.strerror or error}: {error.filename or ''}"
+            raise RuntimeFailure(
+                "PrepareFailed", f"the user that builds {service.id} cannot be had: {why}"
+            ) from error
+        if builder is not None:
+            return BuildersWorkshop(self._paths, self._users, service, builder)
+        return OpenWorkshop(self._paths.cache)
 
     def _folder(self, service_id: str) -> Path:
         return self._paths.cache / FOREIGN / service_id
 
     async def forget(self, service_id: str) -> None:
         """There is no such service any more."""
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder(service_id), ignore_errors=True))
+        for folder in (self._folder(service_id), self._paths.cache / BUILDS / service_id):
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
 
     async def registries(self, runtime: str, node: Callable[[], NodeTools]) -> Registries:
         """Of this kind of package. Looked up once in a node's life."""

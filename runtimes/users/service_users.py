@@ -14,7 +14,7 @@ from runtimes.base import PermanentFailure, RuntimeFailure
 from runtimes.users.ending import end_user
 from runtimes.users.handing_over import Left, hand_over, is_handed_over, own_folder
 from runtimes.users.numbers import Numbers
-from runtimes.users.ways import open_package_folder, open_ways
+from runtimes.users.ways import open_package_folder, open_tools, open_ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The source of the node's own core services, and how their ids begin: they are parts of the node.
 _CONFIG, _CORE = "config", "core."
+#: What follows a service's id in the name of the user that builds it; no id has it.
+_BUILDER = "/build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,26 @@ class ServiceUsers:
         number = self._numbers.of(service.id)
         return User(number, number, passing, service.id, own=True)
 
+    def builder(self, service: Service) -> User | None:
+        """Who runs the tools that build its package, and nothing else; None for the node's own user.
+
+        Nobody's program runs as that one, so whatever a tool leaves behind can be ended; and what its service
+        runs as cannot change what is being built. Raises RuntimeFailure or OSError.
+        """
+        if self._numbers is None:
+            return None
+        runs, number = self.of(service), self._numbers.of(f"{service.id}{_BUILDER}")
+        # Where the copies lie passes who is of the service's own group.
+        groups = [self._paths.way.group, runs.gid if runs is not None and runs.own else None]
+        return User(number, number, tuple(each for each in groups if each is not None), service.id, own=True)
+
+    def let_pass(self, service: Service, builder: User) -> None:
+        """To the copies of its package, and to the tools. Raises RuntimeFailure or OSError."""
+        runs = self.of(service)
+        gid = builder.gid if runs is None else runs.gid
+        open_package_folder(self._paths.packages(service.id), gid, others=runs is not None and not runs.own)
+        open_tools(self._paths.cache, self._paths.way)
+
     def number(self, service_id: str) -> int | None:
         """Of the user that a service has for itself, if it ever had one."""
         return self._numbers.known().get(service_id) if self._numbers is not None else None
@@ -105,7 +127,8 @@ class ServiceUsers:
         with suppress(FileExistsError):
             if not is_handed_over(data, user.uid):
                 (data / "tmp").mkdir(mode=0o700)
-        open_package_folder(self._paths.packages(service.id), user.gid)
+        open_package_folder(self._paths.packages(service.id), user.gid, others=not user.own)
+        open_tools(self._paths.cache, self._paths.way)
         again, left = beside or service.id in self._again, Left()
         for folder in (data, *([copy] if copy is not None and not copy.is_symlink() else [])):
             if again or not is_handed_over(folder, user.uid):

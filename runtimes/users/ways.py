@@ -4,7 +4,7 @@
     home/<all else>      0700 and 0600: manifests, state, logs, hyper, the config file data/<id>/
     0700, the service's packages/<id>/       0710, the node's and of the service's group: its copies are the
     service's run/<instance>/      0700, the service's: its socket is in there. control.sock and
-    gateway.sock are the node's
+    gateway.sock are the node's packages/.cache/    0710, and what was fetched to run there; caches 0700
 
 The folders above the home have to let everybody pass as well: /root does not.
 """
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from runtimes.paths import Way
 
+#: In the cache of packages: programs that were fetched, and a folder for each service's builds.
+_TOOLS, BUILDS = ("node", "tools"), "builds"
 _PASSED = frozenset({"data", "packages", "run"})
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -38,6 +40,7 @@ def open_ways(home: Path, run: Path, way: Way) -> None:
         # What is somebody's is closed to everybody else; and what is the node's own, to all.
         if not entry.is_symlink():
             close_to_others(entry.path, stat.S_IRWXO if entry.stat().st_gid else _OTHERS)
+    open_tools(home / "packages" / ".cache", way)
     for folder in (home / "data", home / "packages", run, home):
         way.open(folder)
 
@@ -94,8 +97,34 @@ def _is_closed(folder: Path, user: int) -> bool:
     return found.st_uid != user and not found.st_mode & (stat.S_IXGRP | stat.S_IXOTH)
 
 
-def open_package_folder(folder: Path, gid: int) -> None:
-    """A service's copies of its package are its own; what is beside them is not. Raises OSError."""
+def open_package_folder(folder: Path, gid: int, *, others: bool = False) -> None:
+    """A service's copies of its package are its own; what is beside them is not. Raises OSError.
+
+    `others`: whoever builds it is of no group of the one who runs it.
+    """
     if folder.is_dir():
         os.chown(folder, os.geteuid(), gid)
-        folder.chmod(0o710)
+        folder.chmod(0o711 if others else 0o710)
+
+
+def open_tools(cache: Path, way: Way) -> None:
+    """Those that were fetched (versions of Node, Yarn, pnpm) everybody may run; caches stay the node's own.
+
+    Raises OSError.
+    """
+    if not cache.is_dir():
+        return
+    for entry in os.scandir(cache):
+        if entry.name not in (*_TOOLS, BUILDS) and not entry.is_symlink():
+            close_to_others(entry.path)
+    fetched = [each for name in _TOOLS if (cache / name).is_dir() for each in (cache / name).iterdir()]
+    for folder in (*fetched, *(cache / name for name in (*_TOOLS, BUILDS)), cache):
+        if folder.is_dir() and not folder.is_symlink():
+            _let_pass(folder, way)
+
+
+def _let_pass(folder: Path, way: Way) -> None:
+    """Where they do not yet."""
+    found = folder.stat()
+    if way.group is not None and (found.st_gid, stat.S_IMODE(found.st_mode)) != (way.group, 0o710):
+        way.open(folder)

@@ -25,6 +25,7 @@ from runtimes.packages.python import PythonPreparer
 from runtimes.packages.workshop import FOREIGN, Workshops
 from runtimes.sandbox.machine import Facts, Machine
 from runtimes.sandbox.troubles import Trouble
+from runtimes.users.service_users import ServiceUsers
 from tests.runtimes.factories import make_paths, service
 from tests.runtimes.packages.npm_packages import tarball
 from tests.runtimes.packages.wheels import make_wheel
@@ -74,10 +75,12 @@ def anyio_backend() -> str:
 class Machinery:
     """A node as far as it prepares packages."""
 
-    def __init__(self, paths: Paths, networks: Networks, machine: Machine) -> None:
+    def __init__(
+        self, paths: Paths, networks: Networks, machine: Machine, users: ServiceUsers | None = None
+    ) -> None:
         self.paths = paths
         self.source = paths.home / "source"
-        workshops = Workshops(paths, networks, machine)
+        workshops = Workshops(paths, networks, machine, users or ServiceUsers(paths))
         self.node = NodePreparer(paths, workshops)
         self.python = PythonPreparer(paths, workshops)
         self.said: list[str] = []
@@ -99,12 +102,14 @@ class Machinery:
 
 
 @asynccontextmanager
-async def machinery(paths: Paths, machine: Machine | None = None) -> AsyncIterator[Machinery]:
+async def machinery(
+    paths: Paths, machine: Machine | None = None, users: ServiceUsers | None = None
+) -> AsyncIterator[Machinery]:
     networks = Networks(2835)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(networks.run)
         try:
-            yield Machinery(paths, networks, machine or Machine())
+            yield Machinery(paths, networks, machine or Machine(), users)
         finally:
             networks.close_all()
             tasks.cancel_scope.cancel()
