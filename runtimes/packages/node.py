@@ -44,7 +44,7 @@ from runtimes.packages.node_versions import (
 )
 from runtimes.packages.stored import InstallingPreparer, copier
 from runtimes.packages.tools import ToolLog, run_tool
-from runtimes.packages.trees import About, contents, listing
+from runtimes.packages.trees import About, contents, inside, listing
 from runtimes.packages.workspaces import of_node, workspace_notice
 from runtimes.packages.written_files import watching
 from runtimes.preparer import Program
@@ -188,7 +188,7 @@ class _Installation:
         seen, found, node = await self._install_for(copy, package, manager, wish, node, names)
         if manager == Manager("npm"):
             await self._tell_older(copy, node)
-        names = tuple(name for name in names if os.path.lexists(copy / name))
+        names = tuple(name for name in inside(copy, names) if os.path.lexists(copy / name))
         after = await anyio.to_thread.run_sync(listing, copy, names)
         wrote = after != first or any(os.path.lexists(copy / name) for name in seen.written)
         scripts = found.scripts or bool(install_scripts(copy, package)) or is_local(copy, package)
@@ -219,7 +219,7 @@ class _Installation:
         better = await self._suiting(node, own, found.engines)
         if better == node:
             return seen, found, node
-        for name in names:
+        for name in inside(copy, names):
             await anyio.to_thread.run_sync(remove_tree, copy / name)
         seen, found = await self._install_once(copy, package, manager, better, names)
         return seen, found, better
@@ -246,7 +246,7 @@ class _Installation:
         command = await self._command(manager, node)
         with watching(copy, names) as seen:
             await self._run(copy, manager, command, manager.install(with_dev=with_dev))
-        return seen, await anyio.to_thread.run_sync(_look, [copy / name for name in names])
+        return seen, await anyio.to_thread.run_sync(_look, [copy / name for name in inside(copy, names)])
 
     async def _usable(self, copy: Path, about: About) -> NodeTools | None:
         """The Node of what was installed before, where that is what would be installed now."""

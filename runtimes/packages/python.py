@@ -172,7 +172,7 @@ class _Installation:
                 hint="install it, or change .python-version or requires-python; none is downloaded",
             ) from failure
         for name, content in way.files:
-            (copy / name).write_text(content)
+            _put(copy / name, content)
         if way.words:
             await self._uv(f"uv {' '.join(way.words[:2])}", way.words, copy)
         for name, _ in way.files:
@@ -265,6 +265,14 @@ def _module(copy: Path) -> str:
 def _size(folder: Path) -> int:
     files = (os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
     return sum(os.lstat(file).st_size for file in files)
+
+
+def _put(place: Path, content: str) -> None:
+    """A file where none was: what a build of before left there may be a link to any other. Raises OSError."""
+    place.unlink(missing_ok=True)
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(content)
 
 
 def _remove(folder: Path) -> None:

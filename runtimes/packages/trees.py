@@ -226,15 +226,25 @@ def _new_name() -> str:
     return f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
+def inside(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of them that lie in the folder: a tool or a program may make a link out of it of `.yarn`,
+    and what is found behind that is nothing to be copied, moved or deleted.
+    """
+    root = os.path.realpath(folder)
+    above = {name: os.path.realpath(os.path.dirname(os.path.join(root, name))) for name in names}
+    return tuple(name for name, place in above.items() if place == root or place.startswith(f"{root}/"))
+
+
 def _move(source: Path, target: Path, names: Iterable[str]) -> None:
     """Raises OSError."""
-    for name in names:
+    for name in inside(target, inside(source, names)):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).rename(target / name)
 
 
 async def _clone(source: Path, target: Path, names: Iterable[str], run: Run) -> None:
     """One run for all that lies directly in the folder, another for each name below."""
+    names = inside(target, inside(source, names))
     top = [name for name in names if "/" not in name]
     if top:
         await run(cp([source / name for name in top], target))

@@ -299,3 +299,13 @@ def test_uvs_own_settings_win(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_package_the_data_folder_is_where_it_runs(paths: Paths) -> None:
     program = PythonPreparer(paths).program(service(command=["python3", "-c", "1"]))
     assert program.cwd == str(paths.data("app")) and base_python().startswith(program.path[0])
+
+
+def test_what_the_node_writes_into_a_copy_follows_no_link(tmp_path: Path) -> None:
+    """A build of before may have left one there, and what the node's user may write is not its own."""
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    place = tmp_path / ".atek-requirements.txt"
+    place.symlink_to(theirs)
+    python._put(place, "ours")
+    assert (theirs.read_text(), place.read_text(), place.is_symlink()) == ("theirs", "ours", False)

@@ -333,3 +333,46 @@ async def test_a_fingerprint_knows_a_moved_tree(tmp_path: Path) -> None:
     (tmp_path / "two/lib/link").unlink()
     (tmp_path / "two/lib/link").symlink_to("b")
     assert taken(tmp_path / "two") != before
+
+
+@pytest.fixture
+def led_out(tmp_path: Path) -> tuple[Path, Path]:
+    """A copy in which a hook has made a link to somebody's folder of what is kept; and that folder."""
+    others = tmp_path / "others"
+    (others / "cache").mkdir(parents=True)
+    (others / "cache" / "letter").write_text("theirs")
+    copy = tmp_path / "copy"
+    (copy / "node_modules").mkdir(parents=True)
+    (copy / ".yarn").symlink_to(others)
+    return copy, others
+
+
+async def test_what_lies_behind_a_link_out_of_a_copy_is_not_kept(led_out: tuple[Path, Path]) -> None:
+    copy, _ = led_out
+    assert trees.inside(copy, ["node_modules", ".yarn", ".yarn/cache"]) == ("node_modules", ".yarn")
+    target = copy.with_name("target")
+    target.mkdir()
+
+    async def run(words: list[str]) -> None:
+        await anyio.run_process(words)
+
+    await trees._clone(copy, target, ["node_modules", ".yarn/cache"], run)
+    assert sorted(path.name for path in target.rglob("*")) == ["node_modules"]
+
+
+def test_nor_is_it_moved_or_overwritten(led_out: tuple[Path, Path]) -> None:
+    copy, others = led_out
+    target = copy.with_name("target")
+    target.mkdir()
+    trees._move(copy, target, ["node_modules", ".yarn/cache"])
+    assert (others / "cache" / "letter").read_text() == "theirs" and (target / "node_modules").is_dir()
+    # Nor the other way round, where a package brings such a link.
+    (target / ".yarn" / "unplugged").mkdir(parents=True)
+    trees._move(target, copy, [".yarn/unplugged"])
+    assert os.listdir(others) == ["cache"]
+
+
+def test_a_link_that_stays_inside_is_one_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "real" / "cache").mkdir(parents=True)
+    (tmp_path / ".yarn").symlink_to("real")
+    assert trees.inside(tmp_path, [".yarn/cache"]) == (".yarn/cache",)
