@@ -294,8 +294,11 @@ class DesiredState:
         service = before.service
         if service is not None and (service.revision in barred or service.source != winner.source):
             service = None
-        if before.problem is None or before.problem.message != problem.message:
-            service_id = winner.declared.manifest.id
+        service_id = winner.declared.manifest.id
+        conditions = self._reconciler.controllers.obtain(service_id).conditions
+        # When it comes to stand still the loop tells it.
+        stalled = any((each.type, each.status) == ("Stalled", "True") for each in conditions)
+        if stalled and (before.problem is None or before.problem.message != problem.message):
             self._reconciler.events.emit(service_id, problem.reason, problem.message, warning=True)
         rank = self._ranks[winner.source]
         return Wish(service, problem, declared=winner.declared, rank=rank, note=before.note, barred=barred)

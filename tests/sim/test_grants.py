@@ -49,6 +49,27 @@ async def test_what_is_asked_for_waits_and_both_sides_say_why(world: World) -> N
         assert "rights" not in service(pi, "plain")
 
 
+async def test_each_request_is_told_once(world: World) -> None:
+    async with world.nodes(**TERMS) as (_, pi):
+
+        def told() -> list[str]:
+            return [each.message for each in pi.events.recent() if each.reason == "GrantRequired"]
+
+        await world.laptop.write(id="notes", port=8080)
+        await eventually(lambda: waits(pi))
+        assert len(told()) == 1
+        # It waits already, and asks for something else.
+        await world.laptop.write(id="notes", port=8081)
+        await eventually(lambda: len(told()) == 2)
+        assert "the port 8081" in told()[1]
+        await pi.granting.grant("notes", [])
+        await eventually(lambda: ready(pi, "notes"))
+        await pi.granting.revoke("notes", [])
+        await eventually(lambda: waits(pi))
+        await anyio.sleep(100)
+        assert len(told()) == 3
+
+
 async def test_a_grant_is_for_what_was_asked_and_for_whom(world: World) -> None:
     async with world.nodes(**TERMS) as (_, pi):
         await world.laptop.write(id="notes", port=8080)
