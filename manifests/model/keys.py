@@ -47,7 +47,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "runAs": "The user of this machine that its program runs as, where the node runs as root. Left out: "
         "one of its own if the node has users to give away, else the node's own.",
         "sandbox": "How far it is kept apart from the rest of the machine. "
-        "Left out: what `sandbox` in the config file says, else `none`.",
+        "Left out: what `sandbox` in the config file says, else `private`.",
         "binds": "Files and folders of this machine that a program in a strict sandbox sees: "
         "`/srv/photos`, `/srv/inbox:rw`.",
         "suspend": "True: nothing of it runs until this is false again.",

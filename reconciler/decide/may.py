@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from manifests.model.authority import OWN_APIS
+from manifests.model.authority import OWN_APIS, OWN_IDS
 from manifests.model.confined import parse_bind
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def _exports(service: Service, _owner: str) -> str:
 def _sandbox(service: Service, _owner: str) -> str:
     if service.runtime in _CONTAINERS:
         return f"a container{f' of {service.manifest.isolation}' if service.manifest.isolation else ''}"
-    return service.manifest.sandbox or "what the config file says, else none"
+    if service.id.startswith(OWN_IDS):
+        return "none: a part of the node"
+    return service.manifest.sandbox or "what the config file says, else private"
 
 
 def _egress(service: Service, _owner: str) -> str:

@@ -219,7 +219,7 @@ class _Values(BaseModel):
     docker: DockerSettings = DockerSettings()
     hyper: HyperSettings = HyperSettings()
     limits: LimitSettings = LimitSettings()
-    sandbox: Literal["none", "private"] = "none"
+    sandbox: Literal["none", "private"] = "private"
     users: Annotated[Text, AfterValidator(_user_range)] | None = None
     people: bool = True
     remote: RemoteSettings = RemoteSettings()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Level = Literal["none", "private", "strict"]
 
 #: Of manifests that say nothing, where their node's owner says nothing either.
-DEFAULT: Level = "none"
+DEFAULT: Level = "private"
 #: Why something that should be in a sandbox runs without.
 STARTED_BEFORE = "it runs as it was started, without; its next start has one"
 

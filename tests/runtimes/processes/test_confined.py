@@ -258,12 +258,12 @@ async def test_without_sandboxes_a_private_one_runs_and_it_is_said(bench: Bench,
     assert adopted.unconfined == str(unable)
 
 
-async def test_silence_is_private_where_the_nodes_owner_says_so(bench: Bench, facts: Facts) -> None:
+async def test_silence_is_private_unless_the_nodes_owner_says_else(bench: Bench, facts: Facts) -> None:
     """What runs already goes on as it is."""
     silent = service(command=["sleep", "1000"])
+    bench.hosts[-1].sandbox = "none"
     before = await bench.runtime.start(launch(silent, "before"))
     bench.next_life()
-    bench.hosts[-1].sandbox = "private"
     (adopted,) = await bench.runtime.observe()
     assert (before.sandbox, before.unconfined) == ("none", "")
     assert (adopted.pid, adopted.sandbox, adopted.unconfined) == (before.pid, "none", STARTED_BEFORE)
