@@ -58,6 +58,7 @@ def test_tasks_are_placed_routed_updated_and_adopted(bench: SwarmBench, swarm: S
     bench.serve("two")
     bench.until(lambda: bench.answer() == "two", "the new revision serves")
     bench.until(lambda: len(swarm.services()) == 1, "the old one is gone")
+    bench.until(lambda: set(swarm.running().values()) == {1}, "and so are its containers")
     (after,) = swarm.services()
     assert after != before
 
