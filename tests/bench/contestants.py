@@ -112,9 +112,7 @@ class Atek(Files):
         home.mkdir(mode=0o700)
         (home / "config.toml").write_text("coreServices = []\n")
         # As bare as the others; earlier versions know no such key, and take no notice of a variable.
-        self.begin(
-            self._atek, "up", self.folder / "m", "--home", home, "--port", "0", ATEK_SANDBOX="none"
-        )
+        self.begin(self._atek, "up", self.folder / "m", "--home", home, "--port", "0", ATEK_SANDBOX="none")
 
     def pids(self) -> list[int]:
         """The node and its router."""
