@@ -25,12 +25,14 @@ from reconciler.drive.controllers import Controllers
 from reconciler.drive.events import EventLog
 from reconciler.drive.keep_going import keep_going
 from reconciler.drive.packages import open_packages
-from reconciler.drive.sources import make_sources
+from reconciler.drive.sources import make_sources, source_folders
 from reconciler.drive.status import timestamp
 from reconciler.errors import UserError
 from reconciler.gitops.port import NoGit
 from reconciler.lan.keeper import Keeper
 from reconciler.node import Node, Ports
+from reconciler.peers.own import OwnFile
+from reconciler.peers.port import RECORDS
 from reconciler.peers.standalone import Standalone
 from reconciler.people.household import Household
 from reconciler.people.store import PeopleFiles
@@ -38,6 +40,7 @@ from reconciler.port import NoNotifications
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.age_key import FILE as AGE_KEY
 from reconciler.state.age_key import ensure_identity
+from reconciler.state.compose_ids import is_settled, settle
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.grants import GrantsFile
@@ -66,6 +69,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyper.client import HyperClient
+    from manifests.compose.ids import KeptIds
+    from manifests.model.manifest import Manifest
     from reconciler.drive.packages import Packages
     from reconciler.gitops.port import Git
     from reconciler.http.messages import Handler
@@ -110,6 +115,7 @@ class Parts:
     client: HyperClient | None
     packages: Packages
     router: RouterProcess
+    ids: KeptIds
 
     def identity(self, service_id: str) -> Mapping[str, str]:
         """A service's key and owner: what follows from its id, unless it was installed with its own."""
@@ -232,6 +238,7 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
         events=events,
         installed=installed,
         shipped=shipped,
+        ids=await _settle_ids(opened),
         core_services=core,
         client=_make_client(daemon_socket(core, run)),
         packages=open_packages(home.path, controllers, events),
@@ -244,6 +251,26 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
             died=partial(_router_died, events),
         ),
     )
+
+
+async def _settle_ids(opened: Opened) -> KeptIds:
+    """Before any manifest is read."""
+    home = opened.home.path
+    recorded = [] if is_settled(home) else await _recorded(home, opened.settings)
+    folders = source_folders(home, opened.paths)
+    return await anyio.to_thread.run_sync(settle, home, folders, recorded)
+
+
+async def _recorded(home: Path, settings: Settings) -> list[Manifest]:
+    """What this node's own records declared in an earlier life."""
+    if not OwnFile(home).value.records:
+        return []
+    from reconciler.peers.offline import kept_sources
+
+    sources = [each for each in kept_sources(home, settings.place) if each.name == RECORDS]
+    for source in sources:
+        await source.scan()
+    return [each.manifest for source in sources for each in source.snapshot.services]
 
 
 def _make_ports(parts: Parts) -> Ports:
@@ -259,7 +286,7 @@ def _make_ports(parts: Parts) -> Ports:
         about=opened.about,
         controllers=parts.controllers,
         events=parts.events,
-        sources=make_sources(home, opened.paths, home / "state" / "snapshots", parts.shipped),
+        sources=make_sources(home, opened.paths, home / "state" / "snapshots", parts.shipped, parts.ids),
         packages=parts.packages,
         updates=parts.packages.updates,
         data=data,

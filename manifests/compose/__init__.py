@@ -2,6 +2,7 @@
 
     files ─► variables (`${VAR}`), env_file ─► merging ─► fields (a translator for each key) ─► model.Manifest
     values, words, ports, volumes     where Compose takes several spellings, one comes out
+    ids                        what its services and its project are called
     around                     what its reader knows beside it
     translation                a service on its way
 

@@ -10,8 +10,8 @@ are published on all addresses unless one is written. What stays: no program gai
 not started with, and limits hold.
 
 - What overrides it, by the names that Compose knows, is merged into it (`merging`).
-- Ids are the services' names, after `name:` where the file has one: `name: wiki` makes `wiki-db`. Without it
-  the file's folder names the network and the volumes. Volumes belong to the project, and outlive it.
+- Ids are the services' names, after the project's (`ids`): `name: wiki`, or a folder of that name, makes
+  `wiki-db`. The network and the volumes belong to the project, and volumes outlive it.
 - Each service is recreated when it changes, never rolled: two of them never write to one volume.
 - `${VAR}` is looked up in the `.env` beside the file, never in the node's environment. One that is nowhere
   and has no default is empty, and a warning.
@@ -26,7 +26,6 @@ not started with, and limits hold.
 from __future__ import annotations
 
 import posixpath
-import re
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from pydantic import ValidationError
 
 from manifests.compose.env_file import read_raw, read_variables
 from manifests.compose.fields import HINTS, TRANSLATORS, capabilities, own_words, read_env_files
+from manifests.compose.ids import Names, name_services
 from manifests.compose.marks import refuse_marks, reveal, sealed_variables
 from manifests.compose.merging import TAGS, Layer, Merged
 from manifests.compose.mounts import together
@@ -48,7 +48,7 @@ from manifests.documents.explain import explain, format_path
 from manifests.documents.text import read_tagged
 from manifests.model.expansion import literal
 from manifests.model.manifest import Manifest, unbuilt
-from manifests.model.snapshot import Problem
+from manifests.model.snapshot import KEPT_ID, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 #: Seconds that a service has to become healthy: the first start of a database may take a while.
 _DEADLINE = 600.0
 _TOP = ("version", "name", "services", "volumes", "networks", "secrets", "configs")
-_SERVICE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 #: The manifest's key → the Compose key that it came from, where they differ.
 _WRITTEN = {
     "env": "environment", "source": "build", "publish": "ports", "port": "ports", "readOnly": "read_only",
@@ -93,9 +92,7 @@ class _Project:
         self._read = read
         self._merged = Merged(())
         self._variables: dict[str, str] = {}
-        self._name = ""
-        self._prefix = ""
-        self._ids: dict[str, str] = {}
+        self._names = Names("", {}, (), "")
 
     def translate(self, file: str, source: str) -> None:
         layers = [*self._layers(file, source), *self._overriding()]
@@ -113,7 +110,7 @@ class _Project:
                 raise Invalid(
                     ("services",), "the file declares no service", "delete the file to remove its services"
                 )
-            self._name_services(services)
+            self._name_services(whole, services)
             volumes = self._volumes(whole.get("volumes"))
             shared = Shared(whole, self._variables)
         except Invalid as error:
@@ -215,12 +212,6 @@ class _Project:
                 raise Invalid((key,), "is not supported", hint)
         networks = only(whole.get("networks"), ("networks",), "default")
         only(networks.get("default"), ("networks", "default"))
-        name = whole.get("name")
-        if name is not None:
-            self._prefix = _label(text(name, ("name",)))
-            if not self._prefix:
-                raise Invalid(("name",), "has no letter and no digit")
-        self._name = self._prefix or _label(posixpath.basename(self._folder)) or "compose"
 
     def _volumes(self, value: Any) -> frozenset[str]:
         volumes = table(value, ("volumes",))
@@ -228,21 +219,19 @@ class _Project:
             only(item, ("volumes", name))
         return frozenset(volumes)
 
-    def _name_services(self, services: Mapping[str, Any]) -> None:
-        taken: dict[str, str] = {}
-        for name in services:
-            label = _label(name)
-            if not _SERVICE_NAME.fullmatch(name) or not label:
-                raise Invalid(("services", name), "is no name for a service")
-            found = label if self._prefix in ("", label) else f"{self._prefix}-{label}"
-            if len(found) > 63:
-                raise Invalid(
-                    ("services", name), f"its id would be {found}, which is longer than 63 characters"
-                )
-            if found in taken:
-                raise Invalid(("services", name), f"its id would be {found}, like that of {taken[found]}")
-            taken[found] = name
-            self._ids[name] = found
+    def _name_services(self, whole: Mapping[str, Any], services: Mapping[str, Any]) -> None:
+        name = whole.get("name")
+        self._names = name_services(
+            services.keys(),
+            None if name is None else text(name, ("name",)),
+            self._variables.get("COMPOSE_PROJECT_NAME"),
+            posixpath.basename(self._folder),
+            self._around.kept,
+            self._around.root,
+        )
+        for each in self._names.kept:
+            message = f"it keeps an earlier version's id; new services of its file are {self._names.prefix}-…"
+            self._around.warn(Problem(message, service=each, reason=KEPT_ID))
 
     def _service(self, name: str, value: Any, volumes: frozenset[str], shared: Shared) -> Translation | None:
         path: Path = ("services", name)
@@ -262,7 +251,7 @@ class _Project:
             keys = table(value, path)
             of.manifest |= own_words((value or {}).get("x-atek"), (*path, "x-atek"))
         except Invalid as error:
-            self._refuse(error, self._ids[name])
+            self._refuse(error, self._names.ids[name])
             return None
         for key, item in keys.items():
             try:
@@ -270,11 +259,11 @@ class _Project:
                     raise Invalid((*path, key), "is not supported", HINTS.get(key, "leave it out"))
                 TRANSLATORS[key](of, item, (*path, key))
             except Invalid as error:
-                self._refuse(error, self._ids[name])
+                self._refuse(error, self._names.ids[name])
         try:
             read_env_files(of)
         except Invalid as error:
-            self._refuse(error, self._ids[name])
+            self._refuse(error, self._names.ids[name])
         return of if len(self.problems) == before else None
 
     def _finish(self, of: Translation, *, needs_health: bool) -> None:
@@ -291,7 +280,7 @@ class _Project:
             # image's own health check counts where somebody waits for it.
             manifest["probes"] = {"readiness": "none"}
         manifest |= {
-            "id": self._ids[of.name],
+            "id": self._names.ids[of.name],
             "runtime": "docker",
             "readOnly": manifest.get("readOnly", False),
             "capabilities": capabilities(of),
@@ -308,16 +297,16 @@ class _Project:
             manifest["dependsOn"] = [self._dependency(name, *how) for name, how in of.dependencies.items()]
             self._validate(manifest, path)
         except Invalid as error:
-            self._refuse(error, self._ids[of.name])
+            self._refuse(error, self._names.ids[of.name])
 
     def _project(self, of: Translation) -> dict[str, Any]:
-        found = {"name": self._name, "aliases": sorted({of.name, *of.aliases})}
+        found = {"name": self._names.project, "aliases": sorted({of.name, *of.aliases})}
         return found | ({"health": of.health} if of.health else {})
 
     def _dependency(self, name: str, condition: str, path: Path) -> dict[str, str]:
-        if name not in self._ids:
+        if name not in self._names.ids:
             raise Invalid(path, f"there is no service {name} in this file")
-        return {"id": self._ids[name], "condition": condition}
+        return {"id": self._names.ids[name], "condition": condition}
 
     def _validate(self, manifest: dict[str, Any], path: Path) -> None:
         refuse_marks({key: item for key, item in manifest.items() if key != "secrets"}, path)
@@ -333,8 +322,3 @@ class _Project:
                 key = found.key.partition(".")[0].partition("[")[0]
                 here = (*path, _WRITTEN.get(key, key)) if key else path
                 self._refuse(Invalid(here, found.message, found.hint), service)
-
-
-def _label(name: str) -> str:
-    """A DNS label as near to the name as there is one; empty when nothing of it is left."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].rstrip("-")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: The reason of what nobody thought of.
 INTERNAL_ERROR = "InternalError"
+#: The reason of a warning: the service has an id that an earlier version gave it.
+KEPT_ID = "KeptId"
 
 SourceKind = Literal["config", "file", "git", "record", "follow"]
 

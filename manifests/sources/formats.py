@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from manifests.compose import NAMES, Around, is_compose, is_override, read_compose
@@ -14,14 +15,25 @@ from manifests.sources.listing import read_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from manifests.compose.ids import KeptIds
+
 
 def parse_manifests(
-    text: str, file: str, suffix: str, *, within: str = "", kept: Mapping[str, str | None] | None = None
+    text: str,
+    file: str,
+    suffix: str,
+    *,
+    within: str = "",
+    kept: Mapping[str, str | None] | None = None,
+    ids: KeptIds = MappingProxyType({}),
+    root: str = "",
 ) -> Parsed:
     """Reads a whole file. `file` is its path: what a Compose file refers to is looked for beside it.
 
     `within`: the folder in which that has to be, since whoever wrote the file may read nothing else.
-    `kept`: what lay beside it at another time, which counts instead of what lies there now.
+    `kept`: what lay beside it at another time, which counts instead of what lies there now. `ids` and
+    `root`: see
+    `compose.Around`.
     """
     if _may_be_sealed(text) and _is_sealed(text, suffix):
         # Secrets of the manifests beside it.
@@ -42,7 +54,7 @@ def parse_manifests(
         return beside[path]
 
     warnings: list[Problem] = []
-    around = Around(home="" if within else os.path.expanduser("~"), warn=warnings.append)
+    around = Around(home="" if within else os.path.expanduser("~"), warn=warnings.append, kept=ids, root=root)
     folder = os.path.dirname(os.path.abspath(file))
     manifests, problems = read_compose(text, file, folder, read, around)
     return Parsed(manifests, problems, tuple(beside.items()), tuple(warnings))

@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from manifests.compose import is_compose
@@ -21,12 +22,15 @@ from manifests.packages.resolve import absolute_source
 from manifests.sources.formats import parse_manifests
 from reconciler.cli.recorded import recorded, replace
 from reconciler.errors import UserError
+from reconciler.state.compose_ids import kept_ids
 from reconciler.state.mistakes import sentences
 from reconciler.state.own_manifests import declarations, require_own, write_manifest
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Iterator, Sequence
+
+    from manifests.compose.ids import KeptIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Wanted:
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError, with nothing changed, when one manifest is wrong or declared elsewhere."""
     home: Path = arguments.home
-    wanted = list(read_manifests(arguments.path))
+    wanted = list(read_manifests(arguments.path, kept_ids(home)))
     _refuse_twice(wanted)
     _refuse_declared_elsewhere(wanted, home)
     before = None
@@ -65,17 +69,20 @@ def _declare(home: Path, service: Wanted, in_records: Collection[str]) -> str:
     return "configured"
 
 
-def read_manifests(path: str) -> Iterator[Wanted]:
-    """What a file, a folder of them, or stdin declares, sources made absolute. Raises UserError."""
+def read_manifests(path: str, ids: KeptIds = MappingProxyType({})) -> Iterator[Wanted]:
+    """What a file, a folder of them, or stdin declares, sources made absolute. Raises UserError.
+
+    `ids`: those that services of Compose files keep.
+    """
     if path == "-":
-        yield from _read(sys.stdin.read(), "stdin", ".yaml", os.getcwd())
+        yield from _read(sys.stdin.read(), "stdin", ".yaml", os.getcwd(), ids)
         return
     for file in _files(Path(path)):
         try:
             text = file.read_text("utf-8")
         except UnicodeDecodeError:
             raise UserError(f"{file} is not UTF-8 text", hint="save it as UTF-8") from None
-        yield from _read(text, str(file), file.suffix, str(file.absolute().parent))
+        yield from _read(text, str(file), file.suffix, str(file.absolute().parent), ids)
 
 
 def _files(path: Path) -> list[Path]:
@@ -89,9 +96,9 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read(text: str, name: str, suffix: str, base: str) -> Iterator[Wanted]:
+def _read(text: str, name: str, suffix: str, base: str, ids: KeptIds) -> Iterator[Wanted]:
     """The documents of one file. Raises UserError naming file, line and key of what is wrong."""
-    parsed = parse_manifests(text, name, suffix)
+    parsed = parse_manifests(text, name, suffix, ids=ids)
     if problems := parsed.problems:
         message, hint = sentences(problems)
         raise UserError(message, hint=hint)

@@ -27,6 +27,7 @@ from reconciler.peers.checkout import RecordsCheckout
 from reconciler.peers.follows import FollowsFile
 from reconciler.peers.offline import kept_sources
 from reconciler.peers.port import FOLLOW
+from reconciler.state.compose_ids import kept_ids
 from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.grants import GrantsFile
@@ -140,7 +141,7 @@ def _sources(home: Path, paths: Sequence[Path], settings: Settings, place: Place
     told = [*(home / file for file in settings.sources.files), *_paths_of_running_node(home, paths), *paths]
     run = run_directory(home.resolve())
     shipped = shipped_core_services(settings, home.resolve(), run)
-    sources = make_sources(home, told, None, shipped)
+    sources = make_sources(home, told, None, shipped, kept_ids(home))
     if not (home / "manifests").is_dir():
         # No node was ever here: what a node would make first is not missing.
         sources = sources[2:]

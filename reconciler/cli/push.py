@@ -19,12 +19,15 @@ from reconciler.cli.client import Client
 from reconciler.cli.delivery import Delivery
 from reconciler.errors import UserError
 from reconciler.peers.push import MANIFEST_FILES
+from reconciler.state.compose_ids import kept_ids
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
+
+    from manifests.compose.ids import KeptIds
 
 #: Seconds. A large package takes a while to be put on a drive.
 _ANSWER_SECONDS = 600.0
@@ -45,7 +48,7 @@ class Wanted:
 def run(arguments: argparse.Namespace) -> int:
     """Raises UserError, with nothing pushed, when one of the manifests is wrong."""
     client = Client(arguments.home)
-    wanted = read(arguments.path, arguments.id)
+    wanted = read(arguments.path, arguments.id, kept_ids(arguments.home))
     waits = [_Wait(client, arguments, each.id) for each in wanted] if arguments.wait is not None else []
     pushed = [_push(client, each, arguments.to) for each in wanted]
     for one, wait in zip(pushed, waits, strict=False):
@@ -103,14 +106,14 @@ class _Wait:
 # What is to be pushed
 
 
-def read(path: Path, service_id: str | None) -> Sequence[Wanted]:
+def read(path: Path, service_id: str | None, ids: KeptIds) -> Sequence[Wanted]:
     """The services that a package's folder or a manifest file means. Raises UserError."""
     if path.is_dir():
         compose = _compose_file(path)
         if compose is None:
             return [_of_folder(path.absolute(), service_id)]
         path = compose
-    found = list(read_manifests(str(path)))
+    found = list(read_manifests(str(path), ids))
     if service_id is not None and len(found) > 1:
         raise UserError(f"{path} declares {len(found)} services", hint="leave --id out")
     return [_of_value(each.value | ({"id": service_id} if service_id else {})) for each in found]

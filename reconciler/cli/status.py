@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LEAST_PAUSE = 0.2
 _MOST_PAUSE = 5.0
 #: Conditions of what keeps nobody from running, and yet wants a person's attention.
-_NOTES = ("Updatable", "DataFound")
+_NOTES = ("Updatable", "DataFound", "ProjectInId")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from manifests.model.merge import Winner
     from manifests.model.nodes import Place
     from manifests.model.service import Service
-    from manifests.model.snapshot import Snapshot, Source
+    from manifests.model.snapshot import Problem, Snapshot, Source
     from reconciler.decide.grants import Gate
     from reconciler.decide.refused import Refusal
     from reconciler.drive.gate import GateKeeper
@@ -86,6 +86,8 @@ class DesiredState:
         self._reported: set[tuple[str, str, str]] = set()
         self._dirty = anyio.Event()
         self._again: set[str] = set()
+        #: What the sources tell of single services.
+        self._warned: dict[str, Problem] = {}
         self._refreshing = anyio.Lock()
         for source in sources:
             self.add_source(source)
@@ -166,6 +168,9 @@ class DesiredState:
             snapshots = [only_here(source.snapshot, self._place) for source in self.sources]
             self.merged, admitted = admit(snapshots, before.services, self._inheritance.refused)
             self._again = set()
+            self._warned = {
+                each.service: each for told in snapshots for each in told.warnings if each.service
+            }
             self._look_for_new_ids(before)
             gates, self.gates = self.gates, self.gatekeeper.judge(self.merged.services)
             changed = changes(before, self.merged) | (again & self.merged.services.keys())
@@ -308,6 +313,8 @@ class DesiredState:
         verdict = self._packages.note(winner)
         if verdict is None:
             verdict, kind = self._renames.note(service_id), "DataFound"
+        if verdict is None and (told := self._warned.get(service_id)) is not None:
+            verdict, kind = Verdict(told.reason, told.message), "ProjectInId"
         if verdict is None:
             return None
         condition = Condition(kind, "False", verdict.reason, verdict.message)

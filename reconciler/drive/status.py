@@ -167,7 +167,7 @@ def source_status(source: Source, merged: Merged, last_read: float | None) -> di
         "services": [declared.manifest.id for declared in snapshot.services],
         "error": "; ".join(str(problem) for problem in snapshot.problems) or None,
         "problems": [_problem(each) for each in snapshot.problems],
-        "warnings": [_problem(each) for each in snapshot.warnings],
+        "warnings": [_problem(each) for each in snapshot.warnings if not each.service],
         "conflicts": [
             {
                 "id": conflict.service,

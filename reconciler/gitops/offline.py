@@ -78,6 +78,7 @@ class KeptManifests:
             self._place,
             trees=self._repository.trees,
             closed=proposal.requested,
+            ids=self._repository.ids,
         )
         services = {each.manifest.id: each for each in reading.services}
         if reading.problems:
@@ -95,6 +96,7 @@ class KeptManifests:
     def _read(self, commit: str) -> Reading | None:
         folder = self._repository.laid_out(commit, self._path)
         try:
-            return read_folder(str(folder), self._source, self._place, trees=self._repository.trees)
+            trees, ids = self._repository.trees, self._repository.ids
+            return read_folder(str(folder), self._source, self._place, trees=trees, ids=ids)
         except OSError:
             return None

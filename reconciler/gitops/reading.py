@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from manifests.compose import is_compose
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from manifests.compose.ids import KeptIds
     from manifests.model.git_source import GitSource
     from manifests.model.manifest import Manifest
     from manifests.model.nodes import Place
@@ -57,12 +59,18 @@ class Reading:
 
 
 def read_folder(
-    folder: str, source: GitSource, place: Place, *, trees: Path, closed: bool = False
+    folder: str,
+    source: GitSource,
+    place: Place,
+    *,
+    trees: Path,
+    closed: bool = False,
+    ids: KeptIds = MappingProxyType({}),
 ) -> Reading:
     """Reads every manifest below `folder`. Raises OSError when it cannot be listed.
 
     `trees`: where copies of what containers mount are; none is made here. `closed`: nothing outside is read
-    for it, as for a foreign source.
+    for it, as for a foreign source. `ids`: see `compose.Around`.
     """
     copies: list[Copy] = []
     declared: list[Declared] = []
@@ -70,7 +78,8 @@ def read_folder(
     broken: dict[str, tuple[Problem, ...]] = {}
     for path in _manifests(folder):
         file = f"{source.name}:{os.path.relpath(path, folder)}"
-        found, wrong = _read(path, file, folder if closed or source.trust == "foreign" else "")
+        within = folder if closed or source.trust == "foreign" else ""
+        found, wrong = _read(path, file, within, ids, root_name(source, path, folder))
         broken[path] = wrong
         for manifest in found:
             if runs_on(manifest, place):
@@ -85,6 +94,11 @@ def read_folder(
     problems += [one for path, wrong in broken.items() if path not in secret for one in wrong]
     problems += _twice(declared)
     return Reading((), tuple(problems)) if problems else Reading(tuple(declared), (), tuple(copies))
+
+
+def root_name(source: GitSource, path: str, folder: str) -> str:
+    """What the project of a file is called that lies in the folder of the commit, whose name is no name."""
+    return source.name if os.path.dirname(path) == folder else ""
 
 
 def _manifests(folder: str, depth: int = 0) -> Iterator[str]:
@@ -106,12 +120,14 @@ def _is_package(folder: str) -> bool:
     return not _PACKAGE.isdisjoint(os.listdir(folder))
 
 
-def _read(path: str, file: str, within: str) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
+def _read(
+    path: str, file: str, within: str, ids: KeptIds, root: str
+) -> tuple[tuple[Manifest, ...], tuple[Problem, ...]]:
     try:
         text, _ = read_text(path)
     except BrokenText as error:
         return (), (Problem(error.message, file, error.line, error.key, error.hint),)
-    parsed = parse_manifests(text, path, os.path.splitext(path)[1].lower(), within=within)
+    parsed = parse_manifests(text, path, os.path.splitext(path)[1].lower(), within=within, ids=ids, root=root)
     # Also of what overrides it, which lies beside it.
     folder, shown = os.path.dirname(path), file.removesuffix(os.path.basename(path))
     problems = tuple(replace(each, file=each.file.replace(f"{folder}/", shown)) for each in parsed.problems)

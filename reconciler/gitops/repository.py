@@ -43,12 +43,14 @@ from reconciler.gitops.mirror import Mirror, sweep, tidy
 from reconciler.gitops.submodules import DEEPEST, MOST, source_of, urls_of
 from reconciler.gitops.troubles import PASSING, GitTrouble
 from reconciler.gitops.verify import KEYS, verified
+from reconciler.state.compose_ids import kept_ids
 from runtimes.data.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
+    from manifests.compose.ids import KeptIds
     from manifests.model.git_source import GitSource, Verify
     from reconciler.gitops.committing import Said
     from reconciler.gitops.copies import Copy
@@ -116,6 +118,11 @@ class Repository:
     @property
     def url(self) -> str:
         return self.source.url
+
+    @property
+    def ids(self) -> KeptIds:
+        """Those that services of Compose files keep. Read from the disk."""
+        return kept_ids(self._repositories.home)
 
     @property
     def place(self) -> str:

@@ -283,7 +283,10 @@ class GitManifests:
         self._emit("CommitHeld", f"{seen.shown}: {reason}: {message}", warning=True)
 
     async def _read(self, folder: Path) -> Reading:
-        read = partial(read_folder, str(folder), self.source, self._place, trees=self._repository.trees)
+        def read() -> Reading:
+            trees, ids = self._repository.trees, self._repository.ids
+            return read_folder(str(folder), self.source, self._place, trees=trees, ids=ids)
+
         reading = await anyio.to_thread.run_sync(read)
         self._under_way |= self._repository.commits_of(str(each.place) for each in reading.copies)
         self._repository.want(self._wanted())

@@ -22,7 +22,7 @@ import anyio.to_thread
 from manifests.documents.editing import edit
 from manifests.sources.formats import parse_manifests
 from reconciler.gitops.committing import NOT_WRITABLE, RACED, Said
-from reconciler.gitops.reading import read_folder
+from reconciler.gitops.reading import read_folder, root_name
 from reconciler.gitops.troubles import GitTrouble
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def write_back(
         seen = await repository.look(source.ref)
         await repository.fetch(seen, path)
         folder = await repository.checkout(seen.commit, path)
-        work = partial(_edited, str(folder), repository.trees, source, place, service_id, change)
+        work = partial(_edited, str(folder), repository, source, place, service_id, change)
         if (edited := await anyio.to_thread.run_sync(work)) is None:
             return ""
         file, data = edited
@@ -98,10 +98,11 @@ def _message(service_id: str, change: Edit, place: Place) -> str:
 
 
 def _edited(
-    folder: str, trees: Path, source: GitSource, place: Place, service_id: str, change: Edit
+    folder: str, repository: Repository, source: GitSource, place: Place, service_id: str, change: Edit
 ) -> tuple[str, bytes] | None:
     """The file below the folder, and its bytes with the change; None where there is none to make."""
-    reading = read_folder(folder, source, place, trees=trees)
+    ids = repository.ids
+    reading = read_folder(folder, source, place, trees=repository.trees, ids=ids)
     if reading.problems:
         told = f"the newest commit of source {source.name} is broken: {reading.problems[0]}"
         raise GitTrouble(NOT_WRITABLE, told, hint="mend it first")
@@ -114,7 +115,8 @@ def _edited(
     mark, text = (_BOM, data[3:]) if data.startswith(_BOM) else (b"", data)
 
     def reads(edited: str) -> tuple[Manifest, ...]:
-        return parse_manifests(edited, path, os.path.splitext(path)[1].lower()).manifests
+        root = root_name(source, path, folder)
+        return parse_manifests(edited, path, os.path.splitext(path)[1].lower(), ids=ids, root=root).manifests
 
     edited = edit(text.decode(), reads, service_id, change.key, change.after)
     if edited is None:

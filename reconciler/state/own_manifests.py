@@ -12,10 +12,13 @@ from manifests.documents.text import SUFFIXES
 from manifests.files import write_atomically
 from manifests.sources.formats import parse_manifests
 from reconciler.errors import UserError
+from reconciler.state.compose_ids import kept_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from manifests.compose.ids import KeptIds
 
     #: Id → the files that declare it.
     Declarations = Mapping[str, Sequence[Path]]
@@ -32,10 +35,10 @@ def declarations(home: Path) -> dict[str, list[Path]]:
     Broken files declare nothing: the node's status tells about them.
     """
     declared: dict[str, list[Path]] = {}
-    folder = home / "manifests"
+    folder, kept = home / "manifests", kept_ids(home)
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
-            for service_id in _ids(file):
+            for service_id in _ids(file, kept):
                 declared.setdefault(service_id, []).append(file)
     return declared
 
@@ -75,9 +78,9 @@ def write_manifest(home: Path, service_id: str, value: Mapping[str, Any]) -> str
     return "created" if old is None else "configured"
 
 
-def _ids(file: Path) -> list[str]:
+def _ids(file: Path, kept: KeptIds) -> list[str]:
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return []
-    return [manifest.id for manifest in parse_manifests(text, str(file), file.suffix).manifests]
+    return [manifest.id for manifest in parse_manifests(text, str(file), file.suffix, ids=kept).manifests]

@@ -68,6 +68,7 @@ def test_two_services_of_a_file_wait_for_each_other_and_meet_by_name(bench: Cont
 
 
 FROM_GIT = f"""
+name: web
 services:
   web:
     image: {IMAGE}

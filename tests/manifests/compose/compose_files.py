@@ -97,7 +97,7 @@ services:
     ports: ["127.0.0.1:8080:8080/tcp"]
     volumes: ["./conf:/app/conf:ro"]
     labels: ["group=home", plain]
-""", {"dashboard": {
+""", {"home-dashboard": {
         "publish": ["127.0.0.1:8080:8080"], "labels": {"group": "home", "plain": ""},
         "restart": {"policy": "never"}, "project": {"name": "home", "aliases": ["dashboard", "my-dashboard"]},
     }}),
@@ -110,7 +110,7 @@ services:
     volumes: ["config:/config", {type: bind, source: /srv/media, target: /media, read_only: true}]
     restart: unless-stopped
 volumes: {config: {}}
-""", {"media": {"network": "host", "volumes": ["config:/config", "/srv/media:/media:ro"]}}),
+""", {"home-media": {"network": "host", "volumes": ["config:/config", "/srv/media:/media:ro"]}}),
     "git forge": Example("""
 name: forge
 services:
@@ -139,7 +139,7 @@ services:
     volumes: ["./vw-data:/data/"]
     expose: ["80"]
     restart: always
-""", {"vault": {"env": {"DOMAIN": "https://v.example.com", "ADMIN_TOKEN": "a$b", "SIGNUPS": "false"},
+""", {"home-vault": {"env": {"DOMAIN": "https://v.example.com", "ADMIN_TOKEN": "a$b", "SIGNUPS": "false"},
                 "port": 80, "volumes": ["/srv/home/vw-data:/data/"]}}),
     "DNS blocker": Example("""
 services:
@@ -149,7 +149,7 @@ services:
     environment: {WEBPASSWORD: }
     cap_add: [NET_ADMIN]
     volumes: ["/var/lib/blocker"]
-""", {"blocker": {
+""", {"home-blocker": {
         "publish": ["*:53:53", "*:53:53/udp", "*:8080:80"], "port": 53,
         "env": {"WEBPASSWORD": "web"}, "volumes": ["blocker-var-lib-blocker:/var/lib/blocker"],
     }}),
@@ -165,7 +165,7 @@ services:
     networks: [default]
 networks: {default: }
 volumes: {certs: }
-""", {"proxy": {"publish": ["*:80:80", "[::1]:443:443", "*:443:443/udp"], "port": 80}}),
+""", {"home-proxy": {"publish": ["*:80:80", "[::1]:443:443", "*:443:443/udp"], "port": 80}}),
     "home automation": Example("""
 services:
   broker:
@@ -178,9 +178,9 @@ services:
     stop_signal: SIGINT
     stop_grace_period: 1m30s
 """, {
-        "broker": {"publish": [f"*:{port}:{port}" for port in (1883, 9001, 9002, 9003)],
+        "home-broker": {"publish": [f"*:{port}:{port}" for port in (1883, 9001, 9002, 9003)],
                    "user": "1883:1883"},
-        "flows": {"stop": {"signal": "SIGINT", "gracePeriod": 90.0},
+        "home-flows": {"stop": {"signal": "SIGINT", "gracePeriod": 90.0},
                   "project": {"name": "home", "aliases": ["flows", "nodered"]}},
     }),
     "monitoring": Example("""
@@ -221,11 +221,11 @@ services:
       target: final
     depends_on: {schema: {condition: service_completed_successfully}}
   schema: {build: {context: ., args: [A=1]}}
-""", {"app": {"source": "https://example.com/apps.git#v2:web", "build": {
+""", {"home-app": {"source": "https://example.com/apps.git#v2:web", "build": {
           "dockerfile": "docker/web.Dockerfile", "target": "final",
           "args": {"VERSION": "2", "DEBUG": "true"}},
-          "dependsOn": [{"id": "schema", "condition": "completed"}]},
-      "schema": {"build": {"args": {"A": "1"}}, "restart": {"policy": "never"}}}),
+          "dependsOn": [{"id": "home-schema", "condition": "completed"}]},
+      "home-schema": {"build": {"args": {"A": "1"}}, "restart": {"policy": "never"}}}),
     "built here": Example("""
 services:
   app:
@@ -233,13 +233,13 @@ services:
     image: mine/app
     pull_policy: missing
   tool: {build: ., command: [sh, -c, "echo $$HOME"]}
-""", {"app": {"source": "./app"}, "tool": {"source": ".", "command": ["sh", "-c", "echo $$HOME"]}}),
+""", {"home-app": {"source": "./app"}, "home-tool": {"source": ".", "command": ["sh", "-c", "echo $$HOME"]}}),
     "one job": Example("""
 services:
   job: {image: example/job, network_mode: none, restart: "no"}
   again: {image: example/job, restart: on-failure}
-""", {"job": {"network": "none", "restart": {"policy": "never"}},
-      "again": {"restart": {"policy": "onFailure"}}}),
+""", {"home-job": {"network": "none", "restart": {"policy": "never"}},
+      "home-again": {"restart": {"policy": "onFailure"}}}),
     "hardened": Example("""
 services:
   shut:
@@ -248,26 +248,29 @@ services:
     cap_drop: [ALL]
     cap_add: [CAP_CHOWN]
     security_opt: [no-new-privileges:true]
-""", {"shut": {"capabilities": ["CHOWN"]}}),
+""", {"home-shut": {"capabilities": ["CHOWN"]}}),
     "feeds": Example("""
 services:
   reader:
     image: example/reader
     healthcheck: {test: [CMD, /bin/app, -check], interval: 1m, start_period: 20m}
-""", {"reader": {"update": {"strategy": "recreate", "healthyDeadline": 1440.0}}}),
+""", {"home-reader": {"update": {"strategy": "recreate", "healthyDeadline": 1440.0}}}),
     "recipes": Example("""
 services:
   recipes: {image: example/recipes, healthcheck: {disable: true}, ports: ["9925:9000"]}
-""", {"recipes": {"probes": {"readiness": "none"}, "port": 9000}}),
+""", {"home-recipes": {"probes": {"readiness": "none"}, "port": 9000}}),
     "documents": Example("""
 services:
   web: {image: example/docs, depends_on: {broker: {condition: service_started, required: true}}}
   broker: {image: redis:7}
-""", {"web": {"dependsOn": [{"id": "broker", "condition": "started"}]}, "broker": {"image": "redis:7"}}),
+""", {
+        "home-web": {"dependsOn": [{"id": "home-broker", "condition": "started"}]},
+        "home-broker": {"image": "redis:7"},
+    }),
     "bookmarks": Example("""
 services:
   Book_Marks: {image: example/bookmarks, scale: 2, runtime: runsc}
-""", {"book-marks": {"replicas": 2, "isolation": "runsc",
+""", {"home-book-marks": {"replicas": 2, "isolation": "runsc",
                       "project": {"name": "home", "aliases": ["Book_Marks"]}}}),
     "torrents": Example("""
 services:
@@ -275,17 +278,17 @@ services:
     image: example/seeds
     env_file: [{path: missing.env, required: false}, {path: ./app.env}]
     environment: {LOG: debug}
-""", {"seeds": {"env": {"LOG": "debug", "QUOTED": "a b"}}}),
+""", {"home-seeds": {"env": {"LOG": "debug", "QUOTED": "a b"}}}),
     "search": Example("""
 services:
   search:
     image: example/search
     environment: {JAVA_OPTS: "${OPTS-}", HEAP: "${HEAP:-${MORE:-1g}}", NO: "${NOPE:+x}", YES: "${TZ+y}"}
     x-note: not for anybody
-""", {"search": {"env": {"JAVA_OPTS": "", "HEAP": "1g", "NO": "", "YES": "y"}}}),
+""", {"home-search": {"env": {"JAVA_OPTS": "", "HEAP": "1g", "NO": "", "YES": "y"}}}),
     "health of the image": Example("""
 services:
   front: {image: example/front, depends_on: {back: {condition: service_healthy}}}
   back: {image: example/back}
-""", {"front": {"dependsOn": [{"id": "back"}]}, "back": {"image": "example/back"}}),
+""", {"home-front": {"dependsOn": [{"id": "home-back"}]}, "home-back": {"image": "example/back"}}),
 }  # fmt: skip

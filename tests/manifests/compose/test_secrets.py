@@ -19,7 +19,7 @@ _BESIDE = {
 
 def read(text: str, beside: str = "plain") -> dict[str, dict[str, Any]]:
     files = {f"{FOLDER}/{name}": each for name, each in _BESIDE[beside].items()}
-    manifests, problems = read_compose(text, f"{FOLDER}/compose.yaml", FOLDER, files.get)
+    manifests, problems = read_compose(f"name: web\n{text}", f"{FOLDER}/compose.yaml", FOLDER, files.get)
     assert problems == ()
     return {each.id: each.model_dump(mode="json", by_alias=True, exclude_defaults=True) for each in manifests}
 

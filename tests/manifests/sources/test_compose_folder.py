@@ -21,28 +21,30 @@ pytestmark = pytest.mark.anyio
 async def test_its_services_are_declared_beside_others(tmp_path: Path) -> None:
     write(tmp_path / "app.yaml", "id: app\ncommand: [sleep, '9']\n")
     write(tmp_path / ".env", "TAG=7\n")
-    write(tmp_path / "compose.yaml", "services:\n  web: {image: 'nginx:${TAG}'}\n  db: {image: pg}\n")
+    write(
+        tmp_path / "compose.yaml", "name: web\nservices:\n  web: {image: 'nginx:${TAG}'}\n  db: {image: pg}\n"
+    )
     source = FolderSource(tmp_path, "folder")
     await source.scan()
-    assert ids(source.snapshot) == ["app", "web", "db"]
+    assert ids(source.snapshot) == ["app", "web", "web-db"]
     assert find(source.snapshot, "web").manifest.image == "nginx:7"
 
 
 async def test_a_mistake_keeps_what_was_good(tmp_path: Path) -> None:
-    file = write(tmp_path / "docker-compose.yml", "services: {web: {image: nginx}}\n")
+    file = write(tmp_path / "docker-compose.yml", "name: web\nservices: {web: {image: nginx}}\n")
     source = FolderSource(tmp_path, "folder")
     await source.scan()
-    write(file, "services:\n  web:\n    image: nginx\n    privileged: true\n")
+    write(file, "name: web\nservices:\n  web:\n    image: nginx\n    privileged: true\n")
     await source.scan()
     assert ids(source.snapshot) == ["web"]
-    assert f"{file}:4: services.web.privileged: is not supported" in problems(source.snapshot)
+    assert f"{file}:5: services.web.privileged: is not supported" in problems(source.snapshot)
 
 
 async def test_a_change_beside_it_is_a_change_of_it(tmp_path: Path) -> None:
     write(tmp_path / ".env", "TAG=7\n")
     write(
         tmp_path / "compose.yaml",
-        "services: {web: {image: 'nginx:${TAG}', env_file: [{path: b.env, required: false}]}}\n",
+        "name: web\nservices: {web: {image: 'nginx:${TAG}', env_file: [{path: b.env, required: false}]}}\n",
     )
     async with watching(FolderSource(tmp_path, "folder")) as watched:
         await watched.until(lambda now: ids(now) == ["web"])
@@ -56,7 +58,7 @@ async def test_a_change_beside_it_is_a_change_of_it(tmp_path: Path) -> None:
 
 
 async def test_a_variable_without_a_value_is_a_warning_of_its_file(tmp_path: Path) -> None:
-    write(tmp_path / "compose.yaml", "services: {web: {image: nginx, command: [$NONE]}}\n")
+    write(tmp_path / "compose.yaml", "name: web\nservices: {web: {image: nginx, command: [$NONE]}}\n")
     async with watching(FolderSource(tmp_path, "folder")) as watched:
         await watched.until(lambda now: ids(now) == ["web"])
         assert [each.reason for each in watched.snapshot.warnings] == ["UnsetVariable"]
@@ -64,7 +66,7 @@ async def test_a_variable_without_a_value_is_a_warning_of_its_file(tmp_path: Pat
         await watched.until(lambda now: now.warnings == () and find(now, "web").manifest.command == ("x",))
 
 
-BASE = "services: {web: {image: 'nginx:1'}}\n"
+BASE = "name: web\nservices: {web: {image: 'nginx:1'}}\n"
 OVER = "services: {web: {image: 'nginx:2'}}\n"
 
 

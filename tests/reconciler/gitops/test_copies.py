@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 FILE = """
+name: web
 services:
   web:
     image: x

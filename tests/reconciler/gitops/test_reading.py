@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.gitops.reading import Reading
 
 COMMAND = "command: [sleep, '1']\n"
-COMPOSE = "services:\n  web:\n    image: nginx:1.27\n    env_file: web.env\n"
+COMPOSE = "name: web\nservices:\n  web:\n    image: nginx:1.27\n    env_file: web.env\n"
 
 
 def read(folder: Path, files: dict[str, str], **values: Any) -> Reading:
@@ -137,7 +137,7 @@ class TestForeign:
 
 def test_what_overrides_a_compose_file_is_told_by_its_own_name(tmp_path: Path) -> None:
     files = {
-        "compose.yaml": "services: {web: {image: a}}",
+        "compose.yaml": "name: web\nservices: {web: {image: a}}",
         "compose.override.yaml": "services:\n  web: {links: [a]}",
     }
     (problem,) = read(tmp_path / "a", files).problems
@@ -149,6 +149,16 @@ def test_what_overrides_a_compose_file_is_told_by_its_own_name(tmp_path: Path) -
     (problem,) = read(tmp_path / "b", {f"shop/{name}": text for name, text in files.items()}).problems
     assert problem.file == "home:shop/compose.override.yaml"
     assert ids(read(tmp_path / "a", {"compose.override.yaml": "services: {web: {labels: [x]}}"})) == ["web"]
+
+
+def test_a_compose_file_of_the_commit_itself_is_called_like_its_source(tmp_path: Path) -> None:
+    """Not like the commit, with each of which its volumes would be others."""
+    file = "services: {web: {image: a}}"
+    (one,) = read(tmp_path / "a", {"compose.yaml": file}).services
+    (below,) = read(tmp_path / "b", {"shop/compose.yaml": file}).services
+    assert one.manifest.project is not None and below.manifest.project is not None
+    assert (one.manifest.id, one.manifest.project.name) == ("home-web", "home")
+    assert (below.manifest.id, below.manifest.project.name) == ("shop-web", "shop")
 
 
 def test_what_goes_back_as_a_whole_asks_where_there_is_data(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ async def test_where_the_branch_says_something_else_nothing_is_written(
 
 
 COMPOSE = f"""\
+name: web
 services:
   web:
     image: {OLD} # nginx:1.2.0
