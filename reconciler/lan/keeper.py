@@ -51,6 +51,7 @@ class NetworkRouter(Protocol):
         service: str,
         tls: bool,
         after_people: bool = True,
+        home: int = 0,
     ) -> None: ...
 
     def close_door(self, name: str) -> None: ...
@@ -235,8 +236,15 @@ class Keeper:
         self._hosts = self._own_hosts()
         self._router.open_to_network(
             _door(listener), [self._open[listener].dup()], hosts=self._hosts, service=listener.service,
-            tls=listener.tls, after_people=listener.network,
+            tls=listener.tls, after_people=listener.network, home=self._home(listener),
         )  # fmt: skip
+
+    def _home(self, listener: Listener) -> int:
+        """The node's port for whoever gets to that one: others reach only what is open to the network."""
+        if not listener.network:
+            return self._port
+        own = sorted(each.port for each in self._wanted.listeners if each.network and not each.service)
+        return own[0] if own else 0
 
     def _rename(self) -> None:
         for listener in self._open:

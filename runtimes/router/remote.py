@@ -133,14 +133,18 @@ class RouterProcess:
         service: str,
         tls: bool,
         after_people: bool = True,
+        home: int = 0,
     ) -> None:
         """Serves listeners that other machines reach. They are this router's from now on.
 
-        `hosts`: what the node is called there. `service`: whose port it is, empty for the node's. With `tls`
+        `hosts`: what the node is called there. `service`: whose port it is, empty for the node's, which is at
+        the port `home` by these names. With `tls`
         nobody is served before there is a certificate, with `after_people` nobody is answered before there
         are people. Replaces those that had the name, which no instance has.
         """
-        network = {"hosts": list(hosts), "service": service, "tls": tls, "afterPeople": after_people}
+        network = {
+            "hosts": list(hosts), "service": service, "tls": tls, "afterPeople": after_people, "home": home,
+        }  # fmt: skip
         self._open(name, {"network": network}, listeners)
 
     def show_certificate(self, pem: str, authority: str = "") -> None:

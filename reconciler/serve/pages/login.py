@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PATH = "/_atek/login"
 _BIND = "/_atek/bind-session"
-_ONWARDS = ("service", "path", "state")
+_ONWARDS = ("service", "path", "state", "at")
 
 
 async def login(people: People, request: Request) -> Response:

@@ -48,6 +48,8 @@ class Doors:
         self._plane = plane
         self._told = told
         self._open: dict[str, list[Server]] = {}
+        #: Of services' own, by the names of doors.
+        self._ports: dict[str, tuple[str, set[int]]] = {}
         self._opening: set[asyncio.Task[None]] = set()
         told.setblocking(False)
         asyncio.get_running_loop().add_reader(told, self._hear)
@@ -77,6 +79,9 @@ class Doors:
     async def _serve(self, message: dict[str, Any], listeners: list[socket.socket]) -> None:
         servers: list[Server] = []
         name, network = message["door"], message.get("network")
+        if network is not None and network["service"]:
+            self._ports[name] = network["service"], {each.getsockname()[1] for each in listeners}
+            self._tell_ports()
         self._open[name] = servers
         for listener in listeners:
             if network is None:
@@ -91,7 +96,11 @@ class Doors:
     async def _to_network(self, network: dict[str, Any], listener: socket.socket) -> Server:
         plane = self._plane
         names = names_from_network(
-            plane.domain, network["hosts"], network["service"], after_people=network["afterPeople"]
+            plane.domain,
+            network["hosts"],
+            network["service"],
+            after_people=network["afterPeople"],
+            home=network.get("home", 0),
         )
         desk = NetworkDesk(plane, names)
         if not network["tls"]:
@@ -101,6 +110,14 @@ class Doors:
 
         return TlsListener(plane, listener, desk, await plane.tls.ready())
 
+    def _tell_ports(self) -> None:
+        told: dict[str, set[int]] = {}
+        for service_id, ports in self._ports.values():
+            told.setdefault(service_id, set()).update(ports)
+        self._plane.ports = told
+
     def _shut(self, name: str) -> None:
+        if self._ports.pop(name, None):
+            self._tell_ports()
         for server in self._open.pop(name, ()):
             server.close()

@@ -116,6 +116,8 @@ class Plane:
         self.node = node
         self.anonymous = RateLimit(limits.anonymous)
         self.bindings = Bindings()
+        #: Of services' own, by their ids.
+        self.ports: dict[str, set[int]] = {}
         self.holding = Holding(limits)
         self.buffered = Buffered(limits.buffered)
         self.turns = Turns()

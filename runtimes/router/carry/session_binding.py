@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from runtimes.router.carry.bindings import Binding
 from runtimes.router.carry.local_answer import LocalAnswer
-from runtimes.router.decide.binding import back_location, bind_location, state_of
+from runtimes.router.decide.binding import (
+    back_location,
+    bind_location,
+    home_location,
+    port_location,
+    state_of,
+)
 from runtimes.router.decide.bound_sessions import bound_value, cookie_name
 from runtimes.router.decide.decision import Answer, refusal
 from runtimes.router.protocol.cookies import host_cookie
@@ -29,6 +35,9 @@ _NO_COOKIES = (
 def ask_for_session(plane: Plane, client: Client, decision: AskForSession) -> Handler:
     """The way to the node's own host. Whether a browser keeps secure cookies here, only trying it tells."""
     head, service, way = decision.head, decision.service, decision.way
+    if decision.home:
+        location = home_location(head, plane.scheme(client, head), service.id, decision.home)
+        return _redirect(plane, client, decision, location)
     scheme, cookies = plane.scheme(client, head), ()  # type: tuple[bytes, tuple[bytes, ...]]
     if not way:
         way = secrets.token_urlsafe(16)
@@ -43,6 +52,10 @@ def ask_for_session(plane: Plane, client: Client, decision: AskForSession) -> Ha
 def give_session(plane: Plane, client: Client, decision: GiveSession) -> Handler:
     """The way back. Hosts that are for everybody take no token: it would reach the service."""
     head, service_id, token = decision.head, decision.service_id, ""
+    # Another port of this name may be somebody else's.
+    if decision.port in plane.ports.get(service_id, ()):
+        location = port_location(head, plane.scheme(client, head), decision.port, decision.path)
+        return _redirect(plane, client, decision, location)
     if decision.private and decision.state:
         token = plane.bindings.make(Binding(decision.session, service_id, decision.state), monotonic())
     scheme = plane.scheme(client, head)

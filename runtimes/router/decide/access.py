@@ -69,8 +69,9 @@ def _at_private_host(head: RequestHead, place: Host, caller: Caller | None) -> D
         return refusal(head, 403, "Not authorized", kind="host", route=service.id)
     if service.access == PUBLIC:
         return None
-    if head.method in (b"GET", b"HEAD") and head.accepts_html and not (head.upgrade or place.at_port):
-        return ask_for_session(head, service)
+    shown = head.method in (b"GET", b"HEAD") and head.accepts_html and not head.upgrade
+    if shown and (place.home or not place.at_port):
+        return ask_for_session(head, service, place.home)
     return refusal(head, 401, "Not authorized", kind="host", route=service.id)
 
 

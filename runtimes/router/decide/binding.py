@@ -7,6 +7,10 @@
 The token never reaches the service, is good for 30 seconds, once, for that service only; the port is kept. It
 is good only in the browser that set out: `state` is the digest of a cookie that only this one has. So nobody
 gives somebody else a session of their own (login CSRF: RFC 6749, section 10.12, has the same answer).
+
+At a port of its own a service is by the same name as the node, and so is its cookie: no token is needed.
+
+    pi.local:8123/a  ──302──►  pi.local:2835/_atek/bind-session?service=notes&path=/a&at=8123  ──302──►  back
 """
 
 from __future__ import annotations
@@ -36,19 +40,21 @@ LOGIN_PATH = b"/_atek/login"
 PARAMETER = b"bst"
 # What may stand in a request line; browsers read a backslash as a slash.
 _LOCAL = re.compile(rb"/(?:[\x21\x22\x24-\x2e\x30-\x5b\x5d-\x7e][\x21\x22\x24-\x7e]*)?")
-_STATE = re.compile(r"[0-9a-f]{32}")
+_STATE, _PORT = re.compile(r"[0-9a-f]{32}"), re.compile(r"[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, slots=True)
 class AskForSession:
     """At a service's host: a browser that has no session there is sent to the node's own.
 
-    `way` is the word by which it is known again, empty where it has none yet.
+    `way` is the word by which it is known again, empty where it has none yet. `home`: at a port of the
+    service's own, the node's.
     """
 
     head: RequestHead
     service: ServiceRoute
     way: str = field(repr=False)
+    home: int = 0
     caller: Caller | None = None
 
     @property
@@ -61,6 +67,7 @@ class GiveSession:
     """At the node's own host: who is signed in gets a token for a service's, if that has any use for one.
 
     `session` is its id. Without a `state` nobody would take the token: the service's host asks for itself.
+    `port`: of the service's own, where it came from there; else 0.
     """
 
     head: RequestHead
@@ -70,6 +77,7 @@ class GiveSession:
     state: str
     domain: str
     private: bool
+    port: int = 0
     series: tuple[str, str] = ("node", "")
     caller: Caller | None = None
 
@@ -93,9 +101,9 @@ class TakeSession:
         return "host", self.service.id
 
 
-def ask_for_session(head: RequestHead, service: ServiceRoute) -> AskForSession:
+def ask_for_session(head: RequestHead, service: ServiceRoute, home: int = 0) -> AskForSession:
     """To the node's own host. Whoever has set out before, in another window, is known by the same word."""
-    return AskForSession(head, service, next(iter(ways_of(service, head.cookie)), ""))
+    return AskForSession(head, service, next(iter(ways_of(service, head.cookie)), ""), home)
 
 
 def give_session(table: RouteTable, domain: str, head: RequestHead) -> GiveSession | Answer:
@@ -108,7 +116,9 @@ def give_session(table: RouteTable, domain: str, head: RequestHead) -> GiveSessi
         return Answer(head, 302, fields=redirect_fields(login_location(head)))
     state = next(iter(values_of(head.query, "state")), "")
     state = state if _STATE.fullmatch(state) else ""
-    return GiveSession(head, service_id, path, session, state, domain, table.private)
+    at = next(iter(values_of(head.query, "at")), "")
+    port = int(at) if _PORT.fullmatch(at) else 0
+    return GiveSession(head, service_id, path, session, state, domain, table.private, port)
 
 
 def take_session(head: RequestHead, service: ServiceRoute) -> TakeSession | None:
@@ -144,6 +154,19 @@ def bind_location(head: RequestHead, scheme: bytes, service_id: str, state: str)
     return b"%b://%b%b?%b" % (scheme, host, BIND_PATH, query)
 
 
+def home_location(head: RequestHead, scheme: bytes, service_id: str, home: int) -> bytes:
+    """As `bind_location`, from a port of the service's own to the node's."""
+    path = quote(head.target, safe="").encode()
+    at = port_of(head).removeprefix(b":") or (b"443" if scheme == b"https" else b"80")
+    query = b"service=%b&path=%b&at=%b" % (service_id.encode(), path, at)
+    return b"%b://%b:%d%b?%b" % (scheme, _name_of(head), home, BIND_PATH, query)
+
+
+def port_location(head: RequestHead, scheme: bytes, port: int, path: bytes) -> bytes:
+    """Back to a port of a service's own, by the name that the node was asked by."""
+    return b"%b://%b:%d%b" % (scheme, _name_of(head), port, path)
+
+
 def asked_for(head: RequestHead) -> tuple[str, bytes]:
     """The service and the path that a request to bind-session names; ("", b"/") without."""
     service = next(iter(values_of(head.query, "service")), "")
@@ -157,7 +180,7 @@ def back_location(
     """Back to the service's host, with the token if there is one. Nothing lies below an address."""
     joint = b"&" if b"?" in path else b"?"
     port = port_of(head)
-    host = domain.encode() if _is_address(head.host) else head.authority.removesuffix(port)
+    host = domain.encode() if _is_address(head.host) else _name_of(head)
     origin = b"%b://%b.%b%b" % (scheme, service_id.encode(), host, port)
     return origin + path + (b"%b%b=%b" % (joint, PARAMETER, token.encode()) if token else b"")
 
@@ -171,6 +194,10 @@ def port_of(head: RequestHead) -> bytes:
     """`:2835` from the Host that the client used; empty without one."""
     name, colon, port = head.authority.rpartition(b":")
     return b":" + port if colon and port.isdigit() and name else b""
+
+
+def _name_of(head: RequestHead) -> bytes:
+    return head.authority.removesuffix(port_of(head))
 
 
 def _is_address(host: str) -> bool:

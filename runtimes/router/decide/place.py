@@ -13,7 +13,7 @@ name, since a browser takes a page of an address for that address's own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, ClassVar
 
@@ -49,7 +49,8 @@ class Names:
     """Host names of a node: its own (`domain` among them), and how those of its services end.
 
     `numeric`: any address is its own, too. `service`: what the port that was asked is for; empty where it is
-    the node's. `after_people`: nobody is answered there before there are people.
+    the node's, which is at the port `home` there. `after_people`: nobody is answered there before there are
+    people.
     """
 
     domain: str
@@ -58,6 +59,7 @@ class Names:
     numeric: bool = False
     service: str = ""
     after_people: bool = False
+    home: int = 0
 
 
 def names_of(domain: str) -> Names:
@@ -66,21 +68,33 @@ def names_of(domain: str) -> Names:
 
 
 def names_from_network(
-    domain: str, hosts: Iterable[str], service: str = "", *, after_people: bool = True
+    domain: str, hosts: Iterable[str], service: str = "", *, after_people: bool = True, home: int = 0
 ) -> Names:
     """As `names_of`, for those who come from the network, where the node is called `hosts`."""
     at_home = names_of(domain)
     own = at_home.own | set(hosts)
-    return Names(domain, own, at_home.suffixes, numeric=True, service=service, after_people=after_people)
+    return Names(
+        domain,
+        own,
+        at_home.suffixes,
+        numeric=True,
+        service=service,
+        after_people=after_people,
+        home=home,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A service, under a name of its own, or at a port of its own (`at_port`), by a name of the node's."""
+    """A service, under a name of its own, or at a port of its own (`at_port`), by a name of the node's.
+
+    `home` is the node's port by that name; 0 where nobody said it.
+    """
 
     kind: ClassVar = "host"
     service: ServiceRoute
     at_port: bool = False
+    home: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +145,8 @@ def place_of(table: RouteTable, names: Names, head: RequestHead) -> Place | Answ
     name = head.host
     if name in names.own or (names.numeric and _is_address(name)):
         if names.service:
-            return _host(table, head, names.service, at_port=True)
+            found = _host(table, head, names.service)
+            return replace(found, at_port=True, home=names.home) if isinstance(found, Host) else found
         return _own(table, names, head)
     for suffix in names.suffixes:
         if name.endswith(suffix) and names.service in ("", name[: -len(suffix)]):
@@ -149,10 +164,10 @@ def _is_address(name: str) -> bool:
     return isinstance(found, IPv6Address) == name.startswith("[")
 
 
-def _host(table: RouteTable, head: RequestHead, service_id: str, *, at_port: bool = False) -> Place | Answer:
+def _host(table: RouteTable, head: RequestHead, service_id: str) -> Host | Answer:
     route = table.services.get(service_id) if service_id else None
     if route is not None:
-        return Host(route, at_port)
+        return Host(route)
     body = b"Not found: no service is currently hosted at %b" % head.authority
     return Answer(head, 404, body, series=("host", ""))
 

@@ -149,7 +149,8 @@ async def test_the_first_person_opens_it(run: Callable[[World], World]) -> None:
     world.router.people()
     await until(lambda: world.router.places == {(ADDRESS, world.port)})
     ((_, _, about),) = world.router.doors.values()
-    assert about == {"hosts": ("pi.local",), "service": "", "tls": False, "after_people": True}
+    said = {"service": "", "tls": False, "after_people": True, "home": world.port}
+    assert about == {"hosts": ("pi.local",), **said}
     assert world.lan.problems() == []
     assert world.lan.urls() == [f"http://pi.local:{world.port}", f"http://{ADDRESS}:{world.port}"]
 

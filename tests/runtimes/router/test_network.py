@@ -42,10 +42,11 @@ class Network:
         stack.callback(theirs.close)
         stack.callback(doors.close)
 
-    def open(self, service: str = "", *, after_people: bool = False) -> int:
+    def open(self, service: str = "", *, after_people: bool = False, home: int = 0) -> int:
         """The port of a new listener."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            network = {"hosts": ["pi.local"], "service": service, "tls": False, "afterPeople": after_people}
+            about = {"service": service, "tls": False, "afterPeople": after_people, "home": home}
+            network = {"hosts": ["pi.local"], **about}
             packet = orjson.dumps({"door": f"n{listener.getsockname()}", "network": network})
             socket.send_fds(self._told, [packet], [listener.fileno()])
             port: int = listener.getsockname()[1]
@@ -127,7 +128,7 @@ async def test_without_people_the_network_is_told_nothing(
     monkeypatch.setattr(
         doors,
         "names_from_network",
-        lambda *each, after_people: names_from_network(*each, after_people=False),
+        lambda *each, **_: names_from_network(*each, after_people=False),
     )
     opened = network.open("notes", after_people=True)
     assert (await ask(opened, host="pi.local")).status == 200
@@ -165,6 +166,27 @@ async def test_who_is_not_signed_in_does_not_get_in_there_either(network: Networ
     assert notes.request["cookie"] == ""
     network.world.sign_in({"alices": Session("alice")}, private=False)
     assert (await ask(port, host="pi.local")).status == 200
+
+
+async def test_a_browser_finds_its_way_from_a_services_port_and_back(network: Network) -> None:
+    await network.world.service(owner="alice")
+    network.world.sign_in({"alices": Session("alice")}, private=True)
+    home = network.open()
+    port = network.open("notes", home=home)
+    html = "Accept: text/html"
+    asked = await ask(port, html, host=f"pi.local:{port}", target="/a?b=1")
+    there, _, target = asked["location"].partition(f"pi.local:{home}")
+    assert (asked.status, there) == (302, "http://")
+    nobody = await ask(home, html, host=f"pi.local:{home}", target=target)
+    assert nobody["location"] == f"/_atek/login?service=notes&path=%2Fa%3Fb%3D1&at={port}"
+    back = await ask(home, html, COOKIE, host=f"pi.local:{home}", target=target)
+    assert back["location"] == f"http://pi.local:{port}/a?b=1"
+    assert (await ask(port, html, COOKIE, host=f"pi.local:{port}", target="/a?b=1")).status == 200
+    # Nobody is led to a port that is somebody else's, nor to another host.
+    for at in ("1", str(home), f"{port}@evil.example", f"0{port}", ""):
+        elsewhere = f"/_atek/bind-session?service=notes&path=%2F&at={at}"
+        answer = await ask(home, html, COOKIE, host=f"pi.local:{home}", target=elsewhere)
+        assert answer["location"] == f"http://notes.pi.local:{home}/", at
 
 
 async def test_a_page_of_another_port_has_it_do_nothing(network: Network) -> None:
