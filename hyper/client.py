@@ -240,9 +240,16 @@ class HyperClient:
             await anyio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def put_drive(self, name: str, folder: str, *, ignore: Sequence[str] = ()) -> Drive:
-        params = {"name": name, "folder": folder, "ignore": list(ignore)}
+    async def put_drive(
+        self, name: str, folder: str, *, ignore: Sequence[str] = (), named: Sequence[Drive] | None = None
+    ) -> Drive:
+        wanted = None if named is None else [{"key": each.key, "version": each.version} for each in named]
+        params = given(name=name, folder=folder, ignore=list(ignore), named=wanted)
         return understand(drive_of, await self._call("drive.put", params))
+
+    async def is_cleared(self, drive: Drive) -> bool:
+        answer = await self._call("drive.isCleared", {"key": drive.key, "version": drive.version})
+        return understand(lambda found: found["cleared"] is True, answer)
 
     async def get_drive(self, drive: Drive, folder: str, *, timeout: float) -> None:
         params = {"key": drive.key, "version": drive.version, "folder": folder, "timeoutMs": _ms(timeout)}

@@ -255,8 +255,17 @@ class Hyper(Protocol):
 
     # -- drives
 
-    async def put_drive(self, name: str, folder: str, *, ignore: Sequence[str] = ()) -> Drive:
-        """The folder's content as it is now, on this store's drive of that name."""
+    async def put_drive(
+        self, name: str, folder: str, *, ignore: Sequence[str] = (), named: Sequence[Drive] | None = None
+    ) -> Drive:
+        """The folder's content as it is now, on this store's drive of that name.
+
+        With `named`, the content of older versions is cleared, but for the last two and those among `named`.
+        """
+        ...
+
+    async def is_cleared(self, drive: Drive) -> bool:
+        """Whether it is a version of an own drive whose content is no longer there."""
         ...
 
     async def get_drive(self, drive: Drive, folder: str, *, timeout: float) -> None:

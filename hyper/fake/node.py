@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _EVERYTHING = Range()
+#: So many versions of a drive stay, whoever names them.
+LAST = 3
 
 
 class FakeHyper(Endpoint):
@@ -207,7 +209,9 @@ class FakeHyper(Endpoint):
 
     # -- drives
 
-    async def put_drive(self, name: str, folder: str, *, ignore: Sequence[str] = ()) -> Drive:
+    async def put_drive(
+        self, name: str, folder: str, *, ignore: Sequence[str] = (), named: Sequence[Drive] | None = None
+    ) -> Drive:
         await self._reached()
         self._may_write()
         key = _hash("drive", self.primary_key, name)
@@ -218,7 +222,14 @@ class FakeHyper(Endpoint):
             newest += 1
             versions[newest] = content
             self.network.settle()
+        if named is not None:
+            stay = {*sorted(versions)[-LAST:], *(each.version for each in named if each.key == key)}
+            self.drives[key] = {version: versions[version] for version in versions if version in stay}
         return Drive(key, newest)
+
+    async def is_cleared(self, drive: Drive) -> bool:
+        await self._reached()
+        return drive.key in self.drives and drive.version not in self.drives[drive.key]
 
     async def get_drive(self, drive: Drive, folder: str, *, timeout: float) -> None:
         await self._reached()

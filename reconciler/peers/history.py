@@ -165,8 +165,24 @@ async def rollback(nodes: Nodes, *, to: int, service_id: str = "") -> RolledBack
     if not differing:
         return RolledBack(newest, ())
     values = {key: old[key].value if key in old else None for key in differing}
+    for key in sorted(differing & old.keys()):
+        await _require_package(nodes, old[key], to)
     version = await nodes.services.write(values, Change(keys.name, f"rollback to {to}"))
     return RolledBack(version, sorted(_id(old.get(key) or now[key]) for key in differing))
+
+
+async def _require_package(nodes: Nodes, record: Record, to: int) -> None:
+    """Raises UserError for a record whose package this node has no longer: nobody could run it."""
+    recorded, _ = read_record(record, "rollback")
+    if recorded is None or recorded.drive is None:
+        return
+    with for_people():
+        cleared = await nodes.hyper.is_cleared(recorded.drive)
+    if cleared:
+        raise UserError(
+            f"the package that {recorded.manifest.id} had at version {to} is no longer kept",
+            hint="of each package the last three pushed stay, and those in use: push that one's folder again",
+        )
 
 
 async def _only(

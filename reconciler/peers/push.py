@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from manifests.documents.parse import parse_manifest
-from manifests.documents.record import drive_url
+from manifests.documents.record import drive_url, parse_drive
 from manifests.model.ignored import IGNORED
 from manifests.model.nodes import Place, runs_on
 from manifests.model.snapshot import Declared
@@ -21,11 +21,13 @@ from manifests.packages.resolve import ResolveError, read_atek_json, resolve
 from reconciler.errors import UserError
 from reconciler.peers.errors import for_people
 from reconciler.peers.port import NODE_SELF, Change
+from reconciler.peers.records import spec_source
 from reconciler.state.mistakes import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hyper.port import Drive
     from manifests.model.manifest import Manifest
     from reconciler.peers.port import Follow, Keys, Nodes
 
@@ -94,11 +96,19 @@ async def _check(manifest: Mapping[str, Any], folder: str | None) -> Manifest:
 
 
 async def _put_package(nodes: Nodes, service_id: str, folder: str) -> str:
+    named = await _named(nodes)
     with for_people():
         drive = await nodes.hyper.put_drive(
-            drive_name(service_id), folder, ignore=[*IGNORED, *MANIFEST_FILES]
+            drive_name(service_id), folder, ignore=[*IGNORED, *MANIFEST_FILES], named=named
         )
     return drive_url(drive)
+
+
+async def _named(nodes: Nodes) -> list[Drive]:
+    """The packages that this node's records name now: their content stays, however old it is."""
+    records = (await nodes.services.read()).values()
+    drives = (parse_drive(str(spec_source(record.value))) for record in records)
+    return [drive for drive in drives if drive is not None]
 
 
 async def _atek_json(folder: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hyper.port import Changes, HyperError, Listing, Position, Range, Write
+from hyper.port import Changes, Drive, HyperError, Listing, Position, Range, Write
 from tests.hyper.daemons import Daemon, acquaint, running
 from tests.hyper.pairs import FakePair, Watched, until, until_database, values
 
@@ -364,3 +364,19 @@ async def test_a_name_that_a_drive_cannot_keep_is_refused(hyper: Hyper, tmp_path
         await hyper.put_drive("app", str(folder))
     assert error.value.code == "BAD_REQUEST"
     await hyper.put_drive("app", str(folder), ignore=["a*"])
+
+
+async def test_of_older_versions_the_last_and_those_that_are_named_stay(hyper: Hyper, tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    pushed, named = list[Drive](), list[Drive]()
+    for number in range(6):
+        (folder / "a").write_text(str(number))
+        pushed.append(await hyper.put_drive("app", str(folder), named=named))
+        named = pushed[1:2]
+    assert [await hyper.is_cleared(each) for each in pushed] == [True, False, True, False, False, False]
+    for number in (1, 3, 4, 5):
+        await hyper.get_drive(pushed[number], str(tmp_path / str(number)), timeout=60)
+        assert (tmp_path / str(number) / "a").read_text() == str(number)
+    # Of others' drives nobody here has cleared anything.
+    assert not await hyper.is_cleared(Drive("ab" * 32, 2))

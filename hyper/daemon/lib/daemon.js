@@ -49,7 +49,7 @@ export class Daemon {
     if (this.#memory.isNew) this.#memory.begin()
     const keyPair = SecretStream.keyPair(this.#memory.noiseSeed)
     this.databases = new Databases({
-      store: this.#store, memory: this.#memory, wal: this.#wal, holdMs: settings.holdMs, mayHaveLost,
+      store: this.#store, folder: settings.store, memory: this.#memory, wal: this.#wal, holdMs: settings.holdMs, mayHaveLost,
       restore: openRestore(settings.store)
     })
     await this.databases.resume()

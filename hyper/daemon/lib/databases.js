@@ -8,6 +8,7 @@
 import { EventEmitter } from 'node:events'
 
 import { Database } from './database.js'
+import { requireRoom } from './disk.js'
 import { HyperError } from './errors.js'
 import { Hold } from './hold.js'
 import { log } from './log.js'
@@ -19,6 +20,7 @@ const NOTE_LENGTHS = 10_000
 
 export class Databases extends EventEmitter {
   #store
+  #folder
   #memory
   #wal
   #holdMs
@@ -31,13 +33,14 @@ export class Databases extends EventEmitter {
   #noting = null
 
   /**
-   * `mayHaveLost`: the run before may have lost what it wrote last. `restore`: a backup whose databases are
+   * `folder` is the store's. `mayHaveLost`: the run before may have lost what it wrote last. `restore`: a backup whose databases are
    * not all here yet.
    */
-  constructor ({ store, memory, wal, holdMs, mayHaveLost, restore = null }) {
+  constructor ({ store, folder, memory, wal, holdMs, mayHaveLost, restore = null }) {
     super()
     this.setMaxListeners(0)
     this.#store = store
+    this.#folder = folder
     this.#memory = memory
     this.#wal = wal
     this.#holdMs = holdMs
@@ -186,7 +189,7 @@ export class Databases extends EventEmitter {
     database.writer = new Writer(database, this.#wal, async () => {
       await hold.over()
       if (database.conflict) throw forked(database)
-    })
+    }, bytes => requireRoom(this.#folder, bytes))
   }
 
   /** A restored database has what its followers have, else what the backup has, as a new fork. */

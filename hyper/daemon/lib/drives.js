@@ -11,11 +11,15 @@ import { join } from 'node:path'
 
 import Hyperdrive from 'hyperdrive'
 
+import { clearContent, Cleaner } from './clearing.js'
 import { Digests } from './digests.js'
+import { requireRoom } from './disk.js'
 import { HyperError } from './errors.js'
 import { makeEmpty, makeLink, makeParent, MOST_BYTES, MOST_FILES, placeFor, readFolder, setMode } from './folder.js'
 import { upload } from './upload.js'
 
+/** So many versions of a drive stay whole, whoever names them: what was pushed last can be gone back from. */
+const LAST = 3
 /** Milliseconds between two looks for what has not arrived. */
 const ASK_EVERY = 500
 
@@ -25,6 +29,8 @@ export class Drives {
   #memory
   #wal
   #mayHaveLost
+  #cleaner
+  #getting = new Map()
   #last = Promise.resolve()
 
   /** `folder` is the store's. */
@@ -34,20 +40,41 @@ export class Drives {
     this.#memory = memory
     this.#wal = wal
     this.#mayHaveLost = mayHaveLost
+    this.#cleaner = new Cleaner(store.storage, folder)
   }
 
-  /** The folder as it is now, on our drive of that name: {key, version}. One at a time. */
-  put (name, folder, ignore) {
-    const done = this.#last.then(() => this.#put(name, folder, ignore))
+  /**
+   * The folder as it is now, on our drive of that name: {key, version}. One at a time.
+   *
+   * Of older versions the last two stay, and those that are `named`, as {key, version}; the content of others is cleared.
+   * Nothing is where `named` is null.
+   */
+  put (name, folder, ignore, named = null) {
+    const done = this.#last.then(() => this.#put(name, folder, ignore, named))
     this.#last = done.catch(() => {})
     return done
   }
 
-  /** Writes a version of a drive into an empty folder. Raises TIMEOUT; then nothing of it is left there. */
+  /**
+   * Writes a version of a drive into an empty folder. Raises TIMEOUT; then nothing of it is left there. Of somebody
+   * else's drive only what was got last stays in the store.
+   */
   async get (key, version, folder, timeoutMs) {
     await makeEmpty(folder)
+    if (!this.#getting.has(key)) this.#getting.set(key, [])
+    this.#getting.get(key).push(version)
+    try {
+      await this.#get(key, version, folder, timeoutMs)
+    } finally {
+      const left = this.#getting.get(key)
+      left.splice(left.indexOf(version), 1)
+      if (left.length === 0) this.#getting.delete(key)
+    }
+  }
+
+  async #get (key, version, folder, timeoutMs) {
     const drive = new Hyperdrive(this.#store.session(), Buffer.from(key, 'hex'))
-    const work = fetch(drive, version, folder)
+    const work = fetch(drive, version, folder, bytes => requireRoom(this.#folder, bytes))
     const timer = setInterval(() => ask(drive), ASK_EVERY)
     try {
       await within(timeoutMs, work)
@@ -60,34 +87,59 @@ export class Drives {
     } finally {
       clearInterval(timer)
     }
+    if (!drive.core.writable && version > 1) await this.#clear(drive, this.#getting.get(key))
     await drive.close()
   }
 
-  async #put (name, folder, ignore) {
+  /** Whether it is a version of a drive of ours whose content was cleared. */
+  async isCleared (key, version) {
+    const drive = new Hyperdrive(this.#store.session(), Buffer.from(key, 'hex'))
+    try {
+      await drive.ready()
+      return drive.core.writable && version <= drive.version && !(await isHere(drive, version))
+    } finally {
+      await drive.close()
+    }
+  }
+
+  async #put (name, folder, ignore, named) {
     const files = await readFolder(folder, ignore)
     const drive = new Hyperdrive(this.#store.namespace(this.#namespace(name)))
     try {
       await drive.ready()
       this.#memory.noteDrive(name, { isWriting: true })
       const digests = new Digests(this.#folder, name)
-      const { isChanged, entries } = await upload(drive, folder, files, digests)
+      const { isChanged, entries } = await upload(drive, folder, files, digests, bytes => requireRoom(this.#folder, bytes))
       if (isChanged) await this.#wal.sync()
       this.#memory.noteDrive(name, { isWriting: false })
       digests.save(drive, entries)
-      return { key: drive.key.toString('hex'), version: drive.version }
+      const key = drive.key.toString('hex')
+      if (named) await this.#clearOlder(name, drive, named.filter(each => each.key === key).map(each => each.version))
+      return { key, version: drive.version }
     } finally {
       await drive.close()
     }
   }
 
+  async #clearOlder (name, drive, named) {
+    const { versions = [] } = this.#memory.drive(name)
+    const last = [...new Set([...versions, drive.version])].sort((one, other) => one - other).slice(-LAST)
+    if (last.join() !== versions.join()) this.#memory.noteDrive(name, { versions: last })
+    await this.#clear(drive, [...last, ...named.filter(version => version <= drive.version)])
+  }
+
+  async #clear (drive, versions) {
+    await this.#cleaner.cleared(await clearContent(drive, versions))
+  }
+
   #namespace (name) {
     const { isWriting } = this.#memory.drive(name)
-    if (isWriting && this.#mayHaveLost) this.#memory.noteDrive(name, { generation: randomUUID(), isWriting: false })
+    if (isWriting && this.#mayHaveLost) this.#memory.noteDrive(name, { generation: randomUUID(), isWriting: false, versions: [] })
     return `atek drive/${this.#memory.drive(name).generation}/${name}`
   }
 }
 
-async function fetch (drive, version, folder) {
+async function fetch (drive, version, folder, requireRoom) {
   await drive.ready()
   if (version <= 1) return
   await arrives(drive.core, version)
@@ -96,11 +148,29 @@ async function fetch (drive, version, folder) {
   await snapshot.ready()
   const entries = await list(snapshot)
   const blobs = await drive.getBlobs()
+  requireRoom(missingBytes(blobs.core, entries))
   for (const { value: { blob } } of entries) {
     if (blob?.blockLength) blobs.core.download({ start: blob.blockOffset, end: blob.blockOffset + blob.blockLength })
   }
   for (const entry of entries) if (!entry.value.linkname) await writeFile(snapshot, entry, folder)
   for (const entry of entries) if (entry.value.linkname) await writeLink(entry, folder)
+}
+
+/** Bytes of content that have yet to come. */
+function missingBytes ({ core: { bitfield } }, entries) {
+  const blobs = entries.map(({ value }) => value.blob).filter(blob => blob?.blockLength && !bitfield.get(blob.blockOffset))
+  return blobs.reduce((sum, { byteLength }) => sum + byteLength, 0)
+}
+
+/** Whether all content of a version is here. */
+async function isHere (drive, version) {
+  if (version <= 1) return true
+  const snapshot = drive.checkout(version)
+  await snapshot.ready()
+  const entries = await list(snapshot)
+  const { core: { bitfield } } = (await drive.getBlobs()).core
+  const blobs = entries.map(({ value }) => value.blob).filter(blob => blob?.blockLength)
+  return blobs.every(({ blockOffset, blockLength }) => bitfield.get(blockOffset) && bitfield.get(blockOffset + blockLength - 1))
 }
 
 /** Asks once more for the end of both logs: nobody else does when the peer is lost that was asked before. */

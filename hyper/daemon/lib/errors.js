@@ -11,6 +11,8 @@ export class HyperError extends Error {
   }
 }
 
+const FULL = 'free some space on it; what was acknowledged is not lost'
+
 const BY_CODE = {
   BLOCK_NOT_AVAILABLE: ['NOT_SYNCED', 'a block of it is not here'],
   DECODING_ERROR: ['DECODE', 'it cannot be read: encrypted with another key, or no database'],
@@ -19,15 +21,13 @@ const BY_CODE = {
   SESSION_CLOSED: ['NOT_FOUND', 'it was closed meanwhile'],
   SESSION_NOT_WRITABLE: ['NOT_WRITABLE', 'it has another writer'],
   SNAPSHOT_NOT_AVAILABLE: ['NOT_FOUND', 'its log was cut meanwhile'],
-  ENOSPC: ['NO_SPACE', 'the disk is full'],
-  EDQUOT: ['NO_SPACE', 'the disk quota is used up'],
   ENOENT: ['NOT_FOUND', 'no such file or folder']
 }
 
 /** Any error as a HyperError. */
 export function translate (error) {
   if (error instanceof HyperError) return error
-  if (isFull(error)) return new HyperError('NO_SPACE', 'the disk is full')
+  if (isFull(error)) return new HyperError('NO_SPACE', 'the disk is full', FULL)
   const known = BY_CODE[error?.code]
   if (known) return new HyperError(known[0], known[1])
   return new HyperError('INTERNAL', error?.message || String(error))

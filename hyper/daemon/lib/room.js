@@ -3,14 +3,12 @@
  * So a daemon whose store broke goes on answering what it can read, and makes way for its successor as soon as
  * that one can write.
  */
-import { statfs } from 'node:fs/promises'
-
+import { freeBytes, RESERVE } from './disk.js'
 import { isBroken, isFull } from './errors.js'
 import { log } from './log.js'
 
-/** How often we look, in milliseconds, and how many bytes a new daemon needs to begin. */
+/** How often we look, in milliseconds. */
 const PAUSE = 500
-const ENOUGH = 4 * 1024 * 1024
 
 export class Room {
   #folder
@@ -39,9 +37,8 @@ export class Room {
     clearInterval(this.#timer)
   }
 
-  async #look () {
-    const { bavail, bsize } = await statfs(this.#folder)
-    if (bavail * bsize < ENOUGH) return
+  #look () {
+    if (freeBytes(this.#folder) < RESERVE) return
     log('there is room to write: this daemon ends, so that another one opens the store')
     this.close()
     this.#leave()

@@ -6,8 +6,10 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import Corestore from 'corestore'
+import Storage from 'hypercore-storage'
 
 import { makeCache } from './cache.js'
+import { WRITE_BUFFER } from './disk.js'
 import { HyperError, isFull } from './errors.js'
 
 /**
@@ -19,7 +21,8 @@ export async function openStore (folder, primaryKey = null) {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     chmodSync(folder, 0o700)
-    store = new Corestore(folder, { globalCache: makeCache(), ...(primaryKey ? { primaryKey, unsafe: true } : {}) })
+    const storage = new Storage(folder, { writeBufferSize: WRITE_BUFFER })
+    store = new Corestore(storage, { globalCache: makeCache(), ...(primaryKey ? { primaryKey, unsafe: true } : {}) })
     await store.ready()
   } catch (error) {
     throw whyNotOpened(error, folder)

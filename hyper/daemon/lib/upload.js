@@ -19,11 +19,11 @@ const TOGETHER = 8 * 1024 * 1024
 
 /**
  * {isChanged, entries}: whether something was written, and path → value of all that the drive has now. `digests` are
- * those of the push before, and then of this one.
+ * those of the push before, and then of this one. `requireRoom(bytes)` raises where the disk has none for them.
  */
-export async function upload (drive, folder, files, digests) {
+export async function upload (drive, folder, files, digests, requireRoom) {
   const there = digests.entries(drive) ?? await entriesOf(drive)
-  return new Upload(folder, there, await drive.getBlobs(), drive.batch(), digests).run(files)
+  return new Upload(folder, there, await drive.getBlobs(), drive.batch(), { digests, requireRoom }).run(files)
 }
 
 class Upload {
@@ -33,16 +33,18 @@ class Upload {
   #few
   #batch
   #digests
+  #requireRoom
   #known = new Map()
   #isChanged = false
 
-  constructor (folder, there, blobs, batch, digests) {
+  constructor (folder, there, blobs, batch, { digests, requireRoom }) {
     this.#folder = folder
     this.#there = there
     this.#blobs = blobs
     this.#few = blobs.batch()
     this.#batch = batch
     this.#digests = digests
+    this.#requireRoom = requireRoom
     for (const { blob, metadata } of there.values()) if (blob && metadata?.sha256) this.#known.set(metadata.sha256, blob)
   }
 
@@ -91,6 +93,7 @@ class Upload {
     if (there?.blob && there.metadata?.sha256 === sha256 && there.executable === executable) return
     const blob = this.#known.get(sha256)
     if (blob) return this.#note(path, { executable, blob, metadata: { sha256 } })
+    this.#requireRoom(file.size + this.#few.bytes)
     const written = await (content ? this.#write(content, sha256) : this.#stream(path))
     this.#known.set(written.metadata.sha256, written.blob)
     await this.#note(path, { executable, ...written })

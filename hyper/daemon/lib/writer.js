@@ -15,14 +15,19 @@ export class Writer {
   #database
   #wal
   #mayWrite
+  #requireRoom
   #waiting = []
   #running = false
 
-  /** `mayWrite` returns once writing is allowed, or raises why it is not. */
-  constructor (database, wal, mayWrite) {
+  /**
+   * `mayWrite` returns once writing is allowed, or raises why it is not; `requireRoom(bytes)` raises where the disk has
+   * none for them.
+   */
+  constructor (database, wal, mayWrite, requireRoom = () => {}) {
     this.#database = database
     this.#wal = wal
     this.#mayWrite = mayWrite
+    this.#requireRoom = requireRoom
   }
 
   /**
@@ -49,6 +54,7 @@ export class Writer {
     try {
       await this.#mayWrite()
       group = this.#take()
+      this.#requireRoom(group.reduce((sum, { bytes }) => sum + bytes, 0))
       const done = await this.#append(group)
       await this.#wal.sync()
       for (const [write, result] of done) write.resolve(result)

@@ -101,7 +101,7 @@ async function readHostile (t, make) {
   const folder = join(temporary(t), 'got')
   await assert.rejects(stat(join(folder, '..', 'evil')), { code: 'ENOENT' })
   try {
-    await new Drives({ store }).get(key.toString('hex'), version, folder, 30_000)
+    await new Drives({ store, folder }).get(key.toString('hex'), version, folder, 30_000)
   } catch (error) {
     await assert.rejects(stat(join(folder, '..', 'evil')), { code: 'ENOENT' })
     return error.code

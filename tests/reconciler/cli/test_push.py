@@ -65,6 +65,21 @@ def test_the_id(atek: Atek, followed: Pair, app: Path, words: str, said: str, se
     assert list(records(followed)) == [service_id]
 
 
+def test_the_last_packages_stay_and_those_in_use(atek: Atek, followed: Pair, app: Path) -> None:
+    versions = []
+    for number in range(5):
+        (app / "index.js").write_text(f"// {number}")
+        versions.append(atek("push", str(app)).out.split("version ")[1].split(":")[0])
+    there = atek("rollback", "my-app", "--to", versions[2])
+    assert (there.status, there.err) == (0, "")
+    gone = atek("rollback", "my-app", "--to", versions[1])
+    assert gone.status == 1
+    assert gone.err.splitlines() == [
+        f"atek: the package that my-app had at version {versions[1]} is no longer kept",
+        "hint: of each package the last three pushed stay, and those in use: push that one's folder again",
+    ]
+
+
 def test_a_file_with_several_services(atek: Atek, followed: Pair, app: Path) -> None:
     file = app.parent / "both.yaml"
     file.write_text("id: a\nsource: ./My App\n---\nid: b\ncommand: [b]\n")

@@ -122,7 +122,13 @@ function records ({ databases }) {
 
 function drives ({ drives }) {
   return {
-    'drive.put': params => drives.put(text(params, 'name'), text(params, 'folder'), list(params, 'ignore')),
+    'drive.put': params => drives.put(
+      text(params, 'name'), text(params, 'folder'), list(params, 'ignore'),
+      params.named == null ? null : list(params, 'named').map(each => ({ key: key(each ?? {}, 'key'), version: whole(each, 'version') }))
+    ),
+    async 'drive.isCleared' (params) {
+      return { cleared: await drives.isCleared(key(params, 'key'), whole(params, 'version')) }
+    },
     async 'drive.get' (params) {
       const patience = optionalWhole(params, 'timeoutMs', PATIENCE)
       await drives.get(key(params, 'key'), whole(params, 'version'), text(params, 'folder'), patience)
