@@ -6,6 +6,9 @@ DAEMON := hyper/daemon
 NODE = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().node)')
 NPM = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(find_node().npm)')
 
+# One more than there are processors: much of the time a test waits for real programs.
+WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+
 .PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-versions clean
 
 run: .venv/installed
@@ -20,7 +23,7 @@ check: .venv/installed-dev
 	$(BIN)/lint-imports
 
 unit: .venv/installed-dev $(DAEMON)/node_modules/.installed
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 unit-daemon: $(DAEMON)/node_modules/.installed
 	node=$(NODE) && cd $(DAEMON) && exec "$$node" --test test/
