@@ -271,4 +271,5 @@ class Household:
     def _told(self, session: str) -> Session:
         """What the router knows of a session."""
         person = self.everybody.people[self._sessions[session].person]
-        return Session(person.key, person.username, person.role)
+        main = person.settings.get("mainServiceId", "")
+        return Session(person.key, person.username, person.role, main if isinstance(main, str) else "")

@@ -306,4 +306,6 @@ class RouterProcess:
 
 
 def _plain(session: Session) -> dict[str, str]:
-    return {"user": session.user, "username": session.username, "role": session.role}
+    return {
+        "user": session.user, "username": session.username, "role": session.role, "main": session.main,
+    }  # fmt: skip

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 from manifests.model.authority import EVERYTHING, OWN_IDS
 from reconciler.serve.pages import logout
 from reconciler.serve.pages.page import form, page
-from runtimes.router.decide.access import may_visit
 from runtimes.router.decide.table import NODE, Caller, Session
+from runtimes.router.decide.visiting import may_visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,8 @@ from runtimes.router.decide.binding import ask_for_session, take_session
 from runtimes.router.decide.decision import IdentifyPeer, RateLimited, refusal
 from runtimes.router.decide.passed_fields import shows_token
 from runtimes.router.decide.place import USER_SESSIONS_API, Calls, Host, SessionCalls, Socket
-from runtimes.router.decide.table import NODE, SYSTEM
+from runtimes.router.decide.table import NODE
+from runtimes.router.decide.visiting import PUBLIC, may_visit
 
 if TYPE_CHECKING:
     from runtimes.router.decide.decision import Decision
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from runtimes.router.decide.table import Caller, RouteTable, ServiceRoute
     from runtimes.router.protocol.request_head import RequestHead
 
-#: What `access` says, and the role of people who are neither owners of the node nor guests.
-PUBLIC, MEMBERS, MEMBER = "public", "members", ""
 #: Stands for what a service does that exports nothing: of all patterns only `*` stands for it.
 _NAMELESS = ""
 #: What somebody without a session needs to get one.
@@ -107,23 +106,6 @@ def _at_session_calls(
 def not_authorized(head: RequestHead) -> RateLimited:
     """For somebody at the gateway who is not known; whoever goes on asking gets to hear that instead."""
     return RateLimited(head, refusal(head, 401, "Not authorized", kind="gateway"))
-
-
-def may_visit(caller: Caller, service: ServiceRoute) -> bool:
-    """Whether a service is for that caller, where there are people.
-
-    Those who own the node may see all. Left out, `access` is private, and members where nobody in particular
-    owns the service. A guest has only what names them, or is public. Another service may where its owner's
-    other services are, and where all members may, whoever its owner is.
-    """
-    access, owned = service.access, service.owner == caller.user
-    if caller.admin or access == PUBLIC:
-        return True
-    for_members = access == MEMBERS or (access == "" and service.owner == SYSTEM)
-    if caller.person is None:
-        return owned or for_members
-    named = isinstance(access, tuple) and caller.person.username in access
-    return named or (caller.person.role == MEMBER and (owned or for_members))
 
 
 def may_use(table: RouteTable, caller: Caller, api: str, service: ServiceRoute) -> bool:

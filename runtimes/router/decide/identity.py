@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from manifests.model.authority import EVERYTHING
 from runtimes.router.decide.bound_sessions import handled, session_at
-from runtimes.router.decide.place import Host
+from runtimes.router.decide.place import Calls, Host, Socket
 from runtimes.router.decide.sessions import session_of
-from runtimes.router.decide.table import SYSTEM, Caller
+from runtimes.router.decide.table import SYSTEM, Caller, on_page_of
 
 if TYPE_CHECKING:
     from runtimes.router.decide.place import Place
@@ -36,7 +37,12 @@ def caller_of(table: RouteTable, head: RequestHead, place: Place) -> Caller | No
     if session is None:
         return None
     service = place.service.key if place.service else SYSTEM
-    return Caller(session.user, service, session.admin, EVERYTHING, session)
+    caller = Caller(session.user, service, session.admin, EVERYTHING, session)
+    main = table.services.get(session.main) if session.main else None
+    if main is None or not isinstance(place, (Calls, Socket)):
+        return caller
+    # The pages of the node's own host are that service's for who has it there.
+    return replace(on_page_of(caller, main), service=service)
 
 
 def session_by(table: RouteTable, head: RequestHead) -> str:

@@ -43,7 +43,9 @@ def node_page(table: RouteTable, names: Names, head: RequestHead, place: NodePag
     caller = caller_of(table, head, place)
     if head.path == FRONT:
         return _front(table, names, head, place, caller)
-    if head.token in table.readers or (caller is not None and caller.admin):
+    # Where a person's main service is, a page of that service's may ask as well.
+    by_page = caller is not None and caller.person is not None and bool(caller.person.main)
+    if head.token in table.readers or (caller is not None and caller.admin and not by_page):
         return whole
     otherwise: Decision
     if head.path == READYZ:

@@ -3,7 +3,8 @@
 a service's host name → all of its methods and paths
 the node's own names  → /_atek/gateway?api=ID, by POST for calls and with an upgrade for a WebSocket;
                         calls about sessions go to the node as they are, since its answers set cookies;
-                        the node's pages and forms; /_atek/bind-session
+                        the node's pages and forms; /_atek/bind-session; all else is the main service's of
+                        who is signed in and has one
 … at a service's port → that service, as at its host name
 any other host        → nothing that could be reached under a name that is not ours
 
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from runtimes.router.decide.binding import BIND_PATH, give_session
 from runtimes.router.decide.decision import Answer, refusal
-from runtimes.router.decide.table import NODE
+from runtimes.router.decide.sessions import session_of
+from runtimes.router.decide.table import NODE, Caller
+from runtimes.router.decide.visiting import may_visit
 from runtimes.router.protocol.fields import WEBSOCKET
 from runtimes.router.protocol.pages import PREFLIGHT
 from runtimes.router.protocol.query import values_of
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
 
 GATEWAY_PATH = b"/_atek/gateway"
 #: What the node itself answers to everybody.
-NODE_PAGES = frozenset({b"/", b"/livez", b"/readyz", b"/metrics"})
+MONITORING = frozenset({b"/livez", b"/readyz", b"/metrics"})
+NODE_PAGES = MONITORING | {b"/"}
 #: What tells the node that a repository has something new; signed, so everybody may send it.
 HOOKS, LARGEST_HOOK = b"/_atek/hooks/", 2**20
 #: What the node serves to people who are not known yet; nothing that they fill in is large.
@@ -86,7 +90,8 @@ def names_from_network(
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A service, under a name of its own, or at a port of its own (`at_port`), by a name of the node's.
+    """A service, under a name of its own, or (`at_port`) by a name of the node's: at a port of its own, or as
+    somebody's main service.
 
     `home` is the node's port by that name; 0 where nobody said it.
     """
@@ -175,6 +180,8 @@ def _host(table: RouteTable, head: RequestHead, service_id: str) -> Host | Answe
 def _own(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer | GiveSession:
     if head.path == GATEWAY_PATH:
         return _gateway(table, head)
+    if (main := _main(table, head)) is not None:
+        return Host(main, at_port=True)
     node = table.services.get(NODE)
     if head.path in NODE_PAGES and node is not None:
         # Half of a body would keep the node waiting for the rest.
@@ -186,6 +193,22 @@ def _own(table: RouteTable, names: Names, head: RequestHead) -> Place | Answer |
     if head.path == BIND_PATH:
         return give_session(table, names.domain, head)
     return refusal(head, 404, "Not found")
+
+
+def _main(table: RouteTable, head: RequestHead) -> ServiceRoute | None:
+    """Whose pages stand in the place of the node's front, for who is signed in; monitoring stays the node's.
+
+    While it is away there is the front.
+    """
+    if head.path.startswith(b"/_atek/") or head.path in MONITORING or head.elsewhere or not head.cookie:
+        return None
+    session = table.sessions.get(session_of(table, head.cookie))
+    if session is None or head.token or (main := table.services.get(session.main)) is None:
+        return None
+    if not (main.backends or main.held):
+        return None
+    caller = Caller(session.user, main.key, session.admin, person=session)
+    return main if main.id != NODE and may_visit(caller, main) else None
 
 
 def _hook(node: ServiceRoute, head: RequestHead) -> Place | Answer:

@@ -119,12 +119,14 @@ class Session:
     """A person who is signed in: what a session's cookie stands for.
 
     `user` is the person's key, which nobody else ever has, `username` what they are called. `role` is
-    `admin` (an owner of the node), empty (a member) or `guest`.
+    `admin` (an owner of the node), empty (a member) or `guest`. `main` is the id of the service that the
+    person has in the place of the node's front page; empty for none.
     """
 
     user: str
     username: str = ""
     role: str = ""
+    main: str = ""
 
     @property
     def admin(self) -> bool:

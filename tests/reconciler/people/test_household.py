@@ -343,3 +343,13 @@ async def test_guesses_are_slowed_down_and_the_owner_is_not_locked_out(home: Hom
         await household.login("alice", PASSWORD, Client("192.168.7.7", ""))
     person, _ = await household.login("alice", PASSWORD, Client("127.0.0.1", ""))
     assert person.owner
+
+
+async def test_the_router_knows_whose_main_service_is_which(home: Home) -> None:
+    house = home.household()
+    person = await house.create("alice", PASSWORD, "")
+    cookie = await house.begin(person.key, HERE)
+    for settings, main in (({"mainServiceId": "ui"}, "ui"), ({"mainServiceId": 1}, ""), ({}, "")):
+        await house.update(person.key, settings=settings)
+        session = home.signed_in(cookie)
+        assert session is not None and session.main == main
