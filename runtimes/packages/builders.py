@@ -5,6 +5,7 @@ back ends of PEP 517. None of it is to be root. So each tool has the copy for as
 
     packages/.cache/builds/<id>/     the node's own; the user may pass
       cache/                         the user's: what npm and uv have fetched, for this service alone
+      history/                       a copy of the repository, for a build that asks git (`git_history`)
       home/                          anew for each tool: its HOME, with the owner's settings for registries
 
 When the tool has ended, nobody of this user is left, and all that it made becomes the node's own: nothing of
@@ -24,6 +25,7 @@ import anyio
 import anyio.to_thread
 
 from runtimes.packages.environment import tool_environment
+from runtimes.packages.git_history import copy_history, repository_of
 from runtimes.processes.children import TABLE
 from runtimes.users.ending import end_user
 from runtimes.users.handing_over import hand_over, own_folder
@@ -54,6 +56,8 @@ class BuildersWorkshop:
         self._place = paths.cache / BUILDS / service.id
         self._home = self._place / "home"
         self._user = user
+        self._history = self._place / "history"
+        self._has_history = False
         self.cache = self._place / "cache"
         own = {"HOME": os.fspath(self._home), **user.variables}
         inherited = tool_environment(**own)
@@ -97,8 +101,23 @@ class BuildersWorkshop:
         self._home.mkdir(mode=0o700)
         for name in _SETTINGS:
             _copy_settings(Path.home() / name, self._home / name)
+        self._lend_history(copy)
         for folder in (self._home, copy):
             hand_over(folder, user.uid, user.gid, {os.geteuid()})
+
+    def _lend_history(self, copy: Path) -> None:
+        """Once for a copy, and before anything ran in it: where it leads is the node's to say."""
+        assert self._service.package is not None
+        if self._has_history:
+            return
+        self._has_history = True
+        shutil.rmtree(self._history, ignore_errors=True)
+        repository = repository_of(Path(self._service.package.path))
+        if repository is None or not os.path.lexists(copy / ".git"):
+            return
+        copy_history(repository, self._history)
+        (copy / ".git").write_text(f"gitdir: {self._history}\n")
+        hand_over(self._history, self._user.uid, self._user.gid, {os.geteuid()})
 
     def _take_back(self, copy: Path) -> None:
         shutil.rmtree(self._home, ignore_errors=True)

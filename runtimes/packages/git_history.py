@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def wants_history(folder: str | Path) -> bool:
 def history_of(source: Path, copy: Path) -> Iterator[None]:
     """Lends the copy of a package its history, where there is one and its build wants it. Raises OSError."""
     place = copy / ".git"
-    repository = _repository(source) if wants_history(copy) else None
+    repository = repository_of(source) if wants_history(copy) else None
     if repository is not None:
         place.write_text(f"gitdir: {repository}\n")
     try:
@@ -47,7 +48,21 @@ def history_of(source: Path, copy: Path) -> Iterator[None]:
             place.unlink(missing_ok=True)
 
 
-def _repository(source: Path) -> str | None:
+def copy_history(repository: str, target: Path) -> None:
+    """Another repository with all that is in that one, for somebody who may not read it. Raises OSError.
+
+    What a working tree's is lies in two folders (gitrepository-layout(5), commondir).
+    """
+    common = Path(repository)
+    with suppress(FileNotFoundError):
+        common /= (common / "commondir").read_text().strip()
+    shutil.copytree(common, target, symlinks=True, ignore=shutil.ignore_patterns("worktrees", "hooks"))
+    for name in ("HEAD", "index"):
+        if os.path.exists(f"{repository}/{name}"):
+            shutil.copyfile(f"{repository}/{name}", target / name)
+
+
+def repository_of(source: Path) -> str | None:
     """What `.git` of a folder is, or leads to."""
     place = source / ".git"
     if place.is_dir():

@@ -142,6 +142,29 @@ async def test_so_does_what_builds_for_python(paths: Paths, person: Path) -> Non
     assert copy.stat().st_uid == 0 and (copy / ".venv").stat().st_uid == 0
 
 
+@pytest.mark.parametrize("kind", ["repository", "working tree"])
+async def test_a_build_that_asks_git_has_its_history(paths: Paths, person: Path, kind: str) -> None:
+    """Nobody but root may read the repository, and git takes none that is another's."""
+    users = ServiceUsers(paths, USERS)
+    asks = "git describe --tags > version.txt"
+    package = {
+        "package.json": {"name": "app", "version": "1.0.0", "scripts": {"build": asks}},
+        "index.js": "",
+    }
+    async with machinery(paths, users=users) as found:
+        place = found.source if kind == "repository" else person / "main"
+        place.mkdir(parents=True)
+        git = ["git", "-C", os.fspath(place), "-c", "user.name=a", "-c", "user.email=a@b"]
+        for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"], ["tag", "v1.5.0"]):
+            await anyio.run_process([*git, *words])
+        if kind == "working tree":
+            await anyio.run_process([*git, "commit", "-q", "--allow-empty", "-m", "two"])
+            await anyio.run_process([*git, "worktree", "add", "-q", os.fspath(found.source), "v1.5.0"])
+        copy = await found.prepare(package)
+    assert (copy / "version.txt").read_text().strip() == "v1.5.0"
+    assert not (copy / ".git").exists()
+
+
 async def test_one_that_fails_leaves_nobody_and_the_next_one_goes_on(paths: Paths, person: Path) -> None:
     users = ServiceUsers(paths, USERS)
     package = files(paths, person)
