@@ -29,7 +29,7 @@ from runtimes.packages.git_history import copy_history, repository_of
 from runtimes.processes.children import TABLE
 from runtimes.users.ending import end_user
 from runtimes.users.handing_over import hand_over, own_folder
-from runtimes.users.ways import BUILDS
+from runtimes.users.ways import BUILDS, require_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,8 +75,10 @@ class BuildersWorkshop:
         on_output: Callable[[bytes], None],
         on_errors: Callable[[bytes], None] | None = None,
     ) -> int:
-        """As `Workshop.execute`."""
+        """As `Workshop.execute`. Raises PermanentFailure where the user cannot get to the tools."""
         user, copy = self._user, self._packages / cwd.relative_to(self._packages).parts[0]
+        programs = [word for word in line if word.startswith("/") and os.path.isfile(word)]
+        require_reachable(programs, user.uid, self._service.id)
         await end_user(user.uid)
         try:
             await anyio.to_thread.run_sync(self._lend, copy)

@@ -227,6 +227,22 @@ async def test_who_runs_it_cannot_change_what_is_being_built_and_keeps_its_way(
             (newer / "planted").write_text("")
 
 
+async def test_tools_that_nobody_else_gets_to_are_told(
+    paths: Paths, person: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a Python in root's home."""
+    hidden = person / "python3"
+    hidden.symlink_to(PYTHON)
+    person.chmod(0o700)
+    monkeypatch.setattr("runtimes.packages.python.base_python", lambda: os.fspath(hidden))
+    users = ServiceUsers(paths, USERS)
+    package = {"requirements.txt": "x\n", "main.py": ""}
+    async with machinery(paths, users=users) as found:
+        with pytest.raises(RuntimeFailure) as raised:
+            await found.prepare(package, "python")
+    assert raised.value.reason == "ProgramUnreachable" and os.fspath(person) in raised.value.message
+
+
 async def test_fetched_tools_can_be_run_and_caches_stay_closed(paths: Paths) -> None:
     for name in ("node/node@20/bin", "tools/pnpm@9/bin", "npm/content", "uv/archive"):
         (paths.cache / name).mkdir(parents=True, mode=0o755)
