@@ -61,9 +61,10 @@ class Load(Protocol):
 
 
 class Wrk:
-    """One thread, whole seconds."""
+    """One thread, whole seconds. By https it trusts everybody, as wrk does."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheme: str = "http") -> None:
+        self._scheme = scheme
         self._program = from_system("wrk", "wrk")
 
     def run(
@@ -76,7 +77,7 @@ class Wrk:
             host, port = address
             done = subprocess.run(
                 [self._program, "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--latency",
-                 "--timeout", f"{PATIENCE:g}s", "-s", script.name, f"http://{host}:{port}"],
+                 "--timeout", f"{PATIENCE:g}s", "-s", script.name, f"{self._scheme}://{host}:{port}"],
                 capture_output=True, text=True,
             )  # fmt: skip
         return judge(_result(done), size, connections)
