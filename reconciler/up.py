@@ -451,6 +451,7 @@ def _make_inner(parts: Parts, node: Node) -> Handler:
         public_config(settings, parts.core_services, port=port, version=VERSION),
         repositories=GitRepositories(parts.packages.git, node.is_own, parts.packages.rename),
         answer_timeout=settings.router.answer_timeout,
+        main_service=settings.default_main_service,
         otherwise=pages(
             node.people, lambda: node.routing.published, otherwise=hooks(node, otherwise=health(node))
         ),

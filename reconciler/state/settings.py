@@ -222,6 +222,7 @@ class _Values(BaseModel):
     sandbox: Literal["none", "private"] = "private"
     users: Annotated[Text, AfterValidator(_user_range)] | None = None
     people: bool = True
+    default_main_service: Text | None = None
     remote: RemoteSettings = RemoteSettings()
     notify: tuple[NotifySettings, ...] = ()
 

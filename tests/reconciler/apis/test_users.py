@@ -298,7 +298,7 @@ async def test_by_tls_no_other_host_can_set_the_cookie(lived: Lived) -> None:
     wanted = {"username": "bob", "password": PASSWORD}
     _, cookie = await lived.sessions("login", wanted, x_forwarded_proto="https")
     assert cookie.startswith("__Host-session=")
-    assert cookie.endswith("; Secure")
+    assert "; Secure" in cookie
 
 
 async def test_both_mistakes_say_the_same(lived: Lived) -> None:

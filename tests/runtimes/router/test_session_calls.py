@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -11,6 +11,7 @@ from runtimes.router.decide.bound_sessions import bound_value, cookie_name
 from runtimes.router.decide.place import LARGEST_FORM, USER_SESSIONS_API
 from runtimes.router.decide.table import HANDLE, NODE, Credential, Export, Session, session_id
 from runtimes.router.limits import Limits
+from runtimes.router.protocol import fields
 from tests.runtimes.router.harness import ADMIN, call
 from tests.runtimes.router.wire import request
 
@@ -153,3 +154,46 @@ async def test_it_is_known_which_sessions_are_used_at_whatever_host(world: World
         assert (await world.ask("GET", "/", forged, host=notes.host)).status == 401
         assert world.plane.take_seen() == sorted([bob, eve])
     assert world.plane.take_seen() == []
+
+
+async def by_what_stands_on_disk(world: World) -> bool:
+    """Whoever reads the node's state, or its router's memory, has no cookie by that."""
+    node = await the_node(world)
+    await ask(world, f"Cookie: session={session_id('of-bob')}", method="whoami")
+    return "atek-auth-session" in node.request.names
+
+
+async def by_a_page_that_signs_its_visitors_in(world: World) -> bool:
+    """As the attacker, who then reads what they write (login CSRF)."""
+    await the_node(world)
+    answer = await ask(world, "Origin: http://evil.example", "Content-Type: text/plain")
+    return "set-cookie" in answer.names
+
+
+async def by_saying_so(world: World) -> bool:
+    node = await the_node(world)
+    await ask(world, f"Atek-Auth-Session: {session_id('of-bob')}", method="whoami")
+    return "atek-auth-session" in node.request.names
+
+
+def _with_sessions(name: bytes, rule: Any = fields._is_passed) -> bool:
+    return name == b"Atek-Auth-Session" or rule(name)
+
+
+ATTACKS: list[tuple[Any, str, Any]] = [
+    (by_what_stands_on_disk, "runtimes.router.decide.sessions.session_id", lambda text: text),
+    (by_a_page_that_signs_its_visitors_in, "runtimes.router.decide.request.cross_site", lambda *_: None),
+    (by_saying_so, "runtimes.router.protocol.fields._is_passed", _with_sessions),
+]
+
+
+@pytest.mark.parametrize("each", ATTACKS, ids=[each[0].__name__ for each in ATTACKS])
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_nobody_is_signed_in_because_of_its_guard(
+    world: World, monkeypatch: pytest.MonkeyPatch, each: tuple[Any, str, Any], *, guarded: bool
+) -> None:
+    attack, guard, without = each
+    if not guarded:
+        monkeypatch.setattr(guard, without)
+        monkeypatch.setattr("runtimes.router.protocol.request_head._requests", {})
+    assert await attack(world) is not guarded
