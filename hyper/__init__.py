@@ -2,7 +2,7 @@
 
     daemon/     a Node program on the official libraries; the only one that opens the store
     port        what the rest of the node may ask of it, and the errors it answers with;   encoding   pure
-    client ─► connection ─► stream     the port over the daemon's socket;   fake   the port in memory
+    tunnels ─► client ─► connection ─► stream     the port over the daemon's socket;   fake   in memory
     adb         a service of its own over the same port;   core_services   both as plain manifests
 
 Calls come in by `port.Hyper`; records, changes and drives go out. A record is a JSON document in a Hyperbee,

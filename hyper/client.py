@@ -118,7 +118,8 @@ class HyperClient:
         self._connection = connection
         self._ready.set()
 
-    async def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The daemon's own answer to one of its methods. Raises HyperError."""
         if self._connection is None:
             raise away()
         return await self._connection.call(method, params)
@@ -126,35 +127,33 @@ class HyperClient:
     # -- port.Hyper
 
     async def status(self) -> Status:
-        return understand(status_of, await self._call("status", {}))
+        return understand(status_of, await self.call("status", {}))
 
     async def create(self, name: str, *, encryption_key: str | None = None) -> Database:
         params = given(name=name, encryptionKey=encryption_key)
-        database = understand(database_of, await self._call("db.create", params))
+        database = understand(database_of, await self.call("db.create", params))
         self._opened[database.db_id] = given(dbId=database.db_id, encryptionKey=encryption_key)
         return database
 
     async def open(self, db_id: str, *, encryption_key: str | None = None) -> Database:
         params = given(dbId=db_id, encryptionKey=encryption_key)
-        database = understand(database_of, await self._call("db.open", params))
+        database = understand(database_of, await self.call("db.open", params))
         self._opened[db_id] = params
         return database
 
     async def close(self, db_id: str) -> None:
         self._opened.pop(db_id, None)
-        await self._call("db.close", {"dbId": db_id})
+        await self.call("db.close", {"dbId": db_id})
 
     async def info(self, db_id: str) -> Database:
-        return understand(database_of, await self._call("db.info", {"dbId": db_id}))
+        return understand(database_of, await self.call("db.info", {"dbId": db_id}))
 
     async def sync(self, db_id: str, *, timeout: float) -> Database:
-        return understand(
-            database_of, await self._call("db.sync", {"dbId": db_id, "timeoutMs": _ms(timeout)})
-        )
+        return understand(database_of, await self.call("db.sync", {"dbId": db_id, "timeoutMs": _ms(timeout)}))
 
     async def get(self, db_id: str, path: RecordPath, *, version: int | None = None) -> Record | None:
         params = given(dbId=db_id, path=list(path), version=version)
-        return understand(optional_record_of, await self._call("rec.get", params))
+        return understand(optional_record_of, await self.call("rec.get", params))
 
     async def list(
         self,
@@ -169,7 +168,7 @@ class HyperClient:
         params["reverse"] = range.reverse
         while True:
             left = None if range.limit is None else range.limit - len(records)
-            page = understand(records_page_of, await self._call("rec.list", params | given(limit=left)))
+            page = understand(records_page_of, await self.call("rec.list", params | given(limit=left)))
             records += page.items
             if page.after is None or (range.limit is not None and len(records) >= range.limit):
                 return records
@@ -179,15 +178,15 @@ class HyperClient:
 
     async def put(self, db_id: str, path: RecordPath, value: Any, *, if_seq: int | None = None) -> Record:
         params = {"dbId": db_id, "path": list(path), "value": value} | given(ifSeq=if_seq)
-        written = await self._call("rec.put", params)
+        written = await self.call("rec.put", params)
         return understand(lambda done: Record(path, done["seq"], value), written)
 
     async def delete(self, db_id: str, path: RecordPath, *, if_seq: int | None = None) -> None:
-        await self._call("rec.del", given(dbId=db_id, path=list(path), ifSeq=if_seq))
+        await self.call("rec.del", given(dbId=db_id, path=list(path), ifSeq=if_seq))
 
     async def batch(self, db_id: str, writes: Sequence[Write], *, if_version: int | None = None) -> int:
         params = given(dbId=db_id, ops=[op_of(write) for write in writes], ifVersion=if_version)
-        version: int = understand(lambda done: done["version"], await self._call("rec.batch", params))
+        version: int = understand(lambda done: done["version"], await self.call("rec.batch", params))
         return version
 
     async def history(
@@ -204,7 +203,7 @@ class HyperClient:
         params = given(dbId=db_id, since=since, until=until, prefix=list(prefix), reverse=reverse)
         while True:
             asked = params | {"limit": limit - len(found)}
-            page = understand(changes_page_of, await self._call("db.history", asked))
+            page = understand(changes_page_of, await self.call("db.history", asked))
             found += page.items
             if page.after is None or len(found) >= limit:
                 return found
@@ -216,7 +215,7 @@ class HyperClient:
         found: list[Difference] = []
         params = given(dbId=db_id, left=left, right=right, prefix=list(prefix))
         while True:
-            page = understand(differences_page_of, await self._call("db.diff", params))
+            page = understand(differences_page_of, await self.call("db.diff", params))
             found += page.items
             if page.after is None:
                 return found
@@ -245,34 +244,34 @@ class HyperClient:
     ) -> Drive:
         wanted = None if named is None else [{"key": each.key, "version": each.version} for each in named]
         params = given(name=name, folder=folder, ignore=list(ignore), named=wanted)
-        return understand(drive_of, await self._call("drive.put", params))
+        return understand(drive_of, await self.call("drive.put", params))
 
     async def is_cleared(self, drive: Drive) -> bool:
-        answer = await self._call("drive.isCleared", {"key": drive.key, "version": drive.version})
+        answer = await self.call("drive.isCleared", {"key": drive.key, "version": drive.version})
         return understand(lambda found: found["cleared"] is True, answer)
 
     async def get_drive(self, drive: Drive, folder: str, *, timeout: float) -> None:
         params = {"key": drive.key, "version": drive.version, "folder": folder, "timeoutMs": _ms(timeout)}
-        await self._call("drive.get", params)
+        await self.call("drive.get", params)
 
     async def allow(self, keys: Sequence[str]) -> None:
         self._allowed = list(keys)
-        await self._call("net.allow", {"keys": self._allowed})
+        await self.call("net.allow", {"keys": self._allowed})
 
     async def add_peer(self, peer: Peer) -> None:
         self._peers[peer.key] = peer
-        await self._call("net.addPeer", _peer(peer))
+        await self.call("net.addPeer", _peer(peer))
 
     async def remove_peer(self, key: str) -> None:
         self._peers.pop(key, None)
-        await self._call("net.removePeer", {"key": key})
+        await self.call("net.removePeer", {"key": key})
 
     async def export_keys(self) -> Mapping[str, Any]:
-        keys: Mapping[str, Any] = await self._call("key.export", {})
+        keys: Mapping[str, Any] = await self.call("key.export", {})
         return keys
 
     async def repair(self, db_id: str) -> Database:
-        return understand(database_of, await self._call("db.repair", {"dbId": db_id}))
+        return understand(database_of, await self.call("db.repair", {"dbId": db_id}))
 
     # -- watching
 

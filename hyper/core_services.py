@@ -41,6 +41,8 @@ def hyper_service(
     peers: Sequence[Mapping[str, Any]] = (),
     known_peers_only: bool = True,
     restore: str = "",
+    meeting_point: str = "",
+    public: bool = False,
 ) -> dict[str, Any]:
     """The daemon. Its environment is told in its README.
 
@@ -56,6 +58,8 @@ def hyper_service(
         "HYPER_PEERS": json.dumps([dict(peer) for peer in peers]),
         "HYPER_KNOWN_ONLY": "1" if known_peers_only else "0",
         "HYPER_RESTORE": restore,
+        "HYPER_MEETING_POINT": meeting_point,
+        "HYPER_PUBLIC": "1" if public else "",
     }
     return {
         "id": HYPER_ID,

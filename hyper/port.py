@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 RecordPath = tuple[str, ...]
 
 #: Why something was not done. AWAY: the daemon cannot be reached, or ended before it answered; then nobody
-#: knows whether a write was done. HELD: writes wait for a follower after an unclean stop.
+#: knows whether a write was done. IN_USE: somebody else has that key, or that port. HELD: writes wait for a
+#: follower after an unclean stop.
 Code = Literal[
-    "AWAY", "BAD_REQUEST", "CAS_FAILED", "CONFLICT", "DECODE", "HELD", "INTERNAL", "NOT_FOUND", "NOT_SYNCED",
-    "NOT_WRITABLE", "NO_SPACE", "STORE_COPIED", "STORE_DAMAGED", "STORE_LOCKED", "STORE_UNWRITABLE",
-    "TIMEOUT",
+    "AWAY", "BAD_REQUEST", "CAS_FAILED", "CONFLICT", "DECODE", "HELD", "IN_USE", "INTERNAL", "NOT_FOUND",
+    "NOT_SYNCED", "NOT_WRITABLE", "NO_SPACE", "STORE_COPIED", "STORE_DAMAGED", "STORE_LOCKED",
+    "STORE_UNWRITABLE", "TIMEOUT",
 ]  # fmt: skip
 
 
@@ -293,3 +294,67 @@ class Hyper(Protocol):
     async def repair(self, db_id: str) -> Database:
         """Makes an own database writable again after its log was forked."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """One end of a tunnel. `key` is what others connect to, where it is the end that they come to.
+
+    `port` is one of loopback, where programs come to the other end.
+    """
+
+    id: str
+    key: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelCaller:
+    """A node that has come by a tunnel: its connections, and seconds since it was last heard of."""
+
+    noise_key: str
+    streams: int
+    seen: float
+
+
+class Tunnels(Protocol):
+    """Byte streams between nodes, whose keys are proven.
+
+    A tunnel ends with the daemon, or with its connection to us.
+    """
+
+    async def key(self) -> str:
+        """What others connect to: this store's own tunnel key."""
+        ...
+
+    async def listen(
+        self, socket: str, *, allow: Sequence[str] | None, secret: str, seed: str = ""
+    ) -> Tunnel:
+        """Brings connections of these nodes (None: anybody's) to a Unix socket, each after a line of JSON.
+
+        That is {"noiseKey", "secret"}. With a `seed`, 64 hex digits, its key follows from it. Raises IN_USE.
+        """
+        ...
+
+    async def allow(self, tunnel: Tunnel, keys: Sequence[str]) -> None:
+        """Only these from now on; others are cut off at once. Raises NOT_FOUND when it has ended."""
+        ...
+
+    async def callers(self, tunnel: Tunnel) -> Sequence[TunnelCaller]:
+        """Who was here. Raises NOT_FOUND when it has ended."""
+        ...
+
+    async def connect(
+        self, *, key: str = "", seed: str = "", socket: str = "", port: int | None = None
+    ) -> Tunnel:
+        """Carries what comes to a Unix socket, or a port of loopback (0: any), to the node with that key.
+
+        Goes on for as long as the tunnel is open, whether or not that node answers. Raises IN_USE.
+        """
+        ...
+
+    async def is_up(self, tunnel: Tunnel) -> bool:
+        """Whether the node at the other end answers."""
+        ...
+
+    async def close(self, tunnel: Tunnel) -> None: ...

@@ -38,6 +38,7 @@ from reconciler.lan.wanted import Port
 from reconciler.peers.orders import Orders
 from reconciler.people.port import NoPeople
 from reconciler.port import LoopbackOnly, NoNotifications, NoUpdates
+from reconciler.remote.port import NoRemote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from reconciler.peers.port import Member
     from reconciler.people.port import People
     from reconciler.port import Lan, Notifications, Updates
+    from reconciler.remote.port import Remote
     from reconciler.state.store import Store
     from runtimes.base import Engine, Runtime
     from runtimes.probes import Prober
@@ -109,6 +111,8 @@ class Ports:
     notifications: Notifications = field(default_factory=NoNotifications)
     #: The network.
     lan: Lan = field(default_factory=LoopbackOnly)
+    #: Devices that come from afar.
+    remote: Remote = field(default_factory=NoRemote)
     #: Folders of packages that are needed for another reason than that a service runs from there.
     also_in_use: Callable[[], set[str]] = set
     #: A service's key, and whatever else says who it is, by its id.
@@ -136,6 +140,7 @@ class Node:
         self.people = ports.people
         self.notifications = ports.notifications
         self.lan = ports.lan
+        self.remote = ports.remote
         self.routing = Routing(
             ports.router, ports.identity, self.events, self.metrics, owner_of=self._owner_of
         )
@@ -192,6 +197,7 @@ class Node:
             tasks.start_soon(keep_going, partial(self.notifications.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.people.run, self), self.failed)
             tasks.start_soon(keep_going, partial(self.lan.run, self), self.failed)
+            tasks.start_soon(keep_going, partial(self.remote.run, self), self.failed)
             tasks.start_soon(self._resync)
             task_status.started()
             await self._ending.wait()

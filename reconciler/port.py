@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.gitops.port import Git
     from reconciler.peers.port import Nodes
     from reconciler.people.port import People
+    from reconciler.remote.port import Remote
     from runtimes.router.port import Router
 
 
@@ -161,6 +162,11 @@ class NodeApi(Protocol):
     @property
     def people(self) -> People:
         """Who lives here, and where they are signed in."""
+        ...
+
+    @property
+    def remote(self) -> Remote:
+        """Which devices reach it from afar."""
         ...
 
     @property

@@ -37,11 +37,17 @@ from reconciler.peers.standalone import Standalone
 from reconciler.people.household import Household
 from reconciler.people.store import PeopleFiles
 from reconciler.port import NoNotifications
+from reconciler.remote.port import NoRemote
 from reconciler.serve.listeners import make_router, open_sockets, serve
 from reconciler.state.age_key import FILE as AGE_KEY
 from reconciler.state.age_key import ensure_identity
 from reconciler.state.compose_ids import is_settled, settle
-from reconciler.state.core_services import core_services, daemon_socket, shipped_core_services
+from reconciler.state.core_services import (
+    bootstrap_of,
+    core_services,
+    daemon_socket,
+    shipped_core_services,
+)
 from reconciler.state.data_owners import DataFolders
 from reconciler.state.grants import GrantsFile
 from reconciler.state.home import Home
@@ -62,6 +68,7 @@ from runtimes.probes import EndpointProber
 from runtimes.processes.log_rate import keep_bounded
 from runtimes.processes.process import ProcessHost
 from runtimes.registry import make_runtimes
+from runtimes.router.decide.table import Session
 from runtimes.users.service_users import ServiceUsers
 
 if TYPE_CHECKING:
@@ -78,6 +85,7 @@ if TYPE_CHECKING:
     from reconciler.lan.mdns import Mdns
     from reconciler.peers.port import Member
     from reconciler.port import Console, Lan, Notifications
+    from reconciler.remote.port import Remote
     from reconciler.serve.listeners import Sockets
     from reconciler.state.installed import InstalledServices
     from reconciler.state.settings import Settings
@@ -116,6 +124,7 @@ class Parts:
     packages: Packages
     router: RouterProcess
     ids: KeptIds
+    tunnel_secret: str
 
     def identity(self, service_id: str) -> Mapping[str, str]:
         """A service's key and owner: what follows from its id, unless it was installed with its own."""
@@ -164,7 +173,7 @@ async def _run_in(
         ensure_identity(home.path)
     run = make_run_directory(home.path, _way(settings))
     with (
-        closing(open_sockets(run, settings.port)) as sockets,
+        closing(open_sockets(run, settings.port, remote=settings.remote.enabled)) as sockets,
         closing(_make_host(home, settings, run, sockets)) as host,
     ):
         about = {**about, "address": f"http://{settings.domain}:{sockets.port}"}
@@ -232,6 +241,7 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
     installed = await open_installed(home.path)
     shipped = shipped_core_services(settings, home.path, run)
     core = core_services(settings, shipped)
+    tunnel_secret = secrets.token_hex(32)
     return Parts(
         opened=opened,
         controllers=controllers,
@@ -249,7 +259,9 @@ async def _make_parts(opened: Opened, tokens: Sequence[str]) -> Parts:
             tokens,
             readers=ensure_tokens(home.path, READ_ONLY),
             died=partial(_router_died, events),
+            tunnel_secret=tunnel_secret,
         ),
+        tunnel_secret=tunnel_secret,
     )
 
 
@@ -277,6 +289,7 @@ def _make_ports(parts: Parts) -> Ports:
     """Every port of a real node. What it should have besides goes here, and nowhere else."""
     opened, home, host = parts.opened, parts.opened.home.path, parts.opened.host
     data, grants, people = DataFolders(home), GrantsFile(home), PeopleFiles(home)
+    household = Household(people, parts.router, wanted=opened.settings.people)
     docker, swarm = (
         DockerOnDemand(host.paths, opened.settings.docker.binds, Vault(home).open),
         SwarmOnDemand(host.paths),
@@ -303,9 +316,10 @@ def _make_ports(parts: Parts) -> Ports:
         disk=DataUsage(host.paths),
         limits=opened.settings.limits.resources,
         restarts_per_minute=opened.settings.limits.restarts_per_minute,
-        people=Household(people, parts.router, wanted=opened.settings.people),
+        people=household,
         notifications=_make_notifications(parts),
         lan=_make_lan(parts),
+        remote=_make_remote(parts, household),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
         new_id=lambda: secrets.token_hex(5),
@@ -360,6 +374,39 @@ def _make_git(parts: Parts) -> Git:
         parts.opened.home.path, settings.sources.git, settings.place, parts.events,
         jitter=random.random,
     )  # fmt: skip
+
+
+def _make_remote(parts: Parts, household: Household) -> Remote:
+    sockets, settings = parts.opened.sockets, parts.opened.settings
+    if parts.client is None or sockets.tunnel is None or sockets.meeting is None:
+        return NoRemote()
+    from hyper.tunnels import DaemonTunnels
+    from reconciler.remote.devices import DevicesFile
+    from reconciler.remote.home import RemoteHome
+
+    devices = DevicesFile(parts.opened.home.path)
+    for problem in devices.problems:
+        parts.events.emit("", "DevicesDamaged", problem, warning=True)
+    return RemoteHome(
+        settings.name,
+        DaemonTunnels(parts.client),
+        parts.router,
+        devices,
+        arrivals=sockets.tunnel.getsockname(),
+        meetings=sockets.meeting.getsockname(),
+        secret=parts.tunnel_secret,
+        bootstrap=bootstrap_of(settings),
+        events=parts.events,
+        session_of=partial(_session_of, household),
+        random_bytes=secrets.token_bytes,
+        wall=time.time,
+    )
+
+
+def _session_of(household: Household, key: str) -> Session | None:
+    """What the devices of somebody may, as long as that one lives here."""
+    person = household.everybody.people.get(key)
+    return Session(person.key, person.username, person.role) if person else None
 
 
 def _make_notifications(parts: Parts) -> Notifications:

@@ -12,7 +12,7 @@ const CLOSING = 8_000
 
 takeConsole()
 process.on('uncaughtException', fail)
-process.on('unhandledRejection', fail)
+process.on('unhandledRejection', error => { if (!isGivenUp(error)) fail(error) })
 process.umask(0o022)
 
 let daemon = null
@@ -29,6 +29,11 @@ async function stop () {
   setTimeout(() => process.exit(0), CLOSING).unref()
   await daemon.close()
   process.exit(0)
+}
+
+/** A call to another node that was given up while it asked the DHT: the library has nobody to tell. */
+function isGivenUp (error) {
+  return error?.code === 'REQUEST_DESTROYED'
 }
 
 function fail (error) {

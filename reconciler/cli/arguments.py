@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments_nodes import add_nodes, version
+from reconciler.cli.arguments_remote import add_remote
 from reconciler.cli.arguments_secret import add_secret
 from reconciler.cli.arguments_user import add_user
 from reconciler.cli.commands import Commands
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add_user(commands)
     add_secret(commands)
     add_nodes(commands, _seconds)
+    add_remote(commands, _port)
     return parser
 
 

@@ -25,6 +25,7 @@ from reconciler.serve.health import health
 from reconciler.serve.params import number, text
 from reconciler.serve.peer_methods import METHODS as PEER_METHODS
 from reconciler.serve.people_methods import METHODS as PEOPLE_METHODS
+from reconciler.serve.remote_methods import METHODS as REMOTE_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -193,6 +194,7 @@ _METHODS: dict[str, Method] = {
     "down": _down,
     **PEER_METHODS,
     **PEOPLE_METHODS,
+    **REMOTE_METHODS,
 }
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 CONTROL_SOCKET = "control.sock"
 GATEWAY_SOCKET = "gateway.sock"
 NODE_SOCKET = "node.sock"
+#: Where the daemon brings what comes by tunnels: to the router, and, for pairing, to the node.
+TUNNEL_SOCKET, MEETING_SOCKET = "tunnel.sock", "meeting.sock"
 #: Before every service's: nobody else can offer the node's own APIs.
 _RANK = -1
 #: Seconds in which the port of an earlier life of this node becomes free: its router ends a moment after it.
@@ -55,6 +57,8 @@ class Sockets:
     control: socket.socket
     node: socket.socket
     lacking: tuple[str, ...] = ()
+    tunnel: socket.socket | None = None
+    meeting: socket.socket | None = None
 
     @property
     def port(self) -> int:
@@ -62,12 +66,13 @@ class Sockets:
         return port
 
     def close(self) -> None:
-        for each in (*self.tcp, self.gateway, self.control, self.node):
-            each.close()
+        for each in (*self.tcp, self.gateway, self.control, self.node, self.tunnel, self.meeting):
+            if each is not None:
+                each.close()
 
 
-def open_sockets(run: Path, port: int) -> Sockets:
-    """Call it only while holding the home. Raises UserError."""
+def open_sockets(run: Path, port: int, *, remote: bool = False) -> Sockets:
+    """Call it only while holding the home. `remote`: tunnels come here, too. Raises UserError."""
     first, *others = LOOPBACK
     tcp, lacking = [_bind_patiently(first, port, _PORT_PATIENCE)], []
     port = tcp[0].getsockname()[1]
@@ -78,7 +83,8 @@ def open_sockets(run: Path, port: int) -> Sockets:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno not in NO_ADDRESS:
                 lacking.append(_lacking(address, port, first))
     gateway, control, node = (bind_unix(run / name) for name in (GATEWAY_SOCKET, CONTROL_SOCKET, NODE_SOCKET))
-    return Sockets(tuple(tcp), gateway, control, node, tuple(lacking))
+    tunnel, meeting = (bind_unix(run / name) if remote else None for name in (TUNNEL_SOCKET, MEETING_SOCKET))
+    return Sockets(tuple(tcp), gateway, control, node, tuple(lacking), tunnel, meeting)
 
 
 def _lacking(address: str, port: int, first: str) -> str:
@@ -109,6 +115,7 @@ def make_router(
     *,
     readers: Sequence[str] = (),
     died: Callable[[str], None],
+    tunnel_secret: str = "",
 ) -> RouterProcess:
     """The router for these sockets, not yet running; `died` hears of one that ended by itself.
 
@@ -128,7 +135,9 @@ def make_router(
             "holding": router.hold_timeout,
         },
     }
-    return RouterProcess((*sockets.tcp, sockets.gateway), start, died)
+    if sockets.tunnel is not None:
+        start["tunnelSecret"] = tunnel_secret
+    return RouterProcess((*sockets.tcp, sockets.gateway), start, died, sockets.tunnel)
 
 
 async def serve(
@@ -148,9 +157,17 @@ async def serve(
         tasks.start_soon(router.run)
         tasks.start_soon(_serve, sockets.node, make_inner())
         tasks.start_soon(_serve, sockets.control, control(node))
+        if sockets.meeting is not None:
+            tasks.start_soon(_meet, node, sockets.meeting)
 
 
 async def _serve(bound: socket.socket, handler: Handler) -> None:
     from reconciler.serve.control import is_owner
 
     await serve_http(await SocketListener.from_socket(bound), handler, admit=is_owner)
+
+
+async def _meet(node: NodeApi, bound: socket.socket) -> None:
+    """Who comes here was brought by the daemon, for a pairing."""
+    async with await SocketListener.from_socket(bound) as listener:
+        await listener.serve(node.remote.greet)

@@ -21,6 +21,18 @@ def hyper_socket(run: Path) -> str:
     return os.fspath(run / HYPER_SOCKET)
 
 
+def bootstrap_of(settings: Settings) -> tuple[str, ...]:
+    """Nodes of the DHT that this node is part of; none for the public one."""
+    meeting_point = settings.remote.meeting_point
+    return (*settings.hyper.bootstrap, *((meeting_point,) if meeting_point else ()))
+
+
+def dht_address(bootstrap: Sequence[str]) -> str:
+    """Where to take part in that DHT: beyond this machine only where one of its nodes is."""
+    hosts = {address.rpartition(":")[0].strip("[]") for address in bootstrap}
+    return "" if hosts and hosts <= {"localhost", "127.0.0.1", "::1"} else "0.0.0.0:0"
+
+
 def restore_file(home: Path) -> Path:
     """A backup that lies here is put into an empty store by the daemon when it starts."""
     return home / "state" / "restore.json"
@@ -34,10 +46,12 @@ def shipped_core_services(settings: Settings, home: Path, run: Path) -> list[dic
         socket=socket,
         bootstrap=hyper.bootstrap,
         listen=hyper.listen,
-        dht=hyper.dht,
+        dht=hyper.dht or (dht_address(bootstrap_of(settings)) if settings.remote.enabled else ""),
         peers=[peer.model_dump() for peer in hyper.peers],
         known_peers_only=hyper.known_peers_only,
         restore=os.fspath(restore_file(home)),
+        meeting_point=settings.remote.meeting_point if settings.remote.enabled else "",
+        public=settings.remote.enabled and settings.remote.public,
     )
     return [daemon, adb_service(socket=socket)]
 

@@ -51,6 +51,11 @@ if TYPE_CHECKING:
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = "ATEK_"
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!:)|(?=:))){4}:[1-9]\d*")
+_NO_DHT = (
+    'meetingPoint = "HOST:PORT" under [remote] begins a private DHT here, at an address that your devices '
+    "reach; bootstrap under [hyper] names nodes of another one; public = true takes the public one"
+)
 
 
 class SettingsError(UserError):
@@ -191,9 +196,22 @@ class LimitSettings(Resources):
 
 
 class RemoteSettings(Model):
-    """Known, so that the default may be written down."""
+    """Whether paired devices reach this node from afar, by its key, over a DHT.
+
+    That is the private one of `hyper.bootstrap`, or one that begins here: `meeting_point` is the address, as
+    others reach it, where this node's daemon takes part in it for good. `public`: the public one besides.
+    """
 
     enabled: bool = False
+    public: bool = False
+    meeting_point: OptionalAddress = ""
+
+    @field_validator("meeting_point")
+    @classmethod
+    def _is_numeric(cls, address: str) -> str:
+        if address and not (_IPV4.fullmatch(address) and not address.startswith("0.")):
+            raise ValueError("a meeting point is an IPv4 address and a port, as devices reach it")
+        return address
 
 
 def default_name() -> str:
@@ -308,13 +326,11 @@ def load_settings(home: Path, flags: Mapping[str, Any]) -> Settings:
     document = _read(path) if path else None
     values = _check(document, str(path)) if document else {}
     settings = _combine(given, values)
-    for key, feature in _unbuilt(settings):
-        where = Problem(
-            f"it is for {feature}, which this version does not have yet", str(path or ""), key=key
-        )
-        if document and (line := document.line_of(tuple(key.split(".")))):
-            where = Problem(where.message, where.file, line, key)
-        raise SettingsError(str(where), hint=listening.HINT)
+    if settings.remote.enabled and not _finds_others(settings):
+        key = "remote.enabled"
+        line = document.line_of(tuple(key.split("."))) if document else None
+        where = Problem("nobody could find this node", str(path or ""), line or 0, key)
+        raise SettingsError(str(where), hint=_NO_DHT)
     return settings
 
 
@@ -377,9 +393,9 @@ def _outside_the_file(error: ValidationError, flags: Mapping[str, Any]) -> Itera
         yield Problem(explained[0].message, key=name, hint=explained[0].hint)
 
 
-def _unbuilt(settings: Settings) -> Iterator[tuple[str, str]]:
-    if settings.remote.enabled:
-        yield "remote.enabled", "access from other machines"
+def _finds_others(settings: Settings) -> bool:
+    """Whether there is a DHT that this node is part of."""
+    return bool(settings.hyper.bootstrap or settings.remote.meeting_point or settings.remote.public)
 
 
 def _error(problems: list[Problem] | tuple[Problem, ...]) -> SettingsError:

@@ -1,4 +1,4 @@
-"""`python -m runtimes.router --link FD --doors FD --listen FD…`: the router, as `remote` starts it."""
+"""`python -m runtimes.router --link FD --doors FD --listen FD… [--tunnel FD]`, as `remote` starts it."""
 
 from __future__ import annotations
 
@@ -11,5 +11,6 @@ if __name__ == "__main__":
     parser.add_argument("--link", type=int, required=True)
     parser.add_argument("--listen", type=int, action="append", default=[])
     parser.add_argument("--doors", type=int, required=True)
+    parser.add_argument("--tunnel", type=int, default=-1)
     arguments = parser.parse_args()
-    run(arguments.link, arguments.listen, arguments.doors)
+    run(arguments.link, arguments.listen, arguments.doors, arguments.tunnel)

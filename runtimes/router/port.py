@@ -36,6 +36,13 @@ class Router(Protocol):
         """The sessions by which somebody asked for something since the last call, by their ids."""
         ...
 
+    def set_devices(self, devices: Mapping[str, Session | None]) -> None:
+        """Replaces the devices that may come by a tunnel, by their keys, with the session of whose they are.
+
+        Who is not among them any more is cut off.
+        """
+        ...
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         """Returns once nothing is in flight to an instance that is published no more.
 
@@ -71,6 +78,8 @@ class NoRouter:
 
     async def seen(self) -> list[str]:
         return []
+
+    def set_devices(self, devices: Mapping[str, Session | None]) -> None: ...
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None: ...
 

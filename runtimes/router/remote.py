@@ -35,7 +35,8 @@ class RouterProcess:
     """Implements `port.Router`. `sockets` are listening; they stay open from one router to the next.
 
     `settings` is the router's first message, with `domain` and `adminTokens`. `died` is called with a
-    sentence when a router ended by itself.
+    sentence when a router ended by itself. `tunnel` is where the daemon brings what comes by tunnels;
+    `settings` has its `tunnelSecret` then.
     """
 
     def __init__(
@@ -43,14 +44,17 @@ class RouterProcess:
         sockets: Sequence[socket.socket],
         settings: Mapping[str, Any],
         died: Callable[[str], None] = lambda _: None,
+        tunnel: socket.socket | None = None,
     ) -> None:
         self._died = died
         self._sockets = sockets
+        self._tunnel = tunnel
         self._settings = settings
         self._routes: dict[str, Any] = {}
         self._sessions: dict[str, Any] = {}
         self._private = False
         self.when_private: Callable[[], None] = lambda: None
+        self._devices: dict[str, Any] | None = None
         self._outbox: list[dict[str, Any]] = []
         self._more = anyio.Event()
         self._waiting: dict[int, tuple[anyio.Event, list[dict[str, Any]]]] = {}
@@ -92,6 +96,11 @@ class RouterProcess:
     async def seen(self) -> list[str]:
         answer = await self._ask({"seen": True})
         return [str(each) for each in answer.get("seen", ())]
+
+    def set_devices(self, devices: Mapping[str, Session | None]) -> None:
+        self._devices = {"devices": {key: each and _plain(each) for key, each in devices.items()}}
+        if self._connected:
+            self._send(self._devices)
 
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         await self._ask({"drained": instance, "hurry": hurry, "restart": restart})
@@ -203,15 +212,19 @@ class RouterProcess:
 
     def _spawn(self, link: socket.socket, doors: socket.socket) -> subprocess.Popen[bytes]:
         descriptors = [each.fileno() for each in self._sockets]
+        passed = [link.fileno(), doors.fileno(), *descriptors]
         # -P: nothing is imported from the folder that the node happens to be started in.
         command = [sys.executable, "-P", "-m", "runtimes.router", "--link", str(link.fileno())]
         command += ["--doors", str(doors.fileno())]
+        if self._tunnel is not None:
+            command += ["--tunnel", str(self._tunnel.fileno())]
+            passed.append(self._tunnel.fileno())
         for descriptor in descriptors:
             command += ["--listen", str(descriptor)]
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            pass_fds=[link.fileno(), doors.fileno(), *descriptors],
+            pass_fds=passed,
             # A terminal's signals are for the node, which ends the router when it is done with it.
             start_new_session=True,
         )
@@ -223,6 +236,8 @@ class RouterProcess:
             self._outbox += [{"sessions": dict(self._sessions)}, {"private": self._private}]
         if self._tls is not None:
             self._outbox.append({"tls": self._tls})
+        if self._devices is not None:
+            self._outbox.append(self._devices)
         self._outbox.append({"listen": True})
         self._changed = dict.fromkeys(self._doors)
         self._changes.set()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uvloop
 
-from runtimes.router.carry.doors import Doors, listen
+from runtimes.router.carry.doors import Doors, listen, listen_for_devices
 from runtimes.router.carry.plane import Plane
 from runtimes.router.decide.table import Session, route_from_json
 from runtimes.router.limits import Limits
@@ -33,26 +33,32 @@ LONGEST_MESSAGE = 256 * 1024 * 1024
 SWEEP = 0.5
 
 
-def run(link: int, listeners: Iterable[int], doors: int) -> None:
+def run(link: int, listeners: Iterable[int], doors: int, tunnel: int = -1) -> None:
     """Serves until the link ends."""
     # The node says when the end has come; a terminal's Ctrl-C is for the node.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _allow_many_connections()
     sockets = [socket.socket(fileno=descriptor) for descriptor in listeners]
+    arrivals = socket.socket(fileno=tunnel) if tunnel >= 0 else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(socket.socket(fileno=link), sockets, socket.socket(fileno=doors)))
+        runner.run(_serve(socket.socket(fileno=link), sockets, socket.socket(fileno=doors), arrivals))
 
 
-async def _serve(link: socket.socket, sockets: list[socket.socket], opened: socket.socket) -> None:
+async def _serve(
+    link: socket.socket, sockets: list[socket.socket], opened: socket.socket, arrivals: socket.socket | None
+) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=link, limit=LONGEST_MESSAGE)
     first = await reader.readline()
     if not first:
         return
-    plane = make_plane(orjson.loads(first))
+    start = orjson.loads(first)
+    plane = make_plane(start)
     answer = Answerer(plane, writer.write)
     # What is still to come with the first messages is all that is known; only then may anybody ask.
     await _until_started(reader, answer)
     servers = [await listen(plane, each) for each in sockets]
+    if arrivals is not None:
+        servers.append(await listen_for_devices(plane, arrivals, start["tunnelSecret"]))
     doors = Doors(plane, opened)
     gc.freeze()
     # Exchanges leave no cycles behind; what little there is can wait.
@@ -125,6 +131,9 @@ class Answerer:
         elif "told" in message:
             # What came before is done.
             self._reply(message, {})
+        elif "devices" in message:
+            devices = message["devices"].items()
+            self._plane.set_devices({key: session and Session(**session) for key, session in devices})
         elif "drained" in message:
             self._drain(message)
         elif "metrics" in message:

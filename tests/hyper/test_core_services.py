@@ -19,6 +19,8 @@ SERVICES = [
         peers=[{"host": "10.0.0.7", "port": 1, "key": "ab"}],
         known_peers_only=False,
         restore="/srv/backup.json",
+        meeting_point="10.0.0.7:49737",
+        public=True,
     ),
     adb_service(socket="/run/hyper.sock"),
 ]
@@ -36,6 +38,7 @@ def test_the_daemon_is_never_there_twice() -> None:
 def test_no_public_network_unless_somebody_lists_it() -> None:
     """Without the variable, the libraries' own default would be the public one."""
     assert SERVICES[0]["env"]["HYPER_BOOTSTRAP"] == "[]"
+    assert "HYPER_PUBLIC" not in SERVICES[0]["env"]
 
 
 def test_the_database_by_both_transports() -> None:

@@ -21,6 +21,7 @@ from reconciler.http.server import bind_unix, serve_http
 from reconciler.peers.standalone import Standalone
 from reconciler.people.port import NoPeople
 from reconciler.port import NoNotifications, NoUpdates
+from reconciler.remote.port import NoRemote
 from reconciler.serve.control import control, is_owner
 from runtimes.router.port import NoRouter
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.peers.port import Nodes
     from reconciler.people.port import People
     from reconciler.port import Notifications, Updates
+    from reconciler.remote.port import Remote
     from runtimes.router.port import Router
 
 
@@ -113,6 +115,7 @@ class FakeNode:
     updates: Updates = field(default_factory=NoUpdates)
     people: People = field(default_factory=NoPeople)
     notifications: Notifications = field(default_factory=NoNotifications)
+    remote: Remote = field(default_factory=NoRemote)
     pid: int = 1
     #: Seconds between being asked to stop a service and its end.
     stop_takes: float = 0.0

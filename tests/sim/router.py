@@ -56,6 +56,8 @@ class FakeRouter:
     async def seen(self) -> list[str]:
         return []
 
+    def set_devices(self, devices: Mapping[str, Session | None]) -> None: ...
+
     async def drained(self, instance: str, *, hurry: bool = False, restart: bool = False) -> None:
         if not self.away and instance in self.backends():
             self._wrong(f"{instance} was to drain while it was published")

@@ -16,7 +16,7 @@ import { RpcServer } from './rpc/server.js'
 import { Watchers } from './rpc/watchers.js'
 import { openRestore, readBackup } from './restore.js'
 import { openStore, sizeOf } from './store.js'
-import { Tunnels } from './tunnels.js'
+import { Tunnels } from './tunnels/tunnels.js'
 import { Wal } from './wal.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))

@@ -15,6 +15,8 @@ export function readSettings (environment) {
     socket: required(environment, 'HYPER_SOCKET'),
     healthSocket: environment.ATEK_ASSIGNED_SOCKET_FILE || '',
     bootstrap: list(environment, 'HYPER_BOOTSTRAP').map(text => address('HYPER_BOOTSTRAP', text)),
+    meetingPoint: optionalAddress(environment, 'HYPER_MEETING_POINT'),
+    isPublic: environment.HYPER_PUBLIC === '1',
     listen: optionalAddress(environment, 'HYPER_LISTEN'),
     dht: optionalAddress(environment, 'HYPER_DHT') || { host: '127.0.0.1', port: 0 },
     peers: list(environment, 'HYPER_PEERS').map(checkPeer),

@@ -14,13 +14,16 @@ _ORIGIN = b"\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-For: %b\r\n\r\n"
 class ClientTransport(asyncio.Protocol):
     """`peer` is the client's address, empty on a Unix socket; `scheme` is https where it speaks TLS.
 
+    `device` is the key of the one at a tunnel's other end, empty for anybody else.
+
     `origin` are the last field lines of a request that is passed on, which say so.
     """
 
-    __slots__ = ("_paused", "origin", "peer", "scheme", "send", "transport")
+    __slots__ = ("_paused", "device", "origin", "peer", "scheme", "send", "transport")
 
     def __init__(self) -> None:
         self.peer = ""
+        self.device = ""
         self.scheme = b"http"
         self.origin = b""
         self.transport: asyncio.Transport

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 class Connection(Protocol):
     """`peer` is the client's address, empty on a Unix socket; `scheme` is https where it speaks TLS.
 
-    `used`: when it had its last answer.
+    `device` is the key of the one at a tunnel's other end, empty for anybody else. `used`: when it had its
+    last answer.
     """
 
     peer: str
+    device: str
     scheme: bytes
     used: float
     send: Callable[[bytes | memoryview], None]

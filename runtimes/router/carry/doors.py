@@ -41,6 +41,14 @@ async def listen(plane: Plane, listener: socket.socket, desk: Desk | None = None
     return await loop.create_server(lambda: accept(plane, desk), sock=listener, backlog=_BACKLOG)
 
 
+async def listen_for_devices(plane: Plane, listener: socket.socket, secret: str) -> asyncio.AbstractServer:
+    """As `listen`, where the daemon brings what comes by tunnels."""
+    from runtimes.router.carry.introduction import Introduction
+
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(lambda: Introduction(plane, secret), sock=listener, backlog=_BACKLOG)
+
+
 class Doors:
     """All doors of one router; `told` is where the node's packets come from."""
 

@@ -155,6 +155,13 @@ class Plane:
             self.holding.told(name, self.table.services.get(name))
         self._look_again()
 
+    def set_devices(self, devices: Mapping[str, Session | None]) -> None:
+        """Those that may come by a tunnel from now on; who is here and no more of them is cut off."""
+        self._swap(replace(self.table, devices=devices))
+        for client in [each for each in self.clients if each.device not in devices and each.device]:
+            client.abort_all()
+        self._look_again()
+
     def update_sessions(self, changes: Mapping[str, Session | None]) -> None:
         """Sessions, by their ids, that began, changed, or (None) ended: what goes on by these ends now."""
         self._swap(with_sessions(self.table, changes))
@@ -226,6 +233,10 @@ class Plane:
     def decide_head(self, head: RequestHead, caller: Caller | None) -> Decision:
         """As `decide`, of a head that was read already, by somebody who may be known; not remembered."""
         return request.decide(self.table, self._names, head, caller)
+
+    def caller_by_device(self, key: str, head: RequestHead) -> Caller | None:
+        """Whose device sends this, as `decide_head` wants to be told."""
+        return request.caller_by_device(self.table, self._names, key, head)
 
     def decide_for(self, asked: IdentifyPeer, caller: Caller) -> Decision:
         """As `decide_head`, now that it is known whose process it is."""

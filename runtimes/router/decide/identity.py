@@ -13,7 +13,7 @@ from runtimes.router.decide.table import SYSTEM, Caller, on_page_of
 
 if TYPE_CHECKING:
     from runtimes.router.decide.place import Place
-    from runtimes.router.decide.table import RouteTable
+    from runtimes.router.decide.table import RouteTable, ServiceRoute, Session
     from runtimes.router.protocol.request_head import RequestHead
 
 
@@ -36,6 +36,19 @@ def caller_of(table: RouteTable, head: RequestHead, place: Place) -> Caller | No
     session = table.sessions.get(found)
     if session is None:
         return None
+    return _person(table, session, place)
+
+
+def caller_by_device(table: RouteTable, key: str, head: RequestHead, place: Place) -> Caller | None:
+    """The person whose paired device sends a request; None where it is nobody's, or shows a token.
+
+    What a page of elsewhere has the device ask is no more the person's than with a cookie.
+    """
+    session = table.devices.get(key)
+    return None if session is None or head.token or head.elsewhere else _person(table, session, place)
+
+
+def _person(table: RouteTable, session: Session, place: Place) -> Caller:
     service = place.service.key if place.service else SYSTEM
     caller = Caller(session.user, service, session.admin, EVERYTHING, session)
     main = table.services.get(session.main) if session.main else None

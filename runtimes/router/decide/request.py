@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtimes.router.decide import identity
 from runtimes.router.decide.access import is_guarded, may_use, objection
 from runtimes.router.decide.binding import GiveSession
 from runtimes.router.decide.cross_site import cross_site, refuse_wider_network
@@ -56,6 +57,14 @@ def decide(table: RouteTable, names: Names, head: RequestHead, peer: Caller | No
     # 6. Who is not known and gets as far as a call wants to log in, which nobody may try without end.
     asks = isinstance(place, (Calls, SessionCalls)) and caller is None
     return RateLimited(head, decision) if asks else decision
+
+
+def caller_by_device(table: RouteTable, names: Names, key: str, head: RequestHead) -> Caller | None:
+    """Whose device sends a request."""
+    place = place_of(table, names, head)
+    if not isinstance(place, (Host, Calls, Socket)):
+        return None
+    return identity.caller_by_device(table, key, head, place)
 
 
 def unseen(table: RouteTable, decision: Decision) -> Decision:

@@ -153,7 +153,9 @@ class ApiRoute:
 class RouteTable:
     """Everything at one moment. Make it with `make_table`, and the next one with `changed`.
 
-    `apis` and `callers` follow from the services; `claims` are the services that export an API, whether or
+    `devices` are those that come by a tunnel, by their keys, with the session of whose they are, if
+    anybody's. `apis` and `callers` follow from the services; `claims` are the services that export an API,
+    whether or
     not they have it, `own` the APIs that the node itself serves, `grants` what services may call, each once.
     `sessions` are by their ids, see `session_id`, and `handles` find these. `private`: there are people, so
     what is there is for those who are signed in. `cookie_key`: under which cookies at services' hosts are
@@ -168,6 +170,7 @@ class RouteTable:
     handles: Mapping[str, str] = field(default_factory=dict, repr=False)
     cookie_key: bytes = field(default=b"", repr=False)
     private: bool = False
+    devices: Mapping[str, Session | None] = field(default_factory=dict, repr=False)
     apis: Mapping[ApiKey, ApiRoute] = field(default_factory=dict)
     callers: Mapping[str, Caller] = field(default_factory=dict, repr=False)
     claims: Mapping[ApiKey, frozenset[str]] = field(default_factory=dict)

@@ -13,7 +13,7 @@ import pytest
 from reconciler.errors import UserError
 from reconciler.state.listening import HINT as LEAVE_IT
 from reconciler.state.listening import MESSAGE, Place, parse
-from reconciler.state.settings import Settings, SettingsError, default_name, load_settings
+from reconciler.state.settings import _NO_DHT, Settings, SettingsError, default_name, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +158,9 @@ def test_the_defaults_of_what_is_not_built_may_be_written_down(tmp_path: Path) -
             "",
         ),
         ("labels = ['Two words']", "config.toml:1: labels: 'Two words' is no label", ""),
-        ("[remote]\nenabled = true", "config.toml:2: remote.enabled: it is for access", LEAVE_IT),
+        ("[remote]\nenabled = true", "config.toml:2: remote.enabled: nobody could find", _NO_DHT),
+        ("[remote]\nmeetingPoint = 'pi.local:1'", "config.toml:2: remote.meetingPoint: a meeting point", ""),
+        ("[remote]\nmeetingPoint = '0.0.0.0:1'", "config.toml:2: remote.meetingPoint: a meeting point", ""),
         ("host = '0.0.0.0'", f"config.toml:1: host: {MESSAGE}", LEAVE_IT),
         ("listen = '0.0.0.0:2835'", "config.toml:1: listen: it must be a list", "write [0.0.0.0:2835]"),
         ("listen = ['pi.local:2835']", "config.toml:1: listen[0]: it is an address of this machine", ""),

@@ -2,7 +2,8 @@
  * All ways to other nodes: those whose address we know over TCP, and, only where bootstrap nodes were given,
  * a DHT of the user's own. Without any of it, nothing leaves this machine.
  *
- * Events: `up` (key), `down` (key).
+ * Events: `up` (key), `down` (key); `anew` when there is another DHT node than before, `change` when the machine has
+ * other addresses.
  */
 import { EventEmitter } from 'node:events'
 
@@ -16,6 +17,8 @@ import { Listener } from './listener.js'
 const LOOK_EVERY = 20_000
 /** And so long after a database was opened, or a node was lost. */
 const LOOK_SOON = [1_000, 2_500, 5_000, 10_000]
+/** And so often whether the DHT has lost us, who may be a machine without any peers. */
+const FIND_EVERY = 2_000
 /** And so often for peers that do not know how far we are. */
 const TELL_EVERY = 500
 
@@ -31,6 +34,7 @@ export class Network extends EventEmitter {
   #dialers = new Map()
   #timer = null
   #telling = null
+  #finding = null
   #soon = []
   #isClosed = false
 
@@ -46,11 +50,12 @@ export class Network extends EventEmitter {
   }
 
   async start () {
-    const { listen, peers, bootstrap } = this.#settings
+    const { listen, peers, bootstrap, meetingPoint, isPublic } = this.#settings
     for (const peer of peers) this.addPeer(peer)
     if (listen) await this.#listen(listen)
-    if (bootstrap.length > 0) await this.#join()
+    if (bootstrap.length > 0 || meetingPoint || isPublic) await this.#join()
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY)
+    this.#finding = setInterval(() => { if (this.#swarm?.isLost) this.refresh() }, FIND_EVERY)
     this.#telling = setInterval(() => tellLengths(this.#store), TELL_EVERY)
     this.#connections.on('down', () => this.#lookSoon())
     this.#databases.on('open', () => this.#lookSoon())
@@ -115,6 +120,7 @@ export class Network extends EventEmitter {
   async close () {
     clearInterval(this.#timer)
     clearInterval(this.#telling)
+    clearInterval(this.#finding)
     this.#soon.forEach(clearTimeout)
     this.#isClosed = true
     for (const dialer of this.#dialers.values()) dialer.stop()
@@ -139,7 +145,9 @@ export class Network extends EventEmitter {
       keyPair: this.#keyPair,
       firewall: this.#firewall,
       onStream: stream => this.#letIn(stream) && this.#connections.addSwarm(stream),
-      onCall: key => this.#connections.dropLost(key)
+      onCall: key => this.#connections.dropLost(key),
+      onAnew: () => this.emit('anew'),
+      onChange: () => this.emit('change')
     })
     await this.#swarm.start()
     this.#swarm.seek(this.#firewall.known())

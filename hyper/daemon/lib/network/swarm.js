@@ -18,19 +18,24 @@ export class Swarm {
   #firewall
   #onStream
   #onCall
+  #onAnew
+  #onChange
   #swarm = null
   #topics = new Map()
   #sought = new Set()
   #mending = null
   #isSettled = false
 
-  /** `onStream(stream)` gets connections that the firewall let in; `onCall(key)` hears who begins one. */
-  constructor ({ settings, keyPair, firewall, onStream, onCall }) {
+  /** `onStream(stream)` gets connections that the firewall let in; `onCall(key)` hears who begins one;
+   * `onAnew()` that there is another DHT node, `onChange()` that the machine's addresses are others. */
+  constructor ({ settings, keyPair, firewall, onStream, onCall, onAnew, onChange }) {
     this.#settings = settings
     this.#keyPair = keyPair
     this.#firewall = firewall
     this.#onStream = onStream
     this.#onCall = onCall
+    this.#onAnew = onAnew
+    this.#onChange = onChange
   }
 
   get dht () {
@@ -44,12 +49,12 @@ export class Swarm {
 
   /** Does not wait for the bootstrap nodes. */
   async start () {
-    const { bootstrap, dht: { host, port } } = this.#settings
-    const dht = new HyperDHT({ bootstrap: bootstrap.map(showAddress), host, port })
+    const dht = this.#makeNode()
     this.#swarm = new Hyperswarm({
       dht, keyPair: this.#keyPair, backoffs: PAUSES, jitter: 200, firewall: (key, payload) => this.#refuses(key.toString('hex'), payload !== null)
     })
     this.#swarm.on('connection', stream => this.#onStream(stream))
+    dht.on('network-change', () => this.#onChange())
     await dht.ready()
     this.#isSettled = false
     dht.fullyBootstrapped().catch(() => {}).finally(() => { this.#isSettled ||= dht === this.dht })
@@ -78,7 +83,7 @@ export class Swarm {
   }
 
   refresh () {
-    if (this.#isLost) return this.#startAnew()
+    if (this.isLost) return this.#startAnew()
     for (const topic of this.#swarm.topics()) topic.refresh().catch(() => {})
     for (const key of this.#sought) this.#seekOne(key)
   }
@@ -88,6 +93,14 @@ export class Swarm {
     await this.#swarm.destroy({ force: true })
   }
 
+  /** A private DHT begins with a node whose address does not change, and which nobody has to tell of others. */
+  #makeNode () {
+    const { bootstrap, meetingPoint, isPublic, dht: { host, port } } = this.#settings
+    const others = [...bootstrap.map(showAddress), ...(isPublic ? HyperDHT.BOOTSTRAP : [])]
+    if (!meetingPoint) return new HyperDHT({ bootstrap: others, host, port })
+    return HyperDHT.bootstrapper(meetingPoint.port, meetingPoint.host, { bootstrap: others, host })
+  }
+
   #refuses (key, isCalling) {
     if (!this.#firewall.lets(key)) return true
     if (isCalling) this.#onCall(key)
@@ -95,8 +108,8 @@ export class Swarm {
   }
 
   /** It has asked the bootstrap nodes, and none of them answered. */
-  get #isLost () {
-    return this.#isSettled && this.dht.toArray().length === 0 && this.#swarm.connections.size === 0
+  get isLost () {
+    return !this.#settings.meetingPoint && this.#isSettled && this.dht.toArray().length === 0 && this.#swarm.connections.size === 0
   }
 
   #join (topic) {
@@ -114,6 +127,7 @@ export class Swarm {
   #startAnew () {
     this.#mending ??= this.#swarm.destroy({ force: true })
       .then(() => this.start())
+      .then(() => this.#onAnew())
       .finally(() => { this.#mending = null })
     this.#mending.catch(() => {})
   }

@@ -155,8 +155,23 @@ function network ({ network, tunnels }) {
       network.refresh()
       return {}
     },
-    'tunnel.listen': params => tunnels.listen(text(params, 'socket'), keys(params, 'allow')),
-    'tunnel.connect': params => tunnels.connect(key(params, 'noiseKey'), text(params, 'socket')),
+    'tunnel.listen': (params, connection) => tunnels.listen({
+      socket: text(params, 'socket'),
+      allow: params.allow === null ? null : keys(params, 'allow'),
+      secret: optionalText(params, 'secret'),
+      seed: optionalKey(params, 'seed'),
+      relay: optionalKey(params, 'relay')
+    }, connection),
+    'tunnel.connect': (params, connection) => tunnels.connect({
+      ...(params.seed == null ? { noiseKey: key(params, 'noiseKey') } : { seed: key(params, 'seed') }),
+      ...(params.port == null ? { socket: text(params, 'socket') } : { port: whole(params, 'port') }),
+      relay: optionalKey(params, 'relay')
+    }, connection),
+    'tunnel.allow' (params) {
+      tunnels.allow(text(params, 'id'), keys(params, 'allow'))
+      return {}
+    },
+    'tunnel.info': params => tunnels.info(text(params, 'id')),
     async 'tunnel.close' (params) {
       await tunnels.close(text(params, 'id'))
       return {}
