@@ -406,7 +406,10 @@ def _make_remote(parts: Parts, household: Household) -> Remote:
 def _session_of(household: Household, key: str) -> Session | None:
     """What the devices of somebody may, as long as that one lives here."""
     person = household.everybody.people.get(key)
-    return Session(person.key, person.username, person.role) if person else None
+    if person is None:
+        return None
+    main = person.settings.get("mainServiceId", "")
+    return Session(person.key, person.username, person.role, main if isinstance(main, str) else "")
 
 
 def _make_notifications(parts: Parts) -> Notifications:

@@ -13,7 +13,7 @@ from runtimes.router.decide.table import SYSTEM, Caller, on_page_of
 
 if TYPE_CHECKING:
     from runtimes.router.decide.place import Place
-    from runtimes.router.decide.table import RouteTable, ServiceRoute, Session
+    from runtimes.router.decide.table import RouteTable, Session
     from runtimes.router.protocol.request_head import RequestHead
 
 
