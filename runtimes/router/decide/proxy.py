@@ -14,7 +14,7 @@ from runtimes.router.decide.passed_fields import (
 from runtimes.router.decide.place import Host, NodePage, SessionCalls, Socket
 from runtimes.router.protocol.answer_head import known_answers
 from runtimes.router.protocol.fields import WEBSOCKET
-from runtimes.router.protocol.page_answers import Reader
+from runtimes.router.protocol.page_answers import AT_NODE, Reader
 from runtimes.router.protocol.pages import CLOSE
 
 if TYPE_CHECKING:
@@ -108,9 +108,11 @@ def proxy(
 def _reader(head: RequestHead, place: Forwarded) -> Reader:
     if isinstance(place, Socket):
         return Reader.GATEWAY
-    if isinstance(place, Host) and place.service.cross_site:
-        return Reader.ANY_PAGE
-    return Reader.FOREIGN_PAGE if head.foreign else Reader.OWN_PAGE
+    reader = Reader.FOREIGN_PAGE if head.foreign else Reader.OWN_PAGE
+    if not isinstance(place, Host):
+        return reader
+    reader = Reader.ANY_PAGE if place.service.cross_site else reader
+    return AT_NODE[reader] if place.at_port else reader
 
 
 def _upgrade(head: RequestHead) -> bytes:

@@ -19,12 +19,16 @@ _NAMES = frozenset({SESSION, SECURE_SESSION})
 
 
 def session_of(table: RouteTable, cookie: bytes) -> str:
-    """The id of the first session that is known; empty without one.
+    """The id of the session that is known; empty without one.
 
-    A browser may send several: those of the host, of a path of it, and of the domain above.
+    A browser may send several: those of the host, of a path of it, and of the domain above, some of which a
+    page of another service can set. The one that only this host can set is the one that counts; and where
+    they are different people's, somebody else had a hand in it, so it is nobody.
     """
-    ids = (_id(name, value) for name, value in pairs_of(cookie))
-    return next((each for each in ids if each in table.sessions), "")
+    named = [(name, _id(name, value)) for name, value in pairs_of(cookie)]
+    known = [(name, each) for name, each in named if each in table.sessions]
+    ids = [each for name, each in known if name == SECURE_SESSION] or [each for _, each in known]
+    return ids[0] if len({table.sessions[each].user for each in ids}) == 1 else ""
 
 
 def has_sessions(table: RouteTable, cookie: bytes) -> bool:

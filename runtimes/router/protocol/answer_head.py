@@ -74,7 +74,7 @@ def known_answers(method: bytes, reader: Reader = Reader.PROGRAM) -> Answers:
 
 
 #: Those that come often.
-_REMEMBERED = frozenset({Reader.PROGRAM, Reader.OWN_PAGE, Reader.ANY_PAGE})
+_REMEMBERED = frozenset({Reader.PROGRAM, Reader.OWN_PAGE, Reader.ANY_PAGE, Reader.OWN_PAGE_AT_NODE})
 _answers = {reader: Answers(reader, bodiless=False) for reader in Reader}
 _answers_to_head = {reader: Answers(reader, bodiless=True) for reader in Reader}
 

@@ -37,6 +37,14 @@ def host_cookie(name: bytes, value: str, *, secure: bool) -> bytes:
     return cookie + b"; Secure" if secure else cookie
 
 
+def is_session(cookie: bytes) -> bool:
+    """Whether a Set-Cookie is for the node's session, to some browser: also one without any name, whose value
+    is sent in the place of name and value (RFC 6265bis, section 5.4).
+    """
+    name, _, _ = cookie.partition(b";")[0].partition(b"=")
+    return name.strip(_WHITE) in (b"", SESSION, SECURE_SESSION) or b"=" not in cookie.partition(b";")[0]
+
+
 def pairs_of(cookie: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Names and values of the cookies that a browser sends. Many libraries take quotation marks off."""
     for pair in cookie.split(b";"):

@@ -9,7 +9,10 @@ from orjson import dumps
 
 from runtimes.router.decide import identity
 from runtimes.router.decide.table import NODE, Export, Session
+from runtimes.router.protocol import answer_head, page_answers
+from runtimes.router.protocol.page_answers import Reader
 from tests.runtimes.router.harness import API, call
+from tests.runtimes.router.instances import says
 
 if TYPE_CHECKING:
     from tests.runtimes.router.harness import Service, World
@@ -72,6 +75,56 @@ async def test_it_hears_who_that_is_and_not_by_which_cookie(world: World) -> Non
     assert (ui.request["atek-auth-user"], ui.request["cookie"]) == ("bob", "a=b")
 
 
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "session=x; Path=/",
+        " session = x",
+        "__Host-session=x; Path=/; Secure",
+        "=session=x",
+        "session",
+        "\tsession=x; Path=/_atek",
+    ],
+)
+async def test_it_signs_nobody_in_as_somebody_else(
+    world: World, cookie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own answers: the node's cookie is for the node alone to set."""
+    world.sign_in(PEOPLE, private=True)
+    ui = await world.service(
+        "ui", says(200, "", f"Set-Cookie: {cookie}", "Set-Cookie: own=1"), access="members"
+    )
+    answer = await world.ask("GET", "/", "Cookie: session=of-bob")
+    assert answer["set-cookie"] == "own=1"
+    monkeypatch.setattr(page_answers, "is_session", lambda cookie: False)
+    answer_head._answers[Reader.OWN_PAGE_AT_NODE].clear()
+    tossed = await world.ask("GET", "/", "Cookie: session=of-bob")
+    assert len([name for name, _ in tossed.fields if name == "set-cookie"]) == 2
+    answer_head._answers[Reader.OWN_PAGE_AT_NODE].clear()
+    # At a host of its own it may have a cookie of any name.
+    there = await world.ask("GET", "/", ui.cookie("of-bob"), host=ui.host)
+    assert len([name for name, _ in there.fields if name == "set-cookie"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("cookies", "who"),
+    [
+        ("session=of-bob", "bob"),
+        ("session=over; session=of-bob", "bob"),
+        ("session=of-eve; session=of-bob", ""),
+        ("session=of-bob; session=of-eve", ""),
+        ("session=of-eve; __Host-session=of-bob", "bob"),
+        ("__Host-session=of-bob; session=of-eve", "bob"),
+    ],
+)
+async def test_a_page_of_its_tosses_nobody_anothers_cookie(world: World, cookies: str, who: str) -> None:
+    """A script can set one for a longer path, which a browser sends first."""
+    await home(world)
+    notes = await world.service()
+    await world.ask("POST", f"/_atek/gateway?api={API}", f"Cookie: {cookies}", body=dumps(call()))
+    assert [each["atek-auth-user"] for each in notes.requests] == ([who] if who else [])
+
+
 async def test_what_another_page_loads_is_not_led_there(world: World) -> None:
     ui, _ = await home(world)
     said = ("Cookie: session=of-bob", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors")
@@ -103,7 +156,7 @@ async def test_its_pages_call_what_both_may(
         assert told == ([(session.removeprefix("of-"), service.route.key)] if may else [])
 
 
-async def test_no_more_than_the_person_may(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_than_the_person_may(world: World) -> None:
     await home(world, ("atek.cloud/*", "*"))
     private = await world.service(owner="ann")
     target, cookie = f"/_atek/gateway?api={API}", "Cookie: session=of-bob"
