@@ -298,7 +298,7 @@ class _Installation:
         manager, said = Manager("npm"), bytearray()
         command = await self._command(manager, newer)
         environment = self._environment(copy, manager, command)
-        with suppress(OSError):
+        with suppress(OSError, RuntimeFailure):
             await self._workshop.execute(
                 [*command.words, "outdated", "--json"],
                 on_output=said.extend, on_errors=lambda _: None, environment=environment, cwd=copy,

@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from runtimes.base import RuntimeFailure
+from runtimes.packages.uv import find_uv
 from runtimes.paths import Paths, Way, make_run_directory
 from runtimes.users.ending import processes_of
 from runtimes.users.ranges import UserRange
@@ -126,6 +127,18 @@ async def test_hooks_of_npm_run_as_a_user_that_only_builds(paths: Paths, person:
     assert Path("/etc/shadow").stat().st_uid == 0
 
 
+@pytest.fixture
+def reachable_uv(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment that the tests run in may lie in root's own folder."""
+    folder = tempfile.mkdtemp(prefix="atek-uv-")
+    os.chmod(folder, 0o755)
+    copy = shutil.copy(find_uv(), folder)
+    monkeypatch.setattr("runtimes.packages.python.find_uv", lambda: copy)
+    yield
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("reachable_uv")
 async def test_so_does_what_builds_for_python(paths: Paths, person: Path) -> None:
     users = ServiceUsers(paths, USERS)
     package = files(paths, person)
@@ -227,6 +240,7 @@ async def test_who_runs_it_cannot_change_what_is_being_built_and_keeps_its_way(
             (newer / "planted").write_text("")
 
 
+@pytest.mark.usefixtures("reachable_uv")
 async def test_tools_that_nobody_else_gets_to_are_told(
     paths: Paths, person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
