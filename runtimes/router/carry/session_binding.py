@@ -17,6 +17,7 @@ from runtimes.router.decide.binding import (
 )
 from runtimes.router.decide.bound_sessions import bound_value, cookie_name
 from runtimes.router.decide.decision import Answer, refusal
+from runtimes.router.decide.place import has_names_below
 from runtimes.router.protocol.cookies import host_cookie
 from runtimes.router.protocol.pages import redirect_fields
 
@@ -53,8 +54,10 @@ def give_session(plane: Plane, client: Client, decision: GiveSession) -> Handler
     """The way back. Hosts that are for everybody take no token: it would reach the service."""
     head, service_id, token = decision.head, decision.service_id, ""
     # Another port of this name may be somebody else's.
-    if decision.port in plane.ports.get(service_id, ()):
-        location = port_location(head, plane.scheme(client, head), decision.port, decision.path)
+    ports = plane.ports.get(service_id, set())
+    if decision.port in ports or (ports and not has_names_below(decision.domain, head.host)):
+        port = decision.port if decision.port in ports else min(ports)
+        location = port_location(head, plane.scheme(client, head), port, decision.path)
         return _redirect(plane, client, decision, location)
     if decision.private and decision.state:
         token = plane.bindings.make(Binding(decision.session, service_id, decision.state), monotonic())

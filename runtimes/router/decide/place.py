@@ -71,6 +71,11 @@ def names_of(domain: str) -> Names:
     return Names(domain, LOOPBACK_NAMES | {domain, ""}, tuple({f".{domain}", ".localhost"}))
 
 
+def has_names_below(domain: str, name: str) -> bool:
+    """Whether services have names below that of the node's: not below what only its network calls it."""
+    return name in LOOPBACK_NAMES | {domain, ""}
+
+
 def names_from_network(
     domain: str, hosts: Iterable[str], service: str = "", *, after_people: bool = True, home: int = 0
 ) -> Names:

@@ -182,11 +182,14 @@ async def test_a_browser_finds_its_way_from_a_services_port_and_back(network: Ne
     back = await ask(home, html, COOKIE, host=f"pi.local:{home}", target=target)
     assert back["location"] == f"http://pi.local:{port}/a?b=1"
     assert (await ask(port, html, COOKIE, host=f"pi.local:{port}", target="/a?b=1")).status == 200
-    # Nobody is led to a port that is somebody else's, nor to another host.
+    # Nobody is led to a port that is somebody else's, nor to another host: a link of the node's own page
+    # leads to the service's port, since nothing has a name below this one.
     for at in ("1", str(home), f"{port}@evil.example", f"0{port}", ""):
         elsewhere = f"/_atek/bind-session?service=notes&path=%2F&at={at}"
         answer = await ask(home, html, COOKIE, host=f"pi.local:{home}", target=elsewhere)
-        assert answer["location"] == f"http://notes.pi.local:{home}/", at
+        assert answer["location"] == f"http://pi.local:{port}/", at
+    at_home = await ask(home, html, COOKIE, host="home.example", target="/_atek/bind-session?service=notes")
+    assert at_home["location"] == "http://notes.home.example/"
 
 
 async def test_a_page_of_another_port_has_it_do_nothing(network: Network) -> None:
