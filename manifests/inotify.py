@@ -23,6 +23,7 @@ MOVE_SELF = 0x800
 UNMOUNT = 0x2000
 OVERFLOW = 0x4000
 IGNORED = 0x8000
+ISDIR = 0x40000000
 ONLYDIR = 0x1000000
 
 #: What can change the files of a folder, or the folder.

@@ -13,6 +13,7 @@ from manifests.documents.parse import Parsed
 from manifests.model.snapshot import INTERNAL_ERROR, Declared, Problem
 from manifests.packages.resolve import secret_paths
 from manifests.sources.listing import UNREADABLE, Signature, read_text, sign
+from manifests.sources.trust import distrust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -174,6 +175,7 @@ class Contents:
     def _read(self, name: str, seen: Signature) -> Reading | None:
         path = self.path(name)
         try:
+            refuse_folder(name, os.path.dirname(path))
             text, signature = read_text(path)
         except FileNotFoundError:
             return None
@@ -198,12 +200,25 @@ class Contents:
         """Keeps the object of every service that the file declares as it did before."""
         known = {one.manifest.id: one for one in before}
         path = self.path(name)
+        base = os.path.dirname(path)
         declared = []
         for manifest in parsed.manifests:
             old = known.get(manifest.id)
             same = old is not None and old.manifest == manifest
-            declared.append(old if same and old else Declared(manifest, self._folder, path))
+            declared.append(old if same and old else Declared(manifest, base, path))
         return tuple(declared)
+
+
+def refuse_folder(name: str, folder: str) -> None:
+    """Raises BrokenText where others can write the folder below that a file is in."""
+    if os.sep not in name:
+        return
+    try:
+        why = distrust(folder)
+    except OSError as error:
+        raise BrokenText(f"{folder} cannot be read: {error.strerror}") from error
+    if why is not None:
+        raise BrokenText(why.message, hint=why.hint)
 
 
 def _digest(name: str, text: str, beside: tuple[tuple[str, str | None], ...]) -> int:

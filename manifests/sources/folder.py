@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from manifests.documents.text import SUFFIXES
 from manifests.model.snapshot import Problem, Snapshot
+from manifests.sources.below import is_below
 from manifests.sources.contents import Contents
 from manifests.sources.formats import parse_manifests
 from manifests.sources.listing import UNREADABLE, Listing, Signature, is_manifest, list_folder, sign
@@ -52,7 +53,7 @@ FEW = 64
 
 
 class FolderSource:
-    """A `Source` of one folder (its files, not those of folders below), or of one file.
+    """A `Source` of one folder (its files, and Compose files of folders below), or of one file.
 
     `parse` serves files that are written otherwise; `optional`: a single file need not exist.
     """
@@ -79,6 +80,7 @@ class FolderSource:
         self._known = False
         self._gone: Problem | None = None
         self._device: int | None = None
+        self._below: tuple[str, ...] = ()
         # When to look at a name again; those that vanished are deleted together at `_removal`.
         self._later: dict[str, float] = {}
         self._vanished: set[str] = set()
@@ -140,7 +142,9 @@ class FolderSource:
             if self._contents.changed:
                 self._contents.changed = False
                 changed()
-            watcher.follow(self._linked_folders())
+            if watcher.follow(self._linked_folders(), self._below):
+                everything = True
+                continue
             everything = await self._hear(await watcher.wait(max(0.0, self._next() - anyio.current_time())))
 
     async def _hear(self, changes: FolderChanges) -> bool:
@@ -156,7 +160,9 @@ class FolderSource:
         return changes.rescan
 
     def _is_ours(self, name: str) -> bool:
-        return name == self._only if self._only else is_manifest(name)
+        if self._only:
+            return name == self._only
+        return is_below(name) if os.sep in name else is_manifest(name)
 
     def _next(self) -> float:
         """When to look again without any event."""
@@ -244,6 +250,7 @@ class FolderSource:
             self._contents.restore()
         self._set_gone(Problem(message, hint="create it, or leave it out") if missing else None)
         self._device = listing.device
+        self._below = self._below if listing.below is None else listing.below
         if returned and not missing:
             self._returned = anyio.current_time()
         first, self._known = not self._known, self._known or not missing or bool(self._contents.entries)

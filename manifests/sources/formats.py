@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from manifests.compose import NAMES, Around, is_compose, is_override, read_compose
 from manifests.documents.document import BrokenText
 from manifests.documents.parse import Parsed, parse_file
+from manifests.documents.text import read_documents
 from manifests.model.snapshot import Problem
 from manifests.sources.listing import read_text
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from manifests.compose.ids import KeptIds
+
+
+#: A key `id` on top of a manifest that nobody can read.
+_ID = re.compile(r"""^["']?id["']?\s*[:=]""", re.MULTILINE)
 
 
 def parse_manifests(
@@ -41,7 +47,8 @@ def parse_manifests(
     if is_override(file, text):
         return _of_override(file)
     if not is_compose(file, text):
-        return parse_file(text, file, suffix)
+        parsed = parse_file(text, file, suffix)
+        return parsed if parsed.manifests or _has_id(text, suffix) else _of_others(file, parsed)
     beside: dict[str, str | None] = {}
 
     def read(path: str) -> str | None:
@@ -58,6 +65,25 @@ def parse_manifests(
     folder = os.path.dirname(os.path.abspath(file))
     manifests, problems = read_compose(text, file, folder, read, around)
     return Parsed(manifests, problems, tuple(beside.items()), tuple(warnings))
+
+
+def _has_id(text: str, suffix: str) -> bool:
+    try:
+        values = [each.value for each in read_documents(text, suffix)]
+    except BrokenText:
+        return _ID.search(text) is not None
+    tables = [each for each in values if isinstance(each, dict)]
+    listed = (each.get("services") for each in tables)
+    more = [one for each in listed if isinstance(each, list) for one in each if isinstance(one, dict)]
+    return any("id" in each for each in (*tables, *more))
+
+
+def _of_others(file: str, parsed: Parsed) -> Parsed:
+    """Beside a Compose file lie the files of its services: what has no id at all is no manifest there."""
+    beside = {os.path.join(os.path.dirname(os.path.abspath(file)), name): None for name in sorted(NAMES)}
+    if any(map(os.path.isfile, beside)):
+        return Parsed()
+    return Parsed((), parsed.problems, tuple(beside.items()))
 
 
 def _of_override(file: str) -> Parsed:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from manifests.documents.document import BrokenText
 from manifests.documents.text import MAX_BYTES, SUFFIXES
 from manifests.model.ignored import is_ignored
+from manifests.sources.below import find_below
 from manifests.sources.trust import judge
 
 
@@ -30,10 +31,11 @@ UNREADABLE = Signature(-1, -1, -1, linked=True)
 
 
 class Listing(NamedTuple):
-    """What a folder holds: signatures by name, and the device it lies on."""
+    """What a folder holds: signatures by name, and the device it lies on. `below`: folders of apps in it."""
 
     files: dict[str, Signature]
     device: int
+    below: tuple[str, ...] | None = None
 
 
 def is_manifest(name: str) -> bool:
@@ -44,13 +46,17 @@ def is_manifest(name: str) -> bool:
 
 
 def list_folder(folder: str) -> Listing:
-    """All manifests of a folder, not of those below it. Raises OSError when it cannot be listed."""
+    """All manifests of a folder, and Compose files below it. Raises OSError when it cannot be listed."""
     files: dict[str, Signature] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_manifest(entry.name) and (found := sign(entry.path)) is not None:
                 files[entry.name] = found
-    return Listing(files, os.stat(folder).st_dev)
+    below = find_below(folder)
+    for name in below.files:
+        if (found := sign(os.path.join(folder, name))) is not None:
+            files[name] = found
+    return Listing(files, os.stat(folder).st_dev, below.folders)
 
 
 def sign(path: str) -> Signature | None:

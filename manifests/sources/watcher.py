@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from manifests import inotify
+from manifests.compose.names import NAMES, OVERRIDES
 from manifests.inotify import Inotify
+from manifests.sources.below import PACKAGE_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,6 +30,8 @@ LOOK_FOR_FOLDER = 1.0
 RENEW = 30.0
 
 _COMPLETE = inotify.CLOSE_WRITE | inotify.MOVED_TO
+#: What is listed of folders below, or says whether they are.
+_LISTED = NAMES | frozenset(OVERRIDES) | PACKAGE_FILES
 _HINT = inotify.MOVED_FROM | inotify.DELETE | inotify.ATTRIB
 
 
@@ -52,6 +56,8 @@ class FolderWatcher:
         self._folder = folder
         self._watch: int | None = None
         self._elsewhere: dict[str, int] = {}
+        #: Paths of folders below, from the folder on, by their watches.
+        self._below: dict[int, str] = {}
         try:
             self._inotify: Inotify | None = Inotify()
         except OSError:
@@ -73,17 +79,40 @@ class FolderWatcher:
             self._inotify.remove(before)
         return self._watch is not None and self._watch != before
 
-    def follow(self, folders: Collection[str]) -> None:
-        """Watches these other folders, and no others."""
-        if self._inotify is None or self._elsewhere.keys() == set(folders):
+    def follow(self, folders: Collection[str], below: Collection[str] = ()) -> bool:
+        """Watches these other folders, and these below it, and no others.
+
+        True: one of those below is new, and has to be listed after this.
+        """
+        if self._inotify is None:
+            return False
+        self._follow_elsewhere(self._inotify, folders)
+        return self._follow_below(self._inotify, set(below))
+
+    def _follow_elsewhere(self, queue: Inotify, folders: Collection[str]) -> None:
+        if self._elsewhere.keys() == set(folders):
             return
         for folder in self._elsewhere.keys() - set(folders):
-            self._inotify.remove(self._elsewhere.pop(folder))
+            queue.remove(self._elsewhere.pop(folder))
         for folder in set(folders) - self._elsewhere.keys():
             try:
-                self._elsewhere[folder] = self._inotify.add(folder)
+                self._elsewhere[folder] = queue.add(folder)
             except OSError:
                 continue
+
+    def _follow_below(self, queue: Inotify, wanted: set[str]) -> bool:
+        for watch, path in list(self._below.items()):
+            if path not in wanted:
+                del self._below[watch]
+                queue.remove(watch)
+        is_new = False
+        for path in wanted - set(self._below.values()):
+            try:
+                self._below[queue.add(os.path.join(self._folder, path))] = path
+                is_new = True
+            except OSError:
+                continue
+        return is_new
 
     async def wait(self, seconds: float) -> FolderChanges:
         """The next changes, empty when there are none within that time (`inf`: as long as it takes)."""
@@ -111,8 +140,13 @@ class FolderWatcher:
         return changes
 
     def _sort(self, event: Event, changes: FolderChanges) -> None:
-        if event.mask & inotify.OVERFLOW or event.watch != self._watch:
+        if (path := self._below.get(event.watch)) is not None:
+            self._sort_below(path, event, changes)
+        elif event.mask & inotify.OVERFLOW or event.watch != self._watch:
             changes.rescan = True
+        elif event.mask & inotify.ISDIR and event.name:
+            # A folder below came or went; what came is listed, and watched, after this.
+            changes.rescan = changes.rescan or not event.name.startswith(".")
         elif not event.name:
             # `renew` finds out where the path leads now.
             changes.rescan = changes.rescan or bool(event.mask & inotify.GONE)
@@ -127,3 +161,13 @@ class FolderWatcher:
             changes.suspect.add(event.name)
         elif event.mask & inotify.CREATE:
             changes.created.add(event.name)
+
+    def _sort_below(self, path: str, event: Event, changes: FolderChanges) -> None:
+        """Programs may write there, too: only what may make another list is a reason for one."""
+        if event.mask & inotify.IGNORED:
+            del self._below[event.watch]
+        if not event.name or event.mask & (inotify.GONE | inotify.ISDIR) or event.name in _LISTED:
+            changes.rescan = True
+        else:
+            name = os.path.join(path, event.name)
+            (changes.complete if event.mask & _COMPLETE else changes.suspect).add(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,3 +137,85 @@ async def test_an_override_of_nothing_is_a_mistake(tmp_path: Path) -> None:
         (tmp_path / "compose.yml").write_text(BASE)
         await watched.until(lambda now: ids(now) == ["web"] and not problems(now))
         assert image(watched.snapshot) == "nginx:2"
+
+
+OTHERS = {
+    "prometheus.yml": "global: {scrape_interval: 15s}\nscrape_configs: [{job_name: a}]\n",
+    "settings.json": '{"theme": "dark", "items": [{"id": 1}]}',
+    "automations.yaml": "- id: '1'\n  alias: x\n",
+    "broken.yaml": "a: [\n",
+    "conf.toml": "[server]\nport = 1\n",
+    "empty.yaml": "",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_a_file_of_its_services_is_no_manifest(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, OTHERS[name])
+    source = FolderSource(tmp_path, "folder")
+    await source.scan()
+    assert len(source.snapshot.problems) >= 1, "alone it is taken for a manifest"
+    write(tmp_path / "compose.yaml", BASE)
+    await source.scan()
+    assert (ids(source.snapshot), problems(source.snapshot)) == (["web"], "")
+
+
+async def test_a_manifest_beside_it_is_one_also_when_it_is_wrong(tmp_path: Path) -> None:
+    write(tmp_path / "compose.yaml", BASE)
+    write(tmp_path / "app.yaml", "id: app\ncomand: [a]\n")
+    write(tmp_path / "app.toml", "id = [\n")
+    source = FolderSource(tmp_path, "folder")
+    await source.scan()
+    assert {os.path.basename(each.file) for each in source.snapshot.problems} == {"app.yaml", "app.toml"}
+
+
+async def test_files_in_folders_below_are_found_and_followed(tmp_path: Path) -> None:
+    write(tmp_path / "app.yaml", "id: app\ncommand: [sleep, '9']\n")
+    async with watching(FolderSource(tmp_path, "folder")) as watched:
+        await watched.until(lambda now: ids(now) == ["app"])
+        (tmp_path / "apps" / "shop").mkdir(parents=True)
+        (tmp_path / "apps" / "shop" / "compose.yaml").write_text(
+            "services: {db: {image: 'pg:$T', build: .}}\n"
+        )
+        await watched.until(lambda now: ids(now) == ["app", "shop-db"])
+        declared = find(watched.snapshot, "shop-db")
+        assert declared.base == str(tmp_path / "apps" / "shop")
+        (tmp_path / "apps" / "shop" / ".env").write_text("T=16\n")
+        await watched.until(lambda now: find(now, "shop-db").manifest.source == "." and now.warnings == ())
+        (tmp_path / "apps" / "wiki").mkdir()
+        (tmp_path / "apps" / "wiki" / "docker-compose.yml").write_text("services: {db: {image: pg}}\n")
+        await watched.until(lambda now: ids(now) == ["app", "shop-db", "wiki-db"])
+        (tmp_path / "apps" / "wiki" / "docker-compose.yml").unlink()
+        await watched.until(lambda now: ids(now) == ["app", "shop-db"])
+        (tmp_path / "apps" / "shop" / "compose.yaml").write_text("services: {web: {image: a}}\n")
+        await watched.until(lambda now: ids(now) == ["app", "shop-web"])
+
+
+async def test_what_lies_below_something_else_is_no_app(tmp_path: Path) -> None:
+    file = "services: {db: {image: pg}}\n"
+    for folder in ("a/b/c/d", ".hidden", "node_modules", "package", "app/data", "app/data/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder / "compose.yaml", file)
+    write(tmp_path / "package" / "package.json", "{}")
+    write(tmp_path / "app" / "compose.yaml", file)
+    write(tmp_path / "app" / "docker-compose.yml", file)
+    source = FolderSource(tmp_path, "folder")
+    await source.scan()
+    assert ids(source.snapshot) == ["app-db"]
+    write(tmp_path / "compose.yaml", BASE)
+    await source.scan()
+    await source.scan()
+    assert "web" in ids(source.snapshot)
+    again = FolderSource(tmp_path, "again")
+    await again.scan()
+    assert ids(again.snapshot) == ["web"]
+
+
+async def test_a_folder_below_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    write(folder / "compose.yaml", "services: {db: {image: pg}}\n")
+    folder.chmod(0o777)
+    source = FolderSource(tmp_path, "folder")
+    await source.scan()
+    assert ids(source.snapshot) == [] and f"everybody can write {folder}" in problems(source.snapshot)
