@@ -71,13 +71,14 @@ def _at_private_host(head: RequestHead, place: Host, caller: Caller | None) -> D
     shown = head.method in (b"GET", b"HEAD") and head.accepts_html and not head.upgrade
     if shown and (place.home or not place.at_port):
         return ask_for_session(head, service, place.home)
-    return refusal(head, 401, "Not authorized", kind="host", route=service.id)
+    refused = refusal(head, 401, "Not authorized", kind="host", route=service.id)
+    # A service that leaves its token out may still go where it may; a page or a proxy asks for somebody else.
+    return refused if _asks_for_another(head) else IdentifyPeer(head, refused)
 
 
 def _at_socket(table: RouteTable, head: RequestHead, place: Socket, caller: Caller | None) -> Decision | None:
     if caller is None:
-        if head.authorization or head.origin or head.foreign or head.for_another:
-            # A page or a proxy asks for somebody else than whose process it is.
+        if _asks_for_another(head):
             return not_authorized(head)
         return IdentifyPeer(head, not_authorized(head))
     if place.service is None:
@@ -86,6 +87,11 @@ def _at_socket(table: RouteTable, head: RequestHead, place: Socket, caller: Call
         message = f"Not authorized to call {place.api}"
         return refusal(head, 403, message, kind="gateway", route=place.api)
     return None
+
+
+def _asks_for_another(head: RequestHead) -> bool:
+    """Whether a page or a proxy asks, for somebody else than whose process it is."""
+    return bool(head.authorization or head.origin or head.foreign or head.for_another)
 
 
 def _at_calls(head: RequestHead, api: str, caller: Caller | None) -> Decision | None:

@@ -180,3 +180,20 @@ async def test_a_websocket_at_a_host_is_a_request_like_any_other(world: World, u
     await world.service(exports=SOCKET)
     await caller(world)
     assert (await world.ask("GET", "/", *UPGRADE, host=HOST, unix=unix)).status == 403
+
+
+@UNIX
+@pytest.mark.parametrize(("allow", "status"), [(None, 200), ((), 403)])
+async def test_a_service_goes_where_it_may_also_once_there_are_people(
+    world: World, unix: bool, allow: tuple[str, ...] | None, status: int
+) -> None:
+    """The first person ends what visitors may, and nothing that a service may."""
+    service = await world.service()
+    me = (Credential("mine", os.getsid(0)),)
+    own = await world.service("caller", exports=(), credentials=me, allow=allow)
+    world.sign_in({"s1": Session("bob")}, private=True)
+    assert (await world.ask("GET", "/", host=HOST, unix=unix)).status == status
+    assert [each["atek-auth-service"] for each in service.requests] == ["key-of-caller"] * (status == 200)
+    # Who is none of them is still nobody.
+    own.publish(credentials=())
+    assert (await world.ask("GET", "/", host=HOST, unix=unix)).status == 401

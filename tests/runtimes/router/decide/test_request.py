@@ -127,8 +127,10 @@ def test_what_is_carried_out(head: RequestHead, kind: type) -> None:
         (request("/", PAGE, host=HOST), AskForSession),
         (request("/?bst=token", PAGE, host=HOST), TakeSession),
         (request("/", bound_cookie("of-ann", NOTES, ["admin"]), host=HOST), Proxy),
-        (request("/", "Cookie: session=of-ann", host=HOST), Answer),
-        (request("/", host=HOST), Answer),
+        (request("/", "Cookie: session=of-ann", host=HOST), IdentifyPeer),
+        (request("/", "Authorization: Bearer wrong", host=HOST), Answer),
+        (request("/", "Origin: http://notes.localhost:2835", host=HOST), Answer),
+        (request("/", host=HOST), IdentifyPeer),
         (request("/", PAGE, FROM_OTHER, host=HOST), Answer),
     ],
 )
