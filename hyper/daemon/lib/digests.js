@@ -25,14 +25,16 @@ export class Digests {
   #before
   #now = {}
   #drive
+  #ranges
 
   /** Those of the drive of that name, in the store's folder. */
   constructor (store, name) {
     this.#folder = join(store, 'digests')
     this.#file = join(this.#folder, createHash('sha256').update(name).digest('hex').slice(0, 32) + '.json')
-    const { files = {}, drive = null } = read(this.#file)
+    const { files = {}, drive = null, ranges = [] } = read(this.#file)
     this.#before = files
     this.#drive = drive
+    this.#ranges = new Map(ranges)
   }
 
   /** Path → value of all entries that a drive has at this version, null where that is not known. */
@@ -55,12 +57,17 @@ export class Digests {
     if (changedMs + SETTLED < began) this.#now[path] = [identity, digest]
   }
 
-  /** Keeps the digests that were found or noted, and what the drive has now; not where the disk has no room. */
-  save ({ key, version }, entries) {
+  /** Which blocks of content a version of the drive needs, null where nobody knows it yet. */
+  ranges ({ key }, version) {
+    return (this.#drive?.key === key.toString('hex') && this.#ranges.get(version)) || null
+  }
+
+  /** Keeps the digests that were found or noted, what the drive has now, and the ranges of its versions; not where the disk has no room. */
+  save ({ key, version }, entries, ranges) {
     const drive = { key: key.toString('hex'), version, entries: [...entries] }
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-      replaceFile(this.#file, JSON.stringify({ files: this.#now, drive }))
+      replaceFile(this.#file, JSON.stringify({ files: this.#now, drive, ranges: [...ranges] }))
     } catch (error) {
       log('the digests of a push are not kept:', error)
     }

@@ -11,11 +11,12 @@ import { join } from 'node:path'
 
 import Hyperdrive from 'hyperdrive'
 
-import { clearContent, Cleaner } from './clearing.js'
+import { clearContent, Cleaner, rangesOf, readRanges } from './clearing.js'
 import { Digests } from './digests.js'
 import { requireRoom } from './disk.js'
 import { HyperError } from './errors.js'
 import { makeEmpty, makeLink, makeParent, MOST_BYTES, MOST_FILES, placeFor, readFolder, setMode } from './folder.js'
+import { log } from './log.js'
 import { upload } from './upload.js'
 
 /** So many versions of a drive stay whole, whoever names them: what was pushed last can be gone back from. */
@@ -87,7 +88,10 @@ export class Drives {
     } finally {
       clearInterval(timer)
     }
-    if (!drive.core.writable && version > 1) await this.#clear(drive, this.#getting.get(key))
+    if (!drive.core.writable && version > 1) {
+      const needed = this.#getting.get(key).filter(each => each > 1)
+      await this.#clear(drive, await Promise.all(needed.map(each => readRanges(drive, each))))
+    }
     await drive.close()
   }
 
@@ -112,24 +116,37 @@ export class Drives {
       const { isChanged, entries } = await upload(drive, folder, files, digests, bytes => requireRoom(this.#folder, bytes))
       if (isChanged) await this.#wal.sync()
       this.#memory.noteDrive(name, { isWriting: false })
-      digests.save(drive, entries)
       const key = drive.key.toString('hex')
-      if (named) await this.#clearOlder(name, drive, named.filter(each => each.key === key).map(each => each.version))
-      return { key, version: drive.version }
+      const { version } = drive
+      const stay = this.#noteVersion(name, version, named?.filter(each => each.key === key))
+      const ranges = new Map([[version, rangesOf(entries.values())]])
+      for (const each of named ? stay : []) {
+        if (!ranges.has(each)) ranges.set(each, digests.ranges(drive, each) ?? await readRanges(drive, each))
+      }
+      digests.save(drive, entries, ranges)
+      if (named) await this.#clear(drive, [...ranges.values()])
+      return { key, version }
     } finally {
       await drive.close()
     }
   }
 
-  async #clearOlder (name, drive, named) {
+  /** The versions that stay: the last of them, and those that are named. */
+  #noteVersion (name, version, named = []) {
     const { versions = [] } = this.#memory.drive(name)
-    const last = [...new Set([...versions, drive.version])].sort((one, other) => one - other).slice(-LAST)
+    const last = [...new Set([...versions, version])].sort((one, other) => one - other).slice(-LAST)
     if (last.join() !== versions.join()) this.#memory.noteDrive(name, { versions: last })
-    await this.#clear(drive, [...last, ...named.filter(version => version <= drive.version)])
+    return [...last, ...named.map(each => each.version).filter(each => each > 1 && each <= version)]
   }
 
-  async #clear (drive, versions) {
-    await this.#cleaner.cleared(await clearContent(drive, versions))
+  /** What was put or got is there, whether or not this succeeds. */
+  async #clear (drive, ranges) {
+    if (ranges.includes(null)) return
+    try {
+      this.#cleaner.cleared(await clearContent(drive, ranges.flat()))
+    } catch (error) {
+      log('nothing was cleared:', error)
+    }
   }
 
   #namespace (name) {

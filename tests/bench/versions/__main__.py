@@ -22,6 +22,7 @@ from tests.bench.versions.crashes import measure_crashes
 from tests.bench.versions.earlier import Version, earlier, now
 from tests.bench.versions.edits import SETTLE, measure_edits, node_package, python_package
 from tests.bench.versions.memory import measure_memory
+from tests.bench.versions.pushes import measure_pushes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
     from tests.bench.router.load import Load
     from tests.bench.versions.edits import Kind
 
-PARTS = ("node", "python", "crash", "memory", "calls")
+PARTS = ("node", "python", "crash", "memory", "calls", "push")
 #: What a small node runs.
 SERVICES = 20
 #: 300 packages and more when npm has resolved them.
 NODE = {"express": "5.1.0", "webpack": "5.102.1", "jest": "30.2.0", "fastify": "5.6.1"}
+#: Files, and the size of each in bytes.
+PACKAGE = (5_000, 20_000)
 PYTHON = ("jupyterlab==4.4.10",)
 #: As large as an answer to a call may be, less its head.
 LARGE = (32 << 20) - 1024
@@ -102,7 +105,16 @@ def _measured(part: str, versions: list[Version], options: argparse.Namespace) -
             settle = 0.5 if options.quick else SETTLE
             before, later = measure_memory(versions, SERVICES, options.rounds, settle).values()
             return [compared(f"memory with {SERVICES} services", " MiB", before, later, "<= 1.0")]
+        case "push":
+            return [_pushes(versions, options)]
     return _calls(versions, options)
+
+
+def _pushes(versions: list[Version], options: argparse.Namespace) -> Line:
+    files, size = (20, 1000) if options.quick else PACKAGE
+    before, later = measure_pushes(versions, files=files, size=size, rounds=options.rounds).values()
+    what = f"push of one changed file among {files:,}, {files * size / 1e6:g} MB"
+    return compared(what, "s", before, later, "<= 0.3")
 
 
 def _edits(versions: list[Version], kind: Kind, options: argparse.Namespace) -> list[Line]:

@@ -18,6 +18,7 @@ from tests.bench.versions.earlier import now
     [
         ("python,crash,memory", ["Python: edit prepared", "crash", "memory"]),
         ("calls", ["calls/s", "p99"]),
+        ("push", ["push of one changed file"]),
     ],
 )
 def test_the_benchmark_runs(parts: str, lines: list[str]) -> None:
