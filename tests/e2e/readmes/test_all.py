@@ -6,14 +6,22 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.readmes import test_checkout, test_machine, test_one_node, test_tours, test_two_nodes
+from tests.e2e.readmes import (
+    test_checkout,
+    test_machine,
+    test_one_node,
+    test_people,
+    test_tours,
+    test_two_nodes,
+)
 from tests.e2e.readmes.shell import Line, Shell
 from tests.e2e.readmes.written import ROOT, commands, read, readmes, strays, tours
 
 TABLES = [
     test_one_node.BEFORE, test_one_node.UP, test_one_node.RUN, test_one_node.CLONE, test_two_nodes.RUN,
     test_checkout.UP, test_checkout.RUN, test_checkout.KEYS, test_checkout.INSTALL, test_checkout.DAEMON,
-    test_machine.OWNERS, test_machine.SWARM,
+    test_machine.OWNERS, test_machine.SWARM, test_people.RUN, test_people.PAIR, test_people.CONNECT,
+    test_people.PAIRED,
 ]  # fmt: skip
 RUN = {command: [line.text for line in lines] for table in TABLES for command, lines in table.items()}
 ITSELF, HOURS = "this test is a part of it", "takes an hour, other programs and their registries"
@@ -36,6 +44,7 @@ NOT_RUN = {
     "make bench-docker": HOURS,
     "make bench-git": HOURS,
     "make bench-versions": HOURS,
+    "python -m tests.bench.router.signed_in": HOURS,
     "python -m tests.bench.versions --parts python --edits 3 --rounds 1": SMALLER,
     "python -m tests.bench.versions --parts calls --rounds 3 --seconds 3": SMALLER,
     "systemctl --user": SYSTEMD,
@@ -46,7 +55,7 @@ NOT_RUN = {
     "docker start": BESIDE,
     "docker-compose up": BESIDE,
 }
-AT_MOST = 24
+AT_MOST = 25
 WRITTEN = sorted({(readme, command) for readme in readmes() for command in commands(read(readme))})
 
 
