@@ -34,8 +34,8 @@ from reconciler.node import Node, Ports
 from reconciler.peers.own import OwnFile
 from reconciler.peers.port import RECORDS
 from reconciler.peers.standalone import Standalone
-from reconciler.people.household import Household
-from reconciler.people.store import PeopleFiles
+from reconciler.people.later import LaterPeople
+from reconciler.people.port import FOLDER as PEOPLE_FOLDER
 from reconciler.port import NoNotifications
 from reconciler.remote.port import NoRemote
 from reconciler.serve.listeners import make_router, open_sockets, serve
@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     from reconciler.lan.certificates import Certificates
     from reconciler.lan.mdns import Mdns
     from reconciler.peers.port import Member
+    from reconciler.people.household import Household
+    from reconciler.people.port import People
     from reconciler.port import Console, Lan, Notifications
     from reconciler.remote.port import Remote
     from reconciler.serve.listeners import Sockets
@@ -288,8 +290,8 @@ async def _recorded(home: Path, settings: Settings) -> list[Manifest]:
 def _make_ports(parts: Parts) -> Ports:
     """Every port of a real node. What it should have besides goes here, and nowhere else."""
     opened, home, host = parts.opened, parts.opened.home.path, parts.opened.host
-    data, grants, people = DataFolders(home), GrantsFile(home), PeopleFiles(home)
-    household = Household(people, parts.router, wanted=opened.settings.people)
+    data, grants = DataFolders(home), GrantsFile(home)
+    people, about_people = _make_people(parts)
     docker, swarm = (
         DockerOnDemand(host.paths, opened.settings.docker.binds, Vault(home).open),
         SwarmOnDemand(host.paths),
@@ -316,10 +318,10 @@ def _make_ports(parts: Parts) -> Ports:
         disk=DataUsage(host.paths),
         limits=opened.settings.limits.resources,
         restarts_per_minute=opened.settings.limits.restarts_per_minute,
-        people=household,
+        people=people,
         notifications=_make_notifications(parts),
         lan=_make_lan(parts),
-        remote=_make_remote(parts, household),
+        remote=_make_remote(parts, people),
         also_in_use=partial(in_use, host.paths),
         identity=parts.identity,
         new_id=lambda: secrets.token_hex(5),
@@ -330,7 +332,7 @@ def _make_ports(parts: Parts) -> Ports:
             *parts.installed.problems,
             *data.problems,
             *grants.problems,
-            *people.problems,
+            *about_people,
             *opened.sockets.lacking,
             *_about_users(opened.settings, host),
         ),
@@ -364,6 +366,22 @@ def _make_member(parts: Parts) -> Member:
     )
 
 
+def _make_people(parts: Parts) -> tuple[People, Sequence[str]]:
+    """Who lives here, and what cannot be read of them."""
+    home, wanted = parts.opened.home.path, parts.opened.settings.people
+
+    def household() -> tuple[Household, Sequence[str]]:
+        from reconciler.people.household import Household
+        from reconciler.people.store import PeopleFiles
+
+        files = PeopleFiles(home)
+        return Household(files, parts.router, wanted=wanted), files.problems
+
+    if (home / PEOPLE_FOLDER).exists():
+        return household()
+    return LaterPeople(lambda: household()[0], wanted=wanted), ()
+
+
 def _make_git(parts: Parts) -> Git:
     settings = parts.opened.settings
     if not settings.sources.git:
@@ -376,7 +394,7 @@ def _make_git(parts: Parts) -> Git:
     )  # fmt: skip
 
 
-def _make_remote(parts: Parts, household: Household) -> Remote:
+def _make_remote(parts: Parts, people: People) -> Remote:
     sockets, settings = parts.opened.sockets, parts.opened.settings
     if parts.client is None or sockets.tunnel is None or sockets.meeting is None:
         return NoRemote()
@@ -397,15 +415,15 @@ def _make_remote(parts: Parts, household: Household) -> Remote:
         secret=parts.tunnel_secret,
         bootstrap=bootstrap_of(settings),
         events=parts.events,
-        session_of=partial(_session_of, household),
+        session_of=partial(_session_of, people),
         random_bytes=secrets.token_bytes,
         wall=time.time,
     )
 
 
-def _session_of(household: Household, key: str) -> Session | None:
+def _session_of(people: People, key: str) -> Session | None:
     """What the devices of somebody may, as long as that one lives here."""
-    person = household.everybody.people.get(key)
+    person = people.everybody.people.get(key)
     if person is None:
         return None
     main = person.settings.get("mainServiceId", "")

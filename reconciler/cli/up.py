@@ -101,7 +101,7 @@ class _Terminal:
         lines = EventLines(colour=has_colour())
         with node.events.subscribe() as events:
             self._writer.write(_banner(node.status()["node"]))
-            for line in welcome(node, terminal=sys.stdout.isatty()):
+            for line in await welcome(node, terminal=sys.stdout.isatty()):
                 self._writer.write(line)
             for event in node.events.recent():
                 self._writer.write(lines.line(event))

@@ -9,19 +9,23 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 if TYPE_CHECKING:
     from reconciler.port import NodeApi
 
 _LOG = "nobody has an account here yet: `atek user add NAME` makes an owner, `atek user link` a link for that"
 
 
-def welcome(node: NodeApi, *, terminal: bool) -> list[str]:
+async def welcome(node: NodeApi, *, terminal: bool) -> list[str]:
     """The lines; none where there are people, or none are wanted."""
     if not node.people.wanted:
         return []
     if not terminal:
         return [_LOG]
-    return link_lines(node.status()["node"]["address"], node.people.offer())
+    address, code = node.status()["node"]["address"], node.people.offer()
+    # In a thread: the library is not what the first programs wait for.
+    return await anyio.to_thread.run_sync(link_lines, address, code)
 
 
 def link_lines(address: str, code: str) -> list[str]:

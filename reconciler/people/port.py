@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from reconciler.people.model import Person, SignedIn
 
 
+#: In a home: where everything about people is; it is made with the first one.
+FOLDER = "state/people"
 #: Stops what was a person's, by their key; the ids of it.
 Leaving = Callable[[str], Awaitable[list[str]]]
 

@@ -18,6 +18,7 @@ from reconciler.people.model import (
     sessions_from_json,
     sessions_to_json,
 )
+from reconciler.people.port import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ class PeopleFiles:
     """
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / "state" / "people"
+        self._folder = home / FOLDER
         self._copies = (self._folder / "people.json", self._folder / "people.copy.json")
         self._sessions = self._folder / "sessions.json"
         self.problems: list[str] = []

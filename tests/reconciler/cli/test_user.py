@@ -150,12 +150,13 @@ def test_a_new_link_while_there_is_nobody(atek: Atek, node: Lived, typed: io.Str
     assert "somebody already" in atek("user", "link").err
 
 
-def test_up_offers_a_link_at_a_terminal_and_a_log_has_no_code(home: Home) -> None:
+@pytest.mark.anyio
+async def test_up_offers_a_link_at_a_terminal_and_a_log_has_no_code(home: Home) -> None:
     node = Lived(home.household())
-    (line,) = welcome(node, terminal=False)
+    (line,) = await welcome(node, terminal=False)
     assert "atek user add NAME" in line
     assert "code=" not in line
-    lines = welcome(node, terminal=True)
+    lines = await welcome(node, terminal=True)
     assert sum("_atek/setup?code=" in each for each in lines) == 1
     assert len([each for each in lines if "█" in each]) > 10
 
@@ -167,8 +168,8 @@ async def test_up_offers_nothing_where_there_is_somebody_or_nobody_is_wanted(
 ) -> None:
     household = home.household()
     await household.create("alice", PASSWORD, "admin")
-    assert welcome(Lived(household), terminal=terminal) == []
-    assert welcome(FakeNode(), terminal=terminal) == []
+    assert await welcome(Lived(household), terminal=terminal) == []
+    assert await welcome(FakeNode(), terminal=terminal) == []
 
 
 def test_a_qr_code_fits_a_terminal() -> None:
