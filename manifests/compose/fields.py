@@ -8,6 +8,7 @@ from __future__ import annotations
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
+from manifests.compose.engine_keys import ENGINE
 from manifests.compose.mounts import mount
 from manifests.compose.ports import expose, ports
 from manifests.compose.values import (
@@ -226,7 +227,13 @@ def _deploy(of: Translation, value: Any, path: Path) -> None:
     if "replicas" in deploy:
         _replicas(of, deploy["replicas"], (*path, "replicas"))
     here = (*path, "resources")
-    resources = only(deploy.get("resources"), here, "limits")
+    resources = only(deploy.get("resources"), here, "limits", "reservations")
+    if (reserved := resources.get("reservations")) is not None:
+        # Devices among them are for a container, not for a scheduler.
+        only(reserved, (*here, "reservations"), "memory", "cpus", "pids")
+        of.ignored.append(
+            ((*here, "reservations"), "nothing is reserved: there is one machine, and no scheduler")
+        )
     limits = only(resources.get("limits"), (*here, "limits"), "memory", "cpus", "pids")
     for key, written in limits.items():
         _LIMITS[key](of, written, (*here, "limits", key))
@@ -359,6 +366,7 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
     "pull_policy": _pull_policy,
     "secrets": mount("secrets"),
     "configs": mount("configs"),
+    **ENGINE,
     "stop_signal": _stop("signal", _signal),
     "stop_grace_period": _stop("gracePeriod", duration),
 }
@@ -367,11 +375,7 @@ TRANSLATORS: Mapping[str, Callable[[Translation, Any, Path], None]] = {
 HINTS = {
     "privileged": "name what it needs under cap_add",
     "devices": "devices of this machine are not given to containers",
-    "logging": "leave it out: the node bounds logs by itself",
     "links": "leave it out: services reach each other by name",
     "profiles": "leave the service out, or put it into a file of its own",
     "extends": "use YAML's anchors (&name, *name, <<)",
-    "hostname": "services reach each other by their names; container_name adds another one",
-    "tmpfs": "use a volume",
-    "init": "leave it out: what a container forks ends with it",
 }

@@ -264,6 +264,9 @@ class _Project:
             read_env_files(of)
         except Invalid as error:
             self._refuse(error, self._names.ids[name])
+        for where, why in of.ignored:
+            file, line = self._merged.place(where)
+            self._around.warn(Problem(why, file, line, format_path(where), reason="Ignored"))
         return of if len(self.problems) == before else None
 
     def _finish(self, of: Translation, *, needs_health: bool) -> None:
@@ -301,7 +304,7 @@ class _Project:
 
     def _project(self, of: Translation) -> dict[str, Any]:
         found = {"name": self._names.project, "aliases": sorted({of.name, *of.aliases})}
-        return found | ({"health": of.health} if of.health else {})
+        return found | {key: item for key, item in (("health", of.health), ("engine", of.engine)) if item}
 
     def _dependency(self, name: str, condition: str, path: Path) -> dict[str, str]:
         if name not in self._names.ids:

@@ -60,6 +60,9 @@ class Translation:
     env_files: list[tuple[Any, Path]] = field(default_factory=list)
     #: Names in `environment` that have no value there, nor anywhere else.
     without_value: set[str] = field(default_factory=set)
+    engine: dict[str, Any] = field(default_factory=dict)
+    #: What is left out, and why nothing is lost by that.
+    ignored: list[tuple[Path, str]] = field(default_factory=list)
     #: Times of the image's own health check.
     health: dict[str, Any] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)

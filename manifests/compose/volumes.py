@@ -44,6 +44,8 @@ def _long_volume(item: dict[str, Any], path: Path) -> str:
         raise Invalid((*path, "type"), f"{kind} is not supported", "a volume is a bind or a volume")
     target = text(volume.get("target", ""), (*path, "target"))
     source = text(volume.get("source", ""), (*path, "source"))
+    if kind == "volume" and source.startswith(("/", ".", "~")):
+        raise Invalid((*path, "source"), "is a folder, and no volume's name", "type: bind")
     if kind == "bind" and not source:
         raise Invalid(path, "a bind needs a source")
     if kind == "bind" and not source.startswith(("/", "./", "../", "~")):

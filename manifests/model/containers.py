@@ -235,6 +235,40 @@ class Health(Model):
     retries: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
+def in_memory(text: str) -> str:
+    """`/run` or `/run:size=64m,mode=1777`. Raises ValueError."""
+    path, _, options = text.partition(":")
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in text or ":" in options:
+        raise ValueError("a tmpfs is written like /run or /run:size=64m")
+    return text
+
+
+def extra_host(text: str) -> str:
+    """`name:address`, or `name:host-gateway`. Raises ValueError."""
+    name, _, address = text.partition(":")
+    if not name or (address != "host-gateway" and not ip_address(address.strip("[]"))):
+        raise ValueError("another host is written like printer:192.168.1.9")
+    return text
+
+
+_HostName = Annotated[Text, Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$")]
+
+
+class Engine(Model):
+    """What only the engine has to know of a container, as Compose files have it."""
+
+    hostname: _HostName | None = None
+    domainname: _HostName | None = None
+    init: bool | None = None
+    stdin_open: bool = False
+    working_dir: Annotated[Text, Field(pattern=r"^/")] | None = None
+    shm_size: Annotated[int, Field(ge=1, le=2**50)] | None = None
+    tmpfs: tuple[Annotated[Text, AfterValidator(in_memory)], ...] = Field(default=(), max_length=MOST_ITEMS)
+    extra_hosts: tuple[Annotated[Text, AfterValidator(extra_host)], ...] = Field(
+        default=(), max_length=MOST_ITEMS
+    )
+
+
 class Project(Model):
     """Containers that belong together and run as their images expect it, with Docker's defaults.
 
@@ -246,3 +280,4 @@ class Project(Model):
     name: Annotated[Text, _PROJECT]
     aliases: tuple[Annotated[Text, _ALIAS], ...] = Field(default=(), max_length=MOST_ITEMS)
     health: Health | None = None
+    engine: Engine | None = None

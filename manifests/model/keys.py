@@ -167,6 +167,17 @@ MEANINGS: dict[str, dict[str, str]] = {
         "name": "The project's name.",
         "aliases": "Names under which the others of the project find this container.",
         "health": "Other times for the image's own health check.",
+        "engine": "What only the engine has to know of it.",
+    },
+    "Engine": {
+        "hostname": "The host name inside; left out: the service's id.",
+        "domainname": "The domain inside.",
+        "init": "Whether a small init runs its program.",
+        "stdinOpen": "Whether its standard input stays open.",
+        "workingDir": "The folder that it starts in, instead of the image's.",
+        "shmSize": "Bytes of /dev/shm.",
+        "tmpfs": "Folders in memory: `/run`, `/cache:size=64m`.",
+        "extraHosts": "Names for its /etc/hosts: `printer:192.168.1.9`.",
     },
     "Health": {
         "interval": "Seconds between two checks.",

@@ -28,7 +28,7 @@ from runtimes.processes.variables import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from manifests.model.containers import Health, Volume
+    from manifests.model.containers import Engine, Health, Volume
     from manifests.model.manifest import Manifest
     from manifests.model.service import Service
     from runtimes.base import Launch, SecretFile
@@ -137,11 +137,28 @@ def container(launch: Launch, image: Image, place: Place, port: int | None) -> d
         body["NetworkingConfig"] = {"EndpointsConfig": {place.network: endpoint}}
     if manifest.project is not None and (health := manifest.project.health) is not None:
         body["Healthcheck"] = _health(health)
+    if manifest.project is not None and manifest.project.engine is not None:
+        _add_engine(body, manifest.project.engine)
     if "signal" in manifest.stop.model_fields_set:
         body["StopSignal"] = manifest.stop.signal
     if manifest.network == "bridge" and manifest.publish:
         body["ExposedPorts"] = {f"{each.container_port}/{each.protocol}": {} for each in _published(manifest)}
     return body
+
+
+def _add_engine(body: dict[str, Any], engine: Engine) -> None:
+    """What a Compose file says that means something to the engine alone."""
+    host = body["HostConfig"]
+    said = {"Hostname": engine.hostname, "Domainname": engine.domainname, "WorkingDir": engine.working_dir}
+    body |= {key: value for key, value in said.items() if value is not None}
+    host |= {"Init": engine.init} if engine.init is not None else {}
+    host |= {"ShmSize": engine.shm_size} if engine.shm_size is not None else {}
+    host |= {"ExtraHosts": list(engine.extra_hosts)} if engine.extra_hosts else {}
+    if engine.stdin_open:
+        body["OpenStdin"] = True
+    for each in engine.tmpfs:
+        path, _, options = each.partition(":")
+        host["Tmpfs"] = {**host["Tmpfs"], path: options}
 
 
 def _health(health: Health) -> dict[str, int]:

@@ -97,7 +97,7 @@ configs: {conf: {content: "password=${DB_PASSWORD}"}}
     [
         ("command: [run, '${DB_PASSWORD}']", "services.web.command"),
         ("labels: {a: '${DB_PASSWORD}'}", "services.web.labels.a"),
-        ("hostname: x", "services.web.hostname"),
+        ("links: [x]", "services.web.links"),
         ("build: {context: ., args: {A: '${DB_PASSWORD}'}}", "services.web.build.args.A"),
         ("ports: ['${DB_PASSWORD}:80']", "services.web.ports[0]"),
     ],

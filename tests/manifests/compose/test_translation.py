@@ -88,7 +88,7 @@ def test_newer_images_by_themselves() -> None:
 REFUSED = {
     "privileged": ("true", "services.web.privileged"),
     "devices": ("[/dev/ttyUSB0]", "services.web.devices"),
-    "hostname": ("web", "services.web.hostname"),
+    "logging": ("json-file", "services.web.logging"),
     "secrets": ("[a]", "services.web.secrets[0]"),
     "configs": ("[{source: a}]", "services.web.configs[0]"),
     "profiles": ("[a]", "services.web.profiles"),
@@ -99,7 +99,10 @@ REFUSED = {
     "environment": ("{A: [x]}", "services.web.environment.A"),
     "env_file": ("none.env", "services.web.env_file[0]"),
     "depends_on": ("{x: {condition: service_finished}}", "services.web.depends_on.x.condition"),
-    "deploy": ("{resources: {reservations: {cpus: 1}}}", "services.web.deploy.resources.reservations"),
+    "deploy": (
+        "{resources: {reservations: {devices: []}}}",
+        "services.web.deploy.resources.reservations.devices",
+    ),
     "restart": ("on-failure:often", "services.web.restart"),
     "mem_limit": ("much", "services.web.mem_limit"),
     "healthcheck": ("{test: [curl, x]}", "services.web.healthcheck.test"),
@@ -154,10 +157,10 @@ def test_what_is_no_compose_file(text: str) -> None:
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    problems = read("services:\n  a: {image: x, tty: true}\n  b: {image: x, init: true}")[1]
+    problems = read("services:\n  a: {image: x, tty: true}\n  b: {image: x, links: [a]}")[1]
     assert [(problem.key, problem.line) for problem in problems] == [
         ("services.a.tty", 2),
-        ("services.b.init", 3),
+        ("services.b.links", 3),
     ]
 
 
@@ -189,6 +192,44 @@ def test_a_variable_without_a_value_is_empty_and_told_once_with_its_file() -> No
     assert [(each.reason, each.file, each.message.split()[2]) for each in told] == [
         ("UnsetVariable", FILE, "NONE"), ("UnsetVariable", f"{FOLDER}/app.env", "OTHER"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("hostname", "a_b"), ("tmpfs", "[run]"), ("extra_hosts", "[a]"), ("working_dir", "srv"), ("init", "2"),
+])  # fmt: skip
+def test_what_the_engine_cannot_take_is_refused_with_its_line(key: str, value: str) -> None:
+    manifests, (problem,) = read(one(**{key: value}))
+    assert manifests == () and problem.line == (4 if key == "init" else 2), problem
+
+
+def test_what_only_the_engine_has_to_know() -> None:
+    keys = {
+        "hostname": "My.Host", "domainname": "lan", "init": "true", "stdin_open": "yes",
+        "working_dir": "/srv", "shm_size": "1g", "tmpfs": "[/run, '/c:size=1m']",
+        "logging": "{driver: json-file}",
+    }  # fmt: skip
+    ((web,), problems) = read(one(**keys, extra_hosts="[a:1.2.3.4, 'b=::1', c:host-gateway]"))
+    assert problems == () and web.project is not None and web.project.engine is not None
+    assert web.project.engine.model_dump() == {
+        "hostname": "My.Host", "domainname": "lan", "init": True, "stdin_open": True, "working_dir": "/srv",
+        "shm_size": 2**30, "tmpfs": ("/run", "/c:size=1m"),
+        "extra_hosts": ("a:1.2.3.4", "b:::1", "c:host-gateway"),
+    }  # fmt: skip
+    ((web,), _) = read(one(extra_hosts="{a: 1.2.3.4, b: [5.6.7.8, '::1']}", tmpfs="/run"))
+    assert web.project is not None and web.project.engine is not None
+    assert web.project.engine.extra_hosts == ("a:1.2.3.4", "b:5.6.7.8", "b:::1")
+    ((web,), _) = read(one())
+    assert web.project is not None and web.project.engine is None
+
+
+def test_reservations_are_left_out_and_told() -> None:
+    told: list[Problem] = []
+    text = one(deploy="{resources: {reservations: {memory: 1g}, limits: {memory: 2g}}}")
+    ((web,), problems) = read_compose(text, FILE, FOLDER, BESIDE.get, Around(warn=told.append))
+    assert problems == () and web.resources.memory == 2**31
+    assert [(each.reason, each.key, each.line) for each in told] == [
+        ("Ignored", "services.web.deploy.resources.reservations", 4)
+    ]
 
 
 def test_without_a_health_check_it_is_ready_once_it_runs() -> None:

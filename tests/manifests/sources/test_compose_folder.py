@@ -82,8 +82,8 @@ async def test_an_override_is_part_of_it(tmp_path: Path) -> None:
         await watched.until(lambda now: image(now) == "nginx:1")
         over.write_text(OVER)
         await watched.until(lambda now: image(now) == "nginx:2")
-        over.write_text("services: {web: {image: 'nginx:3', hostname: a}}\n")
-        await watched.until(lambda now: f"{over}:1: services.web.hostname: is not" in problems(now))
+        over.write_text("services: {web: {image: 'nginx:3', links: [a]}}\n")
+        await watched.until(lambda now: f"{over}:1: services.web.links: is not" in problems(now))
         assert image(watched.snapshot) == "nginx:2"
         over.write_text(OVER.replace(":2", ":4"))
         await watched.until(lambda now: image(now) == "nginx:4" and not problems(now))

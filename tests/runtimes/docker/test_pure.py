@@ -87,6 +87,21 @@ def test_an_entrypoint_may_be_taken_away_and_an_own_health_check_timed() -> None
     assert not request().keys() & {"Entrypoint", "Healthcheck"}
 
 
+def test_what_only_the_engine_has_to_know_is_given_to_it() -> None:
+    engine = {
+        "hostname": "h", "domainname": "lan", "init": False, "stdinOpen": True, "workingDir": "/srv",
+        "shmSize": 64, "tmpfs": ["/run", "/c:size=1m"], "extraHosts": ["a:1.2.3.4"],
+    }  # fmt: skip
+    found = request(readOnly=False, project={"name": "a", "engine": engine})
+    host = found["HostConfig"]
+    assert (found["Hostname"], found["Domainname"], found["WorkingDir"]) == ("h", "lan", "/srv")
+    assert (host["Init"], host["ShmSize"], host["ExtraHosts"]) == (False, 64, ["a:1.2.3.4"])
+    assert (found["OpenStdin"], host["Tmpfs"]) == (True, {"/run": "", "/c": "size=1m"})
+    plain = request(project={"name": "a"})
+    assert not {"Domainname", "WorkingDir", "OpenStdin"} & plain.keys()
+    assert not {"Init", "ShmSize", "ExtraHosts"} & plain["HostConfig"].keys()
+
+
 def test_labels_say_which_instance_it_is_and_not_its_token() -> None:
     of = service(runtime="docker", image="x")
     found = request()["Labels"]
