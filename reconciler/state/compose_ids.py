@@ -12,7 +12,6 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from manifests.compose.ids import former_ids, of_earlier
 from manifests.compose.names import is_compose
 from manifests.documents.document import BrokenText
 from manifests.documents.text import read_tagged
@@ -71,6 +70,9 @@ def _read(home: Path) -> dict[str, list[str]] | None:
 
 
 def _find(home: Path, folders: Sequence[tuple[str, Path]], more: Iterable[Manifest]) -> dict[str, list[str]]:
+    # Not at the top: once in a home's life.
+    from manifests.compose.ids import of_earlier
+
     memories, _ = FileStore(home / "state" / "services").load()
     found: defaultdict[str, set[str]] = defaultdict(set)
     known = [memory.healthy.manifest for memory in memories.values() if memory.healthy]
@@ -90,6 +92,8 @@ def _find(home: Path, folders: Sequence[tuple[str, Path]], more: Iterable[Manife
 
 def _declared(home: Path, source: str, path: Path) -> Iterable[tuple[str, list[str]]]:
     """The projects of a folder's Compose files, and their ids, as an earlier version read them last."""
+    from manifests.compose.ids import former_ids
+
     for name, kept in sorted(LastGood(home / "state" / _SNAPSHOTS, source).load_all().items()):
         if is_compose(name, kept.text):
             folder = path if path.is_dir() else path.parent
