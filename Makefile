@@ -9,7 +9,7 @@ NPM = $$($(BIN)/python -c 'from runtimes.packages.node import find_node; print(f
 # One more than there are processors: much of the time a test waits for real programs.
 WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
-.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-versions clean
+.PHONY: run test check unit unit-daemon soak programs bench bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-afar bench-versions clean
 
 run: .venv/installed
 	$(BIN)/atek up manifests/examples --home $${ATEK_HOME:-.atek}
@@ -34,7 +34,7 @@ soak: .venv/installed-dev
 programs: .venv/installed-dev
 	ATEK_TEST_PROGRAMS=required $(BIN)/pytest -m 'programs or not programs' tests/programs
 
-bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-versions
+bench: bench-supervision bench-router bench-hyper bench-adb bench-docker bench-git bench-sandbox bench-afar bench-versions
 
 bench-supervision: .venv/installed-dev
 	$(BIN)/python -m tests.bench
@@ -56,6 +56,9 @@ bench-git: .venv/installed-dev
 
 bench-sandbox: .venv/installed-dev
 	$(BIN)/python -m tests.bench.sandbox
+
+bench-afar: .venv/installed-dev $(DAEMON)/node_modules/.installed
+	$(BIN)/python -m tests.bench.afar
 
 bench-versions: .venv/installed-dev
 	$(BIN)/python -m tests.bench.versions

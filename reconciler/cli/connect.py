@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ async def _connect(
     from reconciler.remote.visit import pair, serve
 
     bootstrap = code.bootstrap if code else home.bootstrap if home else ()
-    async with running(folder, sockets, bootstrap) as client:
+    async with running(folder, sockets, bootstrap, partial(print, flush=True)) as client:
         if code is not None:
             home = await pair(client, code, name or os.uname().nodename, sockets)
             homes.put(home)

@@ -20,7 +20,7 @@ from reconciler.state.core_services import dht_address
 from runtimes.packages.node_versions import find_node
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 _LIBRARIES = "node_modules"
 #: Seconds until the daemon answers.
@@ -30,10 +30,10 @@ _LOOK_EVERY = 0.5
 _DONE = ".prepared"
 
 
-async def prepare(folder: Path) -> Path:
+async def prepare(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Path:
     """The daemon's program with its libraries; npm fetches them once, as the lock file names them.
 
-    Raises UserError.
+    `tell` hears of that, which takes a moment. Raises UserError.
     """
     shipped = Path(DAEMON_FOLDER)
     if (shipped / _LIBRARIES).is_dir():
@@ -41,6 +41,7 @@ async def prepare(folder: Path) -> Path:
     lock = (shipped / "package-lock.json").read_bytes()
     place = folder / f"daemon-{_digest(shipped, lock)}"
     if not (place / _DONE).exists():
+        tell("fetching the Hypercore daemon's libraries by npm, once")
         await anyio.to_thread.run_sync(_install, shipped, place)
     return place
 
@@ -70,9 +71,11 @@ def _install(shipped: Path, place: Path) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, sockets: Path, bootstrap: Sequence[str]) -> AsyncIterator[HyperClient]:
+async def running(
+    folder: Path, sockets: Path, bootstrap: Sequence[str], tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[HyperClient]:
     """A client of a daemon with its store in that folder; `sockets` is a short one. Raises UserError."""
-    program = await prepare(folder)
+    program = await prepare(folder, tell)
     socket = os.fspath(sockets / "hyper.sock")
     environment = {
         "PATH": os.environ.get("PATH", ""),
