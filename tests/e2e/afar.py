@@ -14,6 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from hyper.core_services import HYPER_ID
 from tests.e2e.members import Member
 from tests.e2e.nodes import ATEK
 from tests.hyper.daemons import free_port
@@ -36,6 +37,7 @@ class Home(Member):
 
     def pair(self) -> tuple[str, subprocess.Popen[str]]:
         """A code, and the command that shows it."""
+        self.until(lambda: self.ready(HYPER_ID), "the daemon is ready")
         showing = subprocess.Popen(
             [*ATEK, "pair", "--home", os.fspath(self.home)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -3,16 +3,18 @@
  * costs a handshake and nothing else: streams to one node share the way to it.
  *
  * The library takes 18 s to notice that a node is gone, and does not look for it again. So one stream more, the
- * lifeline, carries a sign of life every half a second; when none came back for a while, everything that went to
- * that node is cut, and it is dialled anew every second until it answers. Programs that connect meanwhile wait for
- * a while. The data's own streams cannot tell: one whose reader has stopped is as silent as one that is dead.
+ * lifeline, carries a sign of life every half a second; when nothing at all came back for a while, everything that
+ * went to that node is cut, and it is dialled anew every second until it answers. Programs that connect meanwhile wait
+ * for a while. The data's own streams cannot tell alone: one whose reader has stopped is as silent as one that is dead.
+ * But what they carry is a sign of life, too: on a full line the lifeline waits like everybody else.
  */
 import { cut, join } from './join.js'
 import { CARRIED, LIFELINE } from './kinds.js'
 
 /** Milliseconds. */
 const SIGN_EVERY = 500
-const SILENCE = 2_500
+/** So many signs in a row without anything: not a time, since a process that was kept waiting has heard nobody. */
+const MOST_SILENT = 5
 /** Where there is reason to ask. */
 const ANSWER = 1_000
 /** From one attempt to the next; each may go on beside later ones, since finding a way may take seconds. */
@@ -89,6 +91,8 @@ export class Calling {
     this.#cutAll()
   }
 
+  #hear = () => { this.#heard = performance.now() }
+
   #connect () {
     const stream = this.#dht().connect(Buffer.from(this.#key, 'hex'), {
       keyPair: this.#keyPair, reusableSocket: true, relayThrough: this.#relay
@@ -101,6 +105,8 @@ export class Calling {
     const stream = this.#connect()
     this.#streams.add(stream)
     stream.once('close', () => this.#streams.delete(stream))
+    for (const sign of ['data', 'drain']) stream.on(sign, this.#hear)
+    stream.pause()
     stream.write(CARRIED)
     join(stream, socket)
   }
@@ -139,15 +145,18 @@ export class Calling {
   // -- the lifeline
 
   #hold (stream) {
-    this.#heard = performance.now()
+    let silent = 0
+    let asked = this.#heard = performance.now()
     this.#line = stream
     clearTimeout(this.#timer)
     for (const attempt of this.#attempts) attempt.destroy()
     const sign = setInterval(() => {
-      if (performance.now() - this.#heard > SILENCE) stream.destroy()
-      else stream.write(LIFELINE)
+      silent = this.#heard < asked ? silent + 1 : 0
+      if (silent >= MOST_SILENT) return stream.destroy()
+      asked = performance.now()
+      stream.write(LIFELINE)
     }, SIGN_EVERY)
-    stream.on('data', () => { this.#heard = performance.now() })
+    stream.on('data', this.#hear)
     // Whoever ends it is not there any more.
     stream.once('end', () => stream.destroy())
     stream.once('close', () => {
