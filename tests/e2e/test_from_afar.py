@@ -226,9 +226,9 @@ def test_a_daemon_that_is_killed_and_a_silent_network_are_got_over(home: Home, d
         os.kill(pid, signal.SIGCONT)
     device.says("http://localhost:")
     assert reached(device)
-    home.kill_daemon()
-    device.says("does not answer")
-    device.says("http://localhost:")
+    with upgraded(device) as connection:
+        home.kill_daemon()
+        assert ended(connection)
     home.until(lambda: reached(device), "it is reached again")
 
 

@@ -27,6 +27,8 @@ const LONGEST_ATTEMPT = 12_000
 /** So long a program waits for the node. */
 const HOLD = 10_000
 const MOST_WAITING = 256
+/** Of ways for one connection, while the node answers. */
+const MOST_TRIES = 3
 
 export class Calling {
   #dht
@@ -101,14 +103,31 @@ export class Calling {
     return stream
   }
 
-  #carry (socket) {
+  /** Nothing is taken of the socket before there is a way, so that another can be tried: the first may be an old one. */
+  #carry (socket, tries = MOST_TRIES) {
     const stream = this.#connect()
+    let isConnected = false
+    const giveUp = () => stream.destroy()
     this.#streams.add(stream)
-    stream.once('close', () => this.#streams.delete(stream))
-    for (const sign of ['data', 'drain']) stream.on(sign, this.#hear)
-    stream.pause()
-    stream.write(CARRIED)
-    join(stream, socket)
+    socket.once('close', giveUp)
+    stream.once('connect', () => {
+      isConnected = true
+      for (const sign of ['data', 'drain']) stream.on(sign, this.#hear)
+      stream.pause()
+      stream.write(CARRIED)
+      join(stream, socket)
+    })
+    stream.once('close', () => {
+      this.#streams.delete(stream)
+      socket.off('close', giveUp)
+      if (!isConnected) this.#carryAgain(socket, tries - 1)
+    })
+  }
+
+  #carryAgain (socket, tries) {
+    if (socket.destroyed || this.#isClosed || tries === 0) return cut(socket)
+    if (this.#line) this.#carry(socket, tries)
+    else this.carry(socket)
   }
 
   #leave (waiter, then) {
