@@ -159,13 +159,11 @@ function network ({ network, tunnels }) {
       socket: text(params, 'socket'),
       allow: params.allow === null ? null : keys(params, 'allow'),
       secret: optionalText(params, 'secret'),
-      seed: optionalKey(params, 'seed'),
-      relay: optionalKey(params, 'relay')
+      seed: optionalKey(params, 'seed')
     }, connection),
     'tunnel.connect': (params, connection) => tunnels.connect({
       ...(params.seed == null ? { noiseKey: key(params, 'noiseKey') } : { seed: key(params, 'seed') }),
-      ...(params.port == null ? { socket: text(params, 'socket') } : { port: whole(params, 'port') }),
-      relay: optionalKey(params, 'relay')
+      ...(params.port == null ? { socket: text(params, 'socket') } : { port: whole(params, 'port') })
     }, connection),
     'tunnel.allow' (params) {
       tunnels.allow(text(params, 'id'), keys(params, 'allow'))

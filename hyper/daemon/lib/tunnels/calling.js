@@ -34,7 +34,6 @@ export class Calling {
   #dht
   #keyPair
   #key
-  #relay
   #onChange
   #line = null
   #heard = 0
@@ -46,11 +45,10 @@ export class Calling {
   #isClosed = false
 
   /** `dht()` is the DHT node of the moment; `onChange(isUp)` hears whether the other node answers. */
-  constructor ({ dht, keyPair, key, relay, onChange }) {
+  constructor ({ dht, keyPair, key, onChange }) {
     this.#dht = dht
     this.#keyPair = keyPair
     this.#key = key
-    this.#relay = relay
     this.#onChange = onChange
     this.#try()
   }
@@ -97,7 +95,7 @@ export class Calling {
 
   #connect () {
     const stream = this.#dht().connect(Buffer.from(this.#key, 'hex'), {
-      keyPair: this.#keyPair, reusableSocket: true, relayThrough: this.#relay
+      keyPair: this.#keyPair, reusableSocket: true
     })
     stream.on('error', () => {})
     return stream
@@ -112,6 +110,7 @@ export class Calling {
     socket.once('close', giveUp)
     stream.once('connect', () => {
       isConnected = true
+      socket.off('close', giveUp)
       for (const sign of ['data', 'drain']) stream.on(sign, this.#hear)
       stream.pause()
       stream.write(CARRIED)
@@ -119,8 +118,9 @@ export class Calling {
     })
     stream.once('close', () => {
       this.#streams.delete(stream)
+      if (isConnected) return
       socket.off('close', giveUp)
-      if (!isConnected) this.#carryAgain(socket, tries - 1)
+      this.#carryAgain(socket, tries - 1)
     })
   }
 

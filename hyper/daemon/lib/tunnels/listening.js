@@ -20,16 +20,14 @@ export class Listening {
   #socket
   #secret
   #allowed
-  #relay
   #server = null
   #callers = new Map()
 
   /** `allow` are keys in hexadecimal digits, null for everybody. */
-  constructor ({ keyPair, socket, secret, allow, relay }) {
+  constructor ({ keyPair, socket, secret, allow }) {
     this.#keyPair = keyPair
     this.#socket = socket
     this.#secret = secret
-    this.#relay = relay
     this.#allowed = allow && new Set(allow)
   }
 
@@ -48,7 +46,7 @@ export class Listening {
   /** Begins on this DHT node, or goes on there instead of one that is gone. */
   async start (dht) {
     this.#server = dht.createServer({
-      firewall: key => !this.#lets(key.toString('hex')), reusableSocket: true, relayThrough: this.#relay
+      firewall: key => !this.#lets(key.toString('hex')), reusableSocket: true
     }, stream => this.#take(stream))
     await this.#server.listen(this.#keyPair)
   }

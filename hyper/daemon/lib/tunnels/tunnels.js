@@ -37,10 +37,10 @@ export class Tunnels {
   }
 
   /** Forwards connections of these nodes to a Unix socket: {id, key}. Raises IN_USE. */
-  async listen ({ socket, allow, secret, seed, relay }, connection) {
+  async listen ({ socket, allow, secret, seed }, connection) {
     const dht = this.#dht()
     const keyPair = seed ? SecretStream.keyPair(Buffer.from(seed, 'hex')) : this.#ownKeyPair
-    const listening = new Listening({ keyPair, socket, secret, allow, relay: relay && Buffer.from(relay, 'hex') })
+    const listening = new Listening({ keyPair, socket, secret, allow })
     const { key } = listening
     await this.#keys.get(key)?.closing
     if (this.#keys.has(key)) {
@@ -62,12 +62,12 @@ export class Tunnels {
   }
 
   /** Carries connections to a Unix socket or a port to the node with that tunnel key: {id, port?}. */
-  async connect ({ noiseKey, seed, socket, port, relay }, connection) {
+  async connect ({ noiseKey, seed, socket, port }, connection) {
     this.#dht()
     const key = seed ? SecretStream.keyPair(Buffer.from(seed, 'hex')).publicKey.toString('hex') : noiseKey
     const id = randomUUID()
     const calling = new Calling({
-      dht: () => this.#dht(), keyPair: this.#keyPair, key, relay: relay && Buffer.from(relay, 'hex'),
+      dht: () => this.#dht(), keyPair: this.#keyPair, key,
       onChange: isUp => connection.notify('tunnel.state', { id, isUp })
     })
     let doors
