@@ -5,5 +5,5 @@
 
 A room imports those to its right and none to its left; `http` and `errors` are everybody's. A manifest comes
 in at `drive.desired`, `decide.plan` says what follows from it, `drive.effects` does that. What a node is made
-of is listed in `node.Ports`, and made in `up`.
+of is listed in `node.Ports`, and made in `wiring`.
 """
