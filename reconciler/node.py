@@ -3,8 +3,8 @@
     lock the home ─► remember and adopt ─► read the sources ─► converge, listen, resync …
                                                      … ─► asked to end: stop services ─► let go
 
-`Node` is made of `Ports` only, so that the same code runs over fakes on a virtual clock. `wiring` gives it the
-real ones.
+`Node` is made of `Ports` only, so that the same code runs over fakes on a virtual clock. `wiring` gives it
+the real ones.
 """
 
 from __future__ import annotations
