@@ -82,17 +82,25 @@ export class Cleaner {
   cleared (bytes) {
     this.#bytes += bytes
     if (this.#bytes < LEAST || this.#isRunning) return
-    this.#isRunning = true
-    this.#rewrite()
-      .catch(error => log('what was cleared still takes its room:', error))
-      .finally(() => { this.#isRunning = false })
+    this.#run().catch(error => log('what was cleared still takes its room:', error))
   }
 
-  /** Where that is worth it, and there is room to. */
+  /** Again for what was cleared meanwhile. */
+  async #run () {
+    this.#isRunning = true
+    try {
+      while (await this.#rewrite());
+    } finally {
+      this.#isRunning = false
+    }
+  }
+
+  /** Where that is worth it, and there is room to; else false. */
   async #rewrite () {
+    if (this.#bytes < LEAST) return false
     const size = await sizeOf(this.#folder)
     const left = size - this.#bytes
-    if (this.#bytes < PART * size || freeBytes(this.#folder) < left + RESERVE) return
+    if (this.#bytes < PART * size || freeBytes(this.#folder) < left + RESERVE) return false
     this.#bytes = 0
     await this.#storage.db.flush()
     await this.#storage.compact({
@@ -100,5 +108,6 @@ export class Cleaner {
       blobGarbageCollectionAgeCutoff: 1,
       bottommostLevelCompaction: RocksDB.constants.bottommostLevelCompaction.FORCE
     })
+    return true
   }
 }

@@ -22,13 +22,14 @@ export function temporary (t) {
 /** A node: its store stays between runs of its daemon. */
 export class Node {
   constructor (t, environment = {}) {
+    // Before the folder goes, which is asked for next.
+    t.after(() => this.kill())
     this.folder = temporary(t)
     this.store = join(this.folder, 'store')
     this.socket = join(this.folder, 's')
     this.environment = environment
     this.process = null
     this.log = ''
-    t.after(() => this.kill())
   }
 
   /** Starts the daemon and connects to it. */
