@@ -17,6 +17,7 @@ from pathlib import Path
 from hyper.core_services import HYPER_ID
 from tests.e2e.members import Member
 from tests.e2e.nodes import ATEK
+from tests.e2e.readmes.shell import heed_ctrl_c
 from tests.hyper.daemons import free_port
 
 #: Seconds for anything that takes a moment.
@@ -81,7 +82,7 @@ class Device:
         ]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1"}, preexec_fn=heed_ctrl_c,
         )  # fmt: skip
         self._lines = queue.Queue()
         threading.Thread(target=self._read, args=(self._process, self._lines), daemon=True).start()

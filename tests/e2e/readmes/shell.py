@@ -36,7 +36,7 @@ class Job:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the job
         self._process = subprocess.Popen(
             ["bash", "-e", "-c", text], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=self._output, stderr=self._output, start_new_session=True, preexec_fn=_heed_ctrl_c,
+            stdout=self._output, stderr=self._output, start_new_session=True, preexec_fn=heed_ctrl_c,
         )  # fmt: skip
 
     def said(self) -> str:
@@ -70,7 +70,7 @@ class Job:
         self._output.close()
 
 
-def _heed_ctrl_c() -> None:
+def heed_ctrl_c() -> None:
     """Whoever runs the tests in the background may have it ignored, which is inherited (POSIX, sh, 2.11)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
