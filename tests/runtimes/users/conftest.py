@@ -51,7 +51,7 @@ class Machine:
         for host in self.hosts:
             host.close()
         self.paths = replace(self.paths, way=Way(users.passing) if users else PRIVATE)
-        self.hosts.append(ProcessHost(self.paths, users=ServiceUsers(self.paths, users)))
+        self.hosts.append(ProcessHost(self.paths, users=ServiceUsers(self.paths, users), sandbox="none"))
         self.runtime = ProcessRuntime("process", NativePreparer(self.paths), self.hosts[-1])
         return self.runtime
 
