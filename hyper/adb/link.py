@@ -28,7 +28,7 @@ class LinkedClient(HyperClient):
         self._link: Link | None = None
         self._connecting = asyncio.Lock()
 
-    async def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         link = self._link
         if link is None or not link.open:
             link = await self._connected()

@@ -82,10 +82,14 @@ time.sleep(1000)
 """
 
 
+#: It shows the test by files in /tmp what has arrived.
+OPEN = {"sandbox": "none"}
+
+
 def declare(bench: Bench, service_id: str, value: str = "1", **rest: Any) -> None:
     script = bench.root / "server.py"
     script.write_text(SERVER)
-    bench.declare(service_id, sys.executable, str(script), env={"VALUE": value}, probes={}, **rest)
+    bench.declare(service_id, sys.executable, str(script), env={"VALUE": value}, probes={}, **OPEN, **rest)
 
 
 def token(bench: Bench, service_id: str) -> str:

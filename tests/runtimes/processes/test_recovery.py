@@ -45,7 +45,7 @@ def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
 home, point = Path(sys.argv[1]), sys.argv[2]
-host = process.ProcessHost(make_paths(home))
+host = process.ProcessHost(make_paths(home), sandbox="none")
 if point == "before":
     process._spawn = die
 elif point == "spawned":
@@ -82,7 +82,7 @@ def die_at(point: str, home: Path) -> None:
 
 
 async def observe(paths: Paths) -> list[Running]:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     try:
         return list(await ProcessRuntime("process", NativePreparer(paths), host).observe())
     finally:
@@ -101,7 +101,7 @@ async def test_killed_during_a_start(point: str, paths: Paths) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"instance": 1}', b"\xff\xfe"])
 async def test_a_damaged_record_costs_its_own_instance_only(damage: bytes, paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     good = await runtime.start(launch(service("good", command=["sleep", "1000"]), "good"))
     bad = await runtime.start(launch(service("bad", command=["sleep", "1000"]), "bad"))
@@ -112,7 +112,7 @@ async def test_a_damaged_record_costs_its_own_instance_only(damage: bytes, paths
 
 
 async def test_a_record_of_another_boot_or_process_is_not_believed(paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     await runtime.start(launch(service("one", command=["sleep", "1000"]), "one"))
     await runtime.start(launch(service("two", command=["sleep", "1000"]), "two"))
@@ -130,7 +130,7 @@ def rewrite(paths: Paths, instance: str, **changes: object) -> None:
 
 
 async def test_an_adopted_instance_keeps_its_token(paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     started = await runtime.start(launch(service(command=["sleep", "1000"])))
     host.close()
@@ -144,7 +144,7 @@ async def test_an_adopted_instance_keeps_its_token(paths: Paths) -> None:
 async def test_a_record_of_an_older_version_has_no_token_and_the_process_may_still(
     program: str, token: str, paths: Paths
 ) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     started = await runtime.start(launch(service(command=["sh", "-c", f"{program} sleep 1000"])))
     while b"sleep" not in Path(f"/proc/{started.pid}/cmdline").read_bytes()[:6]:
@@ -159,7 +159,7 @@ async def test_a_record_of_an_older_version_has_no_token_and_the_process_may_sti
 
 
 async def test_nobody_else_may_read_a_record_and_no_token_shows_by_accident(paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     made = launch(service(command=["sleep", "1000"]))
     await runtime.start(made)
@@ -171,7 +171,7 @@ async def test_nobody_else_may_read_a_record_and_no_token_shows_by_accident(path
 
 
 async def test_a_program_that_overwrites_its_environment_is_known_by_its_log(paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     hidden = await runtime.start(launch(service(command=["env", "-i", "sleep", "1000"])))
     host.close()
@@ -183,7 +183,7 @@ async def test_a_program_that_overwrites_its_environment_is_known_by_its_log(pat
 async def test_without_a_record_the_disk_was_full_and_the_service_started_all_the_same(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
 
     def full(record: object) -> None:
         raise OSError(28, "No space left on device")
@@ -206,7 +206,7 @@ async def test_what_cannot_be_seen_is_unknown_not_absent(paths: Paths) -> None:
 
 
 async def test_a_stray_that_does_not_want_to_end_holds_up_its_own_service_only(paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     deaf = await runtime.start(launch(service("deaf", command=program(DEAF)), "deaf"))
     kept = await runtime.start(launch(service("kept", command=["sleep", "1000"]), "kept"))
@@ -215,7 +215,7 @@ async def test_a_stray_that_does_not_want_to_end_holds_up_its_own_service_only(p
     # Of its leader nothing is known any more.
     rewrite(paths, "deaf", start=1)
 
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     assert [running.pid for running in await runtime.observe()] == [kept.pid]
     await runtime.start(launch(service("other", command=["sleep", "1000"]), "other"))
@@ -227,7 +227,7 @@ async def test_a_stray_that_does_not_want_to_end_holds_up_its_own_service_only(p
 
 
 async def test_a_tool_of_a_node_that_was_killed_is_ended(paths: Paths) -> None:
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     tool = TABLE.spawn(TABLE.new_name(), ["sleep", "1000"])
     assert await observe(paths) == []
     assert alive(tool.pid), "this life waits for it"
@@ -248,7 +248,7 @@ from tests.runtimes.processes import families
 from tests.runtimes.factories import launch, make_paths, service
 
 async def main():
-    host = ProcessHost(make_paths(Path(sys.argv[1])))
+    host = ProcessHost(make_paths(Path(sys.argv[1])), sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(host.paths), host)
     body = "".join(getattr(families, name) for name in sys.argv[2].split("+"))
     await runtime.start(launch(service(command=families.program(body))))
@@ -272,7 +272,7 @@ async def test_what_hides_is_adopted_with_its_service_and_ends_with_it(
     monkeypatch.setattr(Table, "knows_orphans", False)
     kill_a_node(paths, body)
     hidden = await family(paths)
-    host = ProcessHost(paths)
+    host = ProcessHost(paths, sandbox="none")
     runtime = ProcessRuntime("process", NativePreparer(paths), host)
     (adopted,) = await runtime.observe()
     assert hidden and all(alive(pid) for pid in hidden)

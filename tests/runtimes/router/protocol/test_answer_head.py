@@ -105,7 +105,7 @@ def test_event_streams_are_endless() -> None:
 
 
 def test_heads_that_are_remembered_are_bounded() -> None:
-    often = (Reader.PROGRAM, Reader.OWN_PAGE, Reader.ANY_PAGE)
+    often = (Reader.PROGRAM, Reader.OWN_PAGE, Reader.ANY_PAGE, Reader.OWN_PAGE_AT_NODE)
     answers = {
         (method, reader): known_answers(method, reader) for method in (b"GET", b"HEAD") for reader in Reader
     }
