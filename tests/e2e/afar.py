@@ -21,7 +21,7 @@ from tests.e2e.readmes.shell import heed_ctrl_c
 from tests.hyper.daemons import free_port
 
 #: Seconds for anything that takes a moment.
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 
 class Home(Member):

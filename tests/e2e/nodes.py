@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,9 @@ class Bench:
         if self.node and self.node.poll() is None:
             self.kill()
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            # Who goes in a sandbox takes the others along.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for kind in ("processes", "containers"):
             MemoryFiles(self.home, kind).prune(())
         shutil.rmtree(run_directory(self.home), ignore_errors=True)

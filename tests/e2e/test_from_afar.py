@@ -19,6 +19,8 @@ from tests.e2e.afar import Device, Home
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Two nodes and a network that is away for a while.
+pytestmark = pytest.mark.timeout(300)
 MEBIBYTE = 2**20
 SIZE = 64 * MEBIBYTE
 PROGRAM = """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.members import Member
 
-pytestmark = pytest.mark.xdist_group("members")
+pytestmark = [pytest.mark.xdist_group("members"), pytest.mark.timeout(300)]
 
 
 def record(service_id: str, **spec: object) -> bytes:

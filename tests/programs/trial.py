@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.nodes import Bench
@@ -171,7 +171,9 @@ class Trial(Bench):
         if self.node and self.node.poll() is None:
             self.kill()
         for pid in touching(self.root):
-            os.kill(pid, signal.SIGKILL)
+            # Who goes in a sandbox takes the others along.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         super().close()
 
     def _ready_or_given_up(self, service_id: str) -> bool:

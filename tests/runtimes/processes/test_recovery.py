@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,9 @@ def paths() -> Iterator[Paths]:
     found = make_paths(home)
     yield found
     for pid in marked(found):
-        os.kill(pid, signal.SIGKILL)
+        # Who goes in a sandbox takes the others along.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     subprocess.run(["rm", "-rf", str(home), str(found.run)], check=True)
 
 

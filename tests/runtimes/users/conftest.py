@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,9 @@ async def machine(home: Path) -> AsyncIterator[Machine]:
     made = Machine(home)
     yield made
     for pid in marked(made.paths):
-        os.kill(pid, 9)
+        # Who goes in a sandbox takes the others along.
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
     for host in made.hosts:
         host.close()
     shutil.rmtree(made.paths.run, ignore_errors=True)
