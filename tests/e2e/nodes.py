@@ -126,7 +126,7 @@ class Bench:
     def replaced(self, service_id: str, pid: int) -> bool:
         """Whether another process serves, alone: while one takes over from the other there are two."""
         instances = self.service(service_id)["instances"]
-        return self.ready(service_id) and len(instances) == 1 and instances[0]["pid"] != pid
+        return self.ready(service_id) and len(instances) == 1 and is_another(instances[0]["pid"], pid)
 
     def processes(self) -> dict[int, str]:
         """Everything alive that carries this home's mark, but for bubblewrap's own: pid → instance."""
@@ -154,6 +154,11 @@ class Bench:
             MemoryFiles(self.home, kind).prune(())
         shutil.rmtree(run_directory(self.home), ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def is_another(pid: int, before: int) -> bool:
+    """Whether it is a program, and not that one; a sandbox is told as itself until its program is there."""
+    return pid != before and _alive(pid) and not _is_bwrap(pid)
 
 
 def _is_bwrap(pid: int) -> bool:
