@@ -37,7 +37,6 @@ from runtimes.docker.swarm_prober import SwarmProber
 from runtimes.packages.store import in_use
 from runtimes.probes import EndpointProber
 from runtimes.registry import make_runtimes
-from runtimes.router.decide.table import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from reconciler.people.port import People
     from reconciler.port import Lan, Notifications
     from reconciler.remote.port import Remote
+    from runtimes.router.decide.table import Session
 
 
 def make_ports(parts: Parts) -> Ports:
@@ -184,8 +184,9 @@ def _session_of(people: People, key: str) -> Session | None:
     person = people.everybody.people.get(key)
     if person is None:
         return None
-    main = person.settings.get("mainServiceId", "")
-    return Session(person.key, person.username, person.role, main if isinstance(main, str) else "")
+    from reconciler.people.decide import rights
+
+    return rights(person)
 
 
 def _make_notifications(parts: Parts) -> Notifications:

@@ -20,6 +20,8 @@ LONGEST_SOCKET_PATH = 107
 LONGEST_SOCKET_NAME = 24
 #: In the home: the versions of repositories that were fetched.
 REPOSITORIES = "packages/.repositories"
+#: What the file is called, beside the record, that says how an instance's sandbox ended.
+EXIT_STATUS = ".exit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Paths:
 
     def exit_status(self, instance: str) -> Path:
         """Where bubblewrap writes how it ended."""
-        return self.records / f"{instance}.exit"
+        return self.records / f"{instance}{EXIT_STATUS}"
 
     def own_socket(self, instance: str) -> Path:
         """In there; as long as the other."""

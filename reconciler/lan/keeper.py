@@ -102,8 +102,8 @@ class Keeper:
         self._wanted = Wanted(frozenset())
         self._open: dict[Listener, socket.socket] = {}
         self._failed: dict[Listener, str] = {}
-        #: Under which names the listeners were opened.
-        self._hosts: tuple[str, ...] = ()
+        #: Under which name the listeners were opened.
+        self._shown_host = ""
         self._shown: Shown | None = None
         self._since: dict[str, tuple[Condition, float]] = {}
 
@@ -204,9 +204,10 @@ class Keeper:
             return
         await self._certify(addresses)
         await self._make_known(addresses)
-        if self._own_hosts() != self._hosts:
+        if self._host != self._shown_host:
             # Everybody is told under which name this is; nobody who waits in a queue notices.
-            self._rename()
+            for listener in self._open:
+                self._show(listener)
             await self._certify(addresses)
 
     def _settle(self, node: Host) -> None:
@@ -233,9 +234,9 @@ class Keeper:
 
     def _show(self, listener: Listener) -> None:
         """The router has a descriptor of its own; this one stays for the time after it."""
-        self._hosts = self._own_hosts()
+        self._shown_host = self._host
         self._router.open_to_network(
-            _door(listener), [self._open[listener].dup()], hosts=self._hosts, service=listener.service,
+            _door(listener), [self._open[listener].dup()], hosts=(self._host,), service=listener.service,
             tls=listener.tls, after_people=listener.network, home=self._home(listener),
         )  # fmt: skip
 
@@ -245,10 +246,6 @@ class Keeper:
             return self._port
         own = sorted(each.port for each in self._wanted.listeners if each.network and not each.service)
         return own[0] if own else 0
-
-    def _rename(self) -> None:
-        for listener in self._open:
-            self._show(listener)
 
     async def _certify(self, addresses: Sequence[str]) -> None:
         if self._certificates is None:
@@ -267,9 +264,6 @@ class Keeper:
     @property
     def _host(self) -> str:
         return self._names.host if self._names is not None else f"{self._name}.local"
-
-    def _own_hosts(self) -> tuple[str, ...]:
-        return (self._host,)
 
     def _unopened(self, service_id: str) -> Condition | None:
         why = [why for listener, why in sorted(self._failed.items()) if listener.service == service_id]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UserError
 from reconciler.people.model import GUEST, MEMBER, OWNER, ROLES, Everybody, Person, Removed, SignedIn
+from runtimes.router.decide.table import Session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -146,6 +147,12 @@ def _require_another_owner(everybody: Everybody, person: Person) -> None:
 
 
 # Sessions
+
+
+def rights(person: Person) -> Session:
+    """What the router knows of whoever is signed in as that person, or comes by a device of theirs."""
+    main = person.settings.get("mainServiceId", "")
+    return Session(person.key, person.username, person.role, main if isinstance(main, str) else "")
 
 
 def lasting(sessions: Mapping[str, SignedIn], people: Collection[str], now: float) -> dict[str, SignedIn]:

@@ -21,7 +21,7 @@ from reconciler.people.model import OWNER, Person, SignedIn
 from reconciler.people.passwords import Passwords
 from reconciler.people.setup import SetupCode
 from reconciler.people.throttle import Throttle, is_local
-from runtimes.router.decide.table import Session, session_id
+from runtimes.router.decide.table import session_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.people.model import Everybody
     from reconciler.people.port import Leaving
     from reconciler.people.store import PeopleFiles
+    from runtimes.router.decide.table import Session
     from runtimes.router.port import Router
 
 INCORRECT = "Username or password was incorrect"
@@ -101,9 +102,9 @@ class Household:
         settings: Mapping[str, Any] | None = None,
     ) -> Person:
         decide.updated(self.everybody, key, username=username, role=role)
-        hashed = password and await self._passwords.hash(decide.checked_password(password))
-        if password == "":
-            decide.checked_password(password)
+        hashed = None
+        if password is not None:
+            hashed = await self._passwords.hash(decide.checked_password(password))
         async with self._lock:
             changed = decide.updated(
                 self.everybody, key, username=username, role=role, password=hashed, settings=settings
@@ -270,6 +271,4 @@ class Household:
 
     def _told(self, session: str) -> Session:
         """What the router knows of a session."""
-        person = self.everybody.people[self._sessions[session].person]
-        main = person.settings.get("mainServiceId", "")
-        return Session(person.key, person.username, person.role, main if isinstance(main, str) else "")
+        return decide.rights(self.everybody.people[self._sessions[session].person])

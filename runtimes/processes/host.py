@@ -129,20 +129,22 @@ class ProcessHost:
         """Finds, once, what earlier lives of this node left running. Raises RuntimeFailure."""
         if self._recovered.is_set():
             return
+        look = partial(recover, self.records, self._scanner, self.limiter, self.boot)
         try:
-            found = recover(self.records, self._scanner, self.limiter, self.boot)
+            found = look()
             for record, family in found.kept:
                 self.limiter.adopt(record.instance, record.pid)
                 self.watch(record, family, None)
+            unrecorded = self.records.unrecorded()
         except OSError as error:
             raise RuntimeFailure(
                 "Unobservable",
                 f"cannot see what runs: {error.strerror or error}: {error.filename}",
                 hint="the node needs to read /proc and its state directory",
             ) from error
-        for record in found.dropped:
-            self.forget(record.instance, 0)
-        self.strays.end(found.strays, found.dropped)
+        for instance in (*(record.instance for record in found.dropped), *unrecorded):
+            self.forget(instance, 0)
+        self.strays.end(found, look)
         self.memory.prune(self.handles)
         self._recovered.set()
         # Most end at once; the others do not hold up what has nothing to do with them.

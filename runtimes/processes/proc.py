@@ -80,13 +80,13 @@ def children(parent: int | None = None) -> list[int]:
         return [pid for pid in pids() if (stat := read_stat(pid)) is not None and stat.parent == parent]
 
 
-def program_in_sandbox(leader: int) -> int:
-    """The program that bubblewrap, the process `leader`, has executed; itself while there is none."""
+def program_in_sandbox(leader: int) -> int | None:
+    """The program that bubblewrap, the process `leader`, has executed; None while there is none."""
     inner = (pid for first in children(leader) for pid in children(first))
     try:
-        return next((pid for pid in inner if is_second_of_namespace(pid)), leader)
+        return next((pid for pid in inner if is_second_of_namespace(pid)), None)
     except OSError:
-        return leader
+        return None
 
 
 def is_second_of_namespace(pid: int) -> bool:

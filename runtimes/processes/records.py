@@ -16,10 +16,13 @@ import orjson
 
 from manifests.model.service import Service
 from runtimes.base import Endpoint
+from runtimes.paths import EXIT_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_RECORD = ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +119,18 @@ class Records:
     def entries(self) -> Iterator[Record | str]:
         """Each record; for a damaged one the name of its instance."""
         for file in sorted(self._folder.iterdir()):
-            if file.suffix != ".json" or file.name.startswith("."):
+            if file.suffix != _RECORD or file.name.startswith("."):
                 continue
             try:
                 yield Record.from_json(orjson.loads(file.read_bytes()))
             except (ValueError, KeyError, TypeError, AttributeError):
                 yield file.stem
 
+    def unrecorded(self) -> list[str]:
+        """Instances of which there is only how a sandbox ended: a node was killed before it wrote more."""
+        files = list(self._folder.iterdir())
+        recorded = {file.stem for file in files if file.suffix == _RECORD}
+        return [file.stem for file in files if file.suffix == EXIT_STATUS and file.stem not in recorded]
+
     def _file(self, instance: str) -> Path:
-        return self._folder / f"{instance}.json"
+        return self._folder / f"{instance}{_RECORD}"

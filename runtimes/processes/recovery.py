@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from runtimes.processes.proc import pids, read_stat
 from runtimes.processes.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from runtimes.processes.limits import Limiter
     from runtimes.processes.ownership import Seen
@@ -85,8 +86,18 @@ class Strays:
         self._of: dict[Seen, str] = {}
         self._deadline = 0.0
 
-    def end(self, strays: Collection[Seen], dropped: Collection[Record]) -> None:
-        """Asks them to end."""
+    def end(self, found: Found, look_again: Callable[[], Found]) -> None:
+        """Asks them to end, and whoever they were just forking when they were looked at."""
+        self._ask(found.strays, found.dropped)
+        if found.strays:
+            with suppress(OSError):
+                self._ask(self._unknown(look_again().strays), found.dropped)
+
+    def _unknown(self, strays: Collection[Seen]) -> list[Seen]:
+        asked = {(each.pid, each.start) for each in self._of}
+        return [each for each in strays if (each.pid, each.start) not in asked]
+
+    def _ask(self, strays: Collection[Seen], dropped: Collection[Record]) -> None:
         services = {TABLE.seal(record.instance): record.service.id for record in dropped}
         services_by_name = {record.instance: record.service.id for record in dropped}
         for stray in strays:

@@ -119,14 +119,21 @@ class Bench:
         return all(self.condition(service_id)[0] == "True" for service_id in service_ids)
 
     def pid(self, service_id: str) -> int:
-        (instance,) = self.service(service_id)["instances"]
-        pid: int = instance["pid"]
-        return pid
+        """Of its only instance, once its program is there."""
+        found: list[int] = []
+
+        def told() -> bool:
+            (instance,) = self.service(service_id)["instances"]
+            found.extend(pid for pid in [instance["pid"]] if pid is not None)
+            return bool(found)
+
+        self.until(told, f"{service_id} has a process")
+        return found[0]
 
     def replaced(self, service_id: str, pid: int) -> bool:
         """Whether another process serves, alone: while one takes over from the other there are two."""
         instances = self.service(service_id)["instances"]
-        return self.ready(service_id) and len(instances) == 1 and is_another(instances[0]["pid"], pid)
+        return self.ready(service_id) and len(instances) == 1 and instances[0]["pid"] not in (None, pid)
 
     def processes(self) -> dict[int, str]:
         """Everything alive that carries this home's mark, but for bubblewrap's own: pid → instance."""
@@ -154,11 +161,6 @@ class Bench:
             MemoryFiles(self.home, kind).prune(())
         shutil.rmtree(run_directory(self.home), ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
-
-
-def is_another(pid: int, before: int) -> bool:
-    """Whether it is a program, and not that one; a sandbox is told as itself until its program is there."""
-    return pid != before and _alive(pid) and not _is_bwrap(pid)
 
 
 def _is_bwrap(pid: int) -> bool:

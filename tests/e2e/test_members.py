@@ -91,8 +91,9 @@ def test_a_daemon_that_is_killed_costs_nothing_but_time(pair: Pair) -> None:
     pair.push("app", "three")
     pair.pi.until(lambda: pair.serves("app", "three"), "the new one arrives")
     assert pair.pi.pid("app") != pid and pair.pi.pid(HYPER_ID) != daemon
+    daemon = pair.laptop.pid(HYPER_ID)
     pair.laptop.kill_daemon()
-    pair.laptop.until(lambda: pair.laptop.ready(HYPER_ID), "the laptop's is back")
+    pair.laptop.until(lambda: pair.laptop.replaced(HYPER_ID, daemon), "the laptop's is back")
     pair.push("app", "four")
     pair.pi.until(lambda: pair.serves("app", "four"), "and the next one, too")
 

@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.nodes import Bench, is_another
+from tests.e2e.nodes import Bench
 from tests.programs.traces import still_there, touching, tree
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Trial(Bench):
 
         def replaced() -> bool:
             instances = self.service(service_id)["instances"]
-            return bool(instances) and is_another(instances[0]["pid"], before) and self.ready(service_id)
+            return bool(instances) and instances[0]["pid"] not in (None, before) and self.ready(service_id)
 
         self.until(replaced, f"{service_id} is replaced", LONG)
 

@@ -56,27 +56,21 @@ async def use_a_stolen_cookie_after_a_new_password(home: Home) -> bool:
 
 
 async def guess_a_password_of_a_thousand(home: Home) -> bool:
-    lived = home.household()
-    await two_people(lived)
-    for number in range(300):
-        home.now += 0.1
-        guess = PASSWORD if number == 299 else f"a guess {number}"
-        try:
-            await lived.login("bob", guess, LAN)
-        except UserError:
-            continue
-        return True
-    return False
+    return await _is_guessed(home, lambda _: LAN)
 
 
 async def guess_from_a_thousand_addresses(home: Home) -> bool:
+    return await _is_guessed(home, lambda number: Client(f"10.1.{number}.1"))
+
+
+async def _is_guessed(home: Home, client: Callable[[int], Client]) -> bool:
     lived = home.household()
     await two_people(lived)
     for number in range(300):
         home.now += 0.1
         guess = PASSWORD if number == 299 else f"a guess {number}"
         try:
-            await lived.login("bob", guess, Client(f"10.1.{number}.1"))
+            await lived.login("bob", guess, client(number))
         except UserError:
             continue
         return True

@@ -17,6 +17,7 @@ from manifests.model.spec import Probe
 from runtimes.base import Exit, PermanentFailure, RuntimeFailure, SecretFile, Secrets
 from runtimes.probes import EndpointProber
 from runtimes.processes.confined import exit_of, read_status
+from runtimes.processes.proc import program_in_sandbox
 from runtimes.sandbox.confinement import STARTED_BEFORE
 from runtimes.sandbox.enclosure import Enclosed
 from runtimes.sandbox.exit_status import Status, parse
@@ -256,6 +257,20 @@ async def test_without_sandboxes_a_private_one_runs_and_it_is_said(bench: Bench,
     assert (running.sandbox, running.unconfined) == ("none", str(unable))
     (adopted,) = await bench.next_life().observe()
     assert adopted.unconfined == str(unable)
+
+
+async def test_its_program_is_told_and_never_the_sandbox_around_it(private: Bench) -> None:
+    running = await private.start("sleep", "1000")
+    with anyio.fail_after(20):
+        while (program := program_in_sandbox(running.pid)) is None:
+            await anyio.sleep(0.001)
+    assert program != running.pid
+    with anyio.fail_after(20):
+        while Path(f"/proc/{program}/comm").read_text() != "sleep\n":
+            await anyio.sleep(0.001)
+    os.kill(running.pid, signal.SIGKILL)
+    await private.runtime.wait(running)
+    assert program_in_sandbox(running.pid) is None
 
 
 async def test_silence_is_private_unless_the_nodes_owner_says_else(bench: Bench, facts: Facts) -> None:

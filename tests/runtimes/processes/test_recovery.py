@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,15 +19,17 @@ import pytest
 
 from runtimes.base import Running, RuntimeFailure
 from runtimes.packages.native import NativePreparer
+from runtimes.processes import recovery
 from runtimes.processes.children import TABLE, Table
 from runtimes.processes.process import ProcessHost, ProcessRuntime
 from tests.runtimes.factories import alive, launch, make_home, make_paths, marked, service
 from tests.runtimes.processes.families import DEAF, family, program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runtimes.paths import Paths
+    from runtimes.sandbox.machine import Facts
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +49,7 @@ def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
 home, point = Path(sys.argv[1]), sys.argv[2]
-host = process.ProcessHost(make_paths(home), sandbox="none")
+host = process.ProcessHost(make_paths(home), sandbox=sys.argv[3])
 if point == "before":
     process._spawn = die
 elif point == "spawned":
@@ -79,8 +82,9 @@ def paths() -> Iterator[Paths]:
     subprocess.run(["rm", "-rf", str(home), str(found.run)], check=True)
 
 
-def die_at(point: str, home: Path) -> None:
-    code = subprocess.run([sys.executable, "-c", textwrap.dedent(DYING_NODE), str(home), point]).returncode
+def die_at(point: str, home: Path, level: str = "none") -> None:
+    words = [sys.executable, "-c", textwrap.dedent(DYING_NODE), str(home), point, level]
+    code = subprocess.run(words).returncode
     assert code == -signal.SIGKILL
 
 
@@ -100,6 +104,69 @@ async def test_killed_during_a_start(point: str, paths: Paths) -> None:
     assert len(found) == (1 if point == "recorded" else 0)
     assert marked(paths) == {running.pid for running in found}
     assert len(list((paths.home / "state/instances").iterdir())) == len(found)
+
+
+@pytest.mark.parametrize("point", ["before", "spawned", "torn"])
+async def test_killed_during_a_start_in_a_sandbox(
+    point: str, paths: Paths, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first process heeds no SIGTERM, and may be about to begin the program."""
+    monkeypatch.setattr(recovery, "GRACE", 0.2)
+    die_at(point, paths.home, "private")
+    host = ProcessHost(paths)
+    try:
+        assert await ProcessRuntime("process", NativePreparer(paths), host).observe() == []
+        await host.strays.gone()
+    finally:
+        host.close()
+    assert marked(paths) == set()
+    assert not list((paths.home / "state/instances").iterdir()) and not paths.sockets("i1").exists()
+
+
+#: A next life that waits at its first stray, which it has seen but not asked to end yet.
+SLOW_NODE = """
+import sys, time
+from pathlib import Path
+import anyio
+from runtimes.packages.native import NativePreparer
+from runtimes.processes import leftovers
+from runtimes.processes.process import ProcessHost, ProcessRuntime
+from tests.runtimes.factories import make_paths
+
+home, send = Path(sys.argv[1]), leftovers.send
+
+def send_slowly(process, number):
+    (home / "looked").touch()
+    while not (home / "forked").exists():
+        time.sleep(0.001)
+    send(process, number)
+
+leftovers.send = send_slowly
+host = ProcessHost(make_paths(home))
+anyio.run(ProcessRuntime("process", NativePreparer(host.paths), host).observe)
+"""
+
+
+def test_who_is_forked_by_a_stray_that_was_just_looked_at_ends_too(paths: Paths) -> None:
+    die_at("spawned", paths.home)
+    (stray,) = marked(paths)
+    pairs = Path(f"/proc/{stray}/environ").read_bytes().split(b"\0")
+    environment = dict(pair.split(b"=", 1) for pair in pairs if pair)
+    with subprocess.Popen([sys.executable, "-c", SLOW_NODE, str(paths.home)]) as node:
+        until((paths.home / "looked").exists)
+        forked = subprocess.Popen(["sleep", "1000"], env=environment)
+        until(lambda: forked.pid in marked(paths))
+        (paths.home / "forked").touch()
+        assert node.wait(30) == 0
+    assert forked.wait(15) == -signal.SIGTERM
+    assert marked(paths) == set()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"instance": 1}', b"\xff\xfe"])
